@@ -1,0 +1,77 @@
+# Needs git, make and Python 3.11 or newer; everything else is installed into .venv.
+# Another Python: make PYTHON=/path/to/python3.12 install
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PYTHON ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+# A command that is found may still not run (version managers leave such stubs), or come without venv: try each.
+$(STAMP): pyproject.toml constraints.txt
+	@set -e; \
+	if ! test -x $(BIN)/pip; then \
+		found=; \
+		for candidate in $(if $(PYTHON),'$(PYTHON)',python3.13 python3.12 python3.11 python3); do \
+			if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+			then found=$$candidate; break; fi; \
+		done; \
+		if test -z "$$found"; then \
+			echo "prescreen needs Python 3.11 or newer with its venv module; found: $$("$(or $(PYTHON),python3)" --version 2>&1 | head -n 1). Install one, or name one with make PYTHON=/path/to/python3.12" >&2; \
+			exit 1; \
+		fi; \
+		echo "creating .venv with $$("$$found" --version)"; \
+		"$$found" -m venv .venv; \
+	fi
+	@echo "installing prescreen and what it needs into .venv: several GB, a few minutes the first time"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,dvc]'
+	@touch $@
+
+.PHONY: install
+install: $(STAMP) ## Create .venv and install prescreen in it
+
+.PHONY: demo
+demo: $(STAMP) ## Train, score and rank on the sample; look at demo/report.html afterwards
+	$(BIN)/prescreen demo --output demo
+
+.PHONY: test
+test: lint types imports ## All checks, as CI runs them: lint, types, imports, tests
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(STAMP) ## Check format and style
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+
+.PHONY: types
+types: $(STAMP) ## Check types
+	$(BIN)/python -m mypy
+
+.PHONY: imports
+imports: $(STAMP) ## Check that imports run downward only
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: $(STAMP) ## Put the code into shape
+	$(BIN)/python -m ruff format .
+	$(BIN)/python -m ruff check --fix .
+
+.PHONY: constraints
+constraints: $(STAMP) ## Pin the versions that .venv has now
+	@printf '%s\n' \
+		'# Versions that prescreen was tested with; "make constraints" writes this file.' \
+		'# nvidia-*, cuda-* and triton are not pinned: they follow torch and differ between platforms.' > constraints.new
+	@$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' \
+		| grep -viE '^(pip|setuptools|wheel|portrait-prescreen|random-face|triton|nvidia-[^=]*|cuda-[^=]*)==' >> constraints.new
+	@mv constraints.new constraints.txt
+	@touch $(STAMP)
+
+.PHONY: clean
+clean: ## Remove what the tools and the demo left behind; .venv, models and mlruns stay
+	rm -rf build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests data benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,34 @@
+"""The command line: one module a verb, each thin; printing and exit codes happen here only."""
+
+import click
+
+from prescreen import __version__
+from prescreen.cli.demo import demo
+from prescreen.cli.doctor import doctor
+from prescreen.cli.embed import embed
+from prescreen.cli.evaluate import evaluate
+from prescreen.cli.rank import rank
+from prescreen.cli.score import score
+from prescreen.cli.train import train
+
+
+class _InOrder(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="prescreen")
+def main() -> None:
+    r"""Predict how a crowd would rate portraits, and pick the few worth sending to human raters.
+
+    \b
+    Try it on the sample:      prescreen demo
+    Train on your ratings:     prescreen train --ratings votes.csv --output models/mine
+    Score a folder:            prescreen score portraits/ --predictor models/mine --output scores.csv
+    Pick the best three:       prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
+    """
+
+
+for command in (doctor, train, evaluate, embed, score, rank, demo):
+    main.add_command(command)

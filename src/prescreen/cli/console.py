@@ -1,0 +1,70 @@
+"""The terminal: messages and progress on standard error, errors as one line, exit codes."""
+
+import contextlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, ParamSpec
+
+import click
+
+from prescreen.errors import PrescreenError
+
+P = ParamSpec("P")
+
+
+class Terminal:
+    """Tells on standard error how the work goes on.
+
+    Parameters
+    ----------
+    quiet : bool
+        Say nothing and draw no progress bars.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def say(self, message: str) -> None:
+        """Print a message for the user."""
+        if not self.quiet:
+            click.echo(message, err=True)
+
+    @contextlib.contextmanager
+    def steps(self, title: str, total: int) -> Iterator[Callable[[], object]]:
+        """Draw a progress bar; the callable moves it on by one."""
+        from tqdm import tqdm
+
+        with tqdm(total=total, desc=title, disable=self.quiet, file=sys.stderr, leave=False, mininterval=0.5) as bar:
+            yield bar.update
+
+
+def verb(function: Callable[P, Any]) -> Callable[P, None]:
+    """Give a command ``--quiet`` and ``--debug``, and turn its errors into one line and an exit code."""
+
+    @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @wraps(function)
+    def command(*args: P.args, **kwargs: P.kwargs) -> None:
+        debug = bool(kwargs.pop("debug"))
+        kwargs["terminal"] = Terminal(bool(kwargs.pop("quiet")))
+        try:
+            function(*args, **kwargs)
+        except PrescreenError as error:
+            _fail(error, debug)
+            raise SystemExit(error.exit_code) from None
+        except OSError as error:
+            _fail(error, debug)
+            raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            click.echo("prescreen: interrupted; what was embedded so far is kept, run the same command again", err=True)
+            raise SystemExit(130) from None
+
+    return command
+
+
+def _fail(error: Exception, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    click.echo(f"prescreen: error: {' '.join(str(error).split())}", err=True)

@@ -1,0 +1,35 @@
+"""``prescreen demo``: the whole job on the sample."""
+
+from pathlib import Path
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+
+
+@click.command()
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill."
+)
+@click.option("--sample", type=click.Path(path_type=Path), help="Folder of the sample. [data/sample of the repository]")
+@verb
+def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
+    """Train, score and rank on the sample portraits, whose votes are simulated."""
+    from prescreen import workflow
+    from prescreen.cli.tables import accuracy_table
+
+    done = workflow.demo(output, sample=sample, narrator=terminal)
+    click.echo("Cross-validated on the sample (simulated votes):")
+    click.echo(accuracy_table(done.training.evaluation))
+    click.echo("\nWorth sending to raters (simulated votes):")
+    for row in done.ranking.shortlist.itertuples():
+        click.echo(f"  {row.rank}. {row.image}  {row.p_better:.0%}  {row.why}")
+    click.echo(
+        f"\nreport     {done.report}\nshortlist  {done.shortlist}\nscores     {done.scores}"
+        f"\npredictor  {done.training.output}"
+        f"\nMLflow     mlflow ui --backend-store-uri {done.training.run.store}"
+        "\n\nYour own pictures, with ratings of your own crowd:"
+        "\n  prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine"
+        "\n  prescreen score portraits/ --predictor models/mine --output scores.csv"
+        "\n  prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html"
+    )

@@ -1,0 +1,25 @@
+"""``prescreen embed``: vectors only."""
+
+from pathlib import Path
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--encoder", default="clip", show_default=True, help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Also write the vectors to this .parquet file.")
+@verb
+def embed(inputs: tuple[Path, ...], encoder: str, output: Path | None, terminal: Terminal) -> None:
+    """Turn pictures into vectors and keep them in the cache, so that train and score find them there.
+
+    INPUTS are folders or image files.
+    """
+    from prescreen import workflow
+
+    counts = workflow.embed(inputs, encoder=encoder, output=output, narrator=terminal)
+    terminal.say(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.failed} failed")

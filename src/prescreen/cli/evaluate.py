@@ -1,0 +1,50 @@
+"""``prescreen evaluate``: how good a predictor is on given ratings."""
+
+import json
+from pathlib import Path
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+from prescreen.cli.tables import accuracy_table
+from prescreen.traits import Scale
+
+
+@click.command()
+@click.option("--predictor", required=True, help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.")
+@click.option("--ratings", type=click.Path(path_type=Path), required=True, help="Votes or ratings: a file or a folder.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")
+@click.option("--traits", help="The predictor's traits in the ratings: competence=smart,... [the same names]")
+@click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@verb
+def evaluate(
+    predictor: str,
+    ratings: Path,
+    images: Path | None,
+    traits: str | None,
+    scale: str | None,
+    json_file: Path | None,
+    terminal: Terminal,
+) -> None:
+    """Measure a predictor against ratings.
+
+    Pictures that the predictor was trained on are left out; on its own training ratings the cross-validated figures
+    are shown.
+    """
+    from prescreen import workflow
+    from prescreen.traits import parse_traits
+
+    report = workflow.evaluate(
+        predictor,
+        ratings,
+        images=images,
+        traits=parse_traits(traits) if traits else None,
+        scale=Scale.parse(scale) if scale else None,
+        narrator=terminal,
+    )
+    if json_file is not None:
+        from prescreen.tables import write_text_atomic
+
+        write_text_atomic(json_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    click.echo(accuracy_table(report))

@@ -1,0 +1,59 @@
+"""``prescreen rank``: from scores to the few pictures worth sending."""
+
+from pathlib import Path
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+from prescreen.traits import parse_names
+
+
+@click.command()
+@click.argument("scores", type=click.Path(path_type=Path))
+@click.option(
+    "--baseline", required=True, help="The present picture: a file, or scores competence=8.2,likeability=9.0."
+)
+@click.option("--improve", help="Traits that should rise: influence,competence. [all that are not kept]")
+@click.option("--keep", help="Traits that must not fall. [likeability, where it is predicted]")
+@click.option("--budget", default=3, show_default=True, type=click.IntRange(min=1), help="How many to send to raters.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
+)
+@click.option("--report", type=click.Path(path_type=Path), help="Also write a page with the pictures, one .html file.")
+@click.option("--predictor", help="The predictor, where the scores' .meta.json does not name it.")
+@verb
+def rank(
+    scores: Path,
+    baseline: str,
+    improve: str | None,
+    keep: str | None,
+    budget: int,
+    output: Path,
+    report: Path | None,
+    predictor: str | None,
+    terminal: Terminal,
+) -> None:
+    r"""Rank scored pictures by their chance to beat the present one; SCORES is what prescreen score wrote.
+
+    \b
+    prescreen rank scores.csv --baseline now.jpg --improve influence,competence --keep likeability \\
+        --output shortlist.csv --report report.html
+    """
+    from prescreen import workflow
+
+    done = workflow.rank(
+        scores,
+        baseline=baseline,
+        improve=parse_names(improve) if improve else None,
+        keep=parse_names(keep) if keep else None,
+        budget=budget,
+        output=output,
+        report=report,
+        predictor=predictor,
+        narrator=terminal,
+    )
+    for row in done.shortlist.itertuples():
+        click.echo(f"{row.rank}. {row.image}  {row.p_better:.0%}  {row.why}")
+    terminal.say(f"shortlist  {output}")
+    if report is not None:
+        terminal.say(f"report     {report}")

@@ -1,0 +1,31 @@
+"""``prescreen score``: a folder of portraits in, a table of scores out."""
+
+from pathlib import Path
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--predictor", required=True, help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
+)
+@click.option("--tolerant", is_flag=True, help="Score truncated pictures as far as they go instead of failing them.")
+@verb
+def score(inputs: tuple[Path, ...], predictor: str, output: Path, tolerant: bool, terminal: Terminal) -> None:
+    r"""Score pictures with a predictor; INPUTS are folders or image files.
+
+    \b
+    prescreen score portraits/ --predictor models/mine --output scores.csv
+    """
+    from prescreen import workflow
+
+    done = workflow.score(inputs, predictor=predictor, output=output, tolerant=tolerant, narrator=terminal)
+    counts = done.counts
+    terminal.say(
+        f"{done.scored} scored, {done.failed} failed ({counts.decoded} decoded, {counts.cached} from the cache)"
+    )
+    terminal.say(f"scores     {done.output}")

@@ -1,0 +1,61 @@
+"""``prescreen train``: from ratings to a predictor."""
+
+from pathlib import Path
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+from prescreen.cli.tables import accuracy_table
+from prescreen.traits import Scale, parse_traits
+
+
+@click.command()
+@click.option("--ratings", type=click.Path(path_type=Path), required=True, help="Votes or ratings: a file or a folder.")
+@click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")
+@click.option("--traits", help="Which traits, and under which names: competence=smart,likeability=outgoing. [all]")
+@click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
+@click.option(
+    "--encoder", default="clip", show_default=True, help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Where to save the predictor. [models/NAME_OF_RATINGS]")
+@click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment.")
+@click.option("--seed", default=0, show_default=True, help="Seed of folds and regressors.")
+@click.option("--simulated", is_flag=True, help="The votes are simulated: say so wherever their predictions show.")
+@verb
+def train(
+    ratings: Path,
+    images: Path | None,
+    traits: str | None,
+    scale: str | None,
+    encoder: str,
+    output: Path | None,
+    experiment: str,
+    seed: int,
+    simulated: bool,
+    terminal: Terminal,
+) -> None:
+    r"""Train a predictor on crowd ratings and log it to MLflow.
+
+    \b
+    prescreen train --ratings votes.csv --images portraits/ --encoder bundled --output models/mine
+    """
+    chosen, told = (parse_traits(traits) if traits else None), (Scale.parse(scale) if scale else None)
+    from prescreen import workflow
+
+    done = workflow.train(
+        ratings,
+        images=images,
+        traits=chosen,
+        scale=told,
+        encoder=encoder,
+        output=output,
+        experiment=experiment,
+        seed=seed,
+        simulated=simulated,
+        narrator=terminal,
+    )
+    click.echo(accuracy_table(done.evaluation))
+    terminal.say(f"predictor  {done.output}")
+    terminal.say(f"MLflow     run {done.run.run_id} in {done.run.store}, model prescreen version {done.run.version}")
+    crown = "is now the champion" if done.run.champion else "is not the champion"
+    terminal.say(f"           version {done.run.version} {crown}: {done.run.comparison}")

@@ -1,0 +1,45 @@
+"""What `prescreen doctor` finds out: versions, weights, places."""
+
+import importlib.util
+import os
+import platform
+
+from prescreen import provenance, tracking
+from prescreen.encoders.openclip import DEFAULT, cached_weights
+from prescreen.errors import PrescreenError
+from prescreen.locations import CACHE_VARIABLE, cache_directory
+from prescreen.weights import DLIB_DETECTOR, DLIB_FACE_NETWORK, DLIB_LANDMARKS, EFFICIENTNET_LITE2, PackagedFile
+
+
+def examine() -> dict[str, dict[str, str]]:
+    """Return findings by section and name; nothing is fetched, loaded into memory or changed."""
+    size = sum(file.stat().st_size for file in cache_directory().rglob("*") if file.is_file())
+    return {
+        "versions": provenance.versions(),
+        "machine": {"system": platform.platform(), "processors": str(os.cpu_count())},
+        "encoders": {
+            "bundled": _state(EFFICIENTNET_LITE2),
+            "face network": _state(DLIB_FACE_NETWORK),
+            "face detector": _state(DLIB_DETECTOR),
+            "landmarks": _state(DLIB_LANDMARKS),
+            f"clip:{DEFAULT}": _clip(),
+        },
+        "places": {
+            "cache": f"{cache_directory()} ({size / 1e6:.0f} MB; {CACHE_VARIABLE} moves it)",
+            "MLflow store": f"{tracking.store_uri()} (MLFLOW_TRACKING_URI moves it)",
+        },
+    }
+
+
+def _state(weights: PackagedFile) -> str:
+    try:
+        return f"ready: {weights.locate().name}"
+    except PrescreenError as error:
+        return str(error)
+
+
+def _clip() -> str:
+    if importlib.util.find_spec("open_clip") is None:
+        return "open_clip is not installed"
+    path = cached_weights(DEFAULT)
+    return f"ready: {path}" if path else "weights not on this machine; fetched from the Hugging Face hub on first use"

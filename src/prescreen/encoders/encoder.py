@@ -1,0 +1,130 @@
+"""Encoders: from a picture and its face to a vector.
+
+An encoder is one or more networks. Each sees its views of the picture and of its mirror image; the features of both
+are averaged and those of all views and networks stand side by side. Every encoder has dlib's face network among its
+networks, because its descriptor also answers whether two pictures show the same person.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from prescreen.encoders import openclip
+from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
+from prescreen.encoders.specification import PREPROCESSING_VERSION, EncoderSpecification, MemberSpecification
+from prescreen.encoders.views import Pixels, View, cut
+from prescreen.errors import PredictorMismatch, UsageError
+from prescreen.faces import Face
+from prescreen.traits import unknown_name
+
+IDENTITY_BLOCK: Final = f"{FACE.network}/chip"
+"""The block whose Euclidean distance tells persons apart; see `prescreen.encoders.bundled`."""
+
+
+class Network(Protocol):
+    """One network of an encoder."""
+
+    specification: MemberSpecification
+
+    def load(self) -> None:
+        """Make ready, raising `EncoderError` if that cannot be done."""
+
+    def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
+        """Turn (n, side, side, 3) bytes into (n, width) features."""
+
+
+class Encoder:
+    """Turns pictures into vectors; its networks are loaded at the first use.
+
+    Parameters
+    ----------
+    specification : EncoderSpecification
+        What the encoder is.
+
+    Raises
+    ------
+    PredictorMismatch
+        If the specification asks for a preprocessing that this version of prescreen no longer does.
+    """
+
+    def __init__(self, specification: EncoderSpecification) -> None:
+        if specification.preprocessing != PREPROCESSING_VERSION:
+            raise PredictorMismatch(
+                f"encoder {specification.name}: preprocessing version {specification.preprocessing} is asked for, this "
+                f"version of prescreen does {PREPROCESSING_VERSION}; train again or install the version that made it"
+            )
+        self.specification = specification
+        self._networks = [_network(member, specification.precision) for member in specification.members]
+        self._views = {m.network: [View(name, m.side) for name in m.views] for m in specification.members}
+
+    def load(self) -> None:
+        """Load all networks now, so that what is missing is known before the first picture is read."""
+        for network in self._networks:
+            network.load()
+
+    def cut(self, picture: Image.Image, face: Face) -> Mapping[View, Pixels]:
+        """Cut all views that the networks need."""
+        return {view: cut(picture, face, view) for views in self._views.values() for view in views}
+
+    def encode(self, pictures: Sequence[Mapping[View, Pixels]]) -> NDArray[np.float16]:
+        """Turn the views of n pictures into vectors.
+
+        Half precision is what the cache keeps; rounding here makes a fresh vector and a cached one the same.
+
+        Returns
+        -------
+        ndarray of float16, shape (n, dimension)
+        """
+        columns = []
+        for network in self._networks:
+            views = self._views[network.specification.network]
+            pixels = np.stack([picture[view] for picture in pictures for view in views])
+            if self.specification.mirror:
+                both = network(np.concatenate([pixels, pixels[:, :, ::-1]]))
+                features = (both[: len(pixels)] + both[len(pixels) :]) * np.float32(0.5)
+            else:
+                features = network(pixels)
+            columns.append(features.reshape(len(pictures), -1))
+        return np.concatenate(columns, axis=1).astype(np.float16)
+
+
+def make_encoder(name: str) -> Encoder:
+    """Make the encoder that a user named.
+
+    Parameters
+    ----------
+    name : str
+        ``bundled``, ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH``, or several joined by ``+``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such encoder.
+    WeightsNotFound
+        If its weights are neither on this machine nor to be had.
+    """
+    members: list[MemberSpecification] = []
+    for part in re.split(r"\+(?=bundled|clip)", name):
+        kind, _, choice = part.partition(":")
+        if kind == "clip" and (choice or part == "clip"):
+            members.append(openclip.describe(choice or openclip.DEFAULT))
+        elif part == "bundled":
+            members.append(EFFICIENTNET)
+        else:
+            known = ["bundled", "clip", "clip:MODEL/PRETRAINED", "clip:MODEL@PATH"]
+            raise UsageError(unknown_name(part, known, "encoder"))
+    if len({member.network for member in members}) < len(members):
+        raise UsageError(f"encoder {name}: the same network is named twice")
+    return Encoder(EncoderSpecification(name=name, members=(*members, FACE)))
+
+
+def _network(member: MemberSpecification, precision: str) -> Network:
+    if member.network.startswith(openclip.PREFIX):
+        return openclip.ClipNetwork(member)
+    if member.network in (EFFICIENTNET.network, FACE.network):
+        return BundledNetwork(member, precision)
+    raise PredictorMismatch(f"unknown network {member.network!r}: made by another version of prescreen")

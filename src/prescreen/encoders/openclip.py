@@ -1,0 +1,234 @@
+"""Image towers of open_clip: weights from the Hugging Face hub, a file or a folder.
+
+A choice is written ``MODEL/PRETRAINED`` (a pair that open_clip knows, fetched from the hub on first use) or
+``MODEL@PATH`` (a weights file, or a folder with ``open_clip_config.json`` and weights in it).
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prescreen.encoders.specification import MemberSpecification
+from prescreen.errors import EncoderError, UsageError, WeightsNotFound
+
+DEFAULT: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
+VIEWS: Final = ("whole", "face", "eyes", "mouth")
+PREFIX: Final = "open_clip:"
+REMEDY: Final = "connect once to fetch them, name a file with --encoder clip:MODEL@PATH, or use --encoder bundled"
+_CONFIGURATION: Final = "open_clip_config.json"
+
+
+def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification:
+    """Find the weights of a choice, fetching them if need be, and write down what they are.
+
+    Parameters
+    ----------
+    choice : str
+        ``MODEL/PRETRAINED`` or ``MODEL@PATH``.
+    views : tuple of str
+        Views that the network will see.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    WeightsNotFound
+        If the weights are neither here nor to be had.
+    """
+    model, at, path = choice.partition("@")
+    if at:
+        weights = f"local:{path}"
+    else:
+        model, slash, tag = choice.partition("/")
+        if not (model and slash and tag):
+            raise UsageError(f"encoder clip:{choice}: expected clip:MODEL/PRETRAINED or clip:MODEL@PATH")
+        weights = f"hub:{tag}"
+    file = _weights_file(model, weights)
+    network = _create(model, weights)
+    return MemberSpecification(
+        network=PREFIX + model,
+        weights=weights,
+        weights_sha256=_sha256(file),
+        views=views,
+        side=_side(network),
+        width=_width(network),
+    )
+
+
+def cached_weights(choice: str) -> Path | None:
+    """Return the weights file of ``MODEL/PRETRAINED`` if it is on this machine already; nothing is fetched."""
+    import huggingface_hub
+    from open_clip import pretrained
+
+    model, _, tag = choice.partition("/")
+    repository = pretrained.get_pretrained_cfg(model, tag).get("hf_hub", "").rstrip("/")
+    for name in ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"):
+        found = huggingface_hub.try_to_load_from_cache(repository, name) if repository else None
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+class ClipNetwork:
+    """The image tower of an open_clip model, loaded at its first call.
+
+    Parameters
+    ----------
+    specification : MemberSpecification
+        As `describe` made it.
+    """
+
+    def __init__(self, specification: MemberSpecification) -> None:
+        self.specification = specification
+        self._network: Any = None
+        self._mean: Any = None
+        self._std: Any = None
+
+    def load(self) -> None:
+        """Load the weights.
+
+        Raises
+        ------
+        WeightsNotFound
+            If they are not here and cannot be had.
+        EncoderError
+            If they are not those of the specification.
+        """
+        if self._network is not None:
+            return
+        import open_clip
+        import torch
+
+        model, weights = self.specification.network.removeprefix(PREFIX), self.specification.weights
+        actual = _sha256(_weights_file(model, weights))
+        if actual != self.specification.weights_sha256:
+            raise EncoderError(
+                f"clip:{model} ({weights}): the weights hash to {actual[:12]}…, expected "
+                f"{self.specification.weights_sha256[:12]}…; get the file that was trained with, or train again"
+            )
+        self._network = _create(model, weights)
+        configuration = open_clip.get_model_preprocess_cfg(self._network)
+        self._mean, self._std = (
+            torch.tensor(configuration[name], dtype=torch.float32).reshape(1, 3, 1, 1) * 255 for name in ("mean", "std")
+        )
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (n, side, side, 3) bytes into (n, width) features of length 1."""
+        import torch
+
+        self.load()
+        with torch.inference_mode():
+            x = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - self._mean) / self._std
+            features: NDArray[np.float32] = self._network.encode_image(x, normalize=True).numpy()
+        return features
+
+
+def _weights_file(model: str, weights: str) -> Path:
+    kind, _, place = weights.partition(":")
+    if kind == "local":
+        path = Path(place)
+        if path.is_dir():
+            path = _checkpoint_in(path)
+        if not path.is_file():
+            raise WeightsNotFound(f"encoder clip:{model}@{place}: no such file or folder; {REMEDY}")
+        return path
+    from open_clip import pretrained
+
+    configuration = pretrained.get_pretrained_cfg(model, place)
+    if not configuration:
+        tags = pretrained.list_pretrained_tags_by_model(model)
+        known = f"known for this model: {', '.join(tags)}" if tags else "open_clip knows no weights for that model"
+        raise UsageError(f"encoder clip:{model}/{place}: unknown; {known}")
+    try:
+        with _impatient():
+            return Path(pretrained.download_pretrained(configuration))
+    except Exception as error:  # the hub's client raises errors of many libraries
+        raise WeightsNotFound(
+            f"encoder clip:{model}/{place}: its weights are not on this machine and cannot be fetched "
+            f"({type(error).__name__}); {REMEDY}"
+        ) from error
+
+
+def _checkpoint_in(folder: Path) -> Path:
+    files = [file for suffix in ("safetensors", "bin", "pt", "pth") for file in sorted(folder.glob(f"*.{suffix}"))]
+    if not (folder / _CONFIGURATION).is_file() or not files:
+        raise WeightsNotFound(f"{folder}: expected {_CONFIGURATION} and a weights file (*.safetensors) in it; {REMEDY}")
+    return files[0]
+
+
+def _create(model: str, weights: str) -> Any:
+    """Build the model with its weights; nothing but tensors is ever unpickled."""
+    import open_clip
+
+    kind, _, place = weights.partition(":")
+    folder = kind == "local" and Path(place).is_dir()
+    try:
+        with _quiet():
+            network = open_clip.create_model(
+                f"local-dir:{place}" if folder else model,
+                pretrained=None if folder else place,
+                force_quick_gelu=bool(kind == "hub" and _tag(model, place).get("quick_gelu")),
+                require_pretrained=not folder,
+                weights_only=True,
+            )
+    except (RuntimeError, ValueError, OSError, KeyError, AttributeError) as error:
+        first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise EncoderError(f"encoder clip:{model} ({weights}): open_clip cannot load it: {first}") from error
+    return network.eval()
+
+
+def _tag(model: str, tag: str) -> dict[str, Any]:
+    from open_clip import pretrained
+
+    configuration: dict[str, Any] = pretrained.get_pretrained_cfg(model, tag)
+    return configuration
+
+
+def _side(network: Any) -> int:
+    size = network.visual.image_size
+    return int(size[0] if isinstance(size, tuple | list) else size)
+
+
+def _width(network: Any) -> int:
+    import torch
+
+    with torch.inference_mode():
+        return int(network.encode_image(torch.zeros(1, 3, _side(network), _side(network))).shape[1])
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep open_clip's remarks to the root logger out of the user's way; its errors are raised anyway."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """Let the hub's client give up within seconds where there is no network."""
+    names = {"HF_HUB_ETAG_TIMEOUT": "5", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: value for name, value in names.items() if before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)

@@ -1,0 +1,326 @@
+"""Pictures in: find them, read them, decode them into upright sRGB.
+
+A picture that cannot be used raises :class:`~prescreen.errors.PictureError`, whose text is the reason in its row; it
+never ends a run. Nothing here changes a global setting of Pillow or of Python's warnings, so that pictures can be
+decoded in many threads. `prescreen.headers` says what is read before decoding, `prescreen.colours` how colours are
+converted.
+"""
+
+import errno
+import hashlib
+import importlib
+import io
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL.ImageFile import ImageFile as Opened
+
+from prescreen.colours import to_srgb
+from prescreen.errors import PictureError, UsageError
+from prescreen.headers import JPEG_END, Header, exif_orientation, read_header
+
+VERSION = 1
+"""Raised whenever the same bytes come out as other pixels; part of what identifies an embedding."""
+
+MAX_PIXELS = 100_000_000
+"""Pictures with more pixels than this are refused from the header (four bytes each while decoding)."""
+
+MAX_BYTES = 512 << 20
+"""Files larger than this are not read."""
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".webp", ".gif", ".avif", ".avifs"}
+    | {".heic", ".heif", ".hif", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jxl"}
+)
+"""Names that claim to be a picture. What is in the file decides whether it is one."""
+
+_OPENERS: dict[str, type[Opened]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+}
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_REASONS = {
+    errno.ENOENT: "file vanished",
+    errno.ENOTDIR: "file vanished",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ELOOP: "symbolic-link loop",
+}
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file that claims to be a picture.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute path.
+    name : str
+        POSIX path relative to the folder that was given; for a single file its name.
+    problem : str or None
+        Why it cannot even be read: set for a folder that could not be listed.
+    """
+
+    path: Path
+    name: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Parameters
+    ----------
+    pixels : PIL.Image.Image
+        Mode RGB, sRGB, upright, without metadata.
+    width, height : int
+        Size of the file's picture when upright, in pixels, whatever size was decoded.
+    format : str
+        ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``AVIF`` or ``HEIF``.
+    frames : int
+        1, or the number of frames of an animation.
+    flags : tuple of str
+        ``truncated``: the file ends early and was decoded as far as it goes.
+    """
+
+    pixels: Image.Image
+    width: int
+    height: int
+    format: str
+    frames: int = 1
+    flags: tuple[str, ...] = ()
+
+
+def find_images(inputs: Sequence[Path]) -> list[ImageFile]:
+    """List the pictures in folders, and files given one by one, sorted by name.
+
+    Folders are searched to the bottom. Hidden files and folders, and files without a picture's extension, are left
+    out; a file that is given itself is always listed. Each real folder is listed once: a symbolic link to one that is
+    listed already (a loop is such a link) and a folder that cannot be read are entries with a ``problem``.
+
+    Names are relative to the folder given. With several inputs they are relative to the deepest folder that holds all
+    of them, so that they are unique and do not depend on the order of the inputs.
+
+    Raises
+    ------
+    UsageError
+        An input that does not exist.
+    """
+    roots = [Path(os.path.abspath(given)) for given in inputs]
+    for given, root in zip(inputs, roots, strict=True):
+        if not os.path.exists(root):
+            raise UsageError(f"{given}: no such file or folder")
+    if not roots:
+        return []
+    base = Path(os.path.commonpath(roots))
+    if not base.is_dir():
+        base = base.parent
+    found: dict[str, ImageFile] = {}
+    for root in roots:
+        for path, problem in _walk(root) if os.path.isdir(root) else [(root, None)]:
+            name = path.relative_to(base).as_posix()
+            found.setdefault(name, ImageFile(path, name, problem))
+    return [found[name] for name in sorted(found)]
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
+    """Pictures below a folder. Links to folders come last, so that a real folder keeps its own name."""
+    seen: set[tuple[int, int]] = set()
+    folders, links = [root], list[Path]()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop()
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                yield folder, "symbolic link to a folder that is listed already"
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            yield folder, f"folder cannot be read: {_reason(error)}"
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = folder / entry.name
+            if _is_folder(entry):
+                (links if entry.is_symlink() else folders).append(path)
+            elif path.suffix.lower() in SUFFIXES:
+                yield path, None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that is closed to us: reading it will tell
+        return False
+
+
+def read_bytes(file: ImageFile) -> bytes:
+    """Read a file at once.
+
+    Raises
+    ------
+    PictureError
+        It vanished, may not be read, is empty, is too large or is no plain file (a pipe would never end).
+    """
+    if file.problem:
+        raise PictureError(file.problem)
+    try:
+        status = file.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError("not a plain file")
+        if status.st_size > MAX_BYTES:
+            raise PictureError(f"file too large: {status.st_size} bytes, at most {MAX_BYTES} are read")
+        data = file.path.read_bytes()
+    except OSError as error:
+        raise PictureError(_reason(error)) from None
+    if not data:
+        raise PictureError("empty file")
+    return data
+
+
+def content_hash(data: bytes) -> str:
+    """SHA-256 of the file's bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def decode(
+    data: bytes, *, tolerant: bool = False, max_pixels: int = MAX_PIXELS, min_side: int | None = None
+) -> Picture:
+    """Decode a JPEG, PNG, WebP, GIF or AVIF (HEIC too where the package ``pillow-heif`` is installed).
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    tolerant : bool
+        Decode a JPEG, PNG or GIF that ends early as far as it goes, and flag it ``truncated``; else it is an error.
+        What is missing is grey in a JPEG, and else black or (with transparency) white. A JPEG that was cut and then
+        closed again with an end marker cannot be told from a whole one.
+    max_pixels : int
+        Larger pictures are refused from the header.
+    min_side : int, optional
+        A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps this many pixels: much
+        faster, and as good where the picture is made smaller anyway.
+
+    Raises
+    ------
+    PictureError
+        With the reason.
+    """
+    header = read_header(data)
+    if header.size is not None:
+        _check_size(header.size, max_pixels)
+    tolerant = tolerant and header.format in {"JPEG", "PNG", "GIF"}
+    if not header.complete and not tolerant:
+        raise PictureError(f"{header.format} file is truncated")
+    flags = () if header.complete else ("truncated",)
+    image = _open(header, header.stream)
+    _check_size(image.size, max_pixels)
+    width, height = image.size
+    try:
+        _load(image, min_side)
+    except PictureError:
+        if not tolerant:
+            raise
+        image, flags = _load_cut(header, min_side), ("truncated",)
+    orientation, profile = header.orientation, header.profile
+    if header.size is None:  # AVIF and HEIC: the decoder read the container
+        orientation = exif_orientation(image.info.get("exif") or b"")
+        profile = image.info.get("icc_profile")
+    pixels = to_srgb(image, profile)
+    if orientation in _TRANSPOSE:
+        pixels = pixels.transpose(_TRANSPOSE[orientation])
+    if isinstance(pixels, Opened):
+        pixels = pixels.copy()  # a plain picture, without the decoder and its data
+    pixels.info.clear()
+    if orientation >= 5:
+        width, height = height, width
+    frames = header.frames if header.size is not None else max(1, getattr(image, "n_frames", 1))
+    return Picture(pixels, width, height, header.format, frames, flags)
+
+
+def _reason(error: OSError) -> str:
+    return _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise PictureError(f"picture of {width} x {height} pixels")
+    if width * height > max_pixels:
+        raise PictureError(
+            f"picture of {width} x {height} pixels is too large: at most {max_pixels} pixels are decoded"
+        )
+
+
+def _opener(format_: str) -> type[Opened]:
+    if format_ in _OPENERS:
+        return _OPENERS[format_]
+    try:
+        opener: type[Opened] = importlib.import_module("pillow_heif").HeifImageFile
+    except ImportError:
+        raise PictureError("HEIC needs a decoder: pip install pillow-heif, or convert the picture to JPEG") from None
+    return opener
+
+
+def _open(header: Header, stream: bytes) -> Opened:
+    """Hand the stream to the one decoder that the content names; Pillow's own guessing and its limits are not used."""
+    opener = _opener(header.format)
+    try:
+        return opener(io.BytesIO(stream))
+    except Exception as error:  # on damaged input Pillow raises nearly anything
+        raise _damage(header.format, error) from None
+
+
+def _load(image: Opened, min_side: int | None) -> None:
+    shorter = min(image.size)
+    scale = max((s for s in (2, 4, 8) if min_side and shorter >= s * min_side), default=1)
+    try:
+        if scale > 1:
+            image.draft(None, (image.width // scale, image.height // scale))  # only JPEG can
+        image.load()
+    except Exception as error:
+        raise _damage(image.format, error) from None
+
+
+def _load_cut(header: Header, min_side: int | None) -> Opened:
+    """Decode what there is, without Pillow's process-wide LOAD_TRUNCATED_IMAGES."""
+    if header.format == "JPEG":
+        image = _open(header, header.stream + JPEG_END)  # libjpeg fills up when it meets the end marker
+        _load(image, min_side)
+        return image
+    image = _open(header, header.stream)
+    if not image.tile:
+        raise PictureError(f"{header.format} file is truncated before its first pixel")
+    try:
+        image.load()
+    except Exception:
+        image.tile = []  # the decoder has written the rows that it got; nothing more to load
+    return image
+
+
+def _damage(format_: str | None, error: Exception) -> PictureError:
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    if "truncated" in text.lower():
+        return PictureError(f"{format_} file is truncated")
+    return PictureError(f"{format_} file is damaged: {text}")

@@ -1,0 +1,265 @@
+"""The predictor: encoder specification, regressors, calibration and manifest, in one directory.
+
+::
+
+    models/NAME/
+      manifest.json          what it is, what it was trained on, and the SHA-256 of the other files
+      arrays.safetensors     regressors and calibration
+      regressors.json        configuration of the regressors
+      evaluation.json        how well it did in cross-validation
+
+Nothing in it can run code when it is loaded.
+"""
+
+import hashlib
+import json
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from prescreen.calibration import Calibration
+from prescreen.encoders import EncoderSpecification
+from prescreen.errors import PredictorError, PredictorMismatch
+from prescreen.regressors.fit import TraitRegressors
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class PredictorFiles:
+    """Names of the files of a saved predictor."""
+
+    manifest: str = "manifest.json"
+    arrays: str = "arrays.safetensors"
+    regressors: str = "regressors.json"
+    evaluation: str = "evaluation.json"
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """The files that the manifest vouches for."""
+        return self.arrays, self.regressors, self.evaluation
+
+
+FILES: Final = PredictorFiles()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a predictor is and where it comes from.
+
+    Parameters
+    ----------
+    name : str
+        Name of the predictor, that of its directory at training.
+    encoder : EncoderSpecification
+        What turns pictures into the vectors that the regressors expect.
+    traits : tuple of str
+        Traits that are predicted.
+    scale : str
+        Scale of the raw predictions, ``LOW:HIGH``.
+    is_score : bool
+        Whether raw ratings are 0-10 scores already.
+    data : mapping
+        Ratings: file name, format, SHA-256, pictures, method, traits as named in the file.
+    reliability : mapping of str to mapping
+        For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
+    seed : int
+        Seed of folds and regressors.
+    simulated : bool
+        Whether the ratings were simulated.
+    versions : mapping of str to str
+        Versions of prescreen and of the libraries that made it.
+    """
+
+    name: str
+    encoder: EncoderSpecification
+    traits: tuple[str, ...]
+    scale: str
+    is_score: bool
+    data: Mapping[str, Any]
+    reliability: Mapping[str, Mapping[str, float | None]]
+    seed: int
+    simulated: bool
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of n pictures on t traits; every array has shape (n, t).
+
+    Parameters
+    ----------
+    raw, raw_low, raw_high : ndarray of float
+        On the scale of the training ratings, with the 90 % interval of a rating.
+    score, score_low, score_high : ndarray of float
+        0-10, with the same interval.
+    """
+
+    raw: NDArray[np.float64]
+    raw_low: NDArray[np.float64]
+    raw_high: NDArray[np.float64]
+    score: NDArray[np.float64]
+    score_low: NDArray[np.float64]
+    score_high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Predicts what a crowd would say, from vectors.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        What it is.
+    regressors : TraitRegressors
+        From vectors to raw ratings.
+    calibration : Calibration
+        From raw ratings to scores.
+    evaluation : mapping
+        The cross-validated evaluation, as JSON.
+    """
+
+    manifest: Manifest
+    regressors: TraitRegressors
+    calibration: Calibration
+    evaluation: Mapping[str, Any]
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Traits in the order of the columns."""
+        return self.manifest.traits
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides a score."""
+        content = _digests(self._contents())
+        del content[FILES.evaluation]
+        return hashlib.sha256(
+            json.dumps([content, self._manifest_json()["encoder"]], sort_keys=True).encode()
+        ).hexdigest()
+
+    def predict(self, features: NDArray[np.float16] | NDArray[np.float32]) -> Predictions:
+        """Predict n pictures from their vectors, shape (n, d)."""
+        dimension = self.manifest.encoder.dimension
+        if features.ndim != 2 or features.shape[1] != dimension:
+            raise PredictorMismatch(
+                f"vectors of shape {features.shape}: expected (n, {dimension}) from the same encoder"
+            )
+        raw = self.regressors.predict(features.astype(np.float32))
+        low, high = raw - self.calibration.half_widths, raw + self.calibration.half_widths
+        score = self.calibration.score
+        return Predictions(raw, low, high, score(raw), score(low), score(high))
+
+    def save(self, directory: Path) -> None:
+        """Write the predictor; the directory is the old one or the new one, never half.
+
+        Raises
+        ------
+        PredictorError
+            If something stands there that is not a predictor, or it cannot be written.
+        """
+        if directory.exists() and not (directory / FILES.manifest).is_file() and any(_entries(directory)):
+            raise PredictorError(f"{directory}: exists and is not a predictor; choose another place with --output")
+        temporary = directory.with_name(f".{directory.name}-{secrets.token_hex(4)}")
+        replaced = directory.with_name(f"{temporary.name}-old")
+        try:
+            temporary.mkdir(parents=True)
+            contents = self._contents()
+            for name, content in contents.items():
+                (temporary / name).write_bytes(content)
+            manifest = self._manifest_json() | {"files": _digests(contents)}
+            (temporary / FILES.manifest).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            if directory.exists():
+                directory.rename(replaced)
+            temporary.rename(directory)
+        except OSError as error:
+            raise PredictorError(f"{directory}: cannot be written ({error.strerror or error})") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(replaced, ignore_errors=True)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read a predictor.
+
+        Raises
+        ------
+        PredictorError
+            If there is none, it is damaged, or another version of prescreen made it.
+        """
+        manifest = _read_manifest(directory)
+        contents = {}
+        for name, expected in manifest.pop("files").items():
+            try:
+                contents[name] = (directory / Path(name).name).read_bytes()
+            except OSError as error:
+                raise PredictorError(f"{directory}: {name} cannot be read ({error.strerror})") from error
+            if hashlib.sha256(contents[name]).hexdigest() != expected:
+                raise PredictorError(f"{directory}: {name} is damaged: it is not the file that the manifest describes")
+        try:
+            arrays = load_arrays(contents[FILES.arrays])
+            encoder = EncoderSpecification.from_json(manifest.pop("encoder"))
+            description = Manifest(**manifest | {"traits": tuple(manifest["traits"])}, encoder=encoder)
+            return cls(
+                manifest=description,
+                regressors=TraitRegressors.from_state(
+                    _below("regressors/", arrays), json.loads(contents[FILES.regressors])
+                ),
+                calibration=Calibration.from_arrays(_below("calibration/", arrays), description.is_score),
+                evaluation=json.loads(contents[FILES.evaluation]),
+            )
+        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+            raise PredictorError(f"{directory}: not a sound predictor ({type(error).__name__}: {error})") from error
+
+    def _contents(self) -> dict[str, bytes]:
+        arrays, configuration = self.regressors.to_state()
+        parts = {f"regressors/{name}": array for name, array in arrays.items()}
+        parts |= {f"calibration/{name}": array for name, array in self.calibration.to_arrays().items()}
+        return {
+            FILES.arrays: save_arrays({name: np.ascontiguousarray(array) for name, array in parts.items()}),
+            FILES.regressors: json.dumps(configuration).encode(),
+            FILES.evaluation: (json.dumps(dict(self.evaluation), indent=2, ensure_ascii=False) + "\n").encode(),
+        }
+
+    def _manifest_json(self) -> dict[str, Any]:
+        content = {field.name: getattr(self.manifest, field.name) for field in fields(Manifest)}
+        return {"format": FORMAT} | content | {"encoder": self.manifest.encoder.to_json()}
+
+
+def _read_manifest(directory: Path) -> dict[str, Any]:
+    path = directory / FILES.manifest
+    if not path.is_file():
+        raise PredictorError(f"{directory}: no predictor there (no {FILES.manifest}); prescreen train makes one")
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+        version = manifest.pop("format")
+        files = manifest["files"]
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise PredictorError(f"{path}: cannot be read as a manifest ({type(error).__name__})") from error
+    if version != FORMAT:
+        raise PredictorError(f"{directory}: predictor format {version}, this version reads {FORMAT}; train it again")
+    if not isinstance(files, dict) or set(files) != set(FILES.content):
+        raise PredictorError(f"{path}: expected the files {', '.join(FILES.content)}")
+    result: dict[str, Any] = manifest
+    return result
+
+
+def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _entries(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else [directory]

@@ -1,0 +1,112 @@
+"""What a new picture has to do: improve some traits, keep others."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prescreen.errors import UsageError
+from prescreen.traits import unknown_name
+
+KEPT_BY_DEFAULT = "likeability"
+
+
+@dataclass(frozen=True)
+class Goals:
+    """The traits on which a candidate must beat the baseline, and those on which it must not fall below it.
+
+    Parameters
+    ----------
+    improve : tuple of str
+        Traits to improve, at least one.
+    keep : tuple of str
+        Traits to keep. A trait that stands in neither does not count.
+    improve_margin : float
+        Score points (0-10) by which every trait to improve has to beat the baseline.
+    keep_margin : float
+        Score points that every trait to keep may lose.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to improve, a trait is named twice, or a margin is negative.
+    """
+
+    improve: tuple[str, ...]
+    keep: tuple[str, ...] = ()
+    improve_margin: float = 0.0
+    keep_margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.improve:
+            raise UsageError("goals: nothing to improve; name at least one trait that should improve")
+        for name in self.traits:
+            if self.traits.count(name) > 1:
+                both = name in self.improve and name in self.keep
+                raise UsageError(f"goals: {name!r} is " + ("both to improve and to keep" if both else "named twice"))
+        for what, margin in (("improve", self.improve_margin), ("keep", self.keep_margin)):
+            if not (math.isfinite(margin) and 0 <= margin <= 10):
+                raise UsageError(f"{what} margin {margin:g}: expected score points from 0 to 10")
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """All traits that count, those to improve first."""
+        return self.improve + self.keep
+
+    def check(self, known: Sequence[str]) -> None:
+        """Raise UsageError if a trait is not among the known ones, with the name that was probably meant."""
+        for name in self.traits:
+            if name not in known:
+                raise UsageError(f"goals: {unknown_name(name, known)}")
+
+    def in_words(self) -> str:
+        """Return the goals as a phrase, for instance ``improve competence and influence, keep likeability``."""
+        by = f" by at least {self.improve_margin:g}" if self.improve_margin else ""
+        within = f" within {self.keep_margin:g}" if self.keep_margin else ""
+        keep = f", keep {list_in_words(self.keep)}{within}" if self.keep else ""
+        return f"improve {list_in_words(self.improve)}{by}{keep}"
+
+
+def default_goals(traits: Sequence[str]) -> Goals:
+    """Keep likeability where it is one of several traits, improve all others."""
+    keep = tuple(name for name in traits if name == KEPT_BY_DEFAULT and len(traits) > 1)
+    return Goals(tuple(name for name in traits if name not in keep), keep)
+
+
+def choose_goals(
+    traits: Sequence[str],
+    improve: Sequence[str] | None = None,
+    keep: Sequence[str] | None = None,
+    improve_margin: float = 0.0,
+    keep_margin: float = 0.0,
+) -> Goals:
+    """Complete what was asked for: traits named on one side only leave all the others to the other side.
+
+    Parameters
+    ----------
+    traits : sequence of str
+        The known traits.
+    improve, keep : sequence of str or None
+        What was asked for; None: not said. An empty ``keep`` means that nothing has to be kept.
+    improve_margin, keep_margin : float
+        As in :class:`Goals`.
+
+    Raises
+    ------
+    UsageError
+        For an unknown trait, and as in :class:`Goals`.
+    """
+    if improve is None and keep is None:
+        chosen = default_goals(traits)
+        improve, keep = chosen.improve, chosen.keep
+    elif keep is None:
+        keep = [name for name in traits if name not in (improve or ())]
+    elif improve is None:
+        improve = [name for name in traits if name not in keep]
+    goals = Goals(tuple(improve or ()), tuple(keep), improve_margin, keep_margin)
+    goals.check(traits)
+    return goals
+
+
+def list_in_words(names: Sequence[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

@@ -1,0 +1,209 @@
+"""Features in named blocks: standardised together, so that every block weighs the same whatever its size."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prescreen.errors import PredictorError
+from prescreen.regressors.threads import blas_threads
+
+Blocks = Mapping[str, slice]
+Float16 = NDArray[np.float16]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+CLIP = 6.0  # standard deviations; pooled activations have long tails
+_CHUNK = 64  # rows; see in_chunks
+
+
+def check_blocks(blocks: Blocks | None, n_features: int) -> dict[str, slice]:
+    """Return the blocks as plain ranges in column order; they must tile the columns without gap or overlap."""
+    if blocks is None:
+        return {"all": slice(0, n_features)}
+    ranges = {name: slice(*block.indices(n_features)[:2]) for name, block in blocks.items()}
+    ordered = dict(sorted(ranges.items(), key=lambda item: item[1].start))
+    end = 0
+    for name, block in ordered.items():
+        strided = blocks[name].step not in (None, 1)
+        if strided or block.start != end or block.stop <= block.start:
+            raise ValueError(f"block {name!r} is {blocks[name]}; expected a range of columns that starts at {end}")
+        end = block.stop
+    if end != n_features:
+        raise ValueError(f"the blocks end at column {end}; expected {n_features}, the number of features")
+    return ordered
+
+
+@dataclass(frozen=True)
+class BlockScaler:
+    """Standardisation of features in blocks.
+
+    A feature is centred and divided by its standard deviation on the training rows, clipped at 6 standard deviations
+    and rounded to half precision, the precision in which a saved model keeps it. Blocks are then weighed so that the
+    inner product of two rows is the mean over blocks of the mean product a feature, and the squared Euclidean distance
+    the mean over blocks of the mean squared difference a feature (2 on average between unrelated rows). A feature that
+    is constant on the training rows counts as zero.
+
+    Attributes
+    ----------
+    blocks : dict of str to slice
+        Column range of each block; they tile the columns.
+    mean, inverse_sd : ndarray of float32, shape (d,)
+        Training mean, and 1 / standard deviation (0 for a constant feature).
+    """
+
+    blocks: dict[str, slice]
+    mean: Float32
+    inverse_sd: Float32
+
+    @classmethod
+    def fit(cls, X: NDArray[Any], blocks: Blocks | None = None) -> Self:
+        """Learn means and standard deviations of the columns of ``X`` (n, d)."""
+        X = check_features(X)
+        ordered = check_blocks(blocks, X.shape[1])
+        mean = X.mean(axis=0, dtype=np.float64)
+        variance = np.square(X - mean.astype(np.float32)).mean(axis=0, dtype=np.float64)
+        sd = np.sqrt(variance)
+        varies = sd > 1e-6 * np.abs(mean) + np.finfo(np.float32).tiny
+        inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=varies)
+        return cls(ordered, mean.astype(np.float32), inverse.astype(np.float32))
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns expected."""
+        return len(self.mean)
+
+    def standardise(self, X: NDArray[Any]) -> Float16:
+        """Centre, scale, clip and round; the result is what a model has to keep of its training rows."""
+        X = check_features(X, self.n_features)
+        Z = X - self.mean
+        Z *= self.inverse_sd
+        np.clip(Z, -CLIP, CLIP, out=Z)
+        return Z.astype(np.float16)
+
+    def weigh(self, standardised: Float16) -> Float32:
+        """Give every block the same total weight."""
+        Z = standardised.astype(np.float32)
+        for block in self.blocks.values():
+            Z[:, block] *= np.float32(1.0 / math.sqrt(len(self.blocks) * (block.stop - block.start)))
+        return Z
+
+    def transform(self, X: NDArray[Any]) -> Float32:
+        """Standardise and weigh ``X`` (n, d)."""
+        return self.weigh(self.standardise(X))
+
+    def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return arrays and a JSON-able description."""
+        ranges = {name: [block.start, block.stop] for name, block in self.blocks.items()}
+        return {"mean": self.mean, "inverse_sd": self.inverse_sd}, {"blocks": ranges}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Self:
+        """Rebuild what :meth:`to_state` returned."""
+        blocks = {name: slice(int(start), int(stop)) for name, (start, stop) in config["blocks"].items()}
+        mean = np.asarray(arrays["mean"], np.float32)
+        try:
+            ordered = check_blocks(blocks, len(mean))
+        except ValueError as error:
+            raise PredictorError(f"the saved model is damaged ({error}); train it again") from error
+        return cls(ordered, mean, np.asarray(arrays["inverse_sd"], np.float32))
+
+
+class BlockDesign:
+    """Standardised training rows, and the matrices that several regressors need of them, each computed once.
+
+    Parameters
+    ----------
+    scaler : BlockScaler
+        Fitted on these rows.
+    X : ndarray of shape (n, d)
+        Features as they came.
+    """
+
+    def __init__(self, scaler: BlockScaler, X: NDArray[Any]) -> None:
+        self.scaler = scaler
+        self.standardised = scaler.standardise(X)
+        self.features = scaler.weigh(self.standardised)
+
+    @classmethod
+    def fit(cls, X: NDArray[Any], blocks: Blocks | None) -> Self:
+        """Standardise ``X`` by its own rows."""
+        return cls(BlockScaler.fit(X, blocks), X)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @cached_property
+    def block_grams(self) -> dict[str, Float32]:
+        """Inner products of the rows within each block, (n, n) each."""
+        return {name: self.features[:, block] @ self.features[:, block].T for name, block in self.scaler.blocks.items()}
+
+    @cached_property
+    def gram(self) -> Float32:
+        """Inner products of the rows, (n, n)."""
+        total = np.zeros((len(self), len(self)), np.float32)
+        for gram in self.block_grams.values():
+            total += gram
+        return total
+
+    @cached_property
+    def distances(self) -> Float32:
+        """Squared distances between the rows, (n, n); zero on the diagonal."""
+        norms = np.diag(self.gram)
+        distances = norms[:, None] + norms[None] - 2 * self.gram
+        np.maximum(distances, 0, out=distances)
+        np.fill_diagonal(distances, 0)
+        return distances
+
+
+def squared_distances(A: Float32, B: Float32) -> Float32:
+    """Squared Euclidean distances between the rows of ``A`` (m, d) and ``B`` (n, d), shape (m, n)."""
+    norms_a, norms_b = (np.einsum("ij,ij->i", rows, rows) for rows in (A, B))
+    distances = norms_a[:, None] + norms_b[None] - 2 * (A @ B.T)
+    np.maximum(distances, 0, out=distances)
+    return np.asarray(distances, np.float32)
+
+
+def in_chunks(predict: Callable[[Float32], Float64], scaler: BlockScaler, X: NDArray[Any]) -> Float64:
+    """Predict in blocks of a fixed number of rows, the last one filled up with copies of its last row.
+
+    Matrix products round differently for different shapes; with one fixed shape a row gets the same
+    prediction whichever rows stand beside it.
+
+    Parameters
+    ----------
+    predict : callable
+        From standardised rows, float32 (64, d), to predictions (64, t).
+    scaler : BlockScaler
+        Standardises the rows.
+    X : ndarray of shape (n, d)
+        Features as they came; n may be 0.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, t)
+    """
+    X = check_features(X, scaler.n_features)
+    filled = np.zeros((max(1, math.ceil(len(X) / _CHUNK)) * _CHUNK, X.shape[1]), np.float32)
+    filled[: len(X)] = X
+    if len(X):
+        filled[len(X) :] = X[-1]
+    starts = range(0, len(filled), _CHUNK)
+    with blas_threads(_CHUNK):
+        chunks = [predict(scaler.transform(filled[start : start + _CHUNK])) for start in starts]
+    return np.concatenate(chunks)[: len(X)]
+
+
+def check_features(X: NDArray[Any], n_features: int | None = None) -> Float32:
+    """Return ``X`` as float32 after checking its shape and that it is finite."""
+    X = np.asarray(X, np.float32)
+    if X.ndim != 2 or (n_features is not None and X.shape[1] != n_features):
+        raise ValueError(f"features have shape {X.shape}; expected (n, {'d' if n_features is None else n_features})")
+    if not np.isfinite(X).all():
+        rows = np.flatnonzero(~np.isfinite(X).all(axis=1))
+        raise ValueError(f"features of row {rows[0]} (and {len(rows) - 1} more) are not finite numbers")
+    return X

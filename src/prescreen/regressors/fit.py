@@ -1,0 +1,266 @@
+"""Which regressor for which trait, judged without the pictures it is judged on.
+
+:func:`fit_final` fits every candidate on the rows given and chooses for each trait by the error on left-out groups.
+:func:`cross_validate` does all of that, choice included, inside each training part of an outer grouped split.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prescreen.errors import PredictorError
+from prescreen.regressors.base import BlockRegressor, State, check_targets
+from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float32, Float64, in_chunks
+from prescreen.regressors.boosting import BoostedTrees
+from prescreen.regressors.folds import grouped_folds, require_groups
+from prescreen.regressors.ridge import BlockKernelRidge
+from prescreen.regressors.threads import blas_threads
+
+AVERAGE = "average"
+_KINDS: dict[str, type[BlockRegressor]] = {kind.__name__: kind for kind in (BlockKernelRidge, BoostedTrees)}
+
+
+def candidates(blocks: Blocks | None, seed: int) -> dict[str, BlockRegressor]:
+    """Return the regressors that compete for each trait, unfitted, by name."""
+    return {
+        "ridge": BlockKernelRidge(blocks, kernel="linear"),
+        "kernel_ridge": BlockKernelRidge(blocks, kernel="rbf"),
+        "lightgbm": BoostedTrees(blocks, seed=seed),
+    }
+
+
+@dataclass(frozen=True)
+class TraitRegressors:
+    """One model of all traits: for each trait the chosen candidate, or the average of all.
+
+    Attributes
+    ----------
+    scaler : BlockScaler
+        Standardisation, shared by all regressors.
+    regressors : dict of str to BlockRegressor
+        Those candidates that some trait uses.
+    weights : ndarray of float64, shape (len(regressors), t)
+        Share of each regressor in the prediction of each trait; columns sum to 1.
+    choices : tuple of str
+        For each trait, a candidate's name or ``"average"``.
+    inner_errors : dict of str to ndarray, shape (t,)
+        Weighted mean squared error of each candidate on left-out groups of the training rows.
+    """
+
+    scaler: BlockScaler
+    regressors: dict[str, BlockRegressor]
+    weights: Float64
+    choices: tuple[str, ...]
+    inner_errors: dict[str, Float64]
+
+    def predict(self, X: NDArray[Any]) -> Float64:
+        """Predict ``X`` (n, d); returns (n, t). A row's prediction does not depend on the other rows."""
+        return in_chunks(self._predict_standardised, self.scaler, X)
+
+    def _predict_standardised(self, Z: Float32) -> Float64:
+        predictions = np.zeros((len(Z), self.weights.shape[1]))
+        for share, regressor in zip(self.weights, self.regressors.values(), strict=True):
+            predictions += share * regressor.predict_standardised(Z)
+        return predictions
+
+    def to_state(self) -> State:
+        """Return arrays and a JSON-able configuration; the standardised training rows are in it once, as float16."""
+        scaler_arrays, scaler_config = self.scaler.to_state()
+        arrays: dict[str, NDArray[Any]] = {f"scaler/{name}": array for name, array in scaler_arrays.items()}
+        arrays["weights"] = self.weights
+        configs = []
+        for name, regressor in self.regressors.items():
+            head_arrays, head = regressor.head_state()
+            arrays |= {f"{name}/{key}": array for key, array in head_arrays.items()}
+            parameters = {key: value for key, value in regressor.get_params().items() if key != "blocks"}
+            configs.append({"name": name, "kind": type(regressor).__name__, "parameters": parameters, "head": head})
+        return arrays, {
+            "scaler": scaler_config,
+            "regressors": configs,
+            "choices": list(self.choices),
+            "inner_errors": {name: errors.tolist() for name, errors in self.inner_errors.items()},
+        }
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Self:
+        """Rebuild what :meth:`to_state` returned; predictions are equal bit for bit.
+
+        Raises
+        ------
+        PredictorError
+            If something is missing or of a kind that this version does not know.
+        """
+        try:
+            scaler = BlockScaler.from_state(_below("scaler", arrays), config["scaler"])
+            regressors = {
+                saved["name"]: _KINDS[saved["kind"]].with_head(
+                    scaler, _below(saved["name"], arrays), saved["parameters"], saved["head"]
+                )
+                for saved in config["regressors"]
+            }
+            errors = {name: np.array(values) for name, values in config["inner_errors"].items()}
+            return cls(scaler, regressors, arrays["weights"], tuple(config["choices"]), errors)
+        except (KeyError, TypeError) as error:
+            raise PredictorError(f"the saved regressors are incomplete ({error}); train the predictor again") from error
+
+
+def _below(name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    prefix = name + "/"
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+
+def fit_final(
+    X: NDArray[Any],
+    Y: NDArray[Any],
+    groups: NDArray[Any] | None,
+    blocks: Blocks | None,
+    *,
+    sample_weight: NDArray[Any] | None = None,
+    seed: int = 0,
+) -> TraitRegressors:
+    """Fit all candidates and choose for each trait the one that predicts left-out groups best.
+
+    The average weighs each candidate by the inverse of its mean squared error and competes like the others.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Features, finite.
+    Y : ndarray of shape (n, t)
+        Ratings; NaN where a picture was not rated. Each trait is fitted on its own rated rows.
+    groups : ndarray of shape (n,) or None
+        Person or near-duplicate group of each row; by default every row is its own.
+    blocks : mapping of str to slice or None
+        Named column ranges that tile the features.
+    sample_weight : ndarray of shape (n,) or (n, t), optional
+        Not negative; only the ratios within a trait count.
+    seed : int
+        For the trees and their inner folds.
+
+    Raises
+    ------
+    RatingsError
+        If a trait has ratings from fewer than two groups.
+    """
+    Y, weight, codes = check_targets(Y, sample_weight, groups, len(X))
+    weight = _mean_one(weight)
+    competitors = candidates(blocks, seed)
+    with blas_threads(len(X)):
+        design = BlockDesign.fit(X, blocks)
+        fitted = {name: candidate.fit_design(design, Y, weight, codes) for name, candidate in competitors.items()}
+    left_out = {name: regressor.cv_predictions_ for name, regressor in fitted.items()}
+    errors = {name: _weighted_mse(predictions, Y, weight) for name, predictions in left_out.items()}
+    precision = 1 / np.maximum(np.stack(list(errors.values())), np.finfo(float).tiny)
+    shares = precision / precision.sum(axis=0)
+    average = sum(share * predictions for share, predictions in zip(shares, left_out.values(), strict=True))
+    errors[AVERAGE] = _weighted_mse(np.asarray(average), Y, weight)
+    names = list(errors)
+    best = np.stack(list(errors.values())).argmin(axis=0)
+    choices = tuple(names[k] for k in best)
+    single = np.eye(len(fitted) + 1, len(fitted))[best].T
+    weights = np.where(np.array(choices) == AVERAGE, shares, single)
+    used = weights.any(axis=1)
+    return TraitRegressors(
+        scaler=design.scaler,
+        regressors={name: regressor for (name, regressor), kept in zip(fitted.items(), used, strict=True) if kept},
+        weights=weights[used],
+        choices=choices,
+        inner_errors=errors,
+    )
+
+
+def _mean_one(weight: Float64) -> Float64:
+    """Scale each column to mean 1 over its rated rows, so that penalties mean the same for every trait."""
+    rated = np.maximum((weight > 0).sum(axis=0), 1)
+    total = weight.sum(axis=0)
+    factor = np.divide(rated, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(weight * factor, np.float64)
+
+
+def _weighted_mse(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
+    squares = np.where(weight > 0, (predictions - Y) ** 2, 0.0)
+    return np.asarray((weight * squares).sum(axis=0) / weight.sum(axis=0), np.float64)
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What nested cross-validation found.
+
+    Attributes
+    ----------
+    predictions : ndarray of shape (n, t)
+        For each row, also those without a rating, by models that saw nothing of the row's group.
+    naive : ndarray of shape (n, t)
+        Mean rating of the training folds: the prediction to beat.
+    folds : ndarray of int, shape (n,)
+        Fold in which the row was tested.
+    choices : tuple of tuple of str
+        ``choices[fold][trait]``: candidate chosen on the training part.
+    inner_errors : tuple of dict of str to ndarray, shape (t,)
+        For each fold, the candidates' mean squared errors within the training part.
+    """
+
+    predictions: Float64
+    naive: Float64
+    folds: NDArray[np.intp]
+    choices: tuple[tuple[str, ...], ...]
+    inner_errors: tuple[dict[str, Float64], ...]
+
+    @property
+    def n_splits(self) -> int:
+        """Folds used; fewer than asked for when there are fewer groups."""
+        return len(self.choices)
+
+
+def cross_validate(
+    X: NDArray[Any],
+    Y: NDArray[Any],
+    groups: NDArray[Any] | None,
+    blocks: Blocks | None,
+    *,
+    sample_weight: NDArray[Any] | None = None,
+    n_splits: int = 10,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> CrossValidation:
+    """Nested grouped cross-validation of :func:`fit_final`.
+
+    Standardisation, components, penalties and the choice of the regressor are learned in each training part anew;
+    the test fold is only predicted.
+
+    Parameters
+    ----------
+    X, Y, groups, blocks, sample_weight
+        As in :func:`fit_final`.
+    n_splits : int
+        Outer folds; fewer when there are fewer groups.
+    seed : int
+        For the folds and the candidates.
+    progress : callable, optional
+        Called with (folds done, folds) after each fold.
+
+    Raises
+    ------
+    RatingsError
+        With fewer than three groups, or if a trait has ratings from fewer than two groups in some training part.
+    """
+    X = np.asarray(X, np.float32)
+    Y, weight, codes = check_targets(Y, sample_weight, groups, len(X))
+    require_groups(len(np.unique(codes)), 3)
+    splits = grouped_folds(codes, n_splits, seed)
+    predictions, naive = np.zeros(Y.shape), np.zeros(Y.shape)
+    folds = np.zeros(len(X), np.intp)
+    choices, inner_errors = [], []
+    for fold, (train, test) in enumerate(splits):
+        model = fit_final(X[train], Y[train], codes[train], blocks, sample_weight=weight[train], seed=seed)
+        predictions[test] = model.predict(X[test])
+        naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])
+        folds[test] = fold
+        choices.append(model.choices)
+        inner_errors.append(model.inner_errors)
+        if progress is not None:
+            progress(fold + 1, len(splits))
+    return CrossValidation(predictions, naive, folds, tuple(choices), tuple(inner_errors))

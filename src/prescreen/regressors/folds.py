@@ -1,0 +1,63 @@
+"""Grouped folds: pictures of one group (a person, near-duplicates) never stand on both sides of a split."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+
+from prescreen.errors import RatingsError
+
+Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+def grouped_folds(groups: NDArray[Any], n_splits: int, seed: int) -> list[Fold]:
+    """Split rows into shuffled folds of about equal size that keep groups whole.
+
+    With fewer groups than ``n_splits`` there are as many folds as groups; ``len()`` of the result tells.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,)
+        Group of each row; any labels that can be sorted.
+    n_splits : int
+        Folds wanted, at least 2.
+    seed : int
+        Decides which groups share a fold.
+
+    Returns
+    -------
+    list of (train, test)
+        Sorted row indices. Each row is in exactly one ``test``.
+
+    Raises
+    ------
+    RatingsError
+        With fewer than two groups.
+    """
+    if n_splits < 2:
+        raise ValueError(f"n_splits is {n_splits}; at least 2 are needed")
+    codes = group_codes(groups)
+    n_groups = int(codes.max(initial=-1)) + 1
+    require_groups(n_groups, 2)
+    splitter = GroupKFold(n_splits=min(n_splits, n_groups), shuffle=True, random_state=seed)
+    return [(train, test) for train, test in splitter.split(codes, groups=codes)]
+
+
+def group_codes(groups: NDArray[Any] | None, n: int | None = None) -> NDArray[np.intp]:
+    """Return the groups as numbers from 0; without groups every row is its own."""
+    if groups is None:
+        return np.arange(n or 0, dtype=np.intp)
+    groups = np.asarray(groups)
+    if groups.ndim != 1 or (n is not None and len(groups) != n):
+        raise ValueError(f"groups have shape {groups.shape}; expected one label for each of the {n} rows")
+    return np.unique(groups, return_inverse=True)[1].astype(np.intp)
+
+
+def require_groups(n_groups: int, needed: int, what: str = "the ratings") -> None:
+    """Refuse data that cannot be split so that no group stands on both sides."""
+    if n_groups < needed:
+        raise RatingsError(
+            f"{what}: pictures from {n_groups} group(s) of persons or near-duplicates, "
+            f"at least {needed} are needed; add ratings of pictures that are not near-duplicates"
+        )

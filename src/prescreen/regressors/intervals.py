@@ -1,0 +1,139 @@
+"""Intervals from out-of-fold errors, their coverage, and how the errors of the traits go together."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prescreen.regressors.blocks import Float64
+
+ALPHA = 0.1  # intervals hold 90 %
+_NOISE_SHARE = 0.9  # at most this share of a trait's error variance is put down to vote noise
+_SMALLEST_EIGENVALUE = 0.01  # of the error correlations
+
+
+def conformal_half_widths(residuals: NDArray[Any], alpha: float = ALPHA) -> Float64:
+    """Half-widths of intervals that hold a new rating with probability 1 − α.
+
+    For each trait the ⌈(1 − α)(n + 1)⌉-th smallest absolute out-of-fold error. This is the split-conformal quantile;
+    with errors from cross-validation it is cross-conformal prediction, whose coverage is close to nominal in practice
+    and guaranteed only at 1 − 2α, which is why :func:`cross_conformal_intervals` is there to measure it.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n, t)
+        Rating minus out-of-fold prediction; NaN where there is no rating.
+    alpha : float
+        Share of ratings allowed outside, between 0 and 1.
+
+    Returns
+    -------
+    ndarray of shape (t,)
+        In the unit of the ratings; infinite where n is too small for 1 − α (n < 9 for 90 %).
+
+    References
+    ----------
+    V. Vovk, Cross-conformal predictors, Annals of Mathematics and Artificial Intelligence 74, 2015.
+    R. Barber et al., Predictive inference with the jackknife+, Annals of Statistics 49, 2021.
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; expected a number between 0 and 1")
+    errors = np.sort(np.abs(np.asarray(residuals, np.float64)), axis=0)  # NaN sorts last
+    n = np.isfinite(errors).sum(axis=0)
+    # The subtraction keeps a product such as 0.9 * 10 from being rounded up past the whole number it stands for.
+    ranks = [math.ceil((1 - alpha) * (count + 1) - 1e-9) for count in n]
+    return np.array([errors[rank - 1, k] if rank <= n[k] else np.inf for k, rank in enumerate(ranks)])
+
+
+def cross_conformal_intervals(
+    predictions: NDArray[Any], truth: NDArray[Any], folds: NDArray[Any], alpha: float = ALPHA
+) -> tuple[Float64, Float64]:
+    """Interval of each row, its half-width from the errors in the other folds.
+
+    Parameters
+    ----------
+    predictions, truth : ndarray of shape (n, t)
+        Out-of-fold predictions; ratings, NaN where there is none.
+    folds : ndarray of shape (n,)
+        Fold in which the row was predicted.
+    alpha : float
+        Share of ratings allowed outside.
+
+    Returns
+    -------
+    lower, upper : ndarray of shape (n, t)
+    """
+    residuals = np.asarray(truth, np.float64) - predictions
+    half = np.zeros(residuals.shape)
+    for fold in np.unique(folds):
+        test = folds == fold
+        half[test] = conformal_half_widths(residuals[~test], alpha)
+    return predictions - half, predictions + half
+
+
+def cross_conformal_coverage(
+    predictions: NDArray[Any], truth: NDArray[Any], folds: NDArray[Any], alpha: float = ALPHA
+) -> Float64:
+    """Share of ratings inside their interval for each trait (t,), no row used for its own interval; NaN without any."""
+    lower, upper = cross_conformal_intervals(predictions, truth, folds, alpha)
+    truth = np.asarray(truth, np.float64)
+    rated = np.isfinite(truth)
+    inside = ((lower <= truth) & (truth <= upper)).sum(axis=0)
+    n = rated.sum(axis=0)
+    return np.asarray(np.divide(inside, n, out=np.full(len(n), np.nan), where=n > 0), np.float64)
+
+
+def residual_covariance(residuals: NDArray[Any], sampling_variance: NDArray[Any] | None = None) -> Float64:
+    """Covariance of the errors about the raters' true mean, for joint statements on several traits.
+
+    An out-of-fold error is the model's error plus the noise of a mean of few votes. The noise is taken off the
+    variances (never more than 90 % of one). Covariances stay: noise that the traits share, as where one rater votes
+    on all of them, remains in them. If what is left is no covariance matrix, the eigenvalues of its correlations are
+    raised to 0.01.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (n, t)
+        Rating minus out-of-fold prediction, mean zero by construction; NaN where there is no rating.
+    sampling_variance : ndarray of shape (n, t), optional
+        Variance of each rating as a mean of votes; NaN where it is not known (the mean of the known ones stands in).
+
+    Returns
+    -------
+    ndarray of shape (t, t)
+        Positive definite unless a trait's errors are all zero. Each entry uses the rows that have both ratings;
+        two traits never rated together count as uncorrelated.
+    """
+    residuals = np.asarray(residuals, np.float64)
+    rated = np.isfinite(residuals)
+    known = np.where(rated, residuals, 0.0)
+    pairs = rated.T.astype(np.float64) @ rated
+    products = known.T @ known
+    squares = (known**2).T @ rated
+    norm = np.sqrt(squares * squares.T)
+    # Correlations on common rows, variances on all rows of the trait: the latter have more data.
+    variance = np.diag(products) / np.maximum(np.diag(pairs), 1)
+    correlation = np.divide(products, norm, out=np.zeros_like(products), where=norm > 0)
+    covariance = correlation * np.sqrt(np.outer(variance, variance))
+    if sampling_variance is not None:
+        usable = rated & np.isfinite(sampling_variance)
+        total = np.where(usable, sampling_variance, 0.0).sum(axis=0)
+        noise = total / np.maximum(usable.sum(axis=0), 1)
+        variance = variance - np.minimum(noise, _NOISE_SHARE * variance)
+    return _positive_definite(covariance, variance)
+
+
+def _positive_definite(covariance: Float64, variance: Float64) -> Float64:
+    """Return the matrix with these variances and, as far as possible, these covariances."""
+    sd = np.sqrt(variance)
+    scale = np.outer(sd, sd)
+    correlation = np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 0)
+    np.fill_diagonal(correlation, 1)
+    values, vectors = np.linalg.eigh(correlation)
+    if values[0] < _SMALLEST_EIGENVALUE:
+        correlation = (vectors * np.maximum(values, _SMALLEST_EIGENVALUE)) @ vectors.T
+        unit = np.sqrt(np.diag(correlation))
+        correlation /= np.outer(unit, unit)
+    result = correlation * scale
+    return np.asarray((result + result.T) / 2, np.float64)

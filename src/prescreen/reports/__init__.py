@@ -1,0 +1,1 @@
+"""Reports for people: ``summarize`` computes every value, ``render`` turns the values into one HTML file."""

@@ -1,0 +1,205 @@
+"""The ranking report as one HTML file that needs nothing else: no network, no other file."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
+
+from prescreen.ranking.goals import list_in_words
+from prescreen.ranking.shortlist import FEW, percent
+from prescreen.reports.summarize import Card, Failure, RankingSummary, TraitAccuracy, TraitField, TraitReading
+from prescreen.tables import shown
+
+_SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
+
+
+def render_ranking(summary: RankingSummary, images: Mapping[str, bytes], baseline_image: bytes | None = None) -> str:
+    """Render the ranking report.
+
+    Parameters
+    ----------
+    summary : RankingSummary
+        What to say.
+    images : mapping of str to bytes
+        Thumbnails (WebP, JPEG or PNG files) by the names of the candidates and failures; those that are missing show
+        as an empty frame. Sizes are free: some 224 pixels do for the grid, the shortlist deserves about 640.
+    baseline_image : bytes, optional
+        The baseline's picture.
+
+    Returns
+    -------
+    str
+        An HTML document. Its content security policy allows nothing from outside; equal input gives equal text.
+
+    Raises
+    ------
+    ValueError
+        If an image is no WebP, JPEG or PNG file.
+    """
+    names = [card.image for card in summary.candidates] + [failure.image for failure in summary.failures]
+    pictures = [_data_uri(images.get(name)) for name in names]
+    style, script = (Markup(_template_file(name)) for name in ("ranking.css", "ranking.js"))
+    environment = Environment(
+        loader=PackageLoader("prescreen.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "decimals": _decimals,
+        "described": _described,
+        "direction": _direction,
+        "interval": _interval,
+        "percent": percent,
+        "place": _place,
+        "shown": shown,
+        "signed": _signed,
+        "told": _told,
+        "typographic": _typographic,
+    }
+    levels = {name: value.score for name, value in summary.baseline.values.items()}
+    return environment.get_template("ranking.html.j2").render(
+        summary=summary,
+        levels=levels,
+        pictures=pictures,
+        baseline_picture=_data_uri(baseline_image),
+        provenance=_provenance(summary),
+        style=style,
+        style_hash=_hash(style),
+        script=script,
+        script_hash=_hash(script),
+        data=htmlsafe_json_dumps(_data(summary, pictures)),
+        picture_data=htmlsafe_json_dumps(pictures),
+    )
+
+
+def _data(summary: RankingSummary, pictures: Sequence[str | None]) -> dict[str, Any]:
+    """Return what the page's script needs."""
+    levels = [
+        summary.baseline.values[name].score if name in summary.baseline.values else None for name in summary.traits
+    ]
+    rows = [_row(card) for card in summary.candidates] + [_failed_row(failure) for failure in summary.failures]
+    return {
+        "traits": [shown(name) for name in summary.traits],
+        "roles": [field.role for field in summary.field],
+        "baseline": levels,
+        "rows": [row | {"picture": picture is not None} for row, picture in zip(rows, pictures, strict=True)],
+    }
+
+
+def _failed_row(failure: Failure) -> dict[str, Any]:
+    return {
+        "name": shown(failure.image),
+        "why": shown(failure.reason),
+        "failed": True,
+        "selected": False,
+        "pareto": False,
+        "held": "",
+        "traits": [],
+    }
+
+
+def _row(card: Card) -> dict[str, Any]:
+    return {
+        "name": shown(card.image),
+        "why": _typographic(shown(card.why)),
+        "failed": False,
+        "rank": card.rank,
+        "p": card.p_better,
+        "percent": percent(card.p_better),
+        "selected": card.selected,
+        "pareto": card.pareto,
+        "held": shown(card.demoted),
+        "traits": [
+            {
+                "score": round(reading.value.score, 3),
+                "low": reading.value.low,
+                "high": reading.value.high,
+                "change": None if reading.change is None else round(reading.change, 3),
+                "chance": None if reading.chance is None else percent(reading.chance),
+            }
+            for reading in card.traits
+        ],
+    }
+
+
+def _provenance(summary: RankingSummary) -> list[tuple[str, str]]:
+    origin = summary.provenance
+    lines = [
+        ("Predictor", origin.predictor),
+        ("Encoder", origin.encoder),
+        ("Trained on", origin.trained_on),
+        ("Scored", origin.scored),
+        ("Ranked", origin.ranked),
+        ("prescreen", origin.version),
+    ]
+    return [(label, text) for label, text in lines if text]
+
+
+def _template_file(name: str) -> str:
+    return (resources.files("prescreen.reports") / "templates" / name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _data_uri(image: bytes | None) -> str | None:
+    if image is None:
+        return None
+    for signature, kind in _SIGNATURES.items():
+        if image.startswith(signature):
+            return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+    raise ValueError(f"expected a WebP, JPEG or PNG file, got bytes that start with {image[:8]!r}")
+
+
+def _decimals(value: float | None, places: int) -> str:
+    return "–" if value is None else f"{value:.{places}f}"
+
+
+def _signed(change: float) -> str:
+    return "±0.0" if abs(change) < FEW else f"{change:+.1f}".replace("-", "−")
+
+
+def _direction(change: float) -> str:
+    return "" if abs(change) < FEW else "gain" if change > 0 else "loss"
+
+
+def _place(score: float) -> str:
+    """Return a score as a place on a scale that is 100 % wide."""
+    return f"{min(max(10 * score, 0), 100):.2f}%"
+
+
+def _typographic(text: str) -> str:
+    return text.replace(" -", " −").replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _interval(row: TraitAccuracy) -> str:
+    return "–" if row.r_low is None or row.r_high is None else f"{row.r_low:.2f}–{row.r_high:.2f}"
+
+
+def _described(reading: TraitReading, baseline: float | None) -> str:
+    """Return a trait's bar in words."""
+    value = reading.value
+    words = [f"{shown(reading.trait)} {value.score:.1f}"]
+    if value.low is not None and value.high is not None:
+        words.append(f"90 % interval {value.low:.1f} to {value.high:.1f}")
+    if baseline is not None and reading.change is not None:
+        words.append(f"baseline {baseline:.1f}")
+    return ", ".join(words)
+
+
+def _told(field: TraitField) -> str:
+    """Return a trait's histogram in words."""
+    words = f"{sum(field.counts)} candidates on {shown(field.trait)}"
+    if field.baseline is not None:
+        words += f", {field.above} above the baseline of {field.baseline:.1f}"
+    if field.shortlist:
+        words += f"; the shortlist at {list_in_words([f'{score:.1f}' for score in field.shortlist])}"
+    return words

@@ -1,0 +1,337 @@
+"""Everything that the ranking report says, as values: computed here, shown by :mod:`prescreen.reports.render`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from prescreen.ranking.goals import Goals, list_in_words
+from prescreen.ranking.shortlist import percent
+from prescreen.tables import shown
+
+BINS = 40
+HEADLINE = 100  # characters of names that fit a headline
+
+
+@dataclass(frozen=True)
+class TraitValue:
+    """A score (0-10) with its 90 % interval; None where there is none (scores given by hand)."""
+
+    score: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class BaselinePicture:
+    """What the candidates have to beat.
+
+    Attributes
+    ----------
+    name : str
+        Name of the picture, or a phrase for it where only its scores are known.
+    source : str
+        Where its scores come from, continuing "scores ...": ``predicted from the picture``, ``given by raters``.
+    values : mapping of str to TraitValue
+        One for each trait that has a goal, and for others where known.
+    """
+
+    name: str
+    source: str
+    values: Mapping[str, TraitValue]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made the report; empty texts are left out."""
+
+    predictor: str
+    encoder: str = ""
+    trained_on: str = ""
+    scored: str = ""
+    ranked: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class TraitAccuracy:
+    """How well the predictor does on held-out pictures of its training data.
+
+    Attributes
+    ----------
+    trait : str
+    r : float
+        Correlation with the ratings.
+    pictures : int
+        How many pictures it was measured on.
+    r_low, r_high : float or None
+        Its 95 % interval.
+    ceiling : float or None
+        The highest r that ratings of this reliability allow.
+    votes : float or None
+        How many votes a panel needs to be as accurate.
+    """
+
+    trait: str
+    r: float
+    pictures: int
+    r_low: float | None = None
+    r_high: float | None = None
+    ceiling: float | None = None
+    votes: float | None = None
+
+
+@dataclass(frozen=True)
+class TraitReading:
+    """One trait of one candidate.
+
+    Attributes
+    ----------
+    trait : str
+    role : str
+        ``improve``, ``keep`` or the empty text.
+    value : TraitValue
+    change : float or None
+        Score points above the baseline; None where the baseline is not known.
+    chance : float or None
+        Of the trait's goal by itself; for a trait without a goal that it is above the baseline.
+    """
+
+    trait: str
+    role: str
+    value: TraitValue
+    change: float | None
+    chance: float | None
+
+
+@dataclass(frozen=True)
+class Card:
+    """One candidate with a prediction."""
+
+    rank: int
+    image: str
+    p_better: float
+    selected: bool
+    pareto: bool
+    demoted: str
+    why: str
+    traits: tuple[TraitReading, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One picture without a prediction."""
+
+    image: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TraitField:
+    """How all candidates lie on one trait.
+
+    Attributes
+    ----------
+    trait, role : str
+    counts : tuple of int
+        Candidates in each of ``BINS`` equal parts of the scale.
+    baseline : float or None
+        The baseline's score.
+    above : int
+        Candidates predicted above the baseline; 0 without one.
+    shortlist : tuple of float
+        Scores of the shortlist.
+    """
+
+    trait: str
+    role: str
+    counts: tuple[int, ...]
+    baseline: float | None
+    above: int
+    shortlist: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Pictures given, scored, failed, held back, and likelier than not to meet all goals."""
+
+    given: int
+    scored: int
+    failed: int
+    held_back: int
+    likely: int
+
+
+@dataclass(frozen=True)
+class RankingSummary:
+    """All that the ranking report says. ``candidates`` starts with the shortlist and is in the order of the table."""
+
+    title: str
+    headline: str
+    verdict: str
+    goals: str
+    simulated: bool
+    traits: tuple[str, ...]
+    counts: Counts
+    baseline: BaselinePicture
+    baseline_readings: tuple[TraitReading, ...]
+    shortlist: tuple[Card, ...]
+    candidates: tuple[Card, ...]
+    failures: tuple[Failure, ...]
+    field: tuple[TraitField, ...]
+    accuracy: tuple[TraitAccuracy, ...]
+    provenance: Provenance
+    warnings: tuple[str, ...]
+
+
+def summarize_ranking(
+    table: pd.DataFrame,
+    traits: Sequence[str],
+    goals: Goals,
+    baseline: BaselinePicture,
+    provenance: Provenance,
+    *,
+    title: str = "Which pictures to send",
+    accuracy: Sequence[TraitAccuracy] = (),
+    simulated: bool = False,
+    warnings: Sequence[str] = (),
+) -> RankingSummary:
+    """Compute the ranking report from a ranked table.
+
+    Parameters
+    ----------
+    table : DataFrame
+        What :func:`prescreen.ranking.shortlist.rank_candidates` returned.
+    traits : sequence of str
+        The predicted traits in the order to show them.
+    goals : Goals
+        The goals of that ranking.
+    baseline : BaselinePicture
+        What the candidates were compared with.
+    provenance : Provenance
+        What made the scores.
+    title : str
+        Title of the report.
+    accuracy : sequence of TraitAccuracy
+        The predictor's measured accuracy.
+    simulated : bool
+        Whether the predictor learned from simulated votes.
+    warnings : sequence of str
+        What the reader has to know first; this function adds its own.
+
+    Returns
+    -------
+    RankingSummary
+    """
+    cards = tuple(_card(row, traits, goals, baseline) for row in _rows(table) if row["status"] == "ok")
+    failures = tuple(Failure(str(row["image"]), str(row["reason"])) for row in _rows(table) if row["status"] != "ok")
+    shortlist = tuple(card for card in cards if card.selected)
+    counts = Counts(
+        given=len(table),
+        scored=len(cards),
+        failed=len(failures),
+        held_back=sum(bool(card.demoted) for card in cards),
+        likely=sum(card.p_better > 0.5 and not card.demoted for card in cards),
+    )
+    headline, verdict = _verdict(shortlist, goals)
+    return RankingSummary(
+        title=title,
+        headline=headline,
+        verdict=verdict,
+        goals=goals.in_words(),
+        simulated=simulated,
+        traits=tuple(traits),
+        counts=counts,
+        baseline=baseline,
+        baseline_readings=tuple(
+            TraitReading(name, _role(name, goals), baseline.values[name], None, None)
+            for name in traits
+            if name in baseline.values
+        ),
+        shortlist=shortlist,
+        candidates=cards,
+        failures=failures,
+        field=tuple(_field(name, cards, goals, baseline) for name in traits),
+        accuracy=tuple(accuracy),
+        provenance=provenance,
+        warnings=(*warnings, *_own_warnings(counts)),
+    )
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
+    columns = {str(name): table[name].tolist() for name in table.columns}
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _card(row: Mapping[str, object], traits: Sequence[str], goals: Goals, baseline: BaselinePicture) -> Card:
+    readings = []
+    for name in traits:
+        value = TraitValue(_number(row[name]) or 0.0, _number(row[f"{name}_low"]), _number(row[f"{name}_high"]))
+        change = value.score - baseline.values[name].score if name in baseline.values else None
+        readings.append(TraitReading(name, _role(name, goals), value, change, _number(row[f"p_{name}"])))
+    return Card(
+        rank=int(str(row["rank"])),
+        image=str(row["image"]),
+        p_better=_number(row["p_better"]) or 0.0,
+        selected=bool(row["selected"]),
+        pareto=bool(row["pareto"]),
+        demoted=str(row["demoted"]),
+        why=str(row["why"]),
+        traits=tuple(readings),
+    )
+
+
+def _number(value: object) -> float | None:
+    number = float(value) if isinstance(value, int | float) else np.nan
+    return None if np.isnan(number) else number
+
+
+def _role(name: str, goals: Goals) -> str:
+    return "improve" if name in goals.improve else "keep" if name in goals.keep else ""
+
+
+def _field(name: str, cards: Sequence[Card], goals: Goals, baseline: BaselinePicture) -> TraitField:
+    readings = [next(reading for reading in card.traits if reading.trait == name) for card in cards]
+    scores = [reading.value.score for reading in readings]
+    counts, _ = np.histogram(scores, bins=BINS, range=(0, 10))
+    level = baseline.values[name].score if name in baseline.values else None
+    return TraitField(
+        trait=name,
+        role=_role(name, goals),
+        counts=tuple(counts.tolist()),
+        baseline=level,
+        above=0 if level is None else sum(score > level for score in scores),
+        shortlist=tuple(score for score, card in zip(scores, cards, strict=True) if card.selected),
+    )
+
+
+def _verdict(shortlist: Sequence[Card], goals: Goals) -> tuple[str, str]:
+    """Return what to do, in one line, and what to expect of it, in a sentence or two."""
+    if not shortlist:
+        return "Nothing to send", "Every candidate failed or was held back; the reasons are below."
+    alone = len(shortlist) == 1
+    names = list_in_words([shown(card.image) for card in shortlist])
+    if len(names) > HEADLINE:
+        names = "the picture below" if alone else f"the {len(shortlist)} pictures below"
+    keep = f" without losing {list_in_words(goals.keep)}" if goals.keep else ""
+    chances = [card.p_better for card in shortlist]
+    span = percent(max(chances))
+    if percent(min(chances)) != span:
+        span = f"{percent(min(chances)).removesuffix(' %')} to {span}"
+    of_each = "Chance" if alone else "Chance of each"
+    expect = f"{of_each} to beat the baseline on {list_in_words(goals.improve)}{keep}: {span}."
+    if max(chances) > 0.5:
+        return f"Send {names}", expect
+    which = "It is" if alone else "Each is"
+    advice = f"{which} more likely to fall short than to do it; new pictures may be the better use of votes."
+    return f"If any, send {names}", f"{expect} {advice}"
+
+
+def _own_warnings(counts: Counts) -> list[str]:
+    warnings = []
+    if counts.failed > 0.1 * counts.given:
+        warnings.append(
+            f"{counts.failed} of {counts.given} pictures could not be scored; the reasons are listed below."
+        )
+    return warnings

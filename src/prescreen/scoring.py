@@ -1,0 +1,83 @@
+"""From embedded pictures to the table of scores: one row a picture, failures included."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
+from itertools import islice
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from prescreen.embeddings import Embedded, Quality
+from prescreen.errors import PredictorError
+from prescreen.predictor import Predictor
+
+OK: Final = "ok"
+FAILED: Final = "failed"
+DECIMALS: Final = 4
+"""Of scores and raw predictions in the table; far below what any interval is wide."""
+
+_CHUNK: Final = 256
+_PARTS: Final = ("", "_low", "_high", "_raw", "_raw_low", "_raw_high")
+
+
+def score_columns(traits: Sequence[str]) -> list[str]:
+    """Return the names of the columns of `score_pictures` in their order."""
+    quality = [field.name for field in fields(Quality)]
+    return ["image", "status", "reason", *(f"{trait}{part}" for trait in traits for part in _PARTS), *quality]
+
+
+def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.DataFrame:
+    """Score pictures.
+
+    Parameters
+    ----------
+    pictures : iterable of Embedded
+        Pictures with vectors of the predictor's encoder; read in chunks, so that vectors need not be in memory at once.
+    predictor : Predictor
+        What scores them.
+
+    Returns
+    -------
+    DataFrame
+        In the order given, with the columns of `score_columns`: ``image``, ``status`` (``ok`` or ``failed``),
+        ``reason``; for each trait T ``T``, ``T_low``, ``T_high`` (score, 0-10, and its 90 % interval) and ``T_raw``,
+        ``T_raw_low``, ``T_raw_high`` (on the scale of the training ratings); then the fields of
+        `prescreen.embeddings.Quality`. Numbers of a failed picture are NaN.
+
+    Raises
+    ------
+    PredictorError
+        If the predictor gives a number that is not finite.
+    """
+    rows = [row for chunk in _chunks(pictures) for row in _score_chunk(chunk, predictor)]
+    frame = pd.DataFrame(rows, columns=score_columns(predictor.traits))
+    numbers = [column for column in frame.columns if column not in ("image", "status", "reason", "face_detector")]
+    return frame.astype(dict.fromkeys(numbers, "float64")).fillna({"face_detector": ""})
+
+
+def _score_chunk(chunk: list[Embedded], predictor: Predictor) -> Iterator[dict[str, Any]]:
+    vectors = [picture.vector for picture in chunk if picture.vector is not None]
+    values: Iterator[list[float]] = iter(())
+    if vectors:
+        predictions = predictor.predict(np.stack(vectors))
+        # One row of (traits × parts) a picture, in the order of the columns.
+        scores = [predictions.score, predictions.score_low, predictions.score_high]
+        raw = [predictions.raw, predictions.raw_low, predictions.raw_high]
+        table = np.stack(scores + raw, axis=2).reshape(len(vectors), -1)
+        if not np.isfinite(table).all():
+            raise PredictorError(f"predictor {predictor.manifest.name}: a prediction is not a number; train it again")
+        values = iter(table.round(DECIMALS).tolist())
+    names = [f"{trait}{part}" for trait in predictor.traits for part in _PARTS]
+    for picture in chunk:
+        if picture.quality is None:
+            yield {"image": picture.name, "status": FAILED, "reason": picture.reason}
+        else:
+            numbers: dict[str, Any] = dict(zip(names, next(values), strict=True))
+            yield {"image": picture.name, "status": OK, "reason": ""} | numbers | asdict(picture.quality)
+
+
+def _chunks(pictures: Iterable[Embedded]) -> Iterator[list[Embedded]]:
+    iterator = iter(pictures)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk

@@ -1,0 +1,319 @@
+r"""Tables on disk: CSV, Parquet and JSON lines, written whole or not at all.
+
+One frame comes back the same from all three formats, with columns of four kinds: text (``str``, or ``object``
+where a name is not UTF-8), ``bool``, ``int64`` and ``float64``. Missing text is the empty text, missing numbers
+are NaN. Two rules keep odd text intact:
+
+- A file name that is not UTF-8 holds lone surrogates in Python (PEP 383), which no UTF-8 file can. In all formats a
+  text that holds one is written with each surrogate as ``\udcXX`` and each backslash doubled; so is a text that
+  already looks like such an escape. All other text, backslashes included, is written as it is.
+- A spreadsheet runs a cell that starts like a formula. In CSV a text that starts with ``= + - @``, a full-width form
+  of these, a tab or a line break gets an apostrophe in front, and so does one that would start so without its leading
+  apostrophes. Numbers are left alone.
+
+References
+----------
+OWASP, "CSV Injection", https://owasp.org/www-community/attacks/CSV_Injection
+"""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from prescreen.errors import PrescreenError, UsageError
+
+TEXT_COLUMNS = frozenset({"image", "status", "reason", "why", "demoted", "duplicate_of"})
+"""Columns that stay text in a CSV even where every value looks like a number (a file named ``0001``)."""
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
+_ESCAPED_PART = re.compile(r"\\\\|\\u(d[89a-f][0-9a-f]{2})")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|NaN")
+
+_Columns = dict[str, tuple[type, list[Any]]]
+"""Columns on their way to a file: the kind (str, bool, int or float) and the values, None for a missing number."""
+
+
+def table_format(path: str | os.PathLike[str]) -> str:
+    """Return the format that a file name asks for: ``csv``, ``parquet`` or ``jsonl``.
+
+    Raises
+    ------
+    UsageError
+        For any other ending.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _WRITERS:
+        raise UsageError(f"{shown(path)}: expected a table that ends in {', '.join(_WRITERS)}")
+    return suffix.removeprefix(".")
+
+
+def shown(name: str | os.PathLike[str]) -> str:
+    """Return a name as one printable line: line breaks, control characters and lone surrogates become escapes."""
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], os.fspath(name))
+
+
+def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table; the file is the old one or the whole new one at any time, and equal data give equal bytes.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns of text, booleans or numbers; its index is not written.
+    path : path
+        Its ending chooses the format: ``.csv``, ``.parquet`` or ``.jsonl``. Missing folders are made. A table without
+        rows keeps its columns in CSV and Parquet only.
+
+    Raises
+    ------
+    UsageError
+        For another ending.
+    ValueError
+        For a column that mixes text with other things, a repeated column name or an infinite number.
+    PrescreenError
+        If the file cannot be written.
+    """
+    writer = _WRITERS[f".{table_format(path)}"]
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        raise ValueError(f"columns must differ in name: {names}")
+    write_bytes_atomic(path, writer({_escape(name): _plain(frame.iloc[:, i], name) for i, name in enumerate(names)}))
+
+
+def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMNS) -> pd.DataFrame:
+    """Read a table and undo what :func:`write_table` did to its text.
+
+    Parameters
+    ----------
+    path : path
+        A ``.csv``, ``.parquet`` or ``.jsonl`` file.
+    text : collection of str
+        Columns of a CSV that are text even if all their values look like numbers. Any other column is what its
+        values look like; one without values is ``float64``.
+
+    Returns
+    -------
+    DataFrame
+        Columns of dtype ``str`` (``object`` if a text is not UTF-8), ``bool``, ``int64`` and ``float64``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or its ending is none of the three.
+    PrescreenError
+        If its content cannot be read as a table; names the line where there is one.
+    """
+    reader = _READERS[f".{table_format(path)}"]
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{shown(path)}: no such file") from None
+    except OSError as error:
+        raise PrescreenError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+    try:
+        columns = {_unescape(name): values for name, values in reader(data, text).items()}
+        return pd.DataFrame({name: _series(values, name) for name, values in columns.items()})
+    except (ValueError, OverflowError, RecursionError, csv.Error, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise PrescreenError(f"{shown(path)}: not a readable table ({reason}); write it again") from error
+
+
+def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as UTF-8 with the guarantees of :func:`write_bytes_atomic`."""
+    write_bytes_atomic(path, text.encode())
+
+
+def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that a crash or a full disk leaves the old one; missing folders are made.
+
+    Raises
+    ------
+    PrescreenError
+        If the file cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.parent / f".prescreen-{secrets.token_hex(8)}.tmp"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise PrescreenError(f"{shown(path)}: cannot be written ({error.strerror}); nothing was changed") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    if sys.platform == "win32":  # folders cannot be opened there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _escape(text: str) -> str:
+    if not (_SURROGATE.search(text) or _ESCAPE.search(text)):
+        return text
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\\", "\\\\"))
+
+
+def _unescape(text: str) -> str:
+    if not _ESCAPE.search(text):
+        return text
+    return _ESCAPED_PART.sub(lambda match: chr(int(match[1], 16)) if match[1] else "\\", text)
+
+
+def _plain(column: pd.Series, name: str) -> tuple[type, list[Any]]:
+    """Return a column's kind and its values, text escaped and missing numbers None."""
+    if pd.api.types.is_bool_dtype(column) and not column.hasnans:
+        return bool, [bool(value) for value in column]
+    if pd.api.types.is_integer_dtype(column) and not column.hasnans:
+        return int, [int(value) for value in column]
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        if np.isinf(numbers).any():
+            raise ValueError(f"column {name!r}: an infinite number has no place in a table")
+        return float, [None if value != value else value for value in numbers.tolist()]
+    values = ["" if missing else value for value, missing in zip(column.array, pd.isna(column), strict=True)]
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"column {name!r}: expected text, booleans or numbers")
+    return str, [_escape(value) for value in values]
+
+
+def _series(values: Sequence[Any], name: str) -> pd.Series:
+    """Turn what a reader found into one of the four kinds of column."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds <= {str} and (kinds or not values):
+        texts = [_unescape(value or "") for value in values]
+        dtype: type = object if any(_SURROGATE.search(value) for value in texts) else str
+        return pd.Series(texts, dtype=dtype)
+    if kinds == {bool} and None not in values:
+        return pd.Series(values, dtype=bool)
+    if kinds == {int} and None not in values:
+        return pd.Series(values, dtype=np.int64)
+    if kinds <= {int, float}:
+        return pd.Series(np.array([np.nan if value is None else value for value in values], dtype=np.float64))
+    raise ValueError(f"column {name!r} mixes text, booleans and numbers")
+
+
+def _write_csv(columns: _Columns) -> bytes:
+    lone = len(columns) == 1  # an empty cell alone on its line would be an empty line
+
+    def cell(value: Any) -> str:
+        text = "" if value is None else str(value)
+        if isinstance(value, str) and _FORMULA.match(value):
+            text = "'" + text
+        if re.search(r'[",\r\n]', text) or (lone and not text):
+            text = '"' + text.replace('"', '""') + '"'
+        return text
+
+    rows = [columns.keys(), *zip(*(values for _, values in columns.values()), strict=True)]
+    return "".join(",".join(map(cell, row)) + "\n" for row in rows).encode()
+
+
+def _read_csv(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
+    reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+    header = next(reader, None)
+    if not header:
+        raise ValueError("it has no header line")
+    rows = []
+    for row in reader:
+        if len(row) not in (0, len(header)):
+            raise ValueError(f"line {reader.line_num} has {len(row)} fields, the header has {len(header)}")
+        if row:
+            rows.append(row)
+    names = [_without_apostrophe(name) for name in header]
+    if len(set(names)) < len(names):
+        raise ValueError("two columns have the same name")
+    cells = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return {name: _typed(values, name in text) for name, values in zip(names, cells, strict=True)}
+
+
+def _typed(cells: tuple[str, ...], text: bool) -> list[Any]:
+    """Give the cells of a CSV column the type that they were written with."""
+    filled = [cell for cell in cells if cell]
+    if not text:
+        if filled and len(filled) == len(cells) and set(filled) <= {"True", "False"}:
+            return [cell == "True" for cell in cells]
+        if all(map(_INTEGER.fullmatch, filled)):
+            return [int(cell) if cell else None for cell in cells]
+        if all(map(_NUMBER.fullmatch, filled)):
+            return [float(cell) if cell else None for cell in cells]
+    return [_without_apostrophe(cell) for cell in cells]
+
+
+def _without_apostrophe(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def _write_jsonl(columns: _Columns) -> bytes:
+    rows = zip(*(values for _, values in columns.values()), strict=True)
+    lines = (dict(zip(columns, row, strict=True)) for row in rows)
+    return "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
+
+
+def _read_jsonl(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {}
+    for number, line in enumerate(data.decode().split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+        if not isinstance(row, dict) or (columns and set(row) != set(columns)):
+            raise ValueError(f"line {number}: expected an object with the same keys on every line")
+        for key, value in row.items():
+            columns.setdefault(key, []).append(value)
+    return columns
+
+
+def _write_parquet(columns: _Columns) -> bytes:
+    kinds = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+    arrays = [pa.array(values, type=kinds[kind]) for kind, values in columns.values()]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays, names=list(columns)), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _read_parquet(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
+    table = pq.read_table(io.BytesIO(data))
+    if len(set(table.column_names)) < len(table.column_names):
+        raise ValueError("two columns have the same name")
+    return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+_WRITERS: dict[str, Callable[[_Columns], bytes]] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".jsonl": _write_jsonl,
+}
+_READERS: dict[str, Callable[[bytes, Collection[str]], dict[str, list[Any]]]] = {
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_jsonl,
+}

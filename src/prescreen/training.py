@@ -1,0 +1,185 @@
+"""The inner steps of training: cross-validate, judge, calibrate, describe."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from prescreen import provenance
+from prescreen.calibration import Calibration, sorted_columns
+from prescreen.dataset import Dataset
+from prescreen.embeddings import Embedded
+from prescreen.encoders import EncoderSpecification
+from prescreen.evaluation.report import Evaluation, evaluate
+from prescreen.predictor import Manifest, Predictor
+from prescreen.ratings import Ratings
+from prescreen.regressors.fit import CrossValidation, cross_validate
+from prescreen.regressors.intervals import conformal_half_widths, cross_conformal_intervals, residual_covariance
+from prescreen.reports.figures import training_figures
+from prescreen.scoring import score_pictures
+from prescreen.tracking import TrainingRecord
+
+FOLDS: Final = 10
+COMPARED_ON: Final = "mean/pearson"
+"""The cross-validated metric that decides which registered predictor is the champion."""
+
+
+def validate(dataset: Dataset, seed: int, advance: Callable[[], object]) -> CrossValidation:
+    """Predict every picture from the others, the choice of the regressor nested inside."""
+
+    def progress(done: int, total: int) -> None:
+        advance()
+
+    return cross_validate(
+        dataset.features,
+        dataset.ratings,
+        dataset.groups,
+        dataset.blocks,
+        sample_weight=dataset.weights,
+        n_splits=FOLDS,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def judge(dataset: Dataset, validation: CrossValidation, rated: Ratings, seed: int) -> Evaluation:
+    """Evaluate the out-of-fold predictions; the interval of each picture comes from the other folds' errors."""
+    lower, upper = cross_conformal_intervals(validation.predictions, dataset.ratings, validation.folds)
+    return evaluate(
+        dataset.ratings,
+        validation.predictions,
+        dataset.traits,
+        naive=validation.naive,
+        lower=lower,
+        upper=upper,
+        reliability=known_reliability(rated),
+        groups=dataset.groups,
+        persons=dataset.known_persons,
+        seed=seed,
+    )
+
+
+def known_reliability(rated: Ratings) -> dict[str, tuple[float, float]]:
+    """Return ICC(1) of single votes and the reliability of the ratings, for the traits where both are known."""
+    return {
+        trait: (found.icc1, found.of_mean)
+        for trait, found in rated.reliability.items()
+        if found.icc1 is not None and found.of_mean is not None and found.of_mean > 0
+    }
+
+
+def calibrate(dataset: Dataset, validation: CrossValidation, rated: Ratings) -> Calibration:
+    """Learn intervals and joint errors from the out-of-fold predictions."""
+    scale = Calibration(
+        distribution=sorted_columns(dataset.ratings),
+        half_widths=conformal_half_widths(dataset.ratings - validation.predictions),
+        error_covariance=np.eye(len(dataset.traits)),
+        is_score=rated.is_score,
+    )
+    residuals = scale.z(dataset.ratings) - scale.z(validation.predictions)
+    noise = dataset.sampling_variance / np.nanvar(dataset.ratings, axis=0)
+    return scale.with_errors(residual_covariance(residuals, noise))
+
+
+def describe(
+    name: str,
+    encoder: EncoderSpecification,
+    rated: Ratings,
+    dataset: Dataset,
+    embedded: Sequence[Embedded],
+    seed: int,
+    simulated: bool,
+) -> Manifest:
+    """Write down what the predictor is and where it comes from."""
+    return Manifest(
+        name=name,
+        encoder=encoder,
+        traits=dataset.traits,
+        scale=str(rated.scale),
+        is_score=rated.is_score,
+        data={
+            "source": rated.source.name,
+            "format": rated.format,
+            "sha256": rated.fingerprint,
+            "method": rated.method,
+            "images": len(dataset.images),
+            "groups": len(np.unique(dataset.groups)),
+            # Short hashes of the pictures, to know them again when they come back as test pictures.
+            "contents": sorted(row.content[:16] for row in embedded),
+        },
+        reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},
+        seed=seed,
+        simulated=simulated,
+        versions=provenance.versions(),
+    )
+
+
+def record(
+    predictor: Predictor,
+    directory: Path,
+    rated: Ratings,
+    dataset: Dataset,
+    validation: CrossValidation,
+    evaluation: Evaluation,
+    example: tuple[Embedded, str],
+    experiment: str,
+) -> TrainingRecord:
+    """Gather what MLflow is to keep of a training run.
+
+    Parameters
+    ----------
+    predictor, directory
+        The predictor and where it was saved.
+    rated, dataset, validation, evaluation
+        What it was trained on and how well it did.
+    example : (Embedded, str)
+        A picture after embedding, and in base64 as a client would send it.
+    experiment : str
+        Name of the experiment.
+    """
+    manifest = predictor.manifest
+    choices = dict(zip(predictor.traits, predictor.regressors.choices, strict=True))
+    parameters = {
+        "encoder": manifest.encoder.name,
+        "traits": ",".join(manifest.traits),
+        "ratings": str(rated.source),
+        "ratings_format": rated.format,
+        "scale": manifest.scale,
+        "images": len(dataset.images),
+        "groups": manifest.data["groups"],
+        "dimension": manifest.encoder.dimension,
+        "folds": validation.n_splits,
+        "seed": manifest.seed,
+        "simulated": manifest.simulated,
+    } | {f"regressor/{trait}": choice for trait, choice in choices.items()}
+    tags = {
+        "prescreen.version": manifest.versions["prescreen"],
+        "prescreen.data_sha256": rated.fingerprint,
+        "prescreen.encoder_sha256": manifest.encoder.fingerprint,
+        "prescreen.predictor_sha256": predictor.fingerprint,
+        "prescreen.simulated": manifest.simulated,
+        "mlflow.source.git.commit": provenance.git_commit(),
+    }
+    embedded, picture = example
+    return TrainingRecord(
+        experiment=experiment,
+        name=manifest.name,
+        parameters={name: str(value) for name, value in parameters.items()},
+        tags={name: str(value) for name, value in tags.items()},
+        metrics=evaluation.metrics() | {COMPARED_ON: _mean_pearson(evaluation)},
+        compared_on=COMPARED_ON,
+        data=rated.table,
+        data_source=str(rated.source),
+        figures=training_figures(dataset.ratings, validation.predictions, dataset.traits, manifest.simulated),
+        predictor=directory,
+        output=score_pictures([embedded], predictor).drop(columns="image"),
+        example=picture,
+        documents={"evaluation.json": predictor.evaluation},
+    )
+
+
+def _mean_pearson(evaluation: Evaluation) -> float:
+    """Mean of Pearson's r over the traits; a trait without a defined r counts as 0."""
+    return float(np.mean([trait.pearson.value or 0.0 for trait in evaluation.traits]))

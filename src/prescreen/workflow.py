@@ -1,0 +1,486 @@
+"""The job, top to bottom: ratings to predictor, folder to scores, scores to shortlist.
+
+Each public function is a verb of the command line. The steps live in the modules named after them; here they stand in
+order.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from prescreen import provenance, shortlisting, training
+from prescreen.dataset import join
+from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
+from prescreen.encoders import Encoder, make_encoder
+from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
+from prescreen.evaluation.report import evaluate as evaluate_predictions
+from prescreen.images import ImageFile, find_images
+from prescreen.predictor import Predictor
+from prescreen.provenance import ScoresNote
+from prescreen.ratings import Ratings, read_ratings
+from prescreen.regressors.fit import fit_final
+from prescreen.scoring import OK, score_pictures
+from prescreen.tables import read_table, table_format, write_table
+from prescreen.traits import Scale
+
+if TYPE_CHECKING:
+    from prescreen.tracking import TrackedRun
+
+
+class Narrator(Protocol):
+    """Hears how the work goes on."""
+
+    def say(self, message: str) -> None:
+        """Take a message for the user."""
+
+    def steps(self, title: str, total: int) -> AbstractContextManager[Callable[[], object]]:
+        """Begin something that takes ``total`` steps; the callable is called after each."""
+
+
+class Silence:
+    """A narrator that says nothing: the default of the library."""
+
+    def say(self, message: str) -> None:
+        """Say nothing."""
+
+    @contextlib.contextmanager
+    def steps(self, title: str, total: int) -> Iterator[Callable[[], object]]:
+        """Count nothing."""
+        yield lambda: None
+
+
+# --- train ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Training:
+    """What `train` made: the predictor's directory, its cross-validated evaluation, and the MLflow run."""
+
+    output: Path
+    evaluation: Mapping[str, Any]
+    run: "TrackedRun"
+
+
+def train(
+    ratings: Path,
+    *,
+    images: Path | None = None,
+    traits: Mapping[str, str] | None = None,
+    scale: Scale | None = None,
+    encoder: str = "clip",
+    output: Path | None = None,
+    experiment: str = "prescreen",
+    seed: int = 0,
+    simulated: bool = False,
+    narrator: Narrator | None = None,
+) -> Training:
+    """Train a predictor on ratings, evaluate it by nested cross-validation, save it and log it to MLflow.
+
+    Parameters
+    ----------
+    ratings : Path
+        Votes or ratings in one of the formats of `prescreen.ratings`.
+    images : Path, optional
+        Folder of the rated pictures.
+    traits : mapping of str to str, optional
+        {name of the trait: its name in the ratings}; by default all traits of the ratings.
+    scale : Scale, optional
+        Scale of the votes, where the file does not tell.
+    encoder : str
+        Name of an encoder, see `prescreen.encoders.make_encoder`.
+    output : Path, optional
+        Directory of the predictor; by default ``models/`` and the name of the ratings.
+    experiment : str
+        MLflow experiment.
+    seed : int
+        Seed of folds and regressors.
+    simulated : bool
+        Whether the votes are simulated.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+    """
+    from prescreen import tracking
+
+    narrator = narrator or Silence()
+    output = output or Path("models") / ratings.resolve().stem
+    rated = read_ratings(ratings, traits, scale, images)
+    narrator.say(_in_words(rated))
+    tracking.check_store()
+    network = make_encoder(encoder)
+
+    files = _rated_files(rated)
+    embedded = list(_embed(files, network, narrator, title="embedding"))
+    dataset = join(rated, embedded, network.specification)
+    with narrator.steps("cross-validating", training.FOLDS) as advance:
+        validation = training.validate(dataset, seed, advance)
+    evaluation = training.judge(dataset, validation, rated, seed)
+    regressors = fit_final(
+        dataset.features, dataset.ratings, dataset.groups, dataset.blocks, sample_weight=dataset.weights, seed=seed
+    )
+    predictor = Predictor(
+        manifest=training.describe(output.name, network.specification, rated, dataset, embedded, seed, simulated),
+        regressors=regressors,
+        calibration=training.calibrate(dataset, validation, rated),
+        evaluation=evaluation.to_json(),
+    )
+    predictor.save(output)
+
+    example = embedded[0], shortlisting.picture_base64(files[0])
+    run = tracking.track_training(
+        training.record(predictor, output, rated, dataset, validation, evaluation, example, experiment)
+    )
+    return Training(output, predictor.evaluation, run)
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    predictor: str,
+    ratings: Path,
+    *,
+    images: Path | None = None,
+    traits: Mapping[str, str] | None = None,
+    scale: Scale | None = None,
+    narrator: Narrator | None = None,
+) -> Mapping[str, Any]:
+    """Measure a predictor against ratings of pictures that it was not trained on.
+
+    Parameters
+    ----------
+    predictor : str
+        Directory or MLflow model URI.
+    ratings, images, traits, scale
+        As in `train`.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+
+    Returns
+    -------
+    mapping
+        The JSON form of `prescreen.evaluation.Evaluation`. For the very ratings that the predictor was trained on it is
+        the cross-validated one; from other ratings, pictures that were trained on are left out.
+
+    Raises
+    ------
+    RatingsError
+        If fewer than ten pictures are left.
+    """
+    narrator = narrator or Silence()
+    loaded = open_predictor(predictor)
+    names = traits or {trait: trait for trait in loaded.traits}
+    if set(names) != set(loaded.traits):
+        raise UsageError(f"the predictor's traits are {', '.join(loaded.traits)}; --traits names {', '.join(names)}")
+    rated = read_ratings(ratings, {trait: names[trait] for trait in loaded.traits}, scale, images)
+    if rated.fingerprint == loaded.manifest.data["sha256"]:
+        narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
+        return loaded.evaluation
+    if str(rated.scale) != loaded.manifest.scale:
+        raise PredictorMismatch(
+            f"{ratings}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}"
+        )
+    encoder = Encoder(loaded.manifest.encoder)
+    embedded = list(_embed(_rated_files(rated), encoder, narrator, title="embedding"))
+    dataset = join(rated, embedded, encoder.specification)
+    known = set(loaded.manifest.data["contents"])
+    contents = {row.name: row.content[:16] for row in embedded}
+    unseen = np.array([contents[name] not in known for name in dataset.images])
+    if not unseen.all():
+        narrator.say(f"{(~unseen).sum()} of {len(unseen)} pictures were trained on and are left out")
+    if unseen.sum() < 10:
+        raise RatingsError(f"{ratings}: {unseen.sum()} unseen pictures, at least 10 are needed")
+    predictions = loaded.predict(dataset.features[unseen])
+    center = np.nanmean(loaded.calibration.distribution, axis=0)
+    return evaluate_predictions(
+        dataset.ratings[unseen],
+        predictions.raw,
+        dataset.traits,
+        naive=np.broadcast_to(center, predictions.raw.shape),
+        lower=predictions.raw_low,
+        upper=predictions.raw_high,
+        reliability=training.known_reliability(rated),
+        groups=dataset.groups[unseen],
+        persons=dataset.known_persons[unseen],
+        seed=loaded.manifest.seed,
+    ).to_json()
+
+
+# --- embed and score --------------------------------------------------------------------------------------------------
+
+
+def embed(
+    inputs: Sequence[Path], *, encoder: str = "clip", output: Path | None = None, narrator: Narrator | None = None
+) -> EmbeddingCounts:
+    """Turn pictures into vectors, keep them in the cache and, if asked to, write them to a Parquet file.
+
+    The file has the columns ``image``, ``reason`` (why it failed, or empty) and ``f0``, ``f1`` … for the features.
+    """
+    narrator = narrator or Silence()
+    if output is not None and table_format(output) != "parquet":
+        raise UsageError(f"{output}: vectors are written as .parquet")
+    network = make_encoder(encoder)
+    files = _found(inputs)
+    counts = EmbeddingCounts()
+    rows = _embed(files, network, narrator, title="embedding", counts=counts)
+    if output is None:
+        for _ in rows:
+            pass
+    else:
+        done = list(rows)
+        missing = np.full(network.specification.dimension, np.nan, np.float32)
+        vectors = np.stack([missing if row.vector is None else row.vector.astype(np.float32) for row in done])
+        table = pd.DataFrame(vectors.astype(np.float64), columns=[f"f{i}" for i in range(vectors.shape[1])])
+        table.insert(0, "image", [row.name for row in done])
+        table.insert(1, "reason", [row.reason for row in done])
+        write_table(table, output)
+    if counts.failed == len(files):
+        raise NothingScored(f"none of the {len(files)} pictures could be used")
+    return counts
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What `score` did: the table's path, pictures scored and failed, and where the vectors came from."""
+
+    output: Path
+    scored: int
+    failed: int
+    counts: EmbeddingCounts
+
+
+def score(
+    inputs: Sequence[Path],
+    *,
+    predictor: str,
+    output: Path,
+    tolerant: bool = False,
+    narrator: Narrator | None = None,
+) -> Scoring:
+    """Score pictures and write the table, with ``OUTPUT.meta.json`` beside it.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Folders or image files.
+    predictor : str
+        Directory or MLflow model URI.
+    output : Path
+        ``.csv``, ``.parquet`` or ``.jsonl``; columns as in `prescreen.scoring.score_pictures`.
+    tolerant : bool
+        Score truncated pictures as far as they go instead of failing them.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+
+    Raises
+    ------
+    NothingScored
+        If there is no picture, or every picture failed; the table is written in the second case.
+    """
+    narrator = narrator or Silence()
+    table_format(output)
+    loaded = open_predictor(predictor)
+    encoder = Encoder(loaded.manifest.encoder)
+    files = _found(inputs)
+    counts = EmbeddingCounts()
+    table = score_pictures(_embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant), loaded)
+    scored = int((table["status"] == OK).sum())
+    write_table(table, output)
+    note = ScoresNote(
+        predictor=_absolute(predictor),
+        predictor_name=loaded.manifest.name,
+        predictor_sha256=loaded.fingerprint,
+        encoder=loaded.manifest.encoder.name,
+        encoder_sha256=loaded.manifest.encoder.fingerprint,
+        traits=loaded.traits,
+        inputs=tuple(str(path.resolve()) for path in inputs),
+        scored=scored,
+        failed=len(table) - scored,
+        tolerant=tolerant,
+        simulated=loaded.manifest.simulated,
+        versions=provenance.versions(),
+    )
+    note.write(output)
+    if not scored:
+        reason = table["reason"].iloc[0]
+        raise NothingScored(f"none of the {len(table)} pictures could be scored; the first: {reason}")
+    return Scoring(output, scored, len(table) - scored, counts)
+
+
+# --- rank -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What `rank` made: the whole table and its first rows, the pictures to send."""
+
+    table: pd.DataFrame
+    shortlist: pd.DataFrame
+
+
+def rank(
+    scores: Path,
+    *,
+    baseline: str,
+    improve: Sequence[str] | None = None,
+    keep: Sequence[str] | None = None,
+    budget: int = 3,
+    output: Path,
+    report: Path | None = None,
+    predictor: str | None = None,
+    narrator: Narrator | None = None,
+) -> Ranked:
+    """Rank scored pictures by their chance to beat the present one, and write the table and the report.
+
+    Parameters
+    ----------
+    scores : Path
+        A table that `score` wrote.
+    baseline : str
+        The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
+    improve, keep : sequence of str, optional
+        Traits that should rise, and traits that must not fall; see `prescreen.ranking.default_goals`.
+    budget : int
+        How many pictures can be sent to raters.
+    output : Path
+        ``.csv``, ``.parquet`` or ``.jsonl``.
+    report : Path, optional
+        One HTML file with the pictures.
+    predictor : str, optional
+        Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+    """
+    narrator = narrator or Silence()
+    table_format(output)
+    note = ScoresNote.read(scores)
+    table = read_table(scores)
+    loaded = open_predictor(predictor or note.predictor)
+    if loaded.fingerprint != note.predictor_sha256:
+        raise PredictorMismatch(
+            f"{scores}: scored by predictor {note.predictor_name} {note.predictor_sha256[:12]}…, but "
+            f"{predictor or note.predictor} is {loaded.fingerprint[:12]}…; score the folder again"
+        )
+    goals = shortlisting.goals_for(loaded.traits, improve, keep)
+    encoder = Encoder(loaded.manifest.encoder)
+    with EmbeddingCache() as cache:
+        present = shortlisting.read_baseline(baseline, loaded, encoder, cache)
+        narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
+        pictures = shortlisting.candidate_files(note, table)
+        if len(pictures) < len(table):
+            narrator.say(f"{len(table) - len(pictures)} of {len(table)} pictures are no longer where they were scored")
+        with narrator.steps("comparing", len(pictures)) as advance:
+            descriptors = shortlisting.face_descriptors(pictures, encoder, cache, note.tolerant, advance)
+    ranked = shortlisting.rank_with_copies(table, loaded, present, goals, budget, descriptors)
+    write_table(ranked, output)
+    if report is not None:
+        with narrator.steps("drawing", len(pictures)) as advance:
+            shortlisting.write_report(report, ranked, loaded, present, goals, pictures, note, advance)
+    return Ranked(ranked, ranked[ranked["selected"]])
+
+
+# --- demo and doctor --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What `demo` made and where."""
+
+    training: Training
+    ranking: Ranked
+    scores: Path
+    shortlist: Path
+    report: Path
+
+
+def demo(output: Path, *, sample: Path | None = None, narrator: Narrator | None = None) -> Demo:
+    """Train, score and rank on the sample portraits, whose votes are simulated.
+
+    Parameters
+    ----------
+    output : Path
+        Folder to fill; it gets a predictor, an MLflow store, scores, a shortlist and a report.
+    sample : Path, optional
+        Folder of the sample, by default ``data/sample`` of the repository.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+    """
+    from prescreen import tracking
+
+    narrator = narrator or Silence()
+    sample = sample or _sample()
+    scores, shortlist, report = (output / name for name in ("scores.csv", "shortlist.csv", "report.html"))
+    with tracking.store_below(output):
+        trained = train(
+            sample / "training" / "votes.csv",
+            encoder="bundled",
+            output=output / "models" / "sample",
+            experiment="demo",
+            simulated=True,
+            narrator=narrator,
+        )
+    score([sample / "candidates"], predictor=str(trained.output), output=scores, narrator=narrator)
+    ranked = rank(scores, baseline=str(sample / "baseline.jpg"), output=shortlist, report=report, narrator=narrator)
+    return Demo(trained, ranked, scores, shortlist, report)
+
+
+def _sample() -> Path:
+    for root in (Path.cwd(), Path(__file__).parents[2]):
+        if (root / "data" / "sample" / "baseline.jpg").is_file():
+            return root / "data" / "sample"
+    raise UsageError("the sample is in the repository's data/sample; clone it, or name a folder with --sample")
+
+
+# --- what the verbs share ---------------------------------------------------------------------------------------------
+
+
+def open_predictor(place: str) -> Predictor:
+    """Load a predictor from its directory or from MLflow (``models:/…``, ``runs:/…``)."""
+    if place.startswith(("models:/", "runs:/")):
+        from prescreen import tracking
+
+        return Predictor.load(tracking.fetch_predictor(place))
+    return Predictor.load(Path(place))
+
+
+def _absolute(place: str) -> str:
+    return place if place.startswith(("models:/", "runs:/")) else str(Path(place).resolve())
+
+
+def _found(inputs: Sequence[Path]) -> list[ImageFile]:
+    files = find_images(inputs)
+    if not files:
+        raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
+    return files
+
+
+def _rated_files(rated: Ratings) -> list[ImageFile]:
+    if rated.images_dir is None:
+        raise UsageError(f"{rated.source}: the folder of the pictures is not known; name it with --images")
+    return [ImageFile(rated.images_dir / name, name) for name in rated.wide().index]
+
+
+def _embed(
+    files: Sequence[ImageFile],
+    encoder: Encoder,
+    narrator: Narrator,
+    *,
+    title: str,
+    counts: EmbeddingCounts | None = None,
+    tolerant: bool = False,
+) -> Iterator[Embedded]:
+    with EmbeddingCache() as cache, narrator.steps(title, len(files)) as advance:
+        yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
+
+
+def _in_words(rated: Ratings) -> str:
+    """Say what was read, so that a wrong guess about the file is seen before the work is done."""
+    images = rated.table["image"].nunique()
+    votes = rated.table["votes"].sum()
+    counted = f", {votes:.0f} votes" if votes else ""
+    return f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})"

@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+
+from prescreen.evaluation.report import evaluate
+
+
+@pytest.fixture
+def data():
+    generator = np.random.default_rng(0)
+    truth = 50 + 10 * generator.standard_normal((90, 2))
+    truth[:30, 1] = np.nan
+    predictions = 50 + 0.7 * (np.nan_to_num(truth, nan=50) - 50) + 4 * generator.standard_normal((90, 2))
+    return truth, predictions
+
+
+def judge(data, **options):
+    truth, predictions = data
+    return evaluate(truth, predictions, ["competence", "influence"], naive=np.array([50.0, 51.0]), **options)
+
+
+def test_each_trait_on_its_rated_pictures(data):
+    truth, predictions = data
+    result = judge(data)
+    assert (result.n, result.n_groups) == (90, 90)
+    competence, influence = result.traits
+    assert (competence.n, influence.n) == (90, 60)
+    assert influence.pearson.value == pytest.approx(np.corrcoef(truth[30:, 1], predictions[30:, 1])[0, 1])
+    assert influence.naive.mae.value == pytest.approx(np.abs(truth[30:, 1] - 51).mean())
+    assert influence.naive.r2.value < 0
+    assert influence.mae.value < influence.naive.mae.value
+    assert influence.coverage is influence.ceiling is influence.within_person is None
+
+
+def test_everything_that_was_asked_for(data):
+    truth, predictions = data
+    options = {
+        "lower": predictions - 9,
+        "upper": predictions + 9,
+        "reliability": {"competence": (0.3, 0.9)},
+        "groups": np.arange(90) // 2,
+        "persons": np.arange(90) // 5,
+    }
+    result = judge(data, **options)
+    competence, influence = result.traits
+    assert result.n_groups == 45
+    assert competence.coverage.share.value == pytest.approx((np.abs(truth - predictions)[:, 0] <= 9).mean())
+    assert competence.coverage.width == pytest.approx(18)
+    assert competence.ceiling.reliability == 0.9
+    assert influence.ceiling is None
+    assert competence.within_person.n_persons == 18
+
+    flat = result.metrics()
+    assert flat["competence/pearson"] == competence.pearson.value
+    assert flat["competence/pearson_low"] == competence.pearson.low
+    assert flat["competence/naive_mae"] == competence.naive.mae.value
+    assert flat["competence/coverage_share"] == competence.coverage.share.value
+    assert flat["competence/ceiling_votes"] == competence.ceiling.votes.value
+    assert "influence/ceiling_votes" not in flat
+    assert all(isinstance(value, float) and np.isfinite(value) for value in flat.values())
+
+    plain = result.to_json()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert plain["traits"][0]["pearson"]["value"] == competence.pearson.value
+
+    table = result.table()
+    assert list(table.columns) == ["competence", "influence"]
+    assert table.loc["Pearson r", "competence"].startswith(f"{competence.pearson.value:.3f} [")
+    assert table.loc["worth in votes", "influence"] == "-"
+
+
+def test_the_seed_decides_and_nothing_else(data):
+    assert judge(data, seed=3).to_json() == judge(data, seed=3).to_json()
+    assert judge(data, seed=3).to_json() != judge(data, seed=4).to_json()
+
+
+def test_intervals_of_a_group_are_wider_than_those_of_as_many_single_pictures():
+    generator = np.random.default_rng(1)
+    truth = np.repeat(generator.standard_normal((30, 1)), 4, axis=0)
+    predictions = truth + np.repeat(generator.standard_normal((30, 1)), 4, axis=0)
+    widths = []
+    for groups in (np.repeat(np.arange(30), 4), None):
+        figure = evaluate(truth, predictions, ["a"], naive=np.zeros(1), groups=groups).traits[0].pearson
+        widths.append(figure.high - figure.low)
+    assert widths[0] > 1.5 * widths[1]
+
+
+def test_undefined_figures_are_none_and_not_nan():
+    truth = np.column_stack([np.full(12, 3.0), np.full(12, np.nan)])
+    result = evaluate(truth, np.ones((12, 2)), ["flat", "unrated"], naive=np.zeros(2))
+    assert result.traits[0].pearson.value is None
+    assert result.traits[1].n == 0
+    json.dumps(result.to_json(), allow_nan=False)
+    assert "flat/pearson" not in result.metrics()
+    assert result.table().loc["Pearson r", "flat"].startswith("-")
+
+
+def test_columns_must_match_the_traits(data):
+    truth, predictions = data
+    with pytest.raises(ValueError, match="predictions"):
+        evaluate(truth, predictions[:, :1], ["competence", "influence"], naive=np.zeros(2))

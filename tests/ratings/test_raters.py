@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+
+from prescreen.ratings.raters import plain_means, raters_overlap, two_way_means
+from prescreen.ratings.reliability import reliability
+
+
+def simulate(seed, n_images=300, n_raters=60, per_rater=40, bias=0.8, spread=0.0, noise=1.5):
+    """Quality of variance 1 around 5; every rater sees some pictures."""
+    rng = np.random.default_rng(seed)
+    quality = rng.normal(0, 1, n_images)
+    biases, spreads = rng.normal(0, bias, n_raters), np.maximum(rng.normal(1, spread, n_raters), 0)
+    images = np.concatenate([rng.choice(n_images, per_rater, replace=False) for _ in range(n_raters)])
+    raters = np.repeat(np.arange(n_raters), per_rater)
+    votes = 5 + spreads[raters] * quality[images] + biases[raters] + rng.normal(0, noise, images.size)
+    return quality, biases, spreads, images, raters, votes
+
+
+def agreement(by_picture, quality):
+    rated = by_picture.votes > 0
+    return np.corrcoef(by_picture.means[rated], quality[rated])[0, 1]
+
+
+def test_plain_means():
+    result = plain_means(np.array([0, 0, 2]), np.array([1.0, 3, 5]), 3)
+    np.testing.assert_allclose(result.means, [2, np.nan, 5])
+    np.testing.assert_allclose(result.stds, [np.sqrt(2), np.nan, np.nan])
+    np.testing.assert_allclose(result.votes, [2, 0, 1])
+
+
+def test_recovers_planted_biases_and_spreads():
+    _, biases, spreads, images, raters, votes = simulate(1, per_rater=150, spread=0.4)
+    _, effects = two_way_means(images, raters, votes, 300, 60)
+    assert np.corrcoef(effects.bias, biases)[0, 1] > 0.97
+    assert np.corrcoef(effects.spread, spreads)[0, 1] > 0.9
+    assert np.polyfit(biases, effects.bias, 1)[0] == pytest.approx(1, abs=0.1)
+    assert np.polyfit(spreads, effects.spread, 1)[0] == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize(("bias", "spread"), [(0.8, 0.0), (0.0, 0.6), (0.8, 0.4)])
+def test_beats_plain_means_on_biased_raters(bias, spread):
+    gains = []
+    for seed in range(10):
+        quality, _, _, images, raters, votes = simulate(seed, bias=bias, spread=spread)
+        adjusted, _ = two_way_means(images, raters, votes, 300, 60)
+        gains.append(agreement(adjusted, quality) - agreement(plain_means(images, votes, 300), quality))
+    assert np.mean(gains) > 0.01
+    assert min(gains) > 0
+
+
+def test_costs_nothing_where_raters_do_not_differ():
+    losses = []
+    for seed in range(10):
+        quality, _, _, images, raters, votes = simulate(seed, per_rater=6, bias=0)
+        adjusted, _ = two_way_means(images, raters, votes, 300, 60)
+        losses.append(agreement(plain_means(images, votes, 300), quality) - agreement(adjusted, quality))
+    assert np.mean(losses) < 0.005
+
+
+def test_raters_with_few_votes_are_shrunk_more():
+    rng = np.random.default_rng(0)
+    quality = rng.normal(0, 1, 400)
+    counts = np.array([4] * 50 + [80] * 50)
+    raters = np.repeat(np.arange(100), counts)
+    images = np.concatenate([rng.choice(400, n, replace=False) for n in counts])
+    biases = np.tile([-1.0, 1.0], 50)
+    votes = quality[images] + biases[raters] + rng.normal(0, 2, images.size)
+    _, effects = two_way_means(images, raters, votes, 400, 100)
+    slopes = [np.polyfit(biases[part], effects.bias[part], 1)[0] for part in (slice(50), slice(50, None))]
+    assert slopes[0] < 0.75
+    assert slopes[1] > 0.9
+
+
+def test_stays_on_the_scale_of_the_votes():
+    quality, _, _, images, raters, votes = simulate(3, per_rater=200, spread=0.3)
+    adjusted, _ = two_way_means(images, raters, votes, 300, 60)
+    assert adjusted.means.mean() == pytest.approx(votes.mean(), abs=0.1)
+    assert np.polyfit(quality, adjusted.means, 1)[0] == pytest.approx(1, abs=0.1)
+    np.testing.assert_allclose(adjusted.votes, np.bincount(images, minlength=300))
+
+
+@pytest.mark.parametrize(("per_rater", "spread"), [(15, 0.0), (40, 0.0), (40, 0.4), (300, 0.4)])
+def test_reliability_of_adjusted_means_is_their_squared_correlation_with_the_truth(per_rater, spread):
+    claimed, true, plain = [], [], []
+    for seed in range(10):
+        quality, _, _, images, raters, votes = simulate(seed, per_rater=per_rater, spread=spread)
+        adjusted, _ = two_way_means(images, raters, votes, 300, 60)
+        unadjusted = plain_means(images, votes, 300)
+        rated = adjusted.votes > 0
+        claimed.append(reliability(*(a[rated] for a in (adjusted.means, adjusted.stds, adjusted.votes))).of_mean)
+        plain.append(reliability(*(a[rated] for a in (unadjusted.means, unadjusted.stds, unadjusted.votes))).of_mean)
+        true.append(agreement(adjusted, quality) ** 2)
+    assert np.mean(claimed) == pytest.approx(np.mean(true), abs=0.04)
+    assert np.mean(claimed) > np.mean(plain)
+
+
+def test_a_rater_who_answers_at_random_counts_little():
+    rng = np.random.default_rng(5)
+    quality = rng.normal(0, 2, 100)
+    images, raters = np.tile(np.arange(100), 6), np.repeat(np.arange(6), 100)
+    votes = np.where(raters < 3, 5 + quality[images], 5) + rng.normal(0, 1, 600)
+    adjusted, effects = two_way_means(images, raters, votes, 100, 6)
+    assert effects.spread[:3].min() > 5 * effects.spread[3:].max()
+    assert agreement(adjusted, quality) > agreement(plain_means(images, votes, 100), quality)
+
+
+@pytest.mark.parametrize("votes", [np.full(12, 2.0), np.tile([1.0, 2, 3], 4), np.repeat([0.0, 1, 2, 3], 3)])
+def test_votes_without_noise_are_no_trouble(votes):
+    """Constant votes, raters who never look, and raters who all agree."""
+    images, raters = np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4)
+    adjusted, _ = two_way_means(images, raters, votes, 4, 3)
+    np.testing.assert_allclose(adjusted.means, plain_means(images, votes, 4).means, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("images", "raters", "expected"),
+    [
+        ([0, 1, 2, 0, 1, 2], [0, 0, 0, 1, 1, 1], True),
+        ([0, 1, 0, 1], [0, 0, 1, 1], False),
+        ([0, 1, 2, 3, 4, 5], [0, 0, 0, 1, 1, 1], False),
+    ],
+)
+def test_raters_overlap_only_with_enough_votes_on_the_same_pictures(images, raters, expected):
+    assert raters_overlap(np.array(images), np.array(raters)) is expected

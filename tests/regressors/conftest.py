@@ -1,0 +1,13 @@
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def problem():
+    """Features in two blocks, two traits, groups of one to three rows."""
+    generator = np.random.default_rng(5)
+    X = generator.standard_normal((90, 24)).astype(np.float32)
+    signal = np.column_stack([X[:, 0] + X[:, 20], np.sin(2 * X[:, 1])])
+    Y = 5 + signal + 0.3 * generator.standard_normal((90, 2))
+    groups = np.sort(generator.integers(0, 55, size=90))
+    return X, Y, groups, {"first": slice(0, 16), "second": slice(16, 24)}

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from prescreen.regressors.blocks import BlockDesign, BlockScaler, squared_distances
+
+BLOCKS = {"large": slice(0, 30), "small": slice(30, 33)}
+
+
+@pytest.fixture
+def features():
+    return (np.random.default_rng(0).standard_normal((50, 33)) * np.arange(1, 34) + 5).astype(np.float32)
+
+
+def test_distance_is_the_mean_over_blocks_of_the_mean_squared_difference(features):
+    design = BlockDesign.fit(features, BLOCKS)
+    z = np.clip((features - features.mean(0)) / features.std(0), -6, 6)
+    expected = np.mean(
+        [((z[:, None, block] - z[None, :, block]) ** 2).mean(axis=2) for block in BLOCKS.values()], axis=0
+    )
+    np.testing.assert_allclose(design.distances, expected, rtol=2e-3, atol=2e-3)
+    assert (np.diag(design.distances) == 0).all()
+    np.testing.assert_allclose(squared_distances(design.features, design.features), expected, rtol=2e-3, atol=2e-3)
+
+
+def test_gram_is_the_inner_product_of_the_weighed_rows(features):
+    design = BlockDesign.fit(features, BLOCKS)
+    np.testing.assert_allclose(design.gram, design.features @ design.features.T, atol=1e-5)
+    assert np.trace(design.gram) / len(design) == pytest.approx(1, abs=0.01)
+
+
+def test_constant_features_and_outliers_stay_harmless(features):
+    features[:, 3] = 7.0
+    scaler = BlockScaler.fit(features, BLOCKS)
+    odd = features[:1].copy()
+    odd[0, 3], odd[0, 4] = 1e6, 1e6
+    standardised = scaler.standardise(odd)
+    assert standardised[0, 3] == 0
+    assert standardised[0, 4] == 6
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        {"a": slice(0, 20)},
+        {"a": slice(0, 20), "b": slice(19, 33)},
+        {"a": slice(0, 20), "b": slice(21, 33)},
+        {"a": slice(0, 33, 2)},
+        {"a": slice(0, 33), "empty": slice(33, 33)},
+    ],
+)
+def test_blocks_that_do_not_tile_the_features_are_refused(features, blocks):
+    with pytest.raises(ValueError, match="expected"):
+        BlockScaler.fit(features, blocks)
+
+
+def test_features_that_are_not_finite_or_of_another_width_are_refused(features):
+    scaler = BlockScaler.fit(features, BLOCKS)
+    with pytest.raises(ValueError, match=r"expected \(n, 33\)"):
+        scaler.transform(features[:, :5])
+    features[7, 2] = np.nan
+    with pytest.raises(ValueError, match="row 7"):
+        scaler.transform(features)

@@ -1,0 +1,175 @@
+import base64
+import hashlib
+import json
+import os
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from prescreen.reports.render import render_ranking
+from prescreen.reports.summarize import TraitAccuracy
+
+WEBP = b"RIFF\x00\x00\x00\x00WEBPVP8 "
+JPEG = b"\xff\xd8\xff\xe0 jpeg"
+
+
+class Page(HTMLParser):
+    """What a browser would see: the text, the elements, and the content of style and script."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.blocks, self.words, self._inside = [], [], [], None
+        self.feed(html)
+        self.close()
+        self.text = " ".join("".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("td", "th", "dd"):
+            self.words.append(" ")
+        if tag in ("script", "style"):
+            self._inside = (tag, dict(attrs))
+            self.blocks.append((*self._inside, ""))
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def handle_data(self, data):
+        if self._inside:
+            self.blocks[-1] = (*self._inside, self.blocks[-1][2] + data)
+        else:
+            self.words.append(data)
+
+    def block(self, **attrs):
+        return next(text for _, found, text in self.blocks if attrs.items() <= found.items())
+
+    def all(self, tag):
+        return [attrs for found, attrs in self.elements if found == tag]
+
+
+@pytest.fixture
+def page(summary):
+    return lambda images=(), baseline=None, **options: Page(render_ranking(summary(**options), dict(images), baseline))
+
+
+def rows(page):
+    return json.loads(page.block(id="candidates"))["rows"]
+
+
+def test_first_come_the_pictures_to_send_with_chance_and_reason(page):
+    text = page().text
+    assert text.index("Send best.jpg and good.jpg") < text.index("All candidates")
+    card = text[text.index("Baseline now.jpg") :]
+    assert re.search(r"best\.jpg \d+ % chance to meet all goals .*?Competence.*?9\.0 \+3\.0", card, re.IGNORECASE)
+
+
+def test_every_picture_stands_in_the_data_once_and_failures_in_a_table(page):
+    made = page()
+    assert sorted(row["name"] for row in rows(made)) == [
+        "best.jpg", "broken.jpg", "copy.jpg", "good.jpg", "low.jpg", "mixed.jpg",
+    ]  # fmt: skip
+    assert "broken.jpg no face </script><script>alert(1)</script>" in made.text
+
+
+def test_the_data_carry_what_the_grid_shows(page):
+    best, *_ = rows(page({"best.jpg": WEBP}.items()))
+    assert best["traits"][0]["score"] == 9.0
+    assert best["traits"][0]["change"] == 3.0
+    assert best["selected"]
+    assert best["picture"]
+    held = next(row for row in rows(page()) if row["name"] == "copy.jpg")
+    assert held["held"] == "near-copy of best.jpg"
+    assert not held["picture"]
+
+
+def test_pictures_travel_in_the_page_in_the_order_of_the_rows(page):
+    made = page({"best.jpg": WEBP, "low.jpg": JPEG}.items(), JPEG)
+    pictures = json.loads(made.block(id="pictures"))
+    where = {row["name"]: picture for row, picture in zip(rows(made), pictures, strict=True)}
+    assert where["best.jpg"] == "data:image/webp;base64," + base64.b64encode(WEBP).decode()
+    assert where["low.jpg"] == "data:image/jpeg;base64," + base64.b64encode(JPEG).decode()
+    assert where["good.jpg"] is None
+    alts = {image["alt"] for image in made.all("img") if image.get("src")}
+    assert alts == {"Baseline picture", "Candidate best.jpg"}
+
+
+def test_bytes_that_are_no_picture_are_refused(page):
+    with pytest.raises(ValueError, match="WebP, JPEG or PNG"):
+        page({"best.jpg": b"<svg onload=alert(1)>"}.items())
+
+
+def test_nothing_comes_from_outside_and_only_the_own_script_may_run(page):
+    made = page({"best.jpg": WEBP}.items())
+    policy = next(meta["content"] for meta in made.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    for tag, attrs, content in made.blocks:
+        if attrs.get("type") != "application/json":
+            digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+            assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
+    for _, attrs in made.elements:
+        assert not {name for name in attrs if name.startswith("on") or name == "style"}
+        for name in ("src", "href"):
+            assert attrs.get(name, "#").startswith(("#", "data:image/"))
+    assert not re.search(r"https?:|url\(|@import", made.block() + made.blocks[-1][2])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "</script><script>alert(1)</script>.jpg",
+        "<img src=x onerror=alert(1)>.jpg",
+        "\"' onload='x",
+        "<!--",
+        "{{ 7 * 7 }}",
+        "__proto__",
+        "two\nlines.jpg",
+        os.fsdecode(b"caf\xe9.jpg"),
+    ],
+)
+def test_no_name_escapes_its_place(page, name):
+    usual, odd = page(rows={"a.jpg": (9.0, 8.0, 8.0)}), page(rows={name: (9.0, 8.0, 8.0)})
+    assert [tag for tag, _ in odd.elements] == [tag for tag, _ in usual.elements]
+    printable = name.replace("\n", "\\n").replace("\udce9", "\\udce9")
+    assert rows(odd)[0]["name"] == printable
+    assert printable in odd.text
+
+
+def test_the_page_is_valid_utf8_and_equal_input_gives_equal_text(summary):
+    odd = {os.fsdecode(b"\xff.jpg"): (9.0, 8.0, 8.0)}
+    first, second = (render_ranking(summary(odd), {}) for _ in range(2))
+    assert first.encode() == second.encode()
+
+
+def test_simulated_votes_are_called_so_and_real_ones_are_not(page):
+    assert "Simulated votes." in page(simulated=True).text
+    assert "imulated" not in page(simulated=False).text
+
+
+def test_warnings_and_provenance_and_accuracy_are_told(page):
+    text = page(warnings=["Mind the gap."]).text
+    assert "Please note. Mind the gap." in text
+    assert "models/made" in text
+    assert "competence 0.81 0.78–0.83 0.93 24 803" in text
+
+
+def test_what_is_not_known_shows_as_a_dash(page):
+    assert "competence 0.50 – – – 12" in page(accuracy=[TraitAccuracy("competence", 0.5, 12)]).text
+
+
+def test_the_page_explains_itself(page):
+    text = page().text
+    for phrase in ("How to read this", "share of the training portraits", "nothing true about anybody", "90 %"):
+        assert phrase in text
+
+
+def test_bars_are_told_in_words(page):
+    labels = [svg["aria-label"] for svg in page().all("svg") if svg.get("role") == "img"]
+    assert "competence 9.0, 90 % interval 8.0 to 9.5, baseline 6.0" in labels
+
+
+def test_an_empty_shortlist_and_no_failures_render(page):
+    assert "Nothing to send" in page(rows={"copy.jpg": (9.0, 8.0, 8.0)}).text
+    assert "could not be scored" not in page(rows={"a.jpg": (9.0, 8.0, 8.0)}).text

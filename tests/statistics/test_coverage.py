@@ -1,0 +1,46 @@
+"""Intervals hold what they promise, and error covariances are those that were planted."""
+
+import numpy as np
+import pytest
+
+from prescreen.regressors.fit import cross_validate, fit_final
+from prescreen.regressors.intervals import conformal_half_widths, cross_conformal_coverage, residual_covariance
+
+
+@pytest.mark.parametrize(("n", "expected"), [(19, 0.9), (100, 91 / 101)])
+def test_small_samples_cover_as_promised(n, expected):
+    generator = np.random.default_rng(0)
+    half = conformal_half_widths(generator.standard_t(4, size=(n, 4000)))
+    covered = np.abs(generator.standard_t(4, size=(500, 4000))) <= half
+    assert covered.mean() == pytest.approx(expected, abs=0.005)
+
+
+def test_measured_coverage_is_nominal_whatever_the_shape_of_the_errors():
+    generator = np.random.default_rng(1)
+    truth = np.column_stack([generator.standard_normal(5000), generator.exponential(size=5000)])
+    coverage = cross_conformal_coverage(np.zeros((5000, 2)), truth, np.arange(5000) % 10)
+    np.testing.assert_allclose(coverage, 0.9, atol=0.012)
+
+
+def test_intervals_from_cross_validation_hold_new_pictures():
+    generator = np.random.default_rng(2)
+    X = generator.standard_normal((1300, 12)).astype(np.float32)
+    Y = np.column_stack([X[:, :2].sum(1), np.tanh(X[:, 0] * X[:, 1])]) + generator.standard_normal((1300, 2))
+    train = np.arange(1300) < 300
+    result = cross_validate(X[train], Y[train], None, None, n_splits=5)
+    half = conformal_half_widths(Y[train] - result.predictions)
+    predictions = fit_final(X[train], Y[train], None, None).predict(X[~train])
+    covered = (np.abs(Y[~train] - predictions) <= half).mean(axis=0)
+    np.testing.assert_allclose(covered, 0.9, atol=0.04)
+    np.testing.assert_allclose(cross_conformal_coverage(result.predictions, Y[train], result.folds), covered, atol=0.06)
+
+
+def test_planted_covariance_is_recovered_through_gaps_and_vote_noise():
+    generator = np.random.default_rng(3)
+    planted = np.array([[1.0, 0.5, -0.3], [0.5, 2.0, 0.0], [-0.3, 0.0, 0.5]])
+    variance = generator.uniform(0.5, 1.5, size=(20000, 3))
+    residuals = generator.multivariate_normal(np.zeros(3), planted, size=20000)
+    residuals += np.sqrt(variance) * generator.standard_normal((20000, 3))
+    residuals[generator.random(residuals.shape) < 0.3] = np.nan
+    np.testing.assert_allclose(residual_covariance(residuals, variance), planted, atol=0.06)
+    np.testing.assert_allclose(residual_covariance(residuals), planted + np.eye(3), atol=0.06)

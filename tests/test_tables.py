@@ -1,0 +1,218 @@
+import json
+import os
+import stat
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prescreen.errors import PrescreenError, UsageError
+from prescreen.tables import read_table, shown, table_format, write_bytes_atomic, write_table, write_text_atomic
+
+FORMATS = ["csv", "parquet", "jsonl"]
+ODD_NAMES = [
+    "0001",
+    "plain.jpg",
+    'two\nlines, "quotes".jpg',
+    "return\rhere",
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-1",
+    "@x",
+    "\ttab",
+    "'=kept",
+    "''-kept",
+    "'plain",
+    "＝wide",
+    "<script>alert(1)</script>",
+    os.fsdecode(b"latin\xe9.jpg"),
+    "\\udce9 that only looks like an escape",
+    "back\\slash\\\\" + os.fsdecode(b"\xff\\"),
+    "C:\\users\\u",
+    " spaces ",
+    "",
+    "NA",
+    "naïve 🙂\u2028.jpg",
+]
+
+
+@pytest.fixture(params=FORMATS)
+def table(request, tmp_path):
+    return tmp_path / f"table.{request.param}"
+
+
+def names(values):
+    return pd.Series(values, dtype=object)
+
+
+def test_every_odd_name_survives(table):
+    write_table(pd.DataFrame({"image": names(ODD_NAMES), "n": range(len(ODD_NAMES))}), table)
+    table.read_bytes().decode("utf-8", "ignore" if table.suffix == ".parquet" else "strict")
+    assert read_table(table)["image"].tolist() == ODD_NAMES
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.sampled_from("\\ud9ae'=-,\"\n\r\udc80\ud800x"), max_size=8), min_size=1, max_size=6))
+@pytest.mark.parametrize("format", FORMATS)
+def test_any_text_survives(tmp_path_factory, format, texts):
+    table = tmp_path_factory.mktemp("any") / f"table.{format}"
+    write_table(pd.DataFrame({"image": names(texts)}), table)
+    assert read_table(table)["image"].tolist() == texts
+
+
+def test_all_kinds_of_columns_survive_with_their_type(table):
+    frame = pd.DataFrame(
+        {
+            "image": ["0001", "0002"],
+            "selected": [True, False],
+            "rank": [1, 2],
+            "likeability": [0.1 + 0.2, np.nan],
+            "p_better": [1e-7, 1.0],
+            "nothing": [np.nan, np.nan],
+        }
+    )
+    write_table(frame, table)
+    pd.testing.assert_frame_equal(read_table(table), frame)
+
+
+def test_missing_text_is_empty_text_and_missing_whole_numbers_are_nan(table):
+    write_table(pd.DataFrame({"reason": ["x", None], "faces": pd.array([1, None], dtype="Int64")}), table)
+    back = read_table(table)
+    assert back["reason"].tolist() == ["x", ""]
+    assert back["faces"].dtype == np.float64
+    assert np.isnan(back["faces"][1])
+
+
+def test_equal_data_give_equal_bytes(table):
+    frame = pd.DataFrame({"image": ["a", "b"], "p": [0.25, np.nan]})
+    write_table(frame, table)
+    first = table.read_bytes()
+    write_table(frame.copy(), table)
+    assert table.read_bytes() == first
+
+
+def test_a_single_column_keeps_its_empty_cells(table):
+    write_table(pd.DataFrame({"p": [1.5, np.nan, 2.5]}), table)
+    assert len(read_table(table)) == 3
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_a_table_without_rows_keeps_its_columns(tmp_path, format):
+    table = tmp_path / f"table.{format}"
+    write_table(pd.DataFrame({"image": pd.Series([], dtype=str), "p": pd.Series([], dtype=float)}), table)
+    assert list(read_table(table).columns) == ["image", "p"]
+
+
+def test_csv_defuses_formulas_in_text_and_leaves_numbers_alone(tmp_path):
+    write_table(pd.DataFrame({"=trait": [-1.5], "why": ["-1 likeability"], "image": ["@x"]}), tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "'=trait,why,image\n-1.5,'-1 likeability,'@x\n"
+    assert list(read_table(tmp_path / "t.csv").columns) == ["=trait", "why", "image"]
+
+
+def test_jsonl_is_plain_json_with_null_for_missing_numbers(tmp_path):
+    write_table(pd.DataFrame({"image": ["=a"], "p": [np.nan]}), tmp_path / "t.jsonl")
+    assert json.loads((tmp_path / "t.jsonl").read_text()) == {"image": "=a", "p": None}
+
+
+def test_csv_of_a_spreadsheet_with_byte_order_mark_and_crlf_is_read(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfimage,p\r\n007,0.5\r\n008,\r\n")
+    back = read_table(tmp_path / "t.csv")
+    assert back["image"].tolist() == ["007", "008"]
+    assert back["p"][0] == 0.5
+    assert np.isnan(back["p"][1])
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.csv.gz"])
+def test_other_endings_are_refused_before_anything_is_written(tmp_path, name):
+    with pytest.raises(UsageError, match=r"\.csv, \.parquet, \.jsonl"):
+        write_table(pd.DataFrame({"a": [1]}), tmp_path / name)
+    with pytest.raises(UsageError):
+        read_table(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_format_is_told_by_the_ending_in_any_case():
+    assert table_format("A.CSV") == "csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.csv", b"", "no header"),
+        ("t.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields"),
+        ("t.csv", b"a,a\n1,2\n", "same name"),
+        ("t.csv", b'a,b\n"1,2\n', "not a readable table"),
+        ("t.csv", b"a\n\xff\n", "not a readable table"),
+        ("t.jsonl", b'{"a": 1}\n{"a": \n', "line 2"),
+        ("t.jsonl", b'{"a": 1}\n{"b": 1}\n', "same keys"),
+        ("t.jsonl", b'{"a": 1}\n{"a": "x"}\n', "mixes"),
+        ("t.jsonl", b'{"a": 1' + 40 * b"0" + b"}\n", "not a readable table"),
+        ("t.parquet", b"PAR1 but not really", "not a readable table"),
+        ("t.parquet", b"", "not a readable table"),
+    ],
+)
+def test_a_broken_table_is_one_line(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PrescreenError, match=said) as caught:
+        read_table(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert not isinstance(caught.value, UsageError)
+
+
+def test_no_such_table_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="no such file"):
+        read_table(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": ["x", 1]}),
+        pd.DataFrame({"a": [True, None]}),
+        pd.DataFrame({"a": [np.inf]}),
+        pd.DataFrame([[1, 2]], columns=["a", "a"]),
+    ],
+)
+def test_a_frame_that_is_no_table_is_refused_and_the_old_file_stays(table, frame):
+    table.write_bytes(b"old")
+    with pytest.raises(ValueError, match="column"):
+        write_table(frame, table)
+    assert table.read_bytes() == b"old"
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    write_text_atomic(tmp_path / "page.html", "old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PrescreenError, match="No space left on device"):
+        write_text_atomic(tmp_path / "page.html", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    assert (tmp_path / "page.html").read_text() == "old"
+
+
+def test_writing_makes_folders_and_follows_links(tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "link.bin").symlink_to(tmp_path / "deep" / "er" / "real.bin")
+    write_bytes_atomic(tmp_path / "link.bin", b"1")
+    write_bytes_atomic(tmp_path / "new" / "folder" / "x.bin", b"2")
+    assert (tmp_path / "link.bin").is_symlink()
+    assert (tmp_path / "deep" / "er" / "real.bin").read_bytes() == b"1"
+    assert (tmp_path / "new" / "folder" / "x.bin").read_bytes() == b"2"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_written_files_have_ordinary_permissions(tmp_path):
+    (tmp_path / "ordinary").touch()
+    write_bytes_atomic(tmp_path / "written", b"")
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ordinary", "written")]
+    assert modes[0] == modes[1]
+
+
+def test_shown_names_are_one_printable_line():
+    assert shown(os.fsdecode(b"a\xff\nb\xc3\xa9")) == "a\\udcff\\nbé"
