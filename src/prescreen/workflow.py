@@ -372,11 +372,13 @@ def rank(
         present = shortlisting.read_baseline(baseline, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
         pictures = shortlisting.candidate_files(note, table)
-        if len(pictures) < len(table):
-            narrator.say(f"{len(table) - len(pictures)} of {len(table)} pictures are no longer where they were scored")
+        if gone := note.scored - len(pictures):
+            narrator.say(
+                f"{gone} of {note.scored} pictures are no longer where they were scored: no thumbnails of them"
+            )
         with narrator.steps("comparing", len(pictures)) as advance:
             descriptors = shortlisting.face_descriptors(pictures, encoder, cache, note.tolerant, advance)
-    ranked = shortlisting.rank_with_copies(table, loaded, present, goals, budget, descriptors)
+    ranked = shortlisting.rank_with_gates(table, loaded, present, goals, budget, descriptors)
     write_table(ranked, output)
     if report is not None:
         with narrator.steps("drawing", len(pictures)) as advance:

@@ -62,7 +62,7 @@ def test_everything_that_was_asked_for(data):
 
     plain = result.to_json()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    assert plain["traits"][0]["pearson"]["value"] == competence.pearson.value
+    assert plain["traits"]["competence"]["pearson"]["value"] == competence.pearson.value
 
     table = result.table()
     assert list(table.columns) == ["competence", "influence"]

@@ -12,11 +12,11 @@ def accuracy_table(evaluation: Mapping[str, Any]) -> str:
     90 % intervals.
     """
     rows = [("trait", "n", "r", "ceiling", "votes", "R2", "MAE", "naive MAE", "cover")]
-    for trait in evaluation["traits"]:
+    for name, trait in evaluation["traits"].items():
         ceiling = trait["ceiling"] or {}
         rows.append(
             (
-                trait["trait"],
+                name,
                 str(trait["n"]),
                 _estimate(trait["pearson"]),
                 _number(ceiling.get("highest_r")),

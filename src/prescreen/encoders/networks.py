@@ -160,11 +160,18 @@ class _DlibTensors:
         count = int(np.prod(header[1:]))
         if header[0] != 2 or count != size:
             raise EncoderError(f"{self.path.name}: not dlib's face network: {layer.decode()!r} of {count}, not {size}")
+        if len(self.data) < at + 4 * count:
+            raise self._ends_early()
         self.position[layer] = at + 4 * count
         return np.frombuffer(self.data, "<f4", count, at).astype(np.float32)
 
     def _integer(self, at: int) -> tuple[int, int]:
+        if at >= len(self.data):
+            raise self._ends_early()
         control = self.data[at]
         end = at + 1 + (control & 0x0F)
         value = int.from_bytes(self.data[at + 1 : end], "little")
         return (-value if control & 0x80 else value), end
+
+    def _ends_early(self) -> EncoderError:
+        return EncoderError(f"{self.path.name}: the file ends early; reinstall the package that brought it")

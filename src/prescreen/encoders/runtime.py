@@ -3,8 +3,11 @@
 The converted network is kept in the cache folder, so that only the first run needs torch for it.
 """
 
+import hashlib
 import os
+import shutil
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +25,15 @@ if TYPE_CHECKING:
 BATCH: Final = 4
 """Pictures in one call. Always full, so that a picture's features do not depend on its company."""
 
+_MODEL: Final = "network.xml"
+_WEIGHTS: Final = "network.bin"
+_DIGEST: Final = "sha256"
+_CONVERTING = threading.Lock()
+"""Torch's tracer works for one thread at a time."""
+
 
 class CompiledNetwork:
-    """A network from pixels to features, compiled for this machine's processor.
+    """A network from pixels to features, compiled for this machine's processor. Safe in threads.
 
     Parameters
     ----------
@@ -44,7 +53,8 @@ class CompiledNetwork:
         import openvino
 
         core = openvino.Core()
-        model = core.read_model(_converted(build, key, side))
+        with _CONVERTING:
+            model = core.read_model(_converted(build, key, side))
         if list(model.output(0).shape) != [BATCH, width]:
             raise EncoderError(f"network {key}: features of shape {model.output(0).shape}, expected [{BATCH}, {width}]")
         streams = os.cpu_count() or 1
@@ -56,6 +66,7 @@ class CompiledNetwork:
         self._queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", options), streams)
         self._shape = (BATCH, side, side, 3)
         self._width = width
+        self._lock = threading.Lock()
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn (n, side, side, 3) bytes into (n, width) features."""
@@ -65,25 +76,27 @@ class CompiledNetwork:
             end = min(start + BATCH, len(pixels))
             features[start:end] = request.get_output_tensor().data[: end - start]
 
-        self._queue.set_callback(keep)
-        for start in range(0, len(pixels), BATCH):
-            batch = pixels[start : start + BATCH]
-            if len(batch) < BATCH:
-                batch = np.concatenate([batch, np.zeros((BATCH - len(batch), *self._shape[1:]), np.uint8)])
-            self._queue.start_async({0: batch}, start)
-        self._queue.wait_all()
+        with self._lock:  # the queue has one callback for all its requests
+            self._queue.set_callback(keep)
+            for start in range(0, len(pixels), BATCH):
+                batch = pixels[start : start + BATCH]
+                if len(batch) < BATCH:
+                    batch = np.concatenate([batch, np.zeros((BATCH - len(batch), *self._shape[1:]), np.uint8)])
+                self._queue.start_async({0: batch}, start)
+            self._queue.wait_all()
         return features
 
 
 def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
-    """Return the path of the converted network, converting it first where that is new."""
+    """Return the path of the converted network, converting it first where that is new or damaged."""
     import openvino
 
     version = openvino.__version__.split("-")[0]
     target = cache_directory() / "networks" / f"{key}-openvino-{version}"
-    if not target.is_dir():
+    if not _is_intact(target):
         import torch
 
+        shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch announces the end of the tracer that OpenVINO still uses
@@ -91,10 +104,25 @@ def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
             model = openvino.convert_model(build(), example_input=example, input=[list(example.shape)])
         with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
             half = Path(temporary) / "network"
-            openvino.save_model(model, half / "network.xml", compress_to_fp16=False)
+            openvino.save_model(model, half / _MODEL, compress_to_fp16=False)
+            (half / _DIGEST).write_bytes(_digest(half))
             try:
                 half.rename(target)
             except OSError:  # somebody else was faster with the same network
                 if not target.is_dir():
                     raise
-    return target / "network.xml"
+    return target / _MODEL
+
+
+def _is_intact(folder: Path) -> bool:
+    try:
+        return (folder / _DIGEST).read_bytes() == _digest(folder)
+    except OSError:
+        return False
+
+
+def _digest(folder: Path) -> bytes:
+    content = hashlib.sha256()
+    for name in (_MODEL, _WEIGHTS):
+        content.update((folder / name).read_bytes())
+    return content.hexdigest().encode()

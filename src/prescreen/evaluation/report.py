@@ -66,9 +66,9 @@ class Evaluation:
     traits: tuple[TraitEvaluation, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and numbers, None where a figure is not defined."""
+        """Return plain dictionaries and numbers, the traits by name, None where a figure is not defined."""
         plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        return plain | {"traits": {trait.pop("trait"): trait for trait in plain["traits"]}}
 
     def metrics(self) -> dict[str, float]:
         """Return the defined figures under flat names such as ``competence/pearson`` and ``…/pearson_low``."""

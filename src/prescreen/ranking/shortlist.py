@@ -86,7 +86,8 @@ def rank_candidates(
         shared=shared,
     )
     demoted = _reasons_to_hold_back(scores, duplicate_of, demotions)
-    order, chosen = _order(scores["image"].tolist(), chance.joint, usable, demoted, budget)
+    images = scores["image"].tolist()
+    order, chosen = _order(images, chance.joint, usable, demoted, budget)
 
     reasons = _failure_reasons(scores, usable)
     whys = []
@@ -99,7 +100,7 @@ def rank_candidates(
 
     columns: dict[str, pd.Series | NDArray[np.generic]] = {
         "rank": np.arange(1, len(scores) + 1),
-        "image": _text([scores["image"].tolist()[i] for i in order]),
+        "image": _text([images[i] for i in order]),
         "p_better": chance.joint[order].round(6),
         "selected": np.isin(order, chosen),
     }

@@ -1,0 +1,178 @@
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+PREDICTOR = "demo/models/sample"
+
+
+@pytest.fixture(autouse=True)
+def _after_the_demo(demo):
+    """All of these start from what the demo left."""
+
+
+def one_line(done, code):
+    """The error, after checking that it is one line without a traceback and has the right exit code."""
+    assert done.returncode == code, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("prescreen: error:")]
+    assert len(errors) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return errors[0]
+
+
+def test_a_second_run_decodes_nothing_and_writes_the_same_bytes(shell):
+    done = shell("score", SAMPLE / "candidates", "--predictor", PREDICTOR, "--output", "again.csv")
+    assert done.returncode == 0
+    assert "0 decoded, 39 from the cache" in done.stderr
+    assert (shell.folder / "again.csv").read_bytes() == (shell.folder / "demo" / "scores.csv").read_bytes()
+
+
+def test_the_champion_scores_like_the_directory(shell, demo):
+    work = type(shell)(demo, shell.cache)  # the demo's store lies below its output folder
+    done = work("score", SAMPLE / "candidates", "--predictor", "models:/prescreen@champion", "--output", "champion.csv")
+    assert done.returncode == 0, done.stderr
+    assert (demo / "champion.csv").read_bytes() == (demo / "scores.csv").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_the_formats_hold_the_same_table(shell, demo, suffix):
+    done = shell("score", SAMPLE / "candidates", "--predictor", PREDICTOR, "--output", f"scores.{suffix}")
+    assert done.returncode == 0
+    path = shell.folder / f"scores.{suffix}"
+    read = pd.read_parquet(path) if suffix == "parquet" else pd.read_json(path, lines=True, dtype={"image": str})
+    expected = pd.read_csv(demo / "scores.csv")
+    assert read.columns.tolist() == expected.columns.tolist()
+    assert read["image"].tolist() == expected["image"].tolist()
+    assert read["competence"].dropna().tolist() == pytest.approx(expected["competence"].dropna().tolist())
+
+
+def test_scores_of_raters_serve_as_baseline(shell):
+    baseline = "competence=5.5,likeability=5.0,influence=5.2"
+    done = shell("rank", "demo/scores.csv", "--baseline", baseline, "--output", "ranked.csv", "--budget", "5")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5
+    assert pd.read_csv(shell.folder / "ranked.csv")["selected"].sum() == 5
+
+
+def test_goals_change_the_ranking(shell):
+    for name, improve in (("a", "competence"), ("b", "likeability")):
+        options = ("--improve", improve, "--output", f"{name}.csv", "--baseline", SAMPLE / "baseline.jpg")
+        assert shell("rank", "demo/scores.csv", *options).returncode == 0
+    a, b = (pd.read_csv(shell.folder / f"{name}.csv") for name in "ab")
+    assert a["image"].tolist() != b["image"].tolist()
+
+
+def test_evaluation_on_the_training_ratings_is_the_cross_validated_one(shell, demo):
+    ratings = SAMPLE / "training" / "votes.csv"
+    done = shell("evaluate", "--predictor", PREDICTOR, "--ratings", ratings, "--json", "evaluation.json")
+    assert done.returncode == 0, done.stderr
+    assert "cross-validated" in done.stderr
+    written = json.loads((shell.folder / "evaluation.json").read_text())
+    assert written == json.loads((demo / "models" / "sample" / "evaluation.json").read_text())
+
+
+def test_evaluation_leaves_out_what_was_trained_on(shell):
+    votes = pd.read_csv(SAMPLE / "training" / "votes.csv")
+    votes[votes["vote"] > 0].to_csv(shell.folder / "other.csv", index=False)
+    images = SAMPLE / "training" / "images"
+    done = shell("evaluate", "--predictor", PREDICTOR, "--ratings", "other.csv", "--images", images)
+    assert "0 unseen pictures" in one_line(done, 1)
+
+
+def test_pictures_in_a_moved_folder_are_found_in_the_cache(shell):
+    shutil.copytree(SAMPLE / "candidates", shell.folder / "moved" / "deep")
+    done = shell("score", "moved", "--predictor", PREDICTOR, "--output", "moved.csv")
+    assert "0 decoded, 39 from the cache" in done.stderr
+    assert pd.read_csv(shell.folder / "moved.csv")["image"].str.startswith("deep/").all()
+
+
+def test_a_typo_in_an_option_is_a_usage_error_with_a_hint(shell):
+    done = shell("score", SAMPLE / "candidates", "--predicter", PREDICTOR, "--output", "x.csv")
+    assert done.returncode == 2
+    assert "--predictor" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("score", "empty", "--predictor", PREDICTOR, "--output", "x.csv"), 3, "no pictures"),
+        (("score", "nowhere", "--predictor", PREDICTOR, "--output", "x.csv"), 2, "nowhere"),
+        (("score", "broken", "--predictor", PREDICTOR, "--output", "broken.csv"), 3, "none of the 1"),
+        (("score", SAMPLE, "--predictor", "models/none", "--output", "x.csv"), 1, "no predictor there"),
+        (("score", SAMPLE, "--predictor", PREDICTOR, "--output", "x.xlsx"), 2, ".parquet"),
+        (("score", SAMPLE, "--predictor", "models:/nobody@champion", "--output", "x.csv"), 1, "no such model"),
+        (("rank", "none.csv", "--baseline", "competence=5", "--output", "x.csv"), 2, "none.csv"),
+        (("rank", "demo/scores.csv", "--baseline", "cheer=5", "--output", "x.csv"), 2, "cheer"),
+        (("rank", "demo/scores.csv", "--baseline", "now.jpg", "--output", "x.csv"), 2, "now.jpg"),
+        (
+            ("rank", "demo/scores.csv", "--baseline", "competence=5", "--improve", "compotence", "--output", "x.csv"),
+            2,
+            "did you mean 'competence'",
+        ),
+        (("train", "--ratings", "none.csv", "--encoder", "bundled"), 1, "none.csv"),
+        (
+            ("train", "--ratings", SAMPLE / "training" / "votes.csv", "--encoder", "bundeld"),
+            2,
+            "did you mean 'bundled'",
+        ),
+        (("train", "--ratings", SAMPLE / "training" / "votes.csv"), 1, "--encoder bundled"),
+        (
+            ("train", "--ratings", SAMPLE / "training" / "votes.csv", "--encoder", "bundled", "--traits", "a=charm"),
+            2,
+            "charm",
+        ),
+    ],
+    ids=lambda value: " ".join(map(str, value))[:60] if isinstance(value, tuple) else None,
+)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(shell, words, code, says):
+    (shell.folder / "empty").mkdir(exist_ok=True)
+    (shell.folder / "broken").mkdir(exist_ok=True)
+    (shell.folder / "broken" / "a.jpg").write_bytes(b"no picture")
+    assert says in one_line(shell(*words), code)
+    assert not list(shell.folder.glob("x.*"))
+
+
+def test_a_table_of_failures_is_still_written(shell):
+    (shell.folder / "bad").mkdir()
+    (shell.folder / "bad" / "zero.jpg").touch()
+    done = shell("score", "bad", "--predictor", PREDICTOR, "--output", "bad.csv")
+    assert done.returncode == 3
+    table = pd.read_csv(shell.folder / "bad.csv")
+    assert table["status"].tolist() == ["failed"]
+    assert "empty" in table["reason"].iloc[0]
+
+
+def test_a_changed_predictor_is_noticed_by_rank(shell, demo):
+    shutil.copy(demo / "scores.csv", shell.folder / "foreign.csv")
+    note = json.loads((demo / "scores.csv.meta.json").read_text())
+    note["predictor_sha256"] = "0" * 64
+    (shell.folder / "foreign.csv.meta.json").write_text(json.dumps(note))
+    done = shell("rank", "foreign.csv", "--baseline", "competence=5,likeability=5,influence=5", "--output", "x.csv")
+    assert "score the folder again" in one_line(done, 1)
+
+
+def test_a_predictor_of_another_preprocessing_is_refused_before_anything_is_scored(shell, demo):
+    copy = shell.folder / "old"
+    shutil.copytree(demo / "models" / "sample", copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["encoder"]["preprocessing"] = 0
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    done = shell("score", SAMPLE / "candidates", "--predictor", "old", "--output", "x.csv")
+    assert "preprocessing version 0" in one_line(done, 1)
+
+
+def test_doctor_names_the_encoders_and_the_places(shell):
+    done = shell("doctor")
+    assert done.returncode == 0, done.stderr
+    assert "efficientnet-lite2" in done.stdout
+    assert str(shell.cache) in done.stdout
+    assert "sqlite:///" in done.stdout
+
+
+def test_help_shows_every_verb_of_the_contract(shell):
+    done = shell("--help")
+    for verb in ("doctor", "train", "evaluate", "score", "rank", "demo"):
+        assert f"\n  {verb} " in done.stdout

@@ -1,0 +1,77 @@
+import dlib
+import numpy as np
+import pytest
+import torch
+
+from prescreen.encoders.networks import EfficientNetFeatures, FaceNetwork
+from prescreen.encoders.views import View, cut
+from prescreen.errors import EncoderError
+from prescreen.weights import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
+
+LAYERS = np.cumsum([48, 48, 88, 88, 120, 120, 208, 208, 352, 352])
+"""Where the features of the next layer, or their deviations over space, begin."""
+
+
+@pytest.fixture(scope="module")
+def chips(portraits):
+    return np.stack([cut(picture, face, View("chip", 150)) for picture, face in portraits])
+
+
+def run(network, pixels):
+    with torch.inference_mode():
+        return network(torch.from_numpy(np.ascontiguousarray(pixels))).numpy()
+
+
+def test_face_network_computes_what_dlib_computes(chips):
+    weights = DLIB_FACE_NETWORK.locate()
+    original = dlib.face_recognition_model_v1(str(weights))
+    expected = np.array([original.compute_face_descriptor(chip) for chip in chips])
+    found = run(FaceNetwork(weights), chips)
+    assert found.shape == (len(chips), 128)
+    assert np.abs(found - expected).max() < 1e-5
+    assert np.linalg.norm(expected[0] - expected[1]) > 0.3  # so that the comparison is not one of constants
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 10_000, 22_000_000, "a layer's name", "a layer's first number"])
+def test_a_truncated_face_network_is_refused_in_words(tmp_path, kept):
+    data = DLIB_FACE_NETWORK.locate().read_bytes()
+    name = data.find(b"\x01\x05con_4") + 7
+    kept = {"a layer's name": name, "a layer's first number": name + 2}.get(kept, kept)
+    damaged = tmp_path / "damaged.dat"
+    damaged.write_bytes(data[:kept])
+    with pytest.raises(EncoderError, match=r"damaged\.dat"):
+        FaceNetwork(damaged)
+
+
+def test_another_dlib_model_is_not_taken_for_the_face_network(tmp_path):
+    other = tmp_path / "other.dat"
+    other.write_bytes(DLIB_FACE_NETWORK.locate().read_bytes().replace(b"\x01\x05con_4", b"\x01\x05con_5"))
+    with pytest.raises(EncoderError, match="not dlib's face network"):
+        FaceNetwork(other)
+
+
+@pytest.fixture(scope="module")
+def efficientnet():
+    return EfficientNetFeatures(EFFICIENTNET_LITE2.locate())
+
+
+def test_efficientnet_features_see_the_picture(efficientnet, portraits):
+    pixels = np.stack([cut(picture, face, View("whole", 260)) for picture, face in portraits[:2]])
+    first, again = run(efficientnet, pixels), run(efficientnet, pixels)
+    assert first.shape == (2, 2912)
+    assert np.isfinite(first).all()
+    assert np.array_equal(first, again)
+    assert all(np.corrcoef(*layer)[0, 1] < 0.9999 for layer in np.split(first, LAYERS, axis=1))
+    brighter = run(efficientnet, pixels // 2 + 100)
+    assert np.abs(brighter - first).max() > 0.1
+
+
+def test_a_mean_and_a_deviation_from_each_layer(efficientnet):
+    pixels = np.full((2, 260, 260, 3), 90, np.uint8)
+    pixels[1, ::2] = 200
+    plain, striped = run(efficientnet, pixels)
+    for number in range(0, 10, 2):
+        mean, deviation = (np.split(plain, LAYERS)[number + part] for part in (0, 1))
+        assert (mean < 0).any()
+        assert (deviation >= 0).all()
+    assert np.split(striped, LAYERS)[1].mean() > np.split(plain, LAYERS)[1].mean()

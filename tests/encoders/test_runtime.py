@@ -1,0 +1,129 @@
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from prescreen.encoders.bundled import FACE, BundledNetwork
+from prescreen.encoders.networks import FaceNetwork
+from prescreen.encoders.runtime import CompiledNetwork
+from prescreen.errors import EncoderError
+from prescreen.weights import DLIB_FACE_NETWORK
+
+
+class Small(nn.Module):
+    """Two convolutions and a mean: 32 × 32 pixels to six features."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            self.layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU())
+
+    def forward(self, pixels):
+        return self.layers(pixels.permute(0, 3, 1, 2).float() / 255).mean((2, 3))
+
+
+def no_network():
+    raise AssertionError("the converted network was to be used")
+
+
+def small(build=Small, key="small", width=6):
+    return CompiledNetwork(build, key=key, side=32, width=width, precision="f32")
+
+
+@pytest.fixture
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def face_network():
+    return BundledNetwork(FACE, "f32")
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return np.random.default_rng(0).integers(0, 256, (7, 150, 150, 3), np.uint8)
+
+
+def test_features_are_those_of_torch(face_network, noise):
+    with torch.inference_mode():
+        expected = FaceNetwork(DLIB_FACE_NETWORK.locate())(torch.from_numpy(noise)).numpy()
+    found = face_network(noise)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_features_depend_neither_on_place_nor_on_company(face_network, noise):
+    together = face_network(noise)
+    assert np.array_equal(face_network(noise[::-1]), together[::-1])
+    for i in range(len(noise)):
+        assert np.array_equal(face_network(noise[i : i + 1])[0], together[i])
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 5, 8, 9])
+def test_any_number_of_pictures(pictures, n):
+    network = small()
+    assert network(pictures[:n]).shape == (n, 6)
+    assert np.array_equal(network(pictures[:n]), network(pictures)[:n])
+
+
+def test_callers_in_several_threads_get_their_own_features(noise, face_network):
+    expected = face_network(noise)
+    orders = [np.random.default_rng(seed).permutation(len(noise)) for seed in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda order: face_network(noise[order]), orders))
+    for order, features in zip(orders, found, strict=True):
+        assert np.array_equal(features, expected[order])
+
+
+def test_a_network_is_converted_once(own_cache, pictures):
+    expected = small()(pictures)
+    assert np.array_equal(small(no_network)(pictures), expected)
+    with pytest.raises(AssertionError):
+        small(no_network, key="another")
+
+
+def test_two_conversions_at_the_same_time(own_cache, pictures):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: small()(pictures), range(2))
+    assert np.array_equal(first, second)
+    assert [path.name.split("-")[0] for path in (own_cache / "networks").iterdir()] == ["small"]
+
+
+def test_another_process_was_faster_with_the_same_network(own_cache, pictures):
+    expected = small()(pictures)
+    (theirs,) = (own_cache / "networks").iterdir()
+
+    def build_slowly():
+        shutil.copytree(theirs, theirs.with_name(theirs.name.replace("small", "slow")))
+        return Small()
+
+    assert np.array_equal(small(build_slowly, key="slow")(pictures), expected)
+    assert len(list((own_cache / "networks").iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "gone"])
+@pytest.mark.parametrize("name", ["network.xml", "network.bin"])
+def test_a_damaged_converted_network_is_converted_again(own_cache, pictures, name, damage):
+    expected = small()(pictures)
+    (file,) = own_cache.rglob(name)
+    data = bytearray(file.read_bytes())
+    if damage == "truncated":
+        file.write_bytes(data[: len(data) // 2])
+    elif damage == "altered":
+        data[len(data) // 2] ^= 0xFF
+        file.write_bytes(data)
+    else:
+        file.unlink()
+    assert np.array_equal(small()(pictures), expected)
+    assert np.array_equal(small(no_network)(pictures), expected)
+
+
+def test_another_width_than_expected_is_an_error(own_cache):
+    with pytest.raises(EncoderError, match="expected"):
+        small(width=7)
