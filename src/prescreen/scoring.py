@@ -51,7 +51,7 @@ def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.Dat
         If the predictor gives a number that is not finite.
     """
     rows = [row for chunk in _chunks(pictures) for row in _score_chunk(chunk, predictor)]
-    frame = pd.DataFrame(rows, columns=score_columns(predictor.traits))
+    frame = pd.DataFrame(rows, columns=score_columns(predictor.traits), dtype=object)  # names may not be UTF-8
     numbers = [column for column in frame.columns if column not in ("image", "status", "reason", "face_detector")]
     return frame.astype(dict.fromkeys(numbers, "float64")).fillna({"face_detector": ""})
 

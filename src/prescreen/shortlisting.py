@@ -22,7 +22,7 @@ from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.gates import another_person, no_single_face
-from prescreen.ranking.goals import Goals, default_goals
+from prescreen.ranking.goals import Goals
 from prescreen.ranking.shortlist import rank_candidates
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
@@ -66,18 +66,6 @@ class Baseline:
     def in_words(self) -> str:
         """Return the scores as one phrase."""
         return ", ".join(f"{trait} {level:.1f}" for trait, level in self.levels.items())
-
-
-def goals_for(traits: Sequence[str], improve: Sequence[str] | None, keep: Sequence[str] | None) -> Goals:
-    """Complete what the user said of the goals: what is not said is as in `default_goals`."""
-    usual = default_goals(traits)
-    if improve is None:
-        improve = [trait for trait in (usual.improve if keep is None else traits) if trait not in (keep or ())]
-    if keep is None:
-        keep = [trait for trait in usual.keep if trait not in improve]
-    goals = Goals(improve=tuple(improve), keep=tuple(keep))
-    goals.check(traits)
-    return goals
 
 
 def read_baseline(text: str, predictor: Predictor, encoder: Encoder, cache: EmbeddingCache) -> Baseline:

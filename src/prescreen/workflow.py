@@ -23,6 +23,7 @@ from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.images import ImageFile, find_images
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
+from prescreen.ranking.goals import choose_goals
 from prescreen.ratings import Ratings, read_ratings
 from prescreen.regressors.fit import fit_final
 from prescreen.scoring import OK, score_pictures
@@ -344,7 +345,7 @@ def rank(
     baseline : str
         The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
     improve, keep : sequence of str, optional
-        Traits that should rise, and traits that must not fall; see `prescreen.ranking.default_goals`.
+        Traits that should rise, and traits that must not fall; see `prescreen.ranking.goals.choose_goals`.
     budget : int
         How many pictures can be sent to raters.
     output : Path
@@ -366,7 +367,7 @@ def rank(
             f"{scores}: scored by predictor {note.predictor_name} {note.predictor_sha256[:12]}…, but "
             f"{predictor or note.predictor} is {loaded.fingerprint[:12]}…; score the folder again"
         )
-    goals = shortlisting.goals_for(loaded.traits, improve, keep)
+    goals = choose_goals(loaded.traits, improve, keep)
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
         present = shortlisting.read_baseline(baseline, loaded, encoder, cache)

@@ -107,8 +107,9 @@ def test_another_process_was_faster_with_the_same_network(own_cache, pictures):
     assert len(list((own_cache / "networks").iterdir())) == 2
 
 
-@pytest.mark.parametrize("damage", ["truncated", "altered", "gone"])
-@pytest.mark.parametrize("name", ["network.xml", "network.bin"])
+@pytest.mark.parametrize(
+    ("name", "damage"), [("network.xml", "truncated"), ("network.bin", "altered"), ("network.bin", "gone")]
+)
 def test_a_damaged_converted_network_is_converted_again(own_cache, pictures, name, damage):
     expected = small()(pictures)
     (file,) = own_cache.rglob(name)

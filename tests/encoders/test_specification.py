@@ -1,0 +1,110 @@
+import json
+from dataclasses import fields, replace
+
+import pytest
+
+from prescreen.encoders import EncoderSpecification, MemberSpecification
+from prescreen.errors import PredictorError
+
+FIRST = MemberSpecification(
+    network="open_clip:ViT-B-32",
+    weights="hub:tag",
+    weights_sha256="ab" * 32,
+    views=("whole", "face"),
+    side=224,
+    width=512,
+)
+SECOND = MemberSpecification(
+    network="dlib-face", weights="pip:x", weights_sha256="cd" * 32, views=("chip",), side=150, width=128
+)
+SPECIFICATION = EncoderSpecification(name="clip", members=(FIRST, SECOND))
+
+
+def test_blocks_tile_the_features_in_order():
+    assert SPECIFICATION.dimension == 2 * 512 + 128
+    assert dict(SPECIFICATION.blocks) == {
+        "open_clip:ViT-B-32/whole": slice(0, 512),
+        "open_clip:ViT-B-32/face": slice(512, 1024),
+        "dlib-face/chip": slice(1024, 1152),
+    }
+
+
+def test_name_and_place_of_the_weights_do_not_change_the_fingerprint():
+    elsewhere = replace(
+        SPECIFICATION, name="clip:ViT-B-32@weights.pt", members=(replace(FIRST, weights="local:weights.pt"), SECOND)
+    )
+    assert elsewhere != SPECIFICATION
+    assert elsewhere.fingerprint == SPECIFICATION.fingerprint
+
+
+CHANGES = {
+    "network": replace(FIRST, network="open_clip:ViT-B-16"),
+    "weights_sha256": replace(FIRST, weights_sha256="ff" * 32),
+    "views": replace(FIRST, views=("whole",)),
+    "views in another order": replace(FIRST, views=("face", "whole")),
+    "side": replace(FIRST, side=256),
+    "width": replace(FIRST, width=768),
+}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *(replace(SPECIFICATION, members=(member, SECOND)) for member in CHANGES.values()),
+        replace(SPECIFICATION, members=(SECOND, FIRST)),
+        replace(SPECIFICATION, members=(FIRST,)),
+        replace(SPECIFICATION, mirror=False),
+        replace(SPECIFICATION, precision="bf16"),
+        replace(SPECIFICATION, preprocessing=SPECIFICATION.preprocessing + 1),
+    ],
+    ids=[*CHANGES, "order of networks", "a network less", "mirror", "precision", "preprocessing"],
+)
+def test_whatever_changes_vectors_changes_the_fingerprint(changed):
+    assert changed.fingerprint != SPECIFICATION.fingerprint
+
+
+def test_every_field_is_tested_above():
+    assert {field.name for field in fields(MemberSpecification)} - {"weights"} == set(CHANGES) - {
+        "views in another order"
+    }
+    assert {field.name for field in fields(EncoderSpecification)} == {
+        "name", "members", "mirror", "precision", "preprocessing"
+    }  # fmt: skip
+
+
+def test_fingerprint_is_the_same_in_every_process():
+    """Caches and predictors that exist are known by it: a change here makes them all useless."""
+    pinned = "5d5d51ba42a2ec8afdcd044b7cfcee5d2af51dbc575fd4f74fe704f6c9e60346"
+    assert replace(SPECIFICATION, preprocessing=1).fingerprint == pinned
+
+
+def test_json_round_trip():
+    text = json.dumps(SPECIFICATION.to_json())
+    again = EncoderSpecification.from_json(json.loads(text))
+    assert again == SPECIFICATION
+    assert again.fingerprint == SPECIFICATION.fingerprint
+    assert hash(again) == hash(SPECIFICATION)
+
+
+def without(content, key):
+    return {name: value for name, value in content.items() if name != key}
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        without(SPECIFICATION.to_json(), "members"),
+        without(SPECIFICATION.to_json(), "name"),
+        SPECIFICATION.to_json() | {"colour": "grey"},
+        SPECIFICATION.to_json() | {"members": [without(FIRST.__dict__, "views")]},
+        SPECIFICATION.to_json() | {"members": [FIRST.__dict__ | {"colour": "grey"}]},
+        SPECIFICATION.to_json() | {"members": [7]},
+        SPECIFICATION.to_json() | {"members": None},
+        [1, 2],
+        "text",
+        None,
+    ],
+)
+def test_a_damaged_manifest_is_refused(damaged):
+    with pytest.raises(PredictorError, match="manifest is damaged"):
+        EncoderSpecification.from_json(damaged)
