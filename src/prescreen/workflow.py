@@ -330,6 +330,8 @@ def rank(
     baseline: str,
     improve: Sequence[str] | None = None,
     keep: Sequence[str] | None = None,
+    improve_margin: float = 0.0,
+    keep_margin: float = 0.0,
     budget: int = 3,
     output: Path,
     report: Path | None = None,
@@ -346,6 +348,8 @@ def rank(
         The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
     improve, keep : sequence of str, optional
         Traits that should rise, and traits that must not fall; see `prescreen.ranking.goals.choose_goals`.
+    improve_margin, keep_margin : float
+        Score points by which traits must rise, and may fall.
     budget : int
         How many pictures can be sent to raters.
     output : Path
@@ -367,7 +371,7 @@ def rank(
             f"{scores}: scored by predictor {note.predictor_name} {note.predictor_sha256[:12]}…, but "
             f"{predictor or note.predictor} is {loaded.fingerprint[:12]}…; score the folder again"
         )
-    goals = choose_goals(loaded.traits, improve, keep)
+    goals = choose_goals(loaded.traits, improve, keep, improve_margin, keep_margin)
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
         present = shortlisting.read_baseline(baseline, loaded, encoder, cache)

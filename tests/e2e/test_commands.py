@@ -59,7 +59,7 @@ def test_scores_of_raters_serve_as_baseline(shell):
 
 def test_goals_change_the_ranking(shell):
     for name, improve in (("a", "competence"), ("b", "likeability")):
-        options = ("--improve", improve, "--output", f"{name}.csv", "--baseline", SAMPLE / "baseline.jpg")
+        options = ("--improve", improve, "--keep", "", "--output", f"{name}.csv", "--baseline", SAMPLE / "baseline.jpg")
         assert shell("rank", "demo/scores.csv", *options).returncode == 0
     a, b = (pd.read_csv(shell.folder / f"{name}.csv") for name in "ab")
     assert a["image"].tolist() != b["image"].tolist()
@@ -158,10 +158,10 @@ def test_a_predictor_of_another_preprocessing_is_refused_before_anything_is_scor
     copy = shell.folder / "old"
     shutil.copytree(demo / "models" / "sample", copy)
     manifest = json.loads((copy / "manifest.json").read_text())
-    manifest["encoder"]["preprocessing"] = 0
+    manifest["encoder"]["preprocessing"] = "images 0"
     (copy / "manifest.json").write_text(json.dumps(manifest))
     done = shell("score", SAMPLE / "candidates", "--predictor", "old", "--output", "x.csv")
-    assert "preprocessing version 0" in one_line(done, 1)
+    assert "preprocessing (images 0)" in one_line(done, 1)
 
 
 def test_doctor_names_the_encoders_and_the_places(shell):

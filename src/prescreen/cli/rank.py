@@ -14,7 +14,9 @@ from prescreen.traits import parse_names
     "--baseline", required=True, help="The present picture: a file, or scores competence=8.2,likeability=9.0."
 )
 @click.option("--improve", help="Traits that should rise: influence,competence. [all that are not kept]")
-@click.option("--keep", help="Traits that must not fall. [likeability, where it is predicted]")
+@click.option("--keep", help="Traits that must not fall, '' for none. [likeability, where it is predicted]")
+@click.option("--improve-margin", default=0.0, help="Score points by which the traits to improve must rise. [0]")
+@click.option("--keep-margin", default=0.0, help="Score points that the traits to keep may lose. [0]")
 @click.option("--budget", default=3, show_default=True, type=click.IntRange(min=1), help="How many to send to raters.")
 @click.option(
     "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
@@ -27,6 +29,8 @@ def rank(
     baseline: str,
     improve: str | None,
     keep: str | None,
+    improve_margin: float,
+    keep_margin: float,
     budget: int,
     output: Path,
     report: Path | None,
@@ -45,7 +49,9 @@ def rank(
         scores,
         baseline=baseline,
         improve=parse_names(improve) if improve else None,
-        keep=parse_names(keep) if keep else None,
+        keep=None if keep is None else parse_names(keep) if keep else (),
+        improve_margin=improve_margin,
+        keep_margin=keep_margin,
         budget=budget,
         output=output,
         report=report,

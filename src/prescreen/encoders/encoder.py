@@ -54,8 +54,8 @@ class Encoder:
     def __init__(self, specification: EncoderSpecification) -> None:
         if specification.preprocessing != PREPROCESSING_VERSION:
             raise PredictorMismatch(
-                f"encoder {specification.name}: preprocessing version {specification.preprocessing} is asked for, this "
-                f"version of prescreen does {PREPROCESSING_VERSION}; train again or install the version that made it"
+                f"encoder {specification.name}: made with preprocessing ({specification.preprocessing}), this version "
+                f"of prescreen has ({PREPROCESSING_VERSION}); train again or install the version that made it"
             )
         self.specification = specification
         self._networks = [_network(member, specification.precision) for member in specification.members]

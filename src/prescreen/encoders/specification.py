@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+from prescreen import faces, images
+from prescreen.encoders import views
 from prescreen.errors import PredictorError
 
-PREPROCESSING_VERSION: Final = 1
-"""Raised whenever decoding, face finding or cutting of views changes what the networks see."""
+PREPROCESSING_VERSION: Final = f"images {images.VERSION}, faces {faces.VERSION}, views {views.VERSION}"
+"""What the networks see of a picture: it changes with decoding, face finding and the cutting of views."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,15 @@ class EncoderSpecification:
         Whether features are the mean over the picture and its mirror.
     precision : str
         Arithmetic of the networks, for instance ``f32``.
-    preprocessing : int
-        Version of decoding, face finding and views.
+    preprocessing : str
+        Versions of decoding, face finding and views.
     """
 
     name: str
     members: tuple[MemberSpecification, ...]
     mirror: bool = True
     precision: str = "f32"
-    preprocessing: int = PREPROCESSING_VERSION
+    preprocessing: str = PREPROCESSING_VERSION
 
     @property
     def dimension(self) -> int:

@@ -16,6 +16,9 @@ from PIL import Image
 
 from prescreen.faces import Face
 
+VERSION: Final = 1
+"""Raised whenever the same picture and face give other views; part of what identifies an embedding."""
+
 Pixels = NDArray[np.uint8]
 
 FRAME_LANDMARKS: Final = np.array(
