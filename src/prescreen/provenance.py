@@ -37,7 +37,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """Return the commit of the working directory, ``-dirty`` if it has changes, or ``none`` outside of git."""
+    """Return the commit of the working directory, ``-dirty`` if it has changes, or the empty text outside of git."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
@@ -47,7 +47,7 @@ def git_commit() -> str:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return "none"
+        return ""
     return described.stdout.strip()
 
 

@@ -66,6 +66,8 @@ class TrainingRecord:
         A picture in base64, as a client would send it.
     documents : mapping of str to dict
         File name to JSON content.
+    description : str
+        What a colleague should read first, in Markdown.
     """
 
     experiment: str
@@ -81,6 +83,7 @@ class TrainingRecord:
     output: pd.DataFrame = field(repr=False)
     example: str = field(repr=False)
     documents: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,9 @@ def track_training(record: TrainingRecord) -> TrackedRun:
     with _store() as uri:
         client = MlflowClient()
         experiment = _experiment_id(client, record.experiment)
-        with mlflow.start_run(experiment_id=experiment, run_name=record.name, tags=dict(record.tags)) as run:
+        with mlflow.start_run(
+            experiment_id=experiment, run_name=record.name, tags=dict(record.tags), description=record.description
+        ) as run:
             mlflow.log_params(dict(record.parameters))
             mlflow.log_metrics(dict(record.metrics))
             data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)

@@ -160,8 +160,7 @@ def record(
         "prescreen.encoder_sha256": manifest.encoder.fingerprint,
         "prescreen.predictor_sha256": predictor.fingerprint,
         "prescreen.simulated": manifest.simulated,
-        "mlflow.source.git.commit": provenance.git_commit(),
-    }
+    } | ({"mlflow.source.git.commit": commit} if (commit := provenance.git_commit()) else {})
     embedded, picture = example
     return TrainingRecord(
         experiment=experiment,
@@ -177,9 +176,26 @@ def record(
         output=score_pictures([embedded], predictor).drop(columns="image"),
         example=picture,
         documents={"evaluation.json": predictor.evaluation},
+        description=_describe_run(manifest, evaluation),
     )
 
 
 def _mean_pearson(evaluation: Evaluation) -> float:
     """Mean of Pearson's r over the traits; a trait without a defined r counts as 0."""
     return float(np.mean([trait.pearson.value or 0.0 for trait in evaluation.traits]))
+
+
+def _describe_run(manifest: Manifest, evaluation: Evaluation) -> str:
+    """Say in Markdown what was trained on what, and how good it is."""
+    table = evaluation.table()
+    rows = [["", *table.columns], ["---"] * (len(table.columns) + 1)]
+    rows += [[str(name), *map(str, values)] for name, values in zip(table.index, table.to_numpy(), strict=True)]
+    votes = "simulated votes" if manifest.simulated else "votes"
+    return "\n".join(
+        [
+            f"Encoder `{manifest.encoder.name}`, {manifest.data['images']} portraits, "
+            f"{votes} from `{manifest.data['source']}`. Cross-validated, with 95 % intervals:",
+            "",
+            *("| " + " | ".join(row) + " |" for row in rows),
+        ]
+    )

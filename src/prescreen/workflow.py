@@ -128,7 +128,7 @@ def train(
         manifest=training.describe(output.name, network.specification, rated, dataset, embedded, seed, simulated),
         regressors=regressors,
         calibration=training.calibrate(dataset, validation, rated),
-        evaluation=evaluation.to_json(),
+        evaluation=evaluation.to_json() | {"simulated": simulated},
     )
     predictor.save(output)
 
@@ -165,8 +165,9 @@ def evaluate(
     Returns
     -------
     mapping
-        The JSON form of `prescreen.evaluation.Evaluation`. For the very ratings that the predictor was trained on it is
-        the cross-validated one; from other ratings, pictures that were trained on are left out.
+        The JSON form of `prescreen.evaluation.report.Evaluation`, and whether the predictor was trained on simulated
+        votes. For the very ratings that the predictor was trained on it is the cross-validated one; from other ratings,
+        pictures that were trained on are left out.
 
     Raises
     ------
@@ -198,7 +199,7 @@ def evaluate(
         raise RatingsError(f"{ratings}: {unseen.sum()} unseen pictures, at least 10 are needed")
     predictions = loaded.predict(dataset.features[unseen])
     center = np.nanmean(loaded.calibration.distribution, axis=0)
-    return evaluate_predictions(
+    measured = evaluate_predictions(
         dataset.ratings[unseen],
         predictions.raw,
         dataset.traits,
@@ -209,7 +210,8 @@ def evaluate(
         groups=dataset.groups[unseen],
         persons=dataset.known_persons[unseen],
         seed=loaded.manifest.seed,
-    ).to_json()
+    )
+    return measured.to_json() | {"simulated": loaded.manifest.simulated}
 
 
 # --- embed and score --------------------------------------------------------------------------------------------------
@@ -371,6 +373,8 @@ def rank(
             f"{scores}: scored by predictor {note.predictor_name} {note.predictor_sha256[:12]}…, but "
             f"{predictor or note.predictor} is {loaded.fingerprint[:12]}…; score the folder again"
         )
+    if note.simulated:
+        narrator.say("the predictor was trained on simulated votes: these ranks mean nothing for real raters")
     goals = choose_goals(loaded.traits, improve, keep, improve_margin, keep_margin)
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:

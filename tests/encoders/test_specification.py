@@ -55,7 +55,7 @@ CHANGES = {
         replace(SPECIFICATION, members=(FIRST,)),
         replace(SPECIFICATION, mirror=False),
         replace(SPECIFICATION, precision="bf16"),
-        replace(SPECIFICATION, preprocessing=SPECIFICATION.preprocessing + 1),
+        replace(SPECIFICATION, preprocessing="images 0"),
     ],
     ids=[*CHANGES, "order of networks", "a network less", "mirror", "precision", "preprocessing"],
 )

@@ -17,17 +17,23 @@ class _InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+EXAMPLES = """\b
+Examples:
+  prescreen demo
+  prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
+  prescreen score portraits/ --predictor models/mine --output scores.csv
+  prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
+"""
+
+
+@click.group(
+    cls=_InOrder,
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="prescreen")
 def main() -> None:
-    r"""Predict how a crowd would rate portraits, and pick the few worth sending to human raters.
-
-    \b
-    Try it on the sample:      prescreen demo
-    Train on your ratings:     prescreen train --ratings votes.csv --output models/mine
-    Score a folder:            prescreen score portraits/ --predictor models/mine --output scores.csv
-    Pick the best three:       prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
-    """
+    """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
 for command in (doctor, train, evaluate, embed, score, rank, demo):

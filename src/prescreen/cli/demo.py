@@ -6,8 +6,13 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 
+EXAMPLES = """\b
+Examples:
+  prescreen demo --output demo
+"""
 
-@click.command()
+
+@click.command(short_help="Do all of it on the sample portraits.", epilog=EXAMPLES)
 @click.option(
     "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill."
 )

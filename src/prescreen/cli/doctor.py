@@ -5,7 +5,7 @@ import click
 from prescreen.cli.console import Terminal, verb
 
 
-@click.command()
+@click.command(short_help="Show versions, weights and places.")
 @verb
 def doctor(terminal: Terminal) -> None:
     """Show what is installed, which encoders have weights, and where things are stored."""

@@ -6,8 +6,13 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 
+EXAMPLES = """\b
+Examples:
+  prescreen embed portraits/ --encoder bundled
+"""
 
-@click.command()
+
+@click.command(short_help="Turn pictures into vectors and cache them.", epilog=EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--encoder", default="clip", show_default=True, help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."

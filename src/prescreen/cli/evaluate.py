@@ -9,8 +9,13 @@ from prescreen.cli.console import Terminal, verb
 from prescreen.cli.tables import accuracy_table
 from prescreen.traits import Scale
 
+EXAMPLES = """\b
+Examples:
+  prescreen evaluate --predictor models/mine --ratings new_votes.csv --json evaluation.json
+"""
 
-@click.command()
+
+@click.command(short_help="Measure a predictor against ratings.", epilog=EXAMPLES)
 @click.option("--predictor", required=True, help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.")
 @click.option("--ratings", type=click.Path(path_type=Path), required=True, help="Votes or ratings: a file or a folder.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")

@@ -7,8 +7,14 @@ import click
 from prescreen.cli.console import Terminal, verb
 from prescreen.traits import parse_names
 
+EXAMPLES = """\b
+Examples:
+  prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
+  prescreen rank scores.csv --baseline competence=8.2,likeability=9.0,influence=7.1 --output shortlist.csv
+"""
 
-@click.command()
+
+@click.command(short_help="Rank scored pictures; pick the few to send.", epilog=EXAMPLES)
 @click.argument("scores", type=click.Path(path_type=Path))
 @click.option(
     "--baseline", required=True, help="The present picture: a file, or scores competence=8.2,likeability=9.0."
@@ -37,12 +43,7 @@ def rank(
     predictor: str | None,
     terminal: Terminal,
 ) -> None:
-    r"""Rank scored pictures by their chance to beat the present one; SCORES is what prescreen score wrote.
-
-    \b
-    prescreen rank scores.csv --baseline now.jpg --improve influence,competence --keep likeability \\
-        --output shortlist.csv --report report.html
-    """
+    """Rank scored pictures by their chance to beat the present one; SCORES is what prescreen score wrote."""
     from prescreen import workflow
 
     done = workflow.rank(

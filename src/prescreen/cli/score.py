@@ -6,8 +6,14 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 
+EXAMPLES = """\b
+Examples:
+  prescreen score portraits/ --predictor models/mine --output scores.csv
+  prescreen score a.jpg b.jpg --predictor models:/prescreen@champion --output scores.parquet
+"""
 
-@click.command()
+
+@click.command(short_help="Score a folder of pictures with a predictor.", epilog=EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--predictor", required=True, help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.")
 @click.option(
@@ -16,11 +22,7 @@ from prescreen.cli.console import Terminal, verb
 @click.option("--tolerant", is_flag=True, help="Score truncated pictures as far as they go instead of failing them.")
 @verb
 def score(inputs: tuple[Path, ...], predictor: str, output: Path, tolerant: bool, terminal: Terminal) -> None:
-    r"""Score pictures with a predictor; INPUTS are folders or image files.
-
-    \b
-    prescreen score portraits/ --predictor models/mine --output scores.csv
-    """
+    """Score pictures with a predictor; INPUTS are folders or image files."""
     from prescreen import workflow
 
     done = workflow.score(inputs, predictor=predictor, output=output, tolerant=tolerant, narrator=terminal)

@@ -29,7 +29,8 @@ def accuracy_table(evaluation: Mapping[str, Any]) -> str:
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines)
+    note = ["(simulated votes)"] if evaluation.get("simulated") else []
+    return "\n".join([*lines, *note])
 
 
 def _estimate(figure: Mapping[str, float | None] | None, digits: int = 3) -> str:

@@ -8,8 +8,14 @@ from prescreen.cli.console import Terminal, verb
 from prescreen.cli.tables import accuracy_table
 from prescreen.traits import Scale, parse_traits
 
+EXAMPLES = """\b
+Examples:
+  prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
+  prescreen train --ratings omi/ --traits competence=smart,influence=electable --encoder bundled
+"""
 
-@click.command()
+
+@click.command(short_help="Train a predictor on crowd ratings.", epilog=EXAMPLES)
 @click.option("--ratings", type=click.Path(path_type=Path), required=True, help="Votes or ratings: a file or a folder.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")
 @click.option("--traits", help="Which traits, and under which names: competence=smart,likeability=outgoing. [all]")
@@ -34,11 +40,7 @@ def train(
     simulated: bool,
     terminal: Terminal,
 ) -> None:
-    r"""Train a predictor on crowd ratings and log it to MLflow.
-
-    \b
-    prescreen train --ratings votes.csv --images portraits/ --encoder bundled --output models/mine
-    """
+    """Train a predictor on crowd ratings and log it to MLflow."""
     chosen, told = (parse_traits(traits) if traits else None), (Scale.parse(scale) if scale else None)
     from prescreen import workflow
 

@@ -7,8 +7,7 @@ A choice is written ``MODEL/PRETRAINED`` (a pair that open_clip knows, fetched f
 import contextlib
 import hashlib
 import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,12 @@ DEFAULT: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
 VIEWS: Final = ("whole", "face", "eyes", "mouth")
 PREFIX: Final = "open_clip:"
 REMEDY: Final = "connect once to fetch them, name a file with --encoder clip:MODEL@PATH, or use --encoder bundled"
+PATIENCE: Final = 5.0
+"""Seconds that the hub has to answer; its client alone would try for many minutes."""
+
+BATCH: Final = 8
+"""Pictures in one call. Always full, so that a picture's features do not depend on its company."""
+
 _CONFIGURATION: Final = "open_clip_config.json"
 
 
@@ -51,11 +56,11 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
             raise UsageError(f"encoder clip:{choice}: expected clip:MODEL/PRETRAINED or clip:MODEL@PATH")
         weights = f"hub:{tag}"
     file = _weights_file(model, weights)
-    network = _create(model, weights)
+    network = _create(model, weights, file)
     return MemberSpecification(
         network=PREFIX + model,
         weights=weights,
-        weights_sha256=_sha256(file),
+        weights_sha256=_sha256(file, weights),
         views=views,
         side=_side(network),
         width=_width(network),
@@ -64,16 +69,8 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
 
 def cached_weights(choice: str) -> Path | None:
     """Return the weights file of ``MODEL/PRETRAINED`` if it is on this machine already; nothing is fetched."""
-    import huggingface_hub
-    from open_clip import pretrained
-
     model, _, tag = choice.partition("/")
-    repository = pretrained.get_pretrained_cfg(model, tag).get("hf_hub", "").rstrip("/")
-    for name in ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin"):
-        found = huggingface_hub.try_to_load_from_cache(repository, name) if repository else None
-        if isinstance(found, str):
-            return Path(found)
-    return None
+    return _in_cache(*_on_the_hub(_tag(model, tag)))
 
 
 class ClipNetwork:
@@ -107,26 +104,34 @@ class ClipNetwork:
         import torch
 
         model, weights = self.specification.network.removeprefix(PREFIX), self.specification.weights
-        actual = _sha256(_weights_file(model, weights))
+        file = _weights_file(model, weights)
+        actual = _sha256(file, weights)
         if actual != self.specification.weights_sha256:
             raise EncoderError(
                 f"clip:{model} ({weights}): the weights hash to {actual[:12]}…, expected "
                 f"{self.specification.weights_sha256[:12]}…; get the file that was trained with, or train again"
             )
-        self._network = _create(model, weights)
-        configuration = open_clip.get_model_preprocess_cfg(self._network)
+        network = _create(model, weights, file)
+        configuration = open_clip.get_model_preprocess_cfg(network)
         self._mean, self._std = (
             torch.tensor(configuration[name], dtype=torch.float32).reshape(1, 3, 1, 1) * 255 for name in ("mean", "std")
         )
+        self._network = network
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn (n, side, side, 3) bytes into (n, width) features of length 1."""
         import torch
 
         self.load()
+        features = np.empty((len(pixels), self.specification.width), np.float32)
+        full = np.zeros((BATCH, *pixels.shape[1:]), np.uint8)
         with torch.inference_mode():
-            x = (torch.from_numpy(pixels).permute(0, 3, 1, 2).float() - self._mean) / self._std
-            features: NDArray[np.float32] = self._network.encode_image(x, normalize=True).numpy()
+            for start in range(0, len(pixels), BATCH):
+                batch = pixels[start : start + BATCH]
+                full[: len(batch)] = batch
+                x = (torch.from_numpy(full).permute(0, 3, 1, 2).float() - self._mean) / self._std
+                found = self._network.encode_image(x, normalize=True)
+                features[start : start + len(batch)] = found[: len(batch)].numpy()
         return features
 
 
@@ -139,21 +144,51 @@ def _weights_file(model: str, weights: str) -> Path:
         if not path.is_file():
             raise WeightsNotFound(f"encoder clip:{model}@{place}: no such file or folder; {REMEDY}")
         return path
-    from open_clip import pretrained
-
-    configuration = pretrained.get_pretrained_cfg(model, place)
+    configuration = _tag(model, place)
     if not configuration:
+        from open_clip import pretrained
+
         tags = pretrained.list_pretrained_tags_by_model(model)
         known = f"known for this model: {', '.join(tags)}" if tags else "open_clip knows no weights for that model"
         raise UsageError(f"encoder clip:{model}/{place}: unknown; {known}")
+    repository, names = _on_the_hub(configuration)
     try:
-        with _impatient():
-            return Path(pretrained.download_pretrained(configuration))
+        return _in_cache(repository, names) or _fetched(repository, names)
     except Exception as error:  # the hub's client raises errors of many libraries
         raise WeightsNotFound(
             f"encoder clip:{model}/{place}: its weights are not on this machine and cannot be fetched "
             f"({type(error).__name__}); {REMEDY}"
         ) from error
+
+
+def _on_the_hub(configuration: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the repository of a tag, and the names that its weights may have there, the preferred one first."""
+    repository, _, name = configuration.get("hf_hub", "").rpartition("/")
+    if name:
+        return repository, (Path(name).with_suffix(".safetensors").name, name)
+    return repository, ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+
+
+def _in_cache(repository: str, names: tuple[str, ...]) -> Path | None:
+    import huggingface_hub
+
+    for name in names if repository else ():
+        found = huggingface_hub.try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def _fetched(repository: str, names: tuple[str, ...]) -> Path:
+    """Fetch a weights file, after asking once whether the hub is there and has it."""
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for name in names if repository else ():
+        with contextlib.suppress(EntryNotFoundError):
+            huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, name), timeout=PATIENCE)
+            return Path(huggingface_hub.hf_hub_download(repository, name))
+    raise FileNotFoundError(f"no weights in {repository!r}")
 
 
 def _checkpoint_in(folder: Path) -> Path:
@@ -163,25 +198,31 @@ def _checkpoint_in(folder: Path) -> Path:
     return files[0]
 
 
-def _create(model: str, weights: str) -> Any:
-    """Build the model with its weights; nothing but tensors is ever unpickled."""
+def _create(model: str, weights: str, file: Path) -> Any:
+    """Build the model with the weights of a file; nothing but tensors is ever unpickled."""
     import open_clip
 
     kind, _, place = weights.partition(":")
-    folder = kind == "local" and Path(place).is_dir()
+    tag = _tag(model, place) if kind == "hub" else {}
     try:
         with _quiet():
             network = open_clip.create_model(
-                f"local-dir:{place}" if folder else model,
-                pretrained=None if folder else place,
-                force_quick_gelu=bool(kind == "hub" and _tag(model, place).get("quick_gelu")),
-                require_pretrained=not folder,
-                weights_only=True,
+                f"local-dir:{place}" if _is_folder(weights) else model,
+                load_weights=False,  # open_clip would look for a file itself, and not always find this one
+                pretrained_text=False,
+                force_quick_gelu=bool(tag.get("quick_gelu")),
+                force_preprocess_cfg={name: tag[name] for name in ("mean", "std") if name in tag},
             )
-    except (RuntimeError, ValueError, OSError, KeyError, AttributeError) as error:
+            open_clip.load_checkpoint(network, str(file), weights_only=True)
+    except Exception as error:  # open_clip, torch and safetensors raise whatever damaged files lead to
         first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise EncoderError(f"encoder clip:{model} ({weights}): open_clip cannot load it: {first}") from error
     return network.eval()
+
+
+def _is_folder(weights: str) -> bool:
+    kind, _, place = weights.partition(":")
+    return kind == "local" and Path(place).is_dir()
 
 
 def _tag(model: str, tag: str) -> dict[str, Any]:
@@ -203,9 +244,13 @@ def _width(network: Any) -> int:
         return int(network.encode_image(torch.zeros(1, 3, _side(network), _side(network))).shape[1])
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(file: Path, weights: str) -> str:
+    """Hash a weights file; in a folder, together with the configuration that says how to use it."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256")
+    if _is_folder(weights):
+        digest.update((file.parent / _CONFIGURATION).read_bytes())
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -218,17 +263,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         root.setLevel(level)
-
-
-@contextlib.contextmanager
-def _impatient() -> Iterator[None]:
-    """Let the hub's client give up within seconds where there is no network."""
-    names = {"HF_HUB_ETAG_TIMEOUT": "5", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update({name: value for name, value in names.items() if before[name] is None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)

@@ -30,7 +30,7 @@ class MemberSpecification:
     weights : str
         Where the weights come from: ``pip:PACKAGE``, ``hub:TAG`` or ``local:PATH``.
     weights_sha256 : str
-        SHA-256 of the weights file, in hexadecimal.
+        SHA-256 of the weights file (in a local folder: of it and the configuration), in hexadecimal.
     views : tuple of str
         Names of the views that the network sees, in the order of its features.
     side : int
