@@ -1,9 +1,11 @@
+import hashlib
 import json
 import pickle
 import shutil
 import socket
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import huggingface_hub
@@ -243,23 +245,78 @@ def test_a_hub_that_never_answers_is_given_up_soon(silent_hub):
     assert len(silent_hub) == 1
 
 
-def in_the_hub_s_cache(cache, repository, name, file):
-    place = cache / f"models--{repository.replace('/', '--')}"
-    (place / "refs").mkdir(parents=True)
-    (place / "refs" / "main").write_text("0" * 40)
-    (place / "snapshots" / ("0" * 40)).mkdir(parents=True)
-    return Path(shutil.copy(file, place / "snapshots" / ("0" * 40) / name))
+@pytest.fixture
+def tiny_tag(clip_folder, monkeypatch):
+    """Make the tiny model known to open_clip as tiny/small, in a repository of its own."""
+    configuration = json.loads((clip_folder / "open_clip_config.json").read_text())
+    tag = {"hf_hub": "a/b/", "url": "", **configuration["preprocess_cfg"]}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration["model_cfg"])
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", {"small": tag})
+    return tag
 
 
 @pytest.mark.parametrize(("hub", "name"), [("a/b/", "open_clip_model.safetensors"), ("a/b/m.bin", "m.safetensors")])
 def test_weights_that_were_fetched_before_need_no_network(
-    offline, clip_folder, tmp_path, monkeypatch, pictures, hub, name
+    offline, clip_folder, tiny_tag, tmp_path, pictures, hub, name
 ):
-    configuration = json.loads((clip_folder / "open_clip_config.json").read_text())
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration["model_cfg"])
-    tag = {"hf_hub": hub, "url": "", **configuration["preprocess_cfg"]}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", {"small": tag})
-    file = in_the_hub_s_cache(tmp_path / "hub", "a/b", name, clip_folder / "open_clip_model.safetensors")
+    tiny_tag["hf_hub"] = hub
+    place = tmp_path / "hub" / "models--a--b"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("0" * 40)
+    (place / "snapshots" / ("0" * 40)).mkdir(parents=True)
+    file = shutil.copy(clip_folder / "open_clip_model.safetensors", place / "snapshots" / ("0" * 40) / name)
     assert cached_weights("tiny/small") == file
+    assert np.array_equal(features("tiny/small", pictures), features(f"tiny@{clip_folder}", pictures))
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A hub on this machine: a mapping from paths to files, empty at first."""
+    files = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):  # noqa: N802
+            data = files.get(self.path)
+            self.send_response(404 if data is None else 200)
+            if data is None:
+                self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.send_header("ETag", f'"{hashlib.sha256(data or b"").hexdigest()}"')
+            self.send_header("Content-Length", str(len(data or b"")))
+            self.end_headers()
+
+        def do_GET(self):  # noqa: N802
+            self.do_HEAD()
+            self.wfile.write(files.get(self.path, b""))
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        template = address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield files
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
+def test_weights_are_fetched_once(hub, tiny_tag, clip_folder, tmp_path, pictures, name):
+    source = clip_folder / "open_clip_model.safetensors"
+    if name.endswith(".bin"):
+        torch.save(load_file(source), tmp_path / name)
+        source = tmp_path / name
+    hub[f"/a/b/resolve/main/{name}"] = source.read_bytes()
     found = features("tiny/small", pictures)
     assert np.array_equal(found, features(f"tiny@{clip_folder}", pictures))
+    hub.clear()
+    assert np.array_equal(features("tiny/small", pictures), found)
+
+
+def test_a_hub_without_the_weights(hub, tiny_tag):
+    with pytest.raises(WeightsNotFound, match="--encoder bundled"):
+        describe("tiny/small")
