@@ -1,4 +1,8 @@
 import base64
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,13 +30,26 @@ RECORD = tracking.TrainingRecord(
 )
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory):
+    """A store without runs; to make one takes MLflow seconds."""
+    folder = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch, tracking.store_below(folder):
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking.check_store()
+    return folder / "mlruns" / "mlflow.db"
+
+
 @pytest.fixture
-def record(tmp_path, monkeypatch):
+def record(tmp_path, monkeypatch, empty_store):
     """A record of a run whose store and predictor lie in a folder of the test."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
     predictor = tmp_path / "models" / "first"
     predictor.mkdir(parents=True)
     (predictor / "manifest.json").write_text('{"made": "for a test"}')
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_store, tmp_path / "mlruns")
     with tracking.store_below(tmp_path):
         yield replace(RECORD, predictor=predictor)
 
@@ -45,8 +62,7 @@ def scored(record, value):
 def client(record):
     from mlflow.tracking import MlflowClient
 
-    tracking.check_store()
-    return MlflowClient()
+    return MlflowClient(tracking_uri=tracking.store_uri())
 
 
 def test_a_run_holds_what_was_recorded(record, client, tmp_path):
@@ -83,15 +99,142 @@ def test_a_registered_predictor_comes_back(record, uri):
 
 
 def test_the_model_holds_no_pickle_and_says_what_it_takes(record, client):
+    tracking.track_training(record)
     import mlflow
 
-    run = tracking.track_training(record)
-    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"runs:/{run.run_id}/predictor"))
+    folder = tracking.fetch_predictor("models:/prescreen/1").parents[1]
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
     model = mlflow.models.Model.load(folder)
     assert model.signature.inputs.input_names() == ["image"]
     assert model.signature.outputs.input_names() == ["status", "competence"]
     assert model.flavors["python_function"]["loader_module"] == "prescreen.serving"
+
+
+SIMULATED = {"prescreen.simulated": "True"}
+REAL = {"prescreen.simulated": "False"}
+
+
+def crowned(record, *runs):
+    """Whether each run, given by its metric and tags, became champion; and the last comparison in words."""
+    done = [
+        tracking.track_training(replace(record, metrics={"mean/pearson": value}, tags=tags)) for value, tags in runs
+    ]
+    return [run.champion for run in done], done[-1].comparison
+
+
+def test_simulated_votes_never_take_the_alias_from_real_ones(record):
+    champions, comparison = crowned(record, (0.2, SIMULATED), (0.3, REAL), (0.9, SIMULATED), (0.4, REAL))
+    assert champions == [True, True, False, True]
+    _, comparison = crowned(record, (0.9, SIMULATED))
+    assert "learned from simulated votes" in comparison
+
+
+def test_a_predictor_of_other_traits_does_not_take_the_alias(record):
+    tags = [{"prescreen.traits": traits} for traits in ("warm,smart", "warm", "smart,warm")]
+    champions, _ = crowned(record, (0.2, tags[0]), (0.9, tags[1]), (0.3, tags[2]))
+    assert champions == [True, False, True]
+    assert "predicts other traits" in crowned(record, (0.9, tags[1]))[1]
+
+
+def test_a_champion_from_before_the_tag_has_its_traits_among_the_parameters(record):
+    old = replace(record, parameters={"traits": "smart,warm"}, metrics={"mean/pearson": 0.2})
+    assert tracking.track_training(old).champion
+    new = replace(record, tags={"prescreen.traits": "smart,warm"}, metrics={"mean/pearson": 0.3})
+    assert tracking.track_training(new).champion
+
+
+def test_names_that_mlflow_refuses_are_made_safe_and_stay_apart(record, client):
+    names = ["a_b/r", "a+b/r", "a(b/r", "../r", "..x", "smart//r", "/r", "", "läuft/r", "x" * 300, "x" * 301, "/" * 300]
+    metrics = {"mean/pearson": 0.5} | {name: float(place) for place, name in enumerate(names)}
+    parameters = {name: str(place) for place, name in enumerate(names)}
+    run = tracking.track_training(replace(record, metrics=metrics, parameters=parameters))
+    stored = client.get_run(run.run_id).data
+    assert sorted(stored.metrics.values()) == sorted(metrics.values())
+    assert sorted(stored.params.values()) == sorted(parameters.values())
+    assert (stored.metrics["a_b/r"], stored.metrics["läuft/r"], stored.metrics["mean/pearson"]) == (0, 8, 0.5)
+
+
+@pytest.mark.parametrize("name", ["faces/young", "..", "../../outside", "50 % more", "f" * 200])
+def test_artifacts_stay_inside_the_store_whatever_the_experiment_is_called(record, client, tmp_path, name):
+    run = tracking.track_training(replace(record, experiment=name))
+    (inside,) = (tmp_path / "mlruns" / "artifacts").iterdir()
+    assert inside.is_dir()
+    assert list(inside.rglob("calibration.png"))
+    assert {path.name for path in tmp_path.iterdir()} == {"mlruns", "models"}
+    assert {path.name for path in (tmp_path / "mlruns").iterdir()} == {"mlflow.db", "artifacts"}
+    assert tracking.fetch_predictor(f"runs:/{run.run_id}/predictor").is_dir()
+    assert client.get_experiment_by_name(name) is not None
+
+
+def test_an_alias_becomes_the_version_it_stands_for_now(record):
+    scored(record, 0.5)
+    assert tracking.resolve_uri("models:/prescreen@champion") == "models:/prescreen/1"
+    scored(record, 0.6)
+    assert tracking.resolve_uri("models:/prescreen@champion") == "models:/prescreen/2"
+    for uri in ("models:/prescreen/1", "runs:/abc/predictor"):
+        assert tracking.resolve_uri(uri) == uri
+    with pytest.raises(StoreError, match="no such model"):
+        tracking.resolve_uri("models:/prescreen@nobody")
+
+
+@pytest.mark.parametrize("read", [tracking.fetch_predictor, tracking.resolve_uri])
+@pytest.mark.parametrize("variable", [None, "sqlite:///elsewhere.db"])
+def test_reading_makes_no_store(tmp_path, monkeypatch, read, variable):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if variable:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
+    with pytest.raises(StoreError, match=r"no such model, there is no MLflow store .*MLFLOW_TRACKING_URI"):
+        read("models:/prescreen@champion")
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_from_a_store_elsewhere_leaves_the_working_directory_alone(record, tmp_path, monkeypatch):
+    scored(record, 0.5)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    assert tracking.fetch_predictor(tracking.resolve_uri("models:/prescreen@champion")).is_dir()
+    assert not list(here.iterdir())
+
+
+def test_what_mlflow_and_the_process_were_set_to_is_set_again(record, tmp_path, empty_store):
+    before = dict(os.environ)
+    first = scored(record, 0.5)
+    import mlflow
+
+    assert dict(os.environ) == before
+    chosen = f"sqlite:///{tmp_path}/chosen.db"
+    mlflow.set_tracking_uri(chosen)
+    try:
+        del os.environ["MLFLOW_TRACKING_URI"]
+        assert tracking.fetch_predictor(f"runs:/{first.run_id}/predictor").is_dir()
+        assert mlflow.get_tracking_uri() == chosen
+    finally:
+        mlflow.set_tracking_uri(None)
+    shutil.copytree(empty_store.parent, tmp_path / "other" / "mlruns")
+    with tracking.store_below(tmp_path / "other"):
+        assert scored(record, 0.5).store == f"sqlite:///{tmp_path}/other/mlruns/mlflow.db"
+
+
+def test_mlflow_reports_no_usage_and_is_not_imported_before_it_is_needed(tmp_path):
+    code = """
+import os, sys
+from prescreen import tracking
+before = dict(os.environ)
+assert "mlflow" not in sys.modules
+tracking.check_store()
+from mlflow.telemetry import get_telemetry_client
+assert get_telemetry_client() is None
+assert dict(os.environ) == before
+"""
+    hide = ("MLFLOW", "DO_NOT_TRACK", "PYTEST", "CI", "GITHUB")  # MLflow reports nothing where it sees a test
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hide)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_model_is_one_line(record):

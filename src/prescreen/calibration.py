@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 Array = NDArray[np.float64]
 
-EDGE: Final = 0.005
-"""Scores are kept this share of the scale away from 0 and 10, where z would be infinite."""
+SCORE_LIMIT: Final = 0.005
+"""Score points from 0 and from 10 at which z is taken; at the ends themselves it would be infinite."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,19 @@ class Calibration:
         Covariance of the prediction errors in z = Φ⁻¹(score / 10), vote noise taken out.
     is_score : bool
         Whether raw ratings are 0-10 scores already.
+    person_share : float
+        Share of the error variance that pictures of one person have in common, 0 to 1; it cancels between two of them.
     """
 
     distribution: Array
     half_widths: Array
     error_covariance: Array
     is_score: bool
+    person_share: float = 0.0
 
-    def with_errors(self, covariance: Array) -> Self:
-        """Return the same calibration with another `error_covariance`."""
-        return replace(self, error_covariance=covariance)
+    def with_errors(self, covariance: Array, person_share: float) -> Self:
+        """Return the same calibration with what was learned of its errors."""
+        return replace(self, error_covariance=covariance, person_share=person_share)
 
     def z(self, raw: Array) -> Array:
         """Turn raw values, shape (n, t), into z.
@@ -46,14 +49,19 @@ class Calibration:
         in z between them); beyond, it goes on with a slope of 1 / standard deviation, so that no two values tie.
         """
         if self.is_score:
-            return np.asarray(norm.ppf(np.clip(raw / 10, EDGE, 1 - EDGE)))
+            return score_to_z(raw)
         return np.column_stack([_empirical_z(raw[:, j], column) for j, column in enumerate(self._columns())])
+
+    def slope(self, raw: Array) -> Array:
+        """Return dz/draw at raw values, shape (n, t), over a twentieth of the ratings' standard deviation each way."""
+        step = 0.05 * np.maximum(np.nanstd(self.distribution, axis=0), np.finfo(np.float32).eps)
+        return np.asarray((self.z(raw + step) - self.z(raw - step)) / (2 * step))
 
     def score(self, raw: Array) -> Array:
         """Turn raw values, shape (n, t), into scores from 0 to 10."""
         if self.is_score:
             return np.clip(raw, 0.0, 10.0)
-        return score_of_z(self.z(raw))
+        return z_to_score(self.z(raw))
 
     def _columns(self) -> list[Array]:
         return [column[~np.isnan(column)] for column in self.distribution.T]
@@ -64,24 +72,25 @@ class Calibration:
             "distribution": self.distribution,
             "half_widths": self.half_widths,
             "error_covariance": self.error_covariance,
+            "person_share": np.array([self.person_share]),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], is_score: bool) -> Self:
         """Read what `to_arrays` returned."""
-        return cls(
-            **{name: arrays[name] for name in ("distribution", "half_widths", "error_covariance")}, is_score=is_score
-        )
+        parts = {name: arrays[name] for name in ("distribution", "half_widths", "error_covariance")}
+        return cls(**parts, is_score=is_score, person_share=float(arrays["person_share"][0]))
 
 
-def score_of_z(z: Array) -> Array:
-    """Turn z into scores from 0 to 10."""
-    return np.asarray(10 * norm.cdf(z))
+def score_to_z(score: ArrayLike) -> Array:
+    """Turn scores from 0 to 10 into standard normal deviates; the ends count as `SCORE_LIMIT` away from the end."""
+    clipped = np.clip(np.asarray(score, dtype=np.float64), SCORE_LIMIT, 10 - SCORE_LIMIT)
+    return np.asarray(norm.ppf(clipped / 10))
 
 
-def z_of_score(score: Array) -> Array:
-    """Turn scores from 0 to 10 into z; 0 and 10 themselves become 0.05 and 9.95."""
-    return np.asarray(norm.ppf(np.clip(np.asarray(score) / 10, EDGE, 1 - EDGE)))
+def z_to_score(z: ArrayLike) -> Array:
+    """Turn standard normal deviates into scores from 0 to 10."""
+    return np.asarray(10 * norm.cdf(np.asarray(z, dtype=np.float64)))
 
 
 def sorted_columns(ratings: Array) -> Array:

@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import cdist, pdist, squareform
 
 from prescreen.embeddings import Embedded
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
@@ -17,6 +18,18 @@ from prescreen.ratings import Ratings
 
 NEAR_DUPLICATE_DISTANCE: Final = 0.25
 """Distance of face descriptors below which two pictures are taken for near-duplicates."""
+
+ALIKE: Final = 0.45
+PERSON_DISTANCE: Final = 0.50
+FEW_PERSONS: Final = 0.7
+"""Likely persons are looked for if clusters of mean distance `ALIKE` are fewer than this share of the pictures.
+
+They are then the clusters of mean distance `PERSON_DISTANCE`. Of portraits of 40 persons, three each, that finds 97 %
+of the pairs; of 803 different generated faces the first rule makes 663 clusters, and they are left alone.
+"""
+
+USUAL_ICC: Final = 0.25
+"""ICC(1) of single votes that is assumed where the spread of votes is not known."""
 
 MODEL_SHARE: Final = 0.3
 """Share of the variance of the ratings that a regressor is expected to leave unexplained, beside the vote noise."""
@@ -40,6 +53,8 @@ class Dataset:
         Mean votes, raw; NaN where a picture has no rating in a trait.
     sampling_variance : ndarray of float, shape (n, t)
         Variance of the vote noise in each rating; NaN where it is not known.
+    contents : tuple of str
+        SHA-256 of each picture's file.
     persons : ndarray of str, shape (n,)
         Who is in the picture; empty where the ratings do not say.
     groups : ndarray of int, shape (n,)
@@ -52,8 +67,14 @@ class Dataset:
     blocks: Mapping[str, slice]
     ratings: NDArray[np.float64]
     sampling_variance: NDArray[np.float64]
+    contents: tuple[str, ...]
     persons: NDArray[np.str_]
     groups: NDArray[np.int64]
+
+    @property
+    def faces(self) -> NDArray[np.float32]:
+        """Face descriptors, shape (n, 128)."""
+        return self.features[:, self.blocks[IDENTITY_BLOCK]]
 
     @property
     def known_persons(self) -> NDArray[np.object_]:
@@ -65,11 +86,14 @@ class Dataset:
         """Weight of each rating in fitting, shape (n, t); mean 1 in each trait.
 
         A rating weighs 1 / (τ² + s²), where s² is its vote noise and τ² what a regressor leaves unexplained anyway:
-        a rating from few votes weighs less, one from many votes not without limit.
+        a rating from few votes weighs less, one from many votes not without limit. Where s² is not known, the mean of
+        the known ones stands in.
         """
         unexplained = MODEL_SHARE * np.nanvar(self.ratings, axis=0)
-        noise = np.where(np.isnan(self.sampling_variance), 0.0, self.sampling_variance)
-        weights = 1 / np.maximum(unexplained + noise, np.finfo(float).tiny)
+        known = ~np.isnan(self.sampling_variance)
+        usual = np.where(known, self.sampling_variance, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        noise = np.where(known, self.sampling_variance, usual)
+        weights = 1 / np.maximum(unexplained + noise, np.finfo(float).eps)
         weights = np.where(np.isnan(self.ratings), np.nan, weights)
         weights = weights / np.nanmean(weights, axis=0)
         # Nearly equal numbers of votes: one factorisation for all traits instead of one for each.
@@ -114,18 +138,35 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
         features=features,
         blocks=specification.blocks,
         ratings=table.loc[:, list(ratings.traits)].to_numpy(dtype=np.float64),
-        sampling_variance=ratings.sampling_variance()
-        .loc[list(images), list(ratings.traits)]
-        .to_numpy(dtype=np.float64),
+        sampling_variance=_sampling_variance(ratings, images),
+        contents=tuple(rows[name].content for name in images),
         persons=persons,
         groups=group(features[:, specification.blocks[IDENTITY_BLOCK]], persons),
     )
 
 
-def group(descriptors: NDArray[np.float32], persons: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Find pictures that must stay together: of one named person, or near-duplicates by face descriptor.
+def _sampling_variance(ratings: Ratings, images: tuple[str, ...]) -> NDArray[np.float64]:
+    """Variance of the vote noise, shape (n, t); from the numbers of votes alone where their spread is not known.
 
-    Near-duplicates are chained: if a resembles b and b resembles c, all three are one group.
+    Without spread, single votes are taken to have an ICC(1) of `USUAL_ICC`, about that of faces on common traits.
+    """
+    where = (list(images), list(ratings.traits))
+    variance = ratings.sampling_variance().loc[where].to_numpy(dtype=np.float64)
+    votes = ratings.table.pivot(index="image", columns="trait", values="votes").loc[where].to_numpy(dtype=np.float64)
+    spread = np.nanvar(ratings.wide().loc[where].to_numpy(dtype=np.float64), axis=0)
+    unknown = np.isnan(variance) & (votes > 0)
+    inverse = np.where(unknown, 1 / np.where(votes > 0, votes, 1.0), 0.0)
+    usual = inverse.sum(axis=0) / np.maximum(unknown.sum(axis=0), 1)
+    odds = (1 - USUAL_ICC) / USUAL_ICC
+    # Ratings vary by the truth and by their noise: var = truth (1 + odds mean(1/n)).
+    return np.where(unknown, inverse * odds * spread / (1 + odds * usual), variance)
+
+
+def group(descriptors: NDArray[np.float32], persons: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Find pictures that must stay together: of one person, or near-duplicates by face descriptor.
+
+    Near-duplicates are chained: if a resembles b and b resembles c, all three are one group. Where no person is named
+    and the faces look like far fewer persons than pictures, likely persons are grouped as well.
 
     Parameters
     ----------
@@ -140,6 +181,32 @@ def group(descriptors: NDArray[np.float32], persons: NDArray[np.str_]) -> NDArra
         Numbers of groups from 0.
     """
     near = squareform(pdist(descriptors)) < NEAR_DUPLICATE_DISTANCE
+    if (persons == "").all():
+        persons = likely_persons(descriptors)
     same = (persons[:, None] == persons[None]) & (persons != "")[:, None]
     _, labels = connected_components(coo_array(near | same), directed=False)
     return np.asarray(labels, dtype=np.int64)
+
+
+def likely_persons(descriptors: NDArray[np.float32]) -> NDArray[np.str_]:
+    """Guess who is who from face descriptors, shape (n, 128).
+
+    Returns
+    -------
+    ndarray of str, shape (n,)
+        Number of a cluster; all empty if the pictures do not look like several of one person.
+    """
+    nobody = np.full(len(descriptors), "", dtype=np.str_)
+    if len(descriptors) < 2:
+        return nobody
+    tree = linkage(descriptors, "average")
+    if fcluster(tree, ALIKE, "distance").max() >= FEW_PERSONS * len(descriptors):
+        return nobody
+    return np.asarray(fcluster(tree, PERSON_DISTANCE, "distance"), dtype=np.str_)
+
+
+def resembles(descriptors: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which faces, shape (n, 128), are near-duplicates of a known one, shape (m, 128); returns shape (n,)."""
+    if not len(known):
+        return np.zeros(len(descriptors), dtype=bool)
+    return np.asarray((cdist(descriptors, known) < NEAR_DUPLICATE_DISTANCE).any(axis=1))

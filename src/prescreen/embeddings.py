@@ -4,13 +4,13 @@ The cache is looked up by content before a picture is decoded, so that a second 
 moved, renamed and repeated pictures are decoded once. A picture that fails becomes a row with its reason.
 """
 
+import contextlib
 import json
 import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -91,7 +91,7 @@ class Embedded:
 
 @dataclass
 class EmbeddingCounts:
-    """What `embed_images` has done so far: pictures decoded, found in the cache, failed."""
+    """What `embed_images` has done so far: pictures decoded, found in the cache (or equal to one before), failed."""
 
     decoded: int = 0
     cached: int = 0
@@ -117,15 +117,19 @@ class EmbeddingCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._prepare()
         except (sqlite3.Error, OSError) as error:
-            raise PrescreenError(
-                f"embedding cache {self.path}: {error}; delete the file or set PRESCREEN_CACHE to another folder"
-            ) from error
+            raise self._unusable(error) from error
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._database.close()
+            raise self._unusable(error) from error
 
     def _prepare(self) -> None:
+        # A damaged text is a row to compute again, not an error.
+        self._database.text_factory = lambda data: data.decode("utf-8", "replace")
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version not in (0, SCHEMA):
             raise sqlite3.DatabaseError(f"made by another version of prescreen (schema {version}, expected {SCHEMA})")
@@ -151,10 +155,11 @@ class EmbeddingCache:
     def get(self, content: str, specification: str, dimension: int) -> tuple[Vector, Quality] | None:
         """Return what was stored, or None if there is nothing or it is damaged."""
         query = "SELECT vector, check_sum, quality FROM vectors WHERE content = ? AND specification = ?"
-        row = self._database.execute(query, (content, specification)).fetchone()
-        if row is None or len(row[0]) != 2 * dimension or row[1] != _check_sum(row[0], row[2]):
-            return None
-        return np.frombuffer(row[0], np.float16), Quality(**json.loads(row[2]))
+        match self._first(query, (content, specification)):
+            case (bytes(blob), str(check_sum), str(text)):
+                if len(blob) == 2 * dimension and check_sum == _check_sum(blob, text):
+                    return np.frombuffer(blob, np.float16), Quality(**json.loads(text))
+        return None
 
     def put(self, specification: str, rows: Iterable[tuple[str, Vector, Quality]]) -> None:
         """Store vectors in one transaction."""
@@ -167,7 +172,7 @@ class EmbeddingCache:
     def known_content(self, path: Path, status: os.stat_result) -> str | None:
         """Return the hash of a file that has not changed since it was last read."""
         query = "SELECT content FROM files WHERE path = ? AND size = ? AND modified = ? AND inode = ?"
-        row = self._database.execute(query, _file_key(path, status)).fetchone()
+        row = self._first(query, _file_key(path, status))
         return row[0] if row else None
 
     def remember_files(self, rows: Iterable[tuple[Path, os.stat_result, str]]) -> None:
@@ -175,9 +180,21 @@ class EmbeddingCache:
         values = [(*_file_key(path, status), content) for path, status, content in rows]
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
 
+    def _first(self, query: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        try:
+            row: tuple[Any, ...] | None = self._database.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        return row
+
+    def _unusable(self, error: Exception) -> PrescreenError:
+        return PrescreenError(
+            f"embedding cache {self.path}: {error}; delete the file or set PRESCREEN_CACHE to another folder"
+        )
+
     def _write(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
         try:
-            with closing(self._database.cursor()) as cursor:
+            with contextlib.closing(self._database.cursor()) as cursor:
                 cursor.execute("BEGIN IMMEDIATE")
                 try:
                     cursor.executemany(statement, values)
@@ -207,6 +224,7 @@ class _Pending:
     content: str = ""
     status: os.stat_result | None = field(default=None, repr=False)
     work: "Future[_Described] | None" = None
+    decoded: bool = False
     twin: "_Pending | None" = None
     done: Embedded | None = None
 
@@ -260,7 +278,7 @@ def embed_images(
 
         def finished() -> Iterator[Embedded]:
             while window and (row := window[0].row) is not None:
-                window.popleft()
+                run.count(window.popleft(), row)
                 advance()
                 yield row
 
@@ -292,18 +310,18 @@ class _Run:
     def begin(self, file: ImageFile, pool: ThreadPoolExecutor) -> _Pending:
         """Look a picture up in the cache, or start to decode it."""
         pending = _Pending(file)
-        try:
+        with contextlib.suppress(OSError):  # why, reading it will tell
             pending.status = file.path.stat()
+        try:
             data = None
-            content = self.cache.known_content(file.path, pending.status)
+            content = self.cache.known_content(file.path, pending.status) if pending.status else None
             if content is None:
                 data = read_bytes(file)
                 content = content_hash(data)
             pending.content = content
             found = self.cache.get(content, self.key, self.encoder.specification.dimension)
             if found is not None:
-                self.counts.cached += 1
-                if data is not None:
+                if data is not None and pending.status is not None:
                     self.cache.remember_files([(file.path, pending.status, content)])
                 pending.done = Embedded(file.name, content, *found)
             elif content in self.on_the_way:
@@ -314,8 +332,6 @@ class _Run:
                 pending.work = pool.submit(self._describe, file, data)
         except PictureError as error:
             self._fail(pending, str(error))
-        except OSError as error:
-            self._fail(pending, error.strerror or type(error).__name__)
         return pending
 
     def finish_batch(self, window: Iterable[_Pending]) -> None:
@@ -335,12 +351,20 @@ class _Run:
         vectors = self.encoder.encode([described.views for _, described in batch])
         self.cache.put(self.key, [(d.content, v, d.quality) for (_, d), v in zip(batch, vectors, strict=True)])
         self.cache.remember_files([(p.file.path, p.status, d.content) for p, d in batch if p.status is not None])
-        self.counts.decoded += len(batch)
         for (pending, described), vector in zip(batch, vectors, strict=True):
+            pending.decoded = True
             pending.done = Embedded(pending.file.name, described.content, vector, described.quality)
 
+    def count(self, pending: _Pending, row: Embedded) -> None:
+        """Count a picture that is done; of several with the same content one is decoded."""
+        if row.vector is None:
+            self.counts.failed += 1
+        elif pending.decoded:
+            self.counts.decoded += 1
+        else:
+            self.counts.cached += 1
+
     def _fail(self, pending: _Pending, reason: str) -> None:
-        self.counts.failed += 1
         pending.done = Embedded(pending.file.name, pending.content, reason=reason)
 
     def _describe(self, file: ImageFile, data: bytes | None) -> _Described:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
@@ -69,7 +69,8 @@ class Manifest:
     is_score : bool
         Whether raw ratings are 0-10 scores already.
     data : mapping
-        Ratings: file name, format, SHA-256, pictures, method, traits as named in the file.
+        Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
+        (``columns``).
     reliability : mapping of str to mapping
         For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
     seed : int
@@ -113,6 +114,35 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class TrainingPortraits:
+    """What a predictor remembers of the m pictures that it was trained on, to know them again.
+
+    Parameters
+    ----------
+    keys : ndarray of uint64, shape (m,)
+        As `content_key` makes them.
+    faces : ndarray of float16, shape (m, 128)
+        Face descriptors.
+    predictions : ndarray of float, shape (m, t)
+        Raw cross-validated predictions, by models that had not seen the picture.
+    """
+
+    keys: NDArray[np.uint64]
+    faces: NDArray[np.float16]
+    predictions: NDArray[np.float64]
+
+    def places(self, contents: Sequence[str]) -> NDArray[np.intp]:
+        """Return for each SHA-256 the row of the picture, or -1."""
+        known = {int(key): row for row, key in enumerate(self.keys)}
+        return np.array([known.get(int(content_key(content)), -1) for content in contents], dtype=np.intp)
+
+
+def content_key(content: str) -> np.uint64:
+    """Return the first 64 bits of a SHA-256 given in hexadecimal."""
+    return np.uint64(int(content[:16] or "0", 16))
+
+
+@dataclass(frozen=True)
 class Predictor:
     """Predicts what a crowd would say, from vectors.
 
@@ -124,6 +154,8 @@ class Predictor:
         From vectors to raw ratings.
     calibration : Calibration
         From raw ratings to scores.
+    portraits : TrainingPortraits
+        What it was trained on.
     evaluation : mapping
         The cross-validated evaluation, as JSON.
     """
@@ -131,6 +163,7 @@ class Predictor:
     manifest: Manifest
     regressors: TraitRegressors
     calibration: Calibration
+    portraits: TrainingPortraits
     evaluation: Mapping[str, Any]
 
     @property
@@ -143,18 +176,32 @@ class Predictor:
         """SHA-256 of everything that decides a score."""
         content = _digests(self._contents())
         del content[FILES.evaluation]
-        return hashlib.sha256(
-            json.dumps([content, self._manifest_json()["encoder"]], sort_keys=True).encode()
-        ).hexdigest()
+        manifest = self._manifest_json()
+        deciding = [content, *(manifest[name] for name in ("encoder", "traits", "is_score"))]
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
-    def predict(self, features: NDArray[np.float16] | NDArray[np.float32]) -> Predictions:
-        """Predict n pictures from their vectors, shape (n, d)."""
+    def predict(
+        self, features: NDArray[np.float16] | NDArray[np.float32], contents: Sequence[str] | None = None
+    ) -> Predictions:
+        """Predict n pictures.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n, d)
+            Their vectors.
+        contents : sequence of str, optional
+            SHA-256 of their files. A picture that was trained on then gets its cross-validated prediction: what a model
+            says of a picture whose rating it has seen is no prediction.
+        """
         dimension = self.manifest.encoder.dimension
         if features.ndim != 2 or features.shape[1] != dimension:
             raise PredictorMismatch(
                 f"vectors of shape {features.shape}: expected (n, {dimension}) from the same encoder"
             )
         raw = self.regressors.predict(features.astype(np.float32))
+        if contents is not None:
+            places = self.portraits.places(contents)
+            raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
         low, high = raw - self.calibration.half_widths, raw + self.calibration.half_widths
         score = self.calibration.score
         return Predictions(raw, low, high, score(raw), score(low), score(high))
@@ -167,8 +214,7 @@ class Predictor:
         PredictorError
             If something stands there that is not a predictor, or it cannot be written.
         """
-        if directory.exists() and not (directory / FILES.manifest).is_file() and any(_entries(directory)):
-            raise PredictorError(f"{directory}: exists and is not a predictor; choose another place with --output")
+        check_place(directory)
         temporary = directory.with_name(f".{directory.name}-{secrets.token_hex(4)}")
         replaced = directory.with_name(f"{temporary.name}-old")
         try:
@@ -177,7 +223,7 @@ class Predictor:
             for name, content in contents.items():
                 (temporary / name).write_bytes(content)
             manifest = self._manifest_json() | {"files": _digests(contents)}
-            (temporary / FILES.manifest).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            (temporary / FILES.manifest).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
             if directory.exists():
                 directory.rename(replaced)
             temporary.rename(directory)
@@ -185,6 +231,8 @@ class Predictor:
             raise PredictorError(f"{directory}: cannot be written ({error.strerror or error})") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            if replaced.exists() and not directory.exists():  # the last step failed
+                replaced.rename(directory)
             shutil.rmtree(replaced, ignore_errors=True)
 
     @classmethod
@@ -209,30 +257,61 @@ class Predictor:
             arrays = load_arrays(contents[FILES.arrays])
             encoder = EncoderSpecification.from_json(manifest.pop("encoder"))
             description = Manifest(**manifest | {"traits": tuple(manifest["traits"])}, encoder=encoder)
-            return cls(
+            predictor = cls(
                 manifest=description,
                 regressors=TraitRegressors.from_state(
                     _below("regressors/", arrays), json.loads(contents[FILES.regressors])
                 ),
                 calibration=Calibration.from_arrays(_below("calibration/", arrays), description.is_score),
+                portraits=TrainingPortraits(**_below("portraits/", arrays)),
                 evaluation=json.loads(contents[FILES.evaluation]),
             )
-        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+            predictor._check_shapes()
+        except (LookupError, TypeError, ValueError, SafetensorError) as error:
             raise PredictorError(f"{directory}: not a sound predictor ({type(error).__name__}: {error})") from error
+        return predictor
+
+    def _check_shapes(self) -> None:
+        calibration = self.calibration
+        found = [calibration.distribution.shape[1], len(calibration.half_widths), self.regressors.weights.shape[1]]
+        if set(found) != {len(self.traits)}:
+            raise ValueError(f"{len(self.traits)} traits in the manifest, {found} in the arrays")
+        shapes = [getattr(self.portraits, field.name).shape for field in fields(TrainingPortraits)]
+        m = len(self.portraits.keys)
+        if shapes != [(m,), (m, *shapes[1][1:]), (m, len(self.traits))]:
+            raise ValueError(f"training portraits of shapes {shapes}")
+        dimension = len(self.regressors.scaler.mean)
+        if dimension != self.manifest.encoder.dimension:
+            raise ValueError(f"{dimension} features, but {self.manifest.encoder.dimension} of the encoder")
 
     def _contents(self) -> dict[str, bytes]:
         arrays, configuration = self.regressors.to_state()
         parts = {f"regressors/{name}": array for name, array in arrays.items()}
         parts |= {f"calibration/{name}": array for name, array in self.calibration.to_arrays().items()}
+        parts |= {f"portraits/{field.name}": getattr(self.portraits, field.name) for field in fields(TrainingPortraits)}
         return {
             FILES.arrays: save_arrays({name: np.ascontiguousarray(array) for name, array in parts.items()}),
             FILES.regressors: json.dumps(configuration).encode(),
-            FILES.evaluation: (json.dumps(dict(self.evaluation), indent=2, ensure_ascii=False) + "\n").encode(),
+            FILES.evaluation: (json.dumps(dict(self.evaluation), indent=2) + "\n").encode(),
         }
 
     def _manifest_json(self) -> dict[str, Any]:
         content = {field.name: getattr(self.manifest, field.name) for field in fields(Manifest)}
         return {"format": FORMAT} | content | {"encoder": self.manifest.encoder.to_json()}
+
+
+def check_place(directory: Path) -> None:
+    """Refuse a directory that is not free for a predictor: neither empty nor an older predictor and nothing else.
+
+    Raises
+    ------
+    PredictorError
+        If something would be lost.
+    """
+    if not _is_free(directory):
+        raise PredictorError(
+            f"{directory}: exists and is not a predictor, or has other files in it; choose another place with --output"
+        )
 
 
 def _read_manifest(directory: Path) -> dict[str, Any]:
@@ -261,5 +340,9 @@ def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def _entries(directory: Path) -> list[Path]:
-    return list(directory.iterdir()) if directory.is_dir() else [directory]
+def _is_free(directory: Path) -> bool:
+    """Whether nothing is lost if a predictor is written there: nothing else than an older one is there."""
+    if not directory.is_dir():
+        return not directory.exists()
+    names = {path.name for path in directory.iterdir()}
+    return not names or (FILES.manifest in names and names <= {FILES.manifest, *FILES.content})

@@ -1,5 +1,6 @@
 """Where results come from: versions, the git commit, and the note beside a table of scores."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -8,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, Self
 
-from prescreen.errors import PrescreenError, UsageError
+from prescreen.errors import PredictorMismatch, PrescreenError, UsageError
 from prescreen.tables import write_text_atomic
 
 _LIBRARIES: Final = {
@@ -36,6 +37,12 @@ def versions() -> dict[str, str]:
     return found
 
 
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def git_commit() -> str:
     """Return the commit of the working directory, ``-dirty`` if it has changes, or the empty text outside of git."""
     try:
@@ -57,6 +64,8 @@ class ScoresNote:
 
     Parameters
     ----------
+    table_sha256 : str
+        SHA-256 of the table.
     predictor : str
         Absolute directory or MLflow model URI of the predictor.
     predictor_name, predictor_sha256 : str
@@ -77,6 +86,7 @@ class ScoresNote:
         As `versions` returned them.
     """
 
+    table_sha256: str
     predictor: str
     predictor_name: str
     predictor_sha256: str
@@ -94,9 +104,32 @@ class ScoresNote:
         """Write the note beside a table."""
         write_text_atomic(_beside(table), json.dumps(asdict(self), indent=2) + "\n")
 
+    def check(self, table: Path, fingerprint: str) -> None:
+        """Refuse a table that was changed or left over, or that another predictor made.
+
+        Parameters
+        ----------
+        table : Path
+            The table of scores.
+        fingerprint : str
+            That of the predictor at hand.
+
+        Raises
+        ------
+        PredictorMismatch
+            If the note does not fit.
+        """
+        if file_sha256(table) != self.table_sha256:
+            raise PredictorMismatch(f"{table}: not the table that the note beside it describes; score the folder again")
+        if fingerprint != self.predictor_sha256:
+            raise PredictorMismatch(
+                f"{table}: scored by predictor {self.predictor_name} {self.predictor_sha256[:12]}…, not by "
+                f"{fingerprint[:12]}…; score the folder again"
+            )
+
     @classmethod
-    def read(cls, table: Path) -> Self:
-        """Read the note beside a table.
+    def read(cls, table: Path, *, optional: bool = False) -> Self | None:
+        """Read the note beside a table; None if there is none and that is allowed.
 
         Raises
         ------
@@ -110,6 +143,8 @@ class ScoresNote:
             content = json.loads(path.read_text("utf-8"))
             return cls(**content | {name: tuple(content[name]) for name in ("traits", "inputs")})
         except FileNotFoundError:
+            if optional:
+                return None
             raise UsageError(f"{path}: not found; it stands beside the scores that prescreen score writes") from None
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise PrescreenError(f"{path}: cannot be read ({type(error).__name__}); score the folder again") from error

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from prescreen.embeddings import Embedded, Quality
-from prescreen.errors import PredictorError
+from prescreen.errors import PredictorError, UsageError
 from prescreen.predictor import Predictor
 
 OK: Final = "ok"
@@ -24,7 +24,28 @@ _PARTS: Final = ("", "_low", "_high", "_raw", "_raw_low", "_raw_high")
 def score_columns(traits: Sequence[str]) -> list[str]:
     """Return the names of the columns of `score_pictures` in their order."""
     quality = [field.name for field in fields(Quality)]
-    return ["image", "status", "reason", *(f"{trait}{part}" for trait in traits for part in _PARTS), *quality]
+    return [
+        "image",
+        "status",
+        "reason",
+        *(f"{trait}{part}" for trait in traits for part in _PARTS),
+        *quality,
+        "content",
+    ]
+
+
+def check_names(traits: Sequence[str]) -> None:
+    """Refuse traits whose columns in the table of scores would collide.
+
+    Raises
+    ------
+    UsageError
+        If a name would stand for two columns.
+    """
+    columns = score_columns(traits)
+    for name in columns:
+        if columns.count(name) > 1:
+            raise UsageError(f"trait names: column {name!r} would stand for two things; rename with --traits NEW=OLD")
 
 
 def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.DataFrame:
@@ -43,7 +64,8 @@ def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.Dat
         In the order given, with the columns of `score_columns`: ``image``, ``status`` (``ok`` or ``failed``),
         ``reason``; for each trait T ``T``, ``T_low``, ``T_high`` (score, 0-10, and its 90 % interval) and ``T_raw``,
         ``T_raw_low``, ``T_raw_high`` (on the scale of the training ratings); then the fields of
-        `prescreen.embeddings.Quality`. Numbers of a failed picture are NaN.
+        `prescreen.embeddings.Quality`, and ``content``, the SHA-256 of the file. Numbers of a failed picture are NaN. A
+        picture that was trained on has its cross-validated prediction.
 
     Raises
     ------
@@ -52,7 +74,8 @@ def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.Dat
     """
     rows = [row for chunk in _chunks(pictures) for row in _score_chunk(chunk, predictor)]
     frame = pd.DataFrame(rows, columns=score_columns(predictor.traits), dtype=object)  # names may not be UTF-8
-    numbers = [column for column in frame.columns if column not in ("image", "status", "reason", "face_detector")]
+    texts = ("image", "status", "reason", "face_detector", "content")
+    numbers = [column for column in frame.columns if column not in texts]
     return frame.astype(dict.fromkeys(numbers, "float64")).fillna({"face_detector": ""})
 
 
@@ -60,7 +83,8 @@ def _score_chunk(chunk: list[Embedded], predictor: Predictor) -> Iterator[dict[s
     vectors = [picture.vector for picture in chunk if picture.vector is not None]
     values: Iterator[list[float]] = iter(())
     if vectors:
-        predictions = predictor.predict(np.stack(vectors))
+        contents = [picture.content for picture in chunk if picture.vector is not None]
+        predictions = predictor.predict(np.stack(vectors), contents)
         # One row of (traits × parts) a picture, in the order of the columns.
         scores = [predictions.score, predictions.score_low, predictions.score_high]
         raw = [predictions.raw, predictions.raw_low, predictions.raw_high]
@@ -71,10 +95,16 @@ def _score_chunk(chunk: list[Embedded], predictor: Predictor) -> Iterator[dict[s
     names = [f"{trait}{part}" for trait in predictor.traits for part in _PARTS]
     for picture in chunk:
         if picture.quality is None:
-            yield {"image": picture.name, "status": FAILED, "reason": picture.reason}
+            yield {
+                "image": picture.name,
+                "status": FAILED,
+                "reason": picture.reason,
+                "content": picture.content,
+            }
         else:
             numbers: dict[str, Any] = dict(zip(names, next(values), strict=True))
-            yield {"image": picture.name, "status": OK, "reason": ""} | numbers | asdict(picture.quality)
+            head = {"image": picture.name, "status": OK, "reason": ""}
+            yield head | numbers | asdict(picture.quality) | {"content": picture.content}
 
 
 def _chunks(pictures: Iterable[Embedded]) -> Iterator[list[Embedded]]:

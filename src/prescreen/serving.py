@@ -40,7 +40,7 @@ class PortraitModel:
         Parameters
         ----------
         model_input : DataFrame
-            Column ``image``: an image file (JPEG, PNG, WebP) in base64; a ``data:`` prefix is allowed.
+            Column ``image``: an image file (JPEG, PNG, WebP) in base64; a ``data:`` prefix and line breaks are allowed.
         params : mapping, optional
             Not used.
 
@@ -56,7 +56,8 @@ class PortraitModel:
     def _embed(self, texts: list[Any]) -> Iterator[Embedded]:
         for number, text in enumerate(texts):
             try:
-                data = base64.b64decode(str(text).rpartition(",")[2], validate=True)
+                letters = "".join(str(text).rpartition(",")[2].split())
+                data = base64.b64decode(letters, validate=True)
             except (binascii.Error, ValueError):
                 yield Embedded(str(number), reason="not base64: expected the bytes of an image file in base64")
             else:

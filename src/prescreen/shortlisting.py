@@ -12,8 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.stats import norm
 
 from prescreen import __version__
+from prescreen.calibration import score_to_z, z_to_score
+from prescreen.dataset import USUAL_ICC
 from prescreen.embeddings import EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
 from prescreen.errors import PictureError, UsageError
@@ -21,20 +24,21 @@ from prescreen.images import ImageFile, decode, find_images, read_bytes
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.duplicates import near_duplicates
-from prescreen.ranking.gates import another_person, no_single_face
+from prescreen.ranking.gates import another_person, copy_of_present, no_single_face
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.shortlist import rank_candidates
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
-from prescreen.tables import write_text_atomic
 from prescreen.traits import parse_levels
 
-NEAR_COPY: Final = 0.905
-"""Cosine of the face descriptors, centred on their mean, from which two candidates are taken for near-copies.
+NEAR_COPY: Final = 0.9985
+"""Cosine of two face descriptors from which one picture is taken for a near-copy of the other.
 
 On 900 generated portraits of one person it finds all hardly changed repetitions and takes fewer than 1 % of the other
 candidates for one.
 """
+
+_NO_FACE: Final = np.full(128, np.nan)
 
 THUMBNAIL: Final = 256
 LARGE: Final = 640
@@ -54,6 +58,8 @@ class Baseline:
         The picture, where there is one.
     descriptor : ndarray of float32, shape (128,), or None
         Its face descriptor.
+    covariance : ndarray of float, shape (t, t), or None
+        What is uncertain of scores from a known number of votes, in z.
     """
 
     name: str
@@ -62,14 +68,41 @@ class Baseline:
     high: Mapping[str, float]
     file: Path | None
     descriptor: NDArray[np.float32] | None = field(default=None, repr=False)
+    covariance: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def in_words(self) -> str:
         """Return the scores as one phrase."""
         return ", ".join(f"{trait} {level:.1f}" for trait, level in self.levels.items())
 
 
-def read_baseline(text: str, predictor: Predictor, encoder: Encoder, cache: EmbeddingCache) -> Baseline:
+def check_places(scores: Path, output: Path, report: Path | None) -> None:
+    """Refuse to write over what is read, or one result over the other.
+
+    Raises
+    ------
+    UsageError
+        If two of the paths are the same file, or the report is a folder.
+    """
+    places = [path.resolve() for path in (scores, output, report) if path is not None]
+    if len(set(places)) < len(places):
+        raise UsageError("SCORES, --output and --report must be different files")
+    if report is not None and report.is_dir():
+        raise UsageError(f"report {report}: a folder; give the name of an .html file")
+
+
+def read_baseline(
+    text: str, votes: int | None, predictor: Predictor, encoder: Encoder, cache: EmbeddingCache
+) -> Baseline:
     """Understand ``--baseline``: a picture, which is scored, or scores.
+
+    Parameters
+    ----------
+    text : str
+        A path, or scores such as ``competence=8.2,likeability=9.0``.
+    votes : int or None
+        Votes behind the scores; without them they count as exact.
+    predictor, encoder, cache
+        What scores a picture.
 
     Raises
     ------
@@ -78,10 +111,12 @@ def read_baseline(text: str, predictor: Predictor, encoder: Encoder, cache: Embe
     """
     path = Path(text)
     if path.is_file():
+        if votes is not None:
+            raise UsageError("--baseline-votes: goes with scores in --baseline, not with a picture")
         (row,) = embed_images([ImageFile(path, path.name)], encoder, cache)
         if row.vector is None:
             raise UsageError(f"baseline {text}: {row.reason}")
-        predicted = predictor.predict(row.vector[None])
+        predicted = predictor.predict(row.vector[None], [row.content])
         values = (predicted.score, predicted.score_low, predicted.score_high)
         levels, low, high = (dict(zip(predictor.traits, map(float, v[0]), strict=True)) for v in values)
         descriptor = row.vector[encoder.specification.blocks[IDENTITY_BLOCK]].astype(np.float32)
@@ -91,23 +126,61 @@ def read_baseline(text: str, predictor: Predictor, encoder: Encoder, cache: Embe
     levels = parse_levels(text)
     for trait in levels:
         Goals(improve=(trait,)).check(predictor.traits)
-    return Baseline("scores from raters", levels, {}, {}, None)
+    if votes is None:
+        return Baseline("scores from raters", levels, {}, {}, None)
+    return _shrunk(levels, votes, predictor)
 
 
-def candidate_files(note: ScoresNote, table: pd.DataFrame) -> list[ImageFile]:
+def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Baseline:
+    """Take scores from few votes for what they are: partly luck.
+
+    In z, where scores of portraits are standard normal, the mean of n votes of reliability r = nρ / (1 + (n − 1)ρ)
+    leaves the true score at r z ± √(1 − r).
+    """
+    means, low, high, noise = {}, {}, {}, np.zeros(len(predictor.traits))
+    for trait, level in levels.items():
+        icc = predictor.manifest.reliability[trait]["icc1"] or USUAL_ICC
+        reliability = votes * icc / (1 + (votes - 1) * icc)
+        centre, spread = reliability * score_to_z(level), np.sqrt(1 - reliability)
+        means[trait], low[trait], high[trait] = (
+            float(z_to_score(centre + end * norm.ppf(0.95) * spread)) for end in (0, -1, 1)
+        )
+        noise[predictor.traits.index(trait)] = spread**2
+    return Baseline(f"scores from {votes} votes", means, low, high, None, covariance=np.diag(noise))
+
+
+def candidate_files(note: ScoresNote | None, table: pd.DataFrame) -> list[ImageFile]:
     """Find the scored pictures again, those that are still where they were."""
     known = set(table.loc[table["status"] == "ok", "image"])
-    inputs = [Path(place) for place in note.inputs if Path(place).exists()]
+    inputs = [Path(place) for place in (note.inputs if note else ()) if Path(place).exists()]
     return [file for file in find_images(inputs) if file.name in known] if inputs else []
 
 
 def face_descriptors(
-    files: Sequence[ImageFile], encoder: Encoder, cache: EmbeddingCache, tolerant: bool, advance: Callable[[], object]
+    table: pd.DataFrame,
+    files: Sequence[ImageFile],
+    encoder: Encoder,
+    cache: EmbeddingCache,
+    advance: Callable[[], object],
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the face descriptor, shape (128,), of each picture, from the cache where it is there."""
-    block = encoder.specification.blocks[IDENTITY_BLOCK]
-    rows = embed_images(files, encoder, cache, tolerant=tolerant, advance=advance)
-    return {row.name: row.vector[block].astype(np.float32) for row in rows if row.vector is not None}
+    """Return the face descriptor, shape (128,), of each scored picture that can be had.
+
+    The cache knows a picture by its content, wherever it lies now; what is not there is embedded from its file.
+    """
+    specification = encoder.specification
+    block = specification.blocks[IDENTITY_BLOCK]
+    scored = table[table["status"] == "ok"]
+    found = {}
+    for name, content in zip(scored["image"], scored["content"], strict=True):
+        row = cache.get(content, specification.fingerprint, specification.dimension)
+        if row is not None:
+            found[name] = row[0][block].astype(np.float32)
+            advance()
+    rest = [file for file in files if file.name not in found]
+    for embedded in embed_images(rest, encoder, cache, tolerant=True, advance=advance):
+        if embedded.vector is not None:
+            found[embedded.name] = embedded.vector[block].astype(np.float32)
+    return found
 
 
 def rank_with_gates(
@@ -135,12 +208,14 @@ def rank_with_gates(
         As from `prescreen.ranking.shortlist.rank_candidates`.
     """
     names = table["image"].tolist()
-    faces = np.full((len(names), len(baseline.descriptor) if baseline.descriptor is not None else 128), np.nan)
-    for row, name in enumerate(names):
-        if name in descriptors:
-            faces[row] = descriptors[name]
-    gates = [no_single_face(table), another_person(faces, baseline.descriptor, table.index)]
-    covariance = predictor.calibration.error_covariance
+    faces = np.array([descriptors.get(name, _NO_FACE) for name in names], dtype=np.float64).reshape(len(names), -1)
+    gates = [
+        no_single_face(table),
+        copy_of_present(faces, baseline.descriptor, table.index, NEAR_COPY),
+        another_person(faces, baseline.descriptor, table.index),
+    ]
+    calibration = predictor.calibration
+    given = np.zeros_like(calibration.error_covariance) if baseline.covariance is None else baseline.covariance
 
     def ranked(duplicate_of: pd.Series | None) -> pd.DataFrame:
         return rank_candidates(
@@ -148,9 +223,10 @@ def rank_with_gates(
             predictor.traits,
             baseline=baseline.levels,
             goals=goals,
-            covariance=covariance,
-            # Scores that raters gave are taken as they are; a predicted baseline errs like a candidate.
-            baseline_covariance=np.zeros_like(covariance) if baseline.file is None else None,
+            covariance=calibration.error_covariance,
+            # A predicted baseline errs like a candidate, partly in the same way since both show one person.
+            baseline_covariance=None if baseline.file else given,
+            shared=calibration.person_share if baseline.file else 0.0,
             budget=budget,
             duplicate_of=duplicate_of,
             demotions=gates,
@@ -158,25 +234,22 @@ def rank_with_gates(
 
     place = {name: row for row, name in enumerate(names)}
     best_first = [place[name] for name in ranked(None)["image"] if name in descriptors]
-    if len(best_first) < 2:
-        return ranked(None)
-    copy_of = near_duplicates(faces - np.nanmean(faces, axis=0), np.array(best_first), NEAR_COPY)
+    copy_of = near_duplicates(faces, np.array(best_first, dtype=np.intp), NEAR_COPY)
     return ranked(pd.Series([names[better] if better >= 0 else "" for better in copy_of], index=table.index))
 
 
-def write_report(
-    path: Path,
+def draw_report(
     ranked: pd.DataFrame,
     predictor: Predictor,
     baseline: Baseline,
     goals: Goals,
     files: Sequence[ImageFile],
-    note: ScoresNote,
+    note: ScoresNote | None,
     advance: Callable[[], object],
-) -> None:
-    """Write the page with the pictures as one HTML file."""
+) -> str:
+    """Draw the page with the pictures, one HTML file."""
     interval = {t: TraitValue(v, baseline.low.get(t), baseline.high.get(t)) for t, v in baseline.levels.items()}
-    source = "scores from raters" if baseline.file is None else "predicted from the picture"
+    source = baseline.name if baseline.file is None else "predicted from the picture"
     manifest = predictor.manifest
     summary = summarize_ranking(
         ranked,
@@ -187,7 +260,7 @@ def write_report(
             predictor=f"{manifest.name} ({predictor.fingerprint[:12]})",
             encoder=manifest.encoder.name,
             trained_on=f"{manifest.data['images']} portraits from {manifest.data['source']}",
-            scored=", ".join(note.inputs),
+            scored=", ".join(note.inputs) if note else "",
             version=__version__,
         ),
         accuracy=[_accuracy(name, trait) for name, trait in predictor.evaluation["traits"].items()],
@@ -195,7 +268,7 @@ def write_report(
     )
     images = _thumbnails(files, set(ranked.loc[ranked["selected"], "image"]), advance)
     present = None if baseline.file is None else _thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
-    write_text_atomic(path, render_ranking(summary, images, present))
+    return render_ranking(summary, images, present)
 
 
 def picture_base64(file: ImageFile) -> str:

@@ -35,7 +35,7 @@ import pyarrow.parquet as pq
 
 from prescreen.errors import PrescreenError, UsageError
 
-TEXT_COLUMNS = frozenset({"image", "status", "reason", "why", "demoted", "duplicate_of"})
+TEXT_COLUMNS = frozenset({"content", "image", "status", "reason", "why", "demoted", "duplicate_of"})
 """Columns that stay text in a CSV even where every value looks like a number (a file named ``0001``)."""
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")

@@ -1,11 +1,12 @@
 """The inner steps of training: cross-validate, judge, calibrate, describe."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prescreen import provenance
 from prescreen.calibration import Calibration, sorted_columns
@@ -13,7 +14,7 @@ from prescreen.dataset import Dataset
 from prescreen.embeddings import Embedded
 from prescreen.encoders import EncoderSpecification
 from prescreen.evaluation.report import Evaluation, evaluate
-from prescreen.predictor import Manifest, Predictor
+from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
 from prescreen.ratings import Ratings
 from prescreen.regressors.fit import CrossValidation, cross_validate
 from prescreen.regressors.intervals import conformal_half_widths, cross_conformal_intervals, residual_covariance
@@ -79,8 +80,52 @@ def calibrate(dataset: Dataset, validation: CrossValidation, rated: Ratings) -> 
         is_score=rated.is_score,
     )
     residuals = scale.z(dataset.ratings) - scale.z(validation.predictions)
-    noise = dataset.sampling_variance / np.nanvar(dataset.ratings, axis=0)
-    return scale.with_errors(residual_covariance(residuals, noise))
+    noise = dataset.sampling_variance * scale.slope(dataset.ratings) ** 2
+    covariance = residual_covariance(residuals, noise)
+    return scale.with_errors(covariance, person_share(residuals, np.diag(covariance), dataset.persons))
+
+
+def person_share(residuals: NDArray[np.float64], variances: NDArray[np.float64], persons: NDArray[np.str_]) -> float:
+    """Estimate which share of the error variance pictures of one person have in common.
+
+    The mean product of the errors of two pictures of one person is the variance of what they share; vote noise, which
+    is independent between pictures, does not enter it.
+
+    Parameters
+    ----------
+    residuals : ndarray of float, shape (n, t)
+        Errors in z, NaN where there is no rating.
+    variances : ndarray of float, shape (t,)
+        Error variances without vote noise.
+    persons : ndarray of str, shape (n,)
+        Named persons; empty where unknown.
+
+    Returns
+    -------
+    float
+        From 0 to 0.9; 0 where no person has two pictures.
+    """
+    products = np.zeros(residuals.shape[1])
+    pairs = np.zeros(residuals.shape[1])
+    for person in set(persons[persons != ""]):
+        errors = residuals[persons == person]
+        rated = ~np.isnan(errors)
+        filled = np.where(rated, errors, 0.0)
+        products += (filled.sum(axis=0) ** 2 - (filled**2).sum(axis=0)) / 2
+        counts = rated.sum(axis=0)
+        pairs += counts * (counts - 1) / 2
+    if not pairs.all():
+        return 0.0
+    return float(np.clip((products / pairs / np.maximum(variances, np.finfo(float).tiny)).mean(), 0.0, 0.9))
+
+
+def remember(dataset: Dataset, validation: CrossValidation) -> TrainingPortraits:
+    """Keep what is needed to know the training pictures again."""
+    return TrainingPortraits(
+        keys=np.array([content_key(content) for content in dataset.contents], dtype=np.uint64),
+        faces=dataset.faces.astype(np.float16),
+        predictions=validation.predictions,
+    )
 
 
 def describe(
@@ -88,7 +133,7 @@ def describe(
     encoder: EncoderSpecification,
     rated: Ratings,
     dataset: Dataset,
-    embedded: Sequence[Embedded],
+    columns: Mapping[str, str],
     seed: int,
     simulated: bool,
 ) -> Manifest:
@@ -106,8 +151,7 @@ def describe(
             "method": rated.method,
             "images": len(dataset.images),
             "groups": len(np.unique(dataset.groups)),
-            # Short hashes of the pictures, to know them again when they come back as test pictures.
-            "contents": sorted(row.content[:16] for row in embedded),
+            "columns": dict(columns),
         },
         reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},
         seed=seed,
@@ -160,6 +204,7 @@ def record(
         "prescreen.encoder_sha256": manifest.encoder.fingerprint,
         "prescreen.predictor_sha256": predictor.fingerprint,
         "prescreen.simulated": manifest.simulated,
+        "prescreen.traits": ",".join(manifest.traits),
     } | ({"mlflow.source.git.commit": commit} if (commit := provenance.git_commit()) else {})
     embedded, picture = example
     return TrainingRecord(

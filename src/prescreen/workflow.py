@@ -15,19 +15,19 @@ import numpy as np
 import pandas as pd
 
 from prescreen import provenance, shortlisting, training
-from prescreen.dataset import join
+from prescreen.dataset import Dataset, join, resembles
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.images import ImageFile, find_images
-from prescreen.predictor import Predictor
+from prescreen.predictor import Predictor, check_place
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.goals import choose_goals
 from prescreen.ratings import Ratings, read_ratings
 from prescreen.regressors.fit import fit_final
-from prescreen.scoring import OK, score_pictures
-from prescreen.tables import read_table, table_format, write_table
+from prescreen.scoring import OK, check_names, score_pictures
+from prescreen.tables import read_table, table_format, write_table, write_text_atomic
 from prescreen.traits import Scale
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ def train(
 
     narrator = narrator or Silence()
     output = output or Path("models") / ratings.resolve().stem
+    check_place(output)
     rated = read_ratings(ratings, traits, scale, images)
+    check_names(rated.traits)
     narrator.say(_in_words(rated))
     tracking.check_store()
     network = make_encoder(encoder)
@@ -118,16 +120,19 @@ def train(
     files = _rated_files(rated)
     embedded = list(_embed(files, network, narrator, title="embedding"))
     dataset = join(rated, embedded, network.specification)
+    narrator.say(_groups_in_words(dataset))
     with narrator.steps("cross-validating", training.FOLDS) as advance:
         validation = training.validate(dataset, seed, advance)
     evaluation = training.judge(dataset, validation, rated, seed)
+    columns = traits or {trait: trait for trait in rated.traits}
     regressors = fit_final(
         dataset.features, dataset.ratings, dataset.groups, dataset.blocks, sample_weight=dataset.weights, seed=seed
     )
     predictor = Predictor(
-        manifest=training.describe(output.name, network.specification, rated, dataset, embedded, seed, simulated),
+        manifest=training.describe(output.name, network.specification, rated, dataset, columns, seed, simulated),
         regressors=regressors,
         calibration=training.calibrate(dataset, validation, rated),
+        portraits=training.remember(dataset, validation),
         evaluation=evaluation.to_json() | {"simulated": simulated},
     )
     predictor.save(output)
@@ -157,8 +162,11 @@ def evaluate(
     ----------
     predictor : str
         Directory or MLflow model URI.
-    ratings, images, traits, scale
+    ratings, images, scale
         As in `train`.
+    traits : mapping of str to str, optional
+        {trait of the predictor: its name in the ratings}; by default the predictor's own names, or else the names that
+        the traits had in its training ratings.
     narrator : Narrator, optional
         Hears how the work goes on.
 
@@ -167,7 +175,7 @@ def evaluate(
     mapping
         The JSON form of `prescreen.evaluation.report.Evaluation`, and whether the predictor was trained on simulated
         votes. For the very ratings that the predictor was trained on it is the cross-validated one; from other ratings,
-        pictures that were trained on are left out.
+        pictures that were trained on, and near-copies of them, are left out.
 
     Raises
     ------
@@ -176,11 +184,11 @@ def evaluate(
     """
     narrator = narrator or Silence()
     loaded = open_predictor(predictor)
-    names = traits or {trait: trait for trait in loaded.traits}
-    if set(names) != set(loaded.traits):
-        raise UsageError(f"the predictor's traits are {', '.join(loaded.traits)}; --traits names {', '.join(names)}")
-    rated = read_ratings(ratings, {trait: names[trait] for trait in loaded.traits}, scale, images)
-    if rated.fingerprint == loaded.manifest.data["sha256"]:
+    columns = dict(traits) if traits else shared_names(loaded, ratings, scale, images)
+    if set(columns) != set(loaded.traits):
+        raise UsageError(f"the predictor's traits are {', '.join(loaded.traits)}; --traits names {', '.join(columns)}")
+    rated = read_ratings(ratings, {trait: columns[trait] for trait in loaded.traits}, scale, images)
+    if rated.fingerprint == loaded.manifest.data["sha256"] and columns == loaded.manifest.data["columns"]:
         narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
         return loaded.evaluation
     if str(rated.scale) != loaded.manifest.scale:
@@ -190,11 +198,10 @@ def evaluate(
     encoder = Encoder(loaded.manifest.encoder)
     embedded = list(_embed(_rated_files(rated), encoder, narrator, title="embedding"))
     dataset = join(rated, embedded, encoder.specification)
-    known = set(loaded.manifest.data["contents"])
-    contents = {row.name: row.content[:16] for row in embedded}
-    unseen = np.array([contents[name] not in known for name in dataset.images])
+    unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
+    unseen &= loaded.portraits.places(dataset.contents) < 0
     if not unseen.all():
-        narrator.say(f"{(~unseen).sum()} of {len(unseen)} pictures were trained on and are left out")
+        narrator.say(f"{(~unseen).sum()} of {len(unseen)} pictures, or near-copies of them, were trained on: left out")
     if unseen.sum() < 10:
         raise RatingsError(f"{ratings}: {unseen.sum()} unseen pictures, at least 10 are needed")
     predictions = loaded.predict(dataset.features[unseen])
@@ -295,7 +302,8 @@ def score(
     scored = int((table["status"] == OK).sum())
     write_table(table, output)
     note = ScoresNote(
-        predictor=_absolute(predictor),
+        table_sha256=provenance.file_sha256(output),
+        predictor=_lasting(predictor),
         predictor_name=loaded.manifest.name,
         predictor_sha256=loaded.fingerprint,
         encoder=loaded.manifest.encoder.name,
@@ -330,6 +338,7 @@ def rank(
     scores: Path,
     *,
     baseline: str,
+    baseline_votes: int | None = None,
     improve: Sequence[str] | None = None,
     keep: Sequence[str] | None = None,
     improve_margin: float = 0.0,
@@ -348,6 +357,8 @@ def rank(
         A table that `score` wrote.
     baseline : str
         The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
+    baseline_votes : int, optional
+        How many votes such scores come from: they are shrunk and uncertain accordingly. Without it they count as exact.
     improve, keep : sequence of str, optional
         Traits that should rise, and traits that must not fall; see `prescreen.ranking.goals.choose_goals`.
     improve_margin, keep_margin : float
@@ -365,33 +376,33 @@ def rank(
     """
     narrator = narrator or Silence()
     table_format(output)
-    note = ScoresNote.read(scores)
+    shortlisting.check_places(scores, output, report)
+    note = ScoresNote.read(scores, optional=predictor is not None)
     table = read_table(scores)
-    loaded = open_predictor(predictor or note.predictor)
-    if loaded.fingerprint != note.predictor_sha256:
-        raise PredictorMismatch(
-            f"{scores}: scored by predictor {note.predictor_name} {note.predictor_sha256[:12]}…, but "
-            f"{predictor or note.predictor} is {loaded.fingerprint[:12]}…; score the folder again"
-        )
-    if note.simulated:
+    loaded = open_predictor(predictor or (note.predictor if note else ""))
+    if note is not None:
+        note.check(scores, loaded.fingerprint)
+    if loaded.manifest.simulated:
         narrator.say("the predictor was trained on simulated votes: these ranks mean nothing for real raters")
     goals = choose_goals(loaded.traits, improve, keep, improve_margin, keep_margin)
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
-        present = shortlisting.read_baseline(baseline, loaded, encoder, cache)
+        present = shortlisting.read_baseline(baseline, baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
         pictures = shortlisting.candidate_files(note, table)
-        if gone := note.scored - len(pictures):
-            narrator.say(
-                f"{gone} of {note.scored} pictures are no longer where they were scored: no thumbnails of them"
-            )
-        with narrator.steps("comparing", len(pictures)) as advance:
-            descriptors = shortlisting.face_descriptors(pictures, encoder, cache, note.tolerant, advance)
+        with narrator.steps("comparing", len(table)) as advance:
+            descriptors = shortlisting.face_descriptors(table, pictures, encoder, cache, advance)
+    scored = int((table["status"] == OK).sum())
+    if missing := scored - len(descriptors):
+        narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
     ranked = shortlisting.rank_with_gates(table, loaded, present, goals, budget, descriptors)
-    write_table(ranked, output)
+    page = None
     if report is not None:
         with narrator.steps("drawing", len(pictures)) as advance:
-            shortlisting.write_report(report, ranked, loaded, present, goals, pictures, note, advance)
+            page = shortlisting.draw_report(ranked, loaded, present, goals, pictures, note, advance)
+    write_table(ranked, output)
+    if report is not None and page is not None:
+        write_text_atomic(report, page)
     return Ranked(ranked, ranked[ranked["selected"]])
 
 
@@ -459,8 +470,23 @@ def open_predictor(place: str) -> Predictor:
     return Predictor.load(Path(place))
 
 
-def _absolute(place: str) -> str:
-    return place if place.startswith(("models:/", "runs:/")) else str(Path(place).resolve())
+def _lasting(place: str) -> str:
+    """Return a name that still means the same predictor from another folder, or after an alias has moved."""
+    if not place.startswith(("models:/", "runs:/")):
+        return str(Path(place).resolve())
+    from prescreen import tracking
+
+    return tracking.resolve_uri(place)
+
+
+def shared_names(predictor: Predictor, ratings: Path, scale: Scale | None, images: Path | None) -> dict[str, str]:
+    """Find under which names ratings hold the predictor's traits: its own, or those of its training ratings."""
+    own = {trait: trait for trait in predictor.traits}
+    try:
+        read_ratings(ratings, own, scale, images)
+    except UsageError:
+        return dict(predictor.manifest.data["columns"])
+    return own
 
 
 def _found(inputs: Sequence[Path]) -> list[ImageFile]:
@@ -495,3 +521,13 @@ def _in_words(rated: Ratings) -> str:
     votes = rated.table["votes"].sum()
     counted = f", {votes:.0f} votes" if votes else ""
     return f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})"
+
+
+def _groups_in_words(dataset: Dataset) -> str:
+    """Say which pictures are kept together."""
+    groups = len(np.unique(dataset.groups))
+    if (dataset.persons != "").any():
+        return f"groups     {groups}: persons as named, and near-duplicates"
+    if groups == len(dataset.images):
+        return "groups     none: every picture stands alone; name persons in a column person if some show the same"
+    return f"groups     {groups}: no persons are named, faces that look like one person are kept together"

@@ -10,7 +10,7 @@ from prescreen.faces import FaceFinder
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def cache_folder(tmp_path_factory):
     """One folder for the whole session, so that each network is converted once."""
     with pytest.MonkeyPatch.context() as patch:

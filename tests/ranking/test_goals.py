@@ -69,3 +69,9 @@ def test_goals_read_as_a_phrase():
 @pytest.mark.parametrize(("names", "words"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), ("abc", "a, b and c")])
 def test_lists_read_as_words(names, words):
     assert list_in_words(names) == words
+
+
+def test_one_trait_of_several_can_be_enough():
+    goals = choose_goals(("a", "b", "c"), improve=("a", "b"), any_of=True)
+    assert goals == Goals(("a", "b"), ("c",), any_of=True)
+    assert goals.in_words() == "improve a or b, keep c"

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
+from prescreen.calibration import score_to_z, z_to_score
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.probability import p_better, score_to_z, z_to_score
+from prescreen.ranking.probability import p_better, p_better_by
 
 ABC = ("a", "b", "c")
 ALL = Goals(ABC)
@@ -203,3 +204,42 @@ def test_scores_and_z_are_inverse_and_the_ends_are_finite():
     np.testing.assert_allclose(z_to_score(score_to_z(scores)), scores)
     np.testing.assert_allclose(score_to_z([5.0, 8.413447]), [0.0, 1.0], atol=1e-6)
     assert np.isfinite(score_to_z([0.0, 10.0])).all()
+
+
+def test_a_covariance_for_each_candidate_is_that_candidate_by_itself():
+    rng = np.random.default_rng(5)
+    difference = rng.normal(size=(6, 3)) * 0.7
+    each = np.stack([random_covariance(rng, 3) for _ in range(6)])
+    together = p_better_by(difference, each, np.zeros(3), ABC, ALL)
+    for i in range(6):
+        alone = p_better_by(difference[i : i + 1], each[i], np.zeros(3), ABC, ALL)
+        assert together.joint[i] == pytest.approx(alone.joint[0], abs=1e-12)
+        np.testing.assert_allclose(together.per_trait[i], alone.per_trait[0])
+
+
+def test_candidates_known_exactly_stand_beside_uncertain_ones():
+    each = np.stack([np.zeros((2, 2)), np.diag([1.0, 0.0]), np.eye(2)])
+    found = p_better_by(np.full((3, 2), 0.5), each, np.zeros(2), ("a", "b"), Goals(("a", "b")))
+    np.testing.assert_allclose(found.joint, [1.0, norm.cdf(0.5), norm.cdf(0.5) ** 2], atol=1e-3)
+
+
+def test_any_of_agrees_with_drawn_differences():
+    rng = np.random.default_rng(6)
+    goals = Goals(("a", "b"), ("c",), any_of=True)
+    each = np.stack([random_covariance(rng, 3) for _ in range(8)])
+    difference = rng.normal(size=(8, 3)) * 0.7
+    found = p_better_by(difference, each, np.zeros(3), ABC, goals).joint
+    for i in range(8):
+        drawn = rng.multivariate_normal(difference[i], each[i], size=100_000)
+        met = ((drawn[:, 0] > 0) | (drawn[:, 1] > 0)) & (drawn[:, 2] >= 0)
+        assert found[i] == pytest.approx(met.mean(), abs=0.01)
+
+
+def test_any_of_is_at_least_each_by_itself_and_equals_all_of_for_one_trait():
+    difference = np.random.default_rng(7).normal(size=(20, 3))
+    either = p_better_by(difference, COVARIANCE, np.zeros(3), ABC, Goals(("a", "b"), ("c",), any_of=True)).joint
+    for name in "ab":
+        single = p_better_by(difference, COVARIANCE, np.zeros(3), ABC, Goals((name,), ("c",))).joint
+        assert (either >= single - 0.003).all()
+        alone = p_better_by(difference, COVARIANCE, np.zeros(3), ABC, Goals((name,), ("c",), any_of=True)).joint
+        np.testing.assert_allclose(alone, single)

@@ -5,9 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prescreen.calibration import score_to_z
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals, default_goals
-from prescreen.ranking.probability import p_better, score_to_z
+from prescreen.ranking.probability import p_better
 from prescreen.ranking.shortlist import pareto_front, percent, rank_candidates
 from prescreen.tables import read_table, write_table
 

@@ -142,6 +142,14 @@ def test_trait_that_nobody_rated(folder, scores):
     assert refusal(scores, folder).startswith("nobody rated 'influence'")
 
 
+@pytest.mark.parametrize(("kind", "column", "equal"), [("means", "mean", 2.5), ("votes", "vote", 2)])
+def test_trait_whose_ratings_are_all_equal(folder, kind, column, equal, request):
+    frame = request.getfixturevalue(kind)
+    frame.loc[frame["trait"] == "kind", column] = equal
+    assert refusal(frame, folder) == f"the ratings of 'kind' are all equal ({equal:g}); leave it out with --traits"
+    assert read_ratings(folder / "ratings.csv", traits={"smart": "smart"}).traits == ("smart",)
+
+
 def test_trait_without_name(folder, votes):
     assert refusal(with_cell(votes, 8, "trait", ""), folder).startswith("row 8: the trait is blank")
 

@@ -7,7 +7,7 @@ import pytest
 from prescreen.errors import PredictorError, RatingsError
 from prescreen.regressors.base import BlockRegressor
 from prescreen.regressors.boosting import BoostedTrees
-from prescreen.regressors.fit import AVERAGE, TraitRegressors, candidates, cross_validate, fit_final
+from prescreen.regressors.fit import STACK, TraitRegressors, candidates, cross_validate, fit_final
 from prescreen.regressors.ridge import BlockKernelRidge
 
 
@@ -45,7 +45,7 @@ def all_candidates_used(noisy):
     X, Y, groups, blocks = noisy
     model = fit_final(X, Y, groups, blocks)
     fitted = {name: candidate.fit(X, Y, groups=groups) for name, candidate in candidates(blocks, 0).items()}
-    return TraitRegressors(model.scaler, fitted, np.eye(3), tuple(fitted), model.inner_errors)
+    return TraitRegressors(model.scaler, fitted, np.eye(len(fitted)), tuple(fitted), model.inner_errors)
 
 
 def test_state_of_all_traits_keeps_predictions_bit_for_bit(noisy):
@@ -75,23 +75,25 @@ def test_damaged_state_is_refused(noisy):
         TraitRegressors.from_state(arrays, config | {"regressors": [{"name": "x", "kind": "os.system"}]})
 
 
-def test_prediction_is_that_of_the_choice(noisy):
+def test_prediction_is_the_mean_by_shares(noisy):
     X, Y, groups, blocks = noisy
     model = fit_final(X, Y, groups, blocks)
     fitted = {name: candidate.fit(X, Y, groups=groups) for name, candidate in candidates(blocks, 0).items()}
-    predictions = model.predict(X)
-    for trait, choice in enumerate(model.choices):
-        errors = {name: values[trait] for name, values in model.inner_errors.items()}
-        assert errors[choice] == min(errors.values())
-        if choice == AVERAGE:
-            inverse = {name: 1 / errors[name] for name in fitted}
-            expected = sum(inverse[name] * fitted[name].predict(X)[:, trait] for name in fitted)
-            expected = expected / sum(inverse.values())
-        else:
-            expected = fitted[choice].predict(X)[:, trait]
-        np.testing.assert_allclose(predictions[:, trait], expected, rtol=1e-9)
+    expected = sum(share * fitted[name].predict(X) for name, share in zip(model.regressors, model.weights, strict=True))
+    np.testing.assert_allclose(model.predict(X), expected, rtol=1e-9)
     np.testing.assert_allclose(model.weights.sum(axis=0), 1)
-    assert set(model.regressors) <= set(fitted)
+    assert (model.weights >= 0).all()
+    for choice, shares in zip(model.choices, model.weights.T, strict=True):
+        if choice == STACK:
+            assert (shares > 0).sum() > 1
+        else:
+            assert shares[list(model.regressors).index(choice)] == 1
+
+
+def test_stack_is_no_worse_than_its_parts_on_what_it_was_weighed_by(noisy):
+    X, Y, groups, blocks = noisy
+    errors = fit_final(X, Y[:, :1], groups, blocks).inner_errors
+    assert errors[STACK] <= 1.01 * min(values for name, values in errors.items() if name != STACK)
 
 
 def test_inner_errors_are_those_of_left_out_groups(noisy):
@@ -137,7 +139,7 @@ def test_cross_validation_says_what_it_did(noisy):
     assert result.n_splits == 3
     assert result.predictions.shape == Y.shape
     assert np.isfinite(result.predictions).all()
-    assert {choice for fold in result.choices for choice in fold} <= {*candidates(blocks, 0), AVERAGE}
+    assert {choice for fold in result.choices for choice in fold} <= {*candidates(blocks, 0), STACK}
     for group in np.unique(groups):
         assert len(np.unique(result.folds[groups == group])) == 1
     train = result.folds != 0

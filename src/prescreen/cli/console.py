@@ -51,20 +51,26 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
         kwargs["terminal"] = Terminal(bool(kwargs.pop("quiet")))
         try:
             function(*args, **kwargs)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise  # click knows what to do; where nobody reads the output any more, that is to end without a word
         except PrescreenError as error:
-            _fail(error, debug)
+            _fail(error, str(error), debug)
             raise SystemExit(error.exit_code) from None
         except OSError as error:
-            _fail(error, debug)
+            _fail(error, str(error), debug)
+            raise SystemExit(1) from None
+        except Exception as error:
+            remedy = "please report it" if debug else "run again with --debug and report it"
+            _fail(error, f"unexpected {type(error).__name__}: {error}; {remedy}", debug)
             raise SystemExit(1) from None
         except KeyboardInterrupt:
-            click.echo("prescreen: interrupted; what was embedded so far is kept, run the same command again", err=True)
+            click.echo("prescreen: interrupted; nothing half-written, vectors embedded so far are kept", err=True)
             raise SystemExit(130) from None
 
     return command
 
 
-def _fail(error: Exception, debug: bool) -> None:
+def _fail(error: Exception, message: str, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
-    click.echo(f"prescreen: error: {' '.join(str(error).split())}", err=True)
+    click.echo(f"prescreen: error: {' '.join(message.split())}", err=True)

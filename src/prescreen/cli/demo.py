@@ -21,14 +21,14 @@ Examples:
 def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
     """Train, score and rank on the sample portraits, whose votes are simulated."""
     from prescreen import workflow
-    from prescreen.cli.tables import accuracy_table
+    from prescreen.cli.tables import accuracy_table, shortlist_lines
 
     done = workflow.demo(output, sample=sample, narrator=terminal)
     click.echo("Cross-validated on the sample (simulated votes):")
     click.echo(accuracy_table(done.training.evaluation))
     click.echo("\nWorth sending to raters (simulated votes):")
-    for row in done.ranking.shortlist.itertuples():
-        click.echo(f"  {row.rank}. {row.image}  {row.p_better:.0%}  {row.why}")
+    for line in shortlist_lines(done.ranking.shortlist):
+        click.echo(f"  {line}")
     click.echo(
         f"\nreport     {done.report}\nshortlist  {done.shortlist}\nscores     {done.scores}"
         f"\npredictor  {done.training.output}"

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.tables import shortlist_lines
 from prescreen.traits import parse_names
 
 EXAMPLES = """\b
@@ -18,6 +19,12 @@ Examples:
 @click.argument("scores", type=click.Path(path_type=Path))
 @click.option(
     "--baseline", required=True, help="The present picture: a file, or scores competence=8.2,likeability=9.0."
+)
+@click.option(
+    "--baseline-votes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many votes the scores in --baseline come from; without it they count as exact.",
 )
 @click.option("--improve", help="Traits that should rise: influence,competence. [all that are not kept]")
 @click.option("--keep", help="Traits that must not fall, '' for none. [likeability, where it is predicted]")
@@ -33,6 +40,7 @@ Examples:
 def rank(
     scores: Path,
     baseline: str,
+    baseline_votes: int | None,
     improve: str | None,
     keep: str | None,
     improve_margin: float,
@@ -49,7 +57,8 @@ def rank(
     done = workflow.rank(
         scores,
         baseline=baseline,
-        improve=parse_names(improve) if improve else None,
+        baseline_votes=baseline_votes,
+        improve=None if improve is None else parse_names(improve),
         keep=None if keep is None else parse_names(keep) if keep else (),
         improve_margin=improve_margin,
         keep_margin=keep_margin,
@@ -59,8 +68,8 @@ def rank(
         predictor=predictor,
         narrator=terminal,
     )
-    for row in done.shortlist.itertuples():
-        click.echo(f"{row.rank}. {row.image}  {row.p_better:.0%}  {row.why}")
+    for line in shortlist_lines(done.shortlist):
+        click.echo(line)
     terminal.say(f"shortlist  {output}")
     if report is not None:
         terminal.say(f"report     {report}")

@@ -1,7 +1,10 @@
 """Tables for the terminal."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def accuracy_table(evaluation: Mapping[str, Any]) -> str:
@@ -31,6 +34,15 @@ def accuracy_table(evaluation: Mapping[str, Any]) -> str:
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     note = ["(simulated votes)"] if evaluation.get("simulated") else []
     return "\n".join([*lines, *note])
+
+
+def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
+    """Say of each picture on the shortlist its rank, its name, its chance to meet all goals, and why."""
+    from prescreen.ranking.shortlist import percent
+    from prescreen.tables import shown
+
+    rows = zip(*(shortlist[column].tolist() for column in ("rank", "image", "p_better", "why")), strict=True)
+    return [f"{rank}. {shown(image)}  {percent(chance)}  {shown(why)}" for rank, image, chance, why in rows]
 
 
 def _estimate(figure: Mapping[str, float | None] | None, digits: int = 3) -> str:

@@ -25,7 +25,9 @@ Examples:
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Where to save the predictor. [models/NAME_OF_RATINGS]")
 @click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment.")
-@click.option("--seed", default=0, show_default=True, help="Seed of folds and regressors.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of folds and regressors."
+)
 @click.option("--simulated", is_flag=True, help="The votes are simulated: say so wherever their predictions show.")
 @verb
 def train(

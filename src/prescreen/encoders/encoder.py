@@ -16,7 +16,7 @@ from PIL import Image
 from prescreen.encoders import openclip
 from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
 from prescreen.encoders.specification import PREPROCESSING_VERSION, EncoderSpecification, MemberSpecification
-from prescreen.encoders.views import Pixels, View, cut
+from prescreen.encoders.views import BOXES, Pixels, View, cut
 from prescreen.errors import PredictorMismatch, UsageError
 from prescreen.faces import Face
 from prescreen.traits import unknown_name
@@ -123,6 +123,8 @@ def make_encoder(name: str) -> Encoder:
 
 
 def _network(member: MemberSpecification, precision: str) -> Network:
+    if unknown := set(member.views) - {"whole", *BOXES}:
+        raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
     if member.network.startswith(openclip.PREFIX):
         return openclip.ClipNetwork(member)
     if member.network in (EFFICIENTNET.network, FACE.network):

@@ -6,6 +6,7 @@ A choice is written ``MODEL/PRETRAINED`` (a pair that open_clip knows, fetched f
 
 import contextlib
 import hashlib
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -49,7 +50,7 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
     """
     model, at, path = choice.partition("@")
     if at:
-        weights = f"local:{path}"
+        weights = f"local:{Path(path).resolve()}"
     else:
         model, slash, tag = choice.partition("/")
         if not (model and slash and tag):
@@ -64,6 +65,7 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
         views=views,
         side=_side(network),
         width=_width(network),
+        configuration=_configuration(network),
     )
 
 
@@ -112,6 +114,11 @@ class ClipNetwork:
                 f"{self.specification.weights_sha256[:12]}…; get the file that was trained with, or train again"
             )
         network = _create(model, weights, file)
+        if _configuration(network) != self.specification.configuration:
+            raise EncoderError(
+                f"clip:{model} ({weights}): this version of open_clip builds another network from these weights; "
+                "install the version that was trained with, or train again"
+            )
         configuration = open_clip.get_model_preprocess_cfg(network)
         self._mean, self._std = (
             torch.tensor(configuration[name], dtype=torch.float32).reshape(1, 3, 1, 1) * 255 for name in ("mean", "std")
@@ -230,6 +237,15 @@ def _tag(model: str, tag: str) -> dict[str, Any]:
 
     configuration: dict[str, Any] = pretrained.get_pretrained_cfg(model, tag)
     return configuration
+
+
+def _configuration(network: Any) -> str:
+    """Hash the architecture as built, activations included, and the normalisation of pixels."""
+    import open_clip
+
+    preprocessing = open_clip.get_model_preprocess_cfg(network)
+    content = [str(network.visual), *(list(preprocessing[name]) for name in ("mean", "std"))]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _side(network: Any) -> int:

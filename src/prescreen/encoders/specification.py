@@ -37,6 +37,9 @@ class MemberSpecification:
         Width and height of a view in pixels.
     width : int
         Features of one view.
+    configuration : str
+        SHA-256 of what else decides the features, where weights alone do not: for open_clip models the architecture
+        (its activation, say) and the normalisation of pixels.
     """
 
     network: str
@@ -45,6 +48,7 @@ class MemberSpecification:
     views: tuple[str, ...]
     side: int
     width: int
+    configuration: str = ""
 
 
 @dataclass(frozen=True)

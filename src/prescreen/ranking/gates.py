@@ -61,3 +61,27 @@ def another_person(
     texts = [f"may show somebody else: face {d:.2f} from {whom}, at most {most:.2f} passes" for d in distances]
     far = known & (distances > most)
     return pd.Series(np.where(far, texts, ""), index=index, dtype=object)
+
+
+def copy_of_present(
+    descriptors: NDArray[np.floating], present: NDArray[np.floating] | None, index: pd.Index, least: float
+) -> pd.Series:
+    """Hold back near-copies of the present picture, which cannot be better than it.
+
+    Parameters
+    ----------
+    descriptors : ndarray (n, d)
+        Face descriptors of the candidates; NaN where there is none.
+    present : ndarray (d,) or None
+        That of the present picture; None holds nobody back.
+    index : Index
+        Index of the scores, of length n.
+    least : float
+        Cosine from which a face is a copy.
+    """
+    if present is None:
+        return pd.Series("", index=index, dtype=object)
+    lengths = np.linalg.norm(descriptors, axis=1) * np.linalg.norm(present)
+    with np.errstate(invalid="ignore"):
+        same = descriptors @ present / lengths >= least
+    return pd.Series(np.where(same, "a near-copy of the present picture", ""), index=index, dtype=object)

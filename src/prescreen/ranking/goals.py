@@ -24,6 +24,8 @@ class Goals:
         Score points (0-10) by which every trait to improve has to beat the baseline.
     keep_margin : float
         Score points that every trait to keep may lose.
+    any_of : bool
+        Whether one of the traits to improve is enough; otherwise all of them have to.
 
     Raises
     ------
@@ -35,6 +37,7 @@ class Goals:
     keep: tuple[str, ...] = ()
     improve_margin: float = 0.0
     keep_margin: float = 0.0
+    any_of: bool = False
 
     def __post_init__(self) -> None:
         if not self.improve:
@@ -63,7 +66,7 @@ class Goals:
         by = f" by at least {self.improve_margin:g}" if self.improve_margin else ""
         within = f" within {self.keep_margin:g}" if self.keep_margin else ""
         keep = f", keep {list_in_words(self.keep)}{within}" if self.keep else ""
-        return f"improve {list_in_words(self.improve)}{by}{keep}"
+        return f"improve {list_in_words(self.improve, 'or' if self.any_of else 'and')}{by}{keep}"
 
 
 def default_goals(traits: Sequence[str]) -> Goals:
@@ -78,6 +81,7 @@ def choose_goals(
     keep: Sequence[str] | None = None,
     improve_margin: float = 0.0,
     keep_margin: float = 0.0,
+    any_of: bool = False,
 ) -> Goals:
     """Complete what was asked for: traits named on one side only leave all the others to the other side.
 
@@ -87,7 +91,7 @@ def choose_goals(
         The known traits.
     improve, keep : sequence of str or None
         What was asked for; None: not said. An empty ``keep`` means that nothing has to be kept.
-    improve_margin, keep_margin : float
+    improve_margin, keep_margin, any_of
         As in :class:`Goals`.
 
     Raises
@@ -102,11 +106,11 @@ def choose_goals(
         keep = [name for name in traits if name not in (improve or ())]
     elif improve is None:
         improve = [name for name in traits if name not in keep]
-    goals = Goals(tuple(improve or ()), tuple(keep), improve_margin, keep_margin)
+    goals = Goals(tuple(improve or ()), tuple(keep), improve_margin, keep_margin, any_of)
     goals.check(traits)
     return goals
 
 
-def list_in_words(names: Sequence[str]) -> str:
+def list_in_words(names: Sequence[str], conjunction: str = "and") -> str:
     """Return ``a``, ``a and b`` or ``a, b and c``."""
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    return f" {conjunction} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

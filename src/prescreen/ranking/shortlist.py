@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prescreen.calibration import score_to_z
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals, list_in_words
-from prescreen.ranking.probability import Floats, p_better, score_to_z
+from prescreen.ranking.probability import Floats, p_better
 
 FEW = 0.05  # score points that one decimal place does not show
 

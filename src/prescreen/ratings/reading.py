@@ -31,6 +31,7 @@ MIN_IMAGES = 10
 _SCORES = Scale(0, 10)
 _SCALES = (Scale(0, 3), Scale(0, 10), Scale(0, 100))
 _SHARE_ON_SCALE = 0.9
+_SAME = 1e-9  # of the scale's width; two-way means that should be equal differ by rounding
 
 Codes = npt.NDArray[np.intp]
 
@@ -127,8 +128,8 @@ def read_ratings(
     ------
     RatingsError
         Naming file, row and value: for a picture that is not there, a missing column, a vote outside the scale, a value
-        that is no number, two votes of one rater (or two ratings) for one picture and trait, a trait that nobody rated,
-        too few pictures, or something that is no ratings file at all.
+        that is no number, two votes of one rater (or two ratings) for one picture and trait, a trait that nobody rated
+        or whose ratings are all equal, too few pictures, or something that is no ratings file at all.
     UsageError
         For a trait that is not in the file, or a folder of pictures that does not exist.
     """
@@ -143,6 +144,7 @@ def read_ratings(
     two_way = rows.single_votes and _raters_known(frame, images, by_trait)
     parts = [_summed(frame.iloc[chosen], images[chosen], len(names), two_way) for chosen in by_trait]
     tables = [_table(trait, names, part, scale) for trait, part in zip(wanted, parts, strict=True)]
+    _refuse_constant(rows, wanted, tables, scale)
     return Ratings(
         table=pd.concat(tables, ignore_index=True),
         traits=wanted,
@@ -234,6 +236,17 @@ def _refuse_few(rows: Rows, traits: tuple[str, ...], images: list[Codes], min_im
             pictures = f"{count} picture{'s' if count > 1 else ''}"
             raise RatingsError(
                 f"{shown(rows.source)}: {trait!r} is rated on {pictures}; at least {min_images} are needed"
+            )
+
+
+def _refuse_constant(rows: Rows, traits: tuple[str, ...], tables: list[pd.DataFrame], scale: Scale) -> None:
+    """Refuse a trait on which the pictures do not differ at all: nothing can be learned of it or measured with it."""
+    for trait, table in zip(traits, tables, strict=True):
+        means = table["mean"].to_numpy(np.float64)
+        if means.size > 1 and np.ptp(means) <= _SAME * (scale.high - scale.low):
+            raise RatingsError(
+                f"{shown(rows.source)}: the ratings of {trait!r} are all equal ({means[0]:g}); "
+                "leave it out with --traits"
             )
 
 

@@ -17,7 +17,7 @@ Float16 = NDArray[np.float16]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-CLIP = 6.0  # standard deviations; pooled activations have long tails
+CLIP = 3.0  # standard deviations; pooled activations have long tails
 _CHUNK = 64  # rows; see in_chunks
 
 
@@ -42,7 +42,7 @@ def check_blocks(blocks: Blocks | None, n_features: int) -> dict[str, slice]:
 class BlockScaler:
     """Standardisation of features in blocks.
 
-    A feature is centred and divided by its standard deviation on the training rows, clipped at 6 standard deviations
+    A feature is centred and divided by its standard deviation on the training rows, clipped at 3 standard deviations
     and rounded to half precision, the precision in which a saved model keeps it. Blocks are then weighed so that the
     inner product of two rows is the mean over blocks of the mean product a feature, and the squared Euclidean distance
     the mean over blocks of the mean squared difference a feature (2 on average between unrelated rows). A feature that

@@ -79,6 +79,50 @@ def solve(
         raise ValueError("penalties and weights must be positive")
     codes = group_codes(groups, n)
     require_groups(int(codes.max()) + 1, 2)
+    path = _path(kernel, Y, penalties, weight)
+    root, scaled_dual = path.root, path.scaled_dual
+    residuals = _left_out(path, codes) / root[:, None, None]
+    errors = np.einsum("i,ipt->pt", weight / weight.sum(), residuals**2)
+    best = (errors.argmin(axis=0), np.arange(t))
+    return DualFit(
+        dual=root[:, None] * scaled_dual[:, *best],
+        intercept=path.intercept[best],
+        penalty=np.asarray(penalties, np.float64)[best[0]],
+        cv_predictions=Y - residuals[:, *best],
+        cv_error=errors[best],
+    )
+
+
+def penalty_path(
+    kernel: NDArray[Any], Y: NDArray[Any], penalties: Sequence[float], *, weight: NDArray[Any] | None = None
+) -> tuple[Float64, Float64]:
+    """Fit as :func:`solve` does, for every penalty instead of the best.
+
+    Returns
+    -------
+    dual : ndarray of shape (penalties, n, t)
+    intercept : ndarray of shape (penalties, t)
+    """
+    Y = np.asarray(Y, np.float64)
+    path = _path(kernel, Y, penalties, np.ones(len(Y)) if weight is None else np.asarray(weight, np.float64))
+    return (path.root[:, None, None] * path.scaled_dual).transpose(1, 0, 2), path.intercept
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Solutions for all penalties; everything a row has is times (scaled) the root of its weight."""
+
+    root: Float64  # (n,)
+    vectors: Float64  # (n, n), of the scaled kernel
+    inverse: Float64  # (n, penalties), 1 / (eigenvalue + penalty)
+    level: Float64  # (n, penalties), inverse times root
+    total: Float64  # (penalties,)
+    scaled_dual: Float64  # (n, penalties, t)
+    intercept: Float64  # (penalties, t)
+
+
+def _path(kernel: NDArray[Any], Y: Float64, penalties: Sequence[float], weight: Float64) -> _Path:
+    n, t = Y.shape
     root = np.sqrt(weight)
     values, vectors = np.linalg.eigh(root[:, None] * np.asarray(kernel, np.float64) * root)
     values = np.maximum(values, 0)
@@ -89,16 +133,7 @@ def solve(
     offset = (inverse * ones[:, None]).T @ target / total[:, None]
     scaled_dual = (vectors @ (inverse[:, :, None] * target[:, None]).reshape(n, -1)).reshape(n, -1, t)
     scaled_dual -= level[:, :, None] * offset
-    residuals = _left_out(vectors, inverse, level, total, scaled_dual, codes) / root[:, None, None]
-    errors = np.einsum("i,ipt->pt", weight / weight.sum(), residuals**2)
-    best = (errors.argmin(axis=0), np.arange(t))
-    return DualFit(
-        dual=root[:, None] * scaled_dual[:, *best],
-        intercept=mean + offset[best],
-        penalty=np.asarray(penalties, np.float64)[best[0]],
-        cv_predictions=Y - residuals[:, *best],
-        cv_error=errors[best],
-    )
+    return _Path(root, vectors, inverse, level, total, scaled_dual, mean + offset)
 
 
 def _members_by_size(codes: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
@@ -110,10 +145,10 @@ def _members_by_size(codes: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
         yield order[starts[sizes == size][:, None] + np.arange(size)]
 
 
-def _left_out(
-    vectors: Float64, inverse: Float64, level: Float64, total: Float64, scaled_dual: Float64, codes: NDArray[np.intp]
-) -> Float64:
+def _left_out(path: _Path, codes: NDArray[np.intp]) -> Float64:
     """Errors of the left-out groups for each penalty (n, penalties, t), each row times the root of its weight."""
+    vectors, inverse, level, total = path.vectors, path.inverse, path.level, path.total
+    scaled_dual = path.scaled_dual
     residuals = np.empty_like(scaled_dual)
     for rows in _members_by_size(codes):
         if rows.shape[1] == 1:

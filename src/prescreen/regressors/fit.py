@@ -1,7 +1,7 @@
-"""Which regressor for which trait, judged without the pictures it is judged on.
+"""How the regressors are stacked for each trait, judged without the pictures it is judged on.
 
-:func:`fit_final` fits every candidate on the rows given and chooses for each trait by the error on left-out groups.
-:func:`cross_validate` does all of that, choice included, inside each training part of an outer grouped split.
+:func:`fit_final` fits every candidate on the rows given and weighs them for each trait by the errors on left-out
+groups. :func:`cross_validate` does all of that, weights included, inside each training part of an outer grouped split.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from prescreen.errors import PredictorError
 from prescreen.regressors.base import BlockRegressor, State, check_targets
@@ -17,24 +18,29 @@ from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float3
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds, require_groups
 from prescreen.regressors.ridge import BlockKernelRidge
+from prescreen.regressors.shared import SharedKernelRidge
 from prescreen.regressors.threads import blas_threads
 
-AVERAGE = "average"
-_KINDS: dict[str, type[BlockRegressor]] = {kind.__name__: kind for kind in (BlockKernelRidge, BoostedTrees)}
+STACK = "stack"
+_KINDS: dict[str, type[BlockRegressor]] = {
+    kind.__name__: kind for kind in (BlockKernelRidge, SharedKernelRidge, BoostedTrees)
+}
+_COMMON = 0.5  # how far the errors of all traits together decide on the shares within one trait
+_SMALLEST_SHARE = 0.05  # a candidate with less is left out of the trait
 
 
 def candidates(blocks: Blocks | None, seed: int) -> dict[str, BlockRegressor]:
-    """Return the regressors that compete for each trait, unfitted, by name."""
+    """Return the regressors that are stacked for each trait, unfitted, by name."""
     return {
         "ridge": BlockKernelRidge(blocks, kernel="linear"),
-        "kernel_ridge": BlockKernelRidge(blocks, kernel="rbf"),
+        "shared_kernel_ridge": SharedKernelRidge(blocks, seed=seed),
         "lightgbm": BoostedTrees(blocks, seed=seed),
     }
 
 
 @dataclass(frozen=True)
 class TraitRegressors:
-    """One model of all traits: for each trait the chosen candidate, or the average of all.
+    """One model of all traits: for each trait a weighted mean of the candidates.
 
     Attributes
     ----------
@@ -45,9 +51,10 @@ class TraitRegressors:
     weights : ndarray of float64, shape (len(regressors), t)
         Share of each regressor in the prediction of each trait; columns sum to 1.
     choices : tuple of str
-        For each trait, a candidate's name or ``"average"``.
+        For each trait, the name of the only candidate with a share, or ``"stack"``.
     inner_errors : dict of str to ndarray, shape (t,)
-        Weighted mean squared error of each candidate on left-out groups of the training rows.
+        Weighted mean squared error of each candidate, and of the stack, on left-out groups of the training rows. The
+        shares were chosen by the same errors, which flatters the stack a little; :func:`cross_validate` does not.
     """
 
     scaler: BlockScaler
@@ -121,9 +128,11 @@ def fit_final(
     sample_weight: NDArray[Any] | None = None,
     seed: int = 0,
 ) -> TraitRegressors:
-    """Fit all candidates and choose for each trait the one that predicts left-out groups best.
+    """Fit all candidates and mix them for each trait so that left-out groups are predicted best.
 
-    The average weighs each candidate by the inverse of its mean squared error and competes like the others.
+    The shares are not negative, sum to 1 and minimise the mean squared error of the mix, where half of the matrix of
+    error products is the trait's own and half the mean over all traits, each in units of the trait's variance: shares
+    from the errors of one trait alone follow its noise (stacking after Wolpert and Breiman).
 
     Parameters
     ----------
@@ -144,6 +153,10 @@ def fit_final(
     ------
     RatingsError
         If a trait has ratings from fewer than two groups.
+
+    References
+    ----------
+    L. Breiman, Stacked regressions, Machine Learning 24, 1996.
     """
     Y, weight, codes = check_targets(Y, sample_weight, groups, len(X))
     weight = _mean_one(weight)
@@ -153,16 +166,12 @@ def fit_final(
         fitted = {name: candidate.fit_design(design, Y, weight, codes) for name, candidate in competitors.items()}
     left_out = {name: regressor.cv_predictions_ for name, regressor in fitted.items()}
     errors = {name: _weighted_mse(predictions, Y, weight) for name, predictions in left_out.items()}
-    precision = 1 / np.maximum(np.stack(list(errors.values())), np.finfo(float).tiny)
-    shares = precision / precision.sum(axis=0)
-    average = sum(share * predictions for share, predictions in zip(shares, left_out.values(), strict=True))
-    errors[AVERAGE] = _weighted_mse(np.asarray(average), Y, weight)
-    names = list(errors)
-    best = np.stack(list(errors.values())).argmin(axis=0)
-    choices = tuple(names[k] for k in best)
-    single = np.eye(len(fitted) + 1, len(fitted))[best].T
-    weights = np.where(np.array(choices) == AVERAGE, shares, single)
-    used = weights.any(axis=1)
+    predictions = np.stack(list(left_out.values()))
+    weights = _shares(predictions, Y, weight)
+    errors[STACK] = _weighted_mse((weights[:, None] * predictions).sum(axis=0), Y, weight)
+    names = list(fitted)
+    choices = tuple(names[share.argmax()] if share.max() == 1 else STACK for share in weights.T)
+    used = [bool(share.any()) for share in weights]
     return TraitRegressors(
         scaler=design.scaler,
         regressors={name: regressor for (name, regressor), kept in zip(fitted.items(), used, strict=True) if kept},
@@ -178,6 +187,29 @@ def _mean_one(weight: Float64) -> Float64:
     total = weight.sum(axis=0)
     factor = np.divide(rated, total, out=np.zeros_like(total), where=total > 0)
     return np.asarray(weight * factor, np.float64)
+
+
+def _shares(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
+    """Share of each candidate in each trait (candidates, t) from left-out predictions (candidates, n, t)."""
+    errors = np.where(weight > 0, predictions - Y, 0.0)
+    products = np.einsum("int,jnt,nt->tij", errors, errors, weight)
+    size = np.maximum(np.trace(products, axis1=1, axis2=2), np.finfo(float).tiny)
+    products /= size[:, None, None]
+    mixed = (1 - _COMMON) * products + _COMMON * products.mean(axis=0)
+    shares = np.stack([_simplex_minimum(matrix) for matrix in mixed], axis=1)
+    shares[shares < _SMALLEST_SHARE] = 0
+    return np.asarray(shares / shares.sum(axis=0), np.float64)
+
+
+def _simplex_minimum(matrix: Float64) -> Float64:
+    """Return the shares w, not negative and with sum 1, that minimise wᵀ · matrix · w."""
+    k = len(matrix)
+    ridge = 1e-9 * np.trace(matrix) + np.finfo(float).tiny
+    root = np.linalg.cholesky(matrix + ridge * np.eye(k)).T
+    # The sum is a row of the least-squares problem that outweighs all others.
+    heavy = 1e3 * np.sqrt(np.trace(matrix) + ridge)
+    shares, _ = nnls(np.vstack([root, np.full(k, heavy)]), np.append(np.zeros(k), heavy))
+    return np.asarray(shares / shares.sum(), np.float64)
 
 
 def _weighted_mse(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
@@ -198,9 +230,9 @@ class CrossValidation:
     folds : ndarray of int, shape (n,)
         Fold in which the row was tested.
     choices : tuple of tuple of str
-        ``choices[fold][trait]``: candidate chosen on the training part.
+        ``choices[fold][trait]``: as in :class:`TraitRegressors`, for the training part.
     inner_errors : tuple of dict of str to ndarray, shape (t,)
-        For each fold, the candidates' mean squared errors within the training part.
+        For each fold, the mean squared errors of the candidates and of the stack within the training part.
     """
 
     predictions: Float64
@@ -228,7 +260,7 @@ def cross_validate(
 ) -> CrossValidation:
     """Nested grouped cross-validation of :func:`fit_final`.
 
-    Standardisation, components, penalties and the choice of the regressor are learned in each training part anew;
+    Standardisation, components, penalties and the shares of the regressors are learned in each training part anew;
     the test fold is only predicted.
 
     Parameters

@@ -56,6 +56,11 @@ def group_codes(groups: NDArray[Any] | None, n: int | None = None) -> NDArray[np
 
 def require_groups(n_groups: int, needed: int, what: str = "the ratings") -> None:
     """Refuse data that cannot be split so that no group stands on both sides."""
+    if n_groups == 1:
+        raise RatingsError(
+            f"{what}: all pictures are of one person or near-copies of each other (1 group, at least {needed} are "
+            "needed); add ratings of pictures of other persons"
+        )
     if n_groups < needed:
         raise RatingsError(
             f"{what}: pictures from {n_groups} group(s) of persons or near-duplicates, "

@@ -16,9 +16,11 @@ _SMALLEST_EIGENVALUE = 0.01  # of the error correlations
 def conformal_half_widths(residuals: NDArray[Any], alpha: float = ALPHA) -> Float64:
     """Half-widths of intervals that hold a new rating with probability 1 − α.
 
-    For each trait the ⌈(1 − α)(n + 1)⌉-th smallest absolute out-of-fold error. This is the split-conformal quantile;
-    with errors from cross-validation it is cross-conformal prediction, whose coverage is close to nominal in practice
-    and guaranteed only at 1 − 2α, which is why :func:`cross_conformal_intervals` is there to measure it.
+    For each trait the ⌈(1 − α)(n + 1)⌉-th smallest absolute out-of-fold error. This is the split-conformal quantile,
+    here of errors from cross-validation and put around predictions of a model fitted to all rows. Its coverage is close
+    to nominal in practice but not guaranteed (intervals around the folds' own models, as in the jackknife+, are
+    guaranteed 1 − 2α), which is why :func:`cross_conformal_coverage` is there to measure it. The errors hold the noise
+    of the votes, so these are intervals of ratings like those trained on, not of what unlimited votes would say.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ class BlockKernelRidge(BlockRegressor):
         if self.kernel == "linear":
             return [lambda: design.gram]
         if self.kernel == "rbf" and len(self.gammas):
-            return [partial(_rbf, design.distances, gamma) for gamma in self.gammas]
+            return [partial(rbf, design.distances, gamma) for gamma in self.gammas]
         raise ValueError(f"kernel {self.kernel!r} with gammas {self.gammas}: expected 'linear', or 'rbf' and a gamma")
 
     def predict_standardised(self, Z: Float32) -> Float64:
@@ -106,7 +106,7 @@ class BlockKernelRidge(BlockRegressor):
         distances = squared_distances(Z, self._support_features)
         predictions = np.zeros((len(Z), len(self.intercept_)))
         for gamma, dual in zip(self.gammas, self.dual_, strict=True):
-            predictions += _rbf(distances, gamma) @ dual
+            predictions += rbf(distances, gamma) @ dual
         return predictions + self.intercept_
 
     def head_state(self) -> State:
@@ -128,5 +128,6 @@ class BlockKernelRidge(BlockRegressor):
         self._support_features = self.scaler_.weigh(support)
 
 
-def _rbf(distances: Float32, gamma: float) -> Float64:
+def rbf(distances: Float32, gamma: float) -> Float64:
+    """Kernel exp(−γ · distance²) of squared distances of any shape."""
     return np.asarray(np.exp(np.float32(-gamma) * distances), np.float64)

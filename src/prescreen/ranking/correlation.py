@@ -1,0 +1,114 @@
+"""How the prediction errors of two pictures go together: by the person whom both show, and by their likeness."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+PERSON_SHARE: Final = 0.3
+"""Share of the error variance taken to be common to all pictures of one person, until results tell.
+
+A cautious guess: the less is shared, the less certain is any difference between two pictures.
+"""
+
+GAMMAS: Final = (0.3, 1.0, 3.0)
+SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class ErrorCorrelation:
+    """How the prediction errors of two pictures go together.
+
+    Parameters
+    ----------
+    similar : float, 0 to 1
+        Share of the error variance that identical pictures have in common beyond what the person explains; between two
+        pictures it falls as exp(-gamma * squared distance).
+    gamma : float, above 0
+        In units of 1 / squared distance.
+    person : float, 0 to 1
+        Share that all pictures of the person have in common. With `similar` at most 1.
+
+    Raises
+    ------
+    ValueError
+        If a share is out of range.
+    """
+
+    similar: float
+    gamma: float
+    person: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.similar >= 0 and self.person >= 0 and self.similar + self.person <= 1 and self.gamma > 0):
+            raise ValueError(
+                f"shares {self.similar:g} and {self.person:g}, gamma {self.gamma:g}: "
+                "expected shares from 0 that sum to at most 1, and a positive gamma"
+            )
+
+    def matrix(self, squared_distances: NDArray[np.floating]) -> Floats:
+        """Return K (n, n) from squared distances (n, n); 1 on the diagonal."""
+        correlation: Floats = self.person + self.similar * np.exp(-self.gamma * np.asarray(squared_distances, float))
+        np.fill_diagonal(correlation, 1.0)
+        return correlation
+
+
+def fit_error_correlation(
+    residuals: Floats,
+    squared_distances: NDArray[np.floating],
+    folds: NDArray[np.integer],
+    noise_share: Floats,
+    *,
+    person: float = 0.0,
+    shares: Sequence[float] = SHARES,
+    gammas: Sequence[float] = GAMMAS,
+) -> ErrorCorrelation:
+    """Fit how much similar pictures err alike, by maximum likelihood of out-of-fold errors.
+
+    Only pairs within a fold are used: across folds one picture's rating has shaped the other's prediction.
+
+    Parameters
+    ----------
+    residuals : ndarray (n, t)
+        Rating minus out-of-fold prediction in z; NaN where there is no rating.
+    squared_distances : ndarray (n, n)
+        Between the pictures, of any unit.
+    folds : ndarray (n,), int
+        Fold in which each picture was predicted.
+    noise_share : ndarray (t,), 0 to 1
+        Share of each trait's residual variance that is vote noise.
+    person : float
+        `person` of the result: pictures of different persons say nothing about it. It bounds ``similar``.
+    shares, gammas : sequence of float
+        The values to choose from; gammas relative to 1 / median squared distance.
+
+    Returns
+    -------
+    ErrorCorrelation
+    """
+    distances = np.asarray(squared_distances, np.float64)
+    median = float(np.median(distances[~np.eye(len(distances), dtype=bool)]))
+    unit = residuals - np.nanmean(residuals, axis=0)
+    unit = unit / np.nanstd(unit, axis=0)
+    best, choice = -np.inf, ErrorCorrelation(0.0, 1 / median, person)
+    for gamma in gammas:
+        likelihood = np.zeros(len(shares))
+        for fold in np.unique(folds):
+            rows = np.flatnonzero(folds == fold)
+            kernel = np.exp(-gamma / median * distances[np.ix_(rows, rows)])
+            for t in range(unit.shape[1]):
+                rated = np.isfinite(unit[rows, t])
+                values, vectors = np.linalg.eigh(kernel[np.ix_(rated, rated)])
+                squares = (vectors.T @ unit[rows[rated], t]) ** 2
+                common = np.asarray(shares)[:, None] * (1 - noise_share[t])
+                variances = common * np.maximum(values, 0) + 1 - common
+                likelihood -= 0.5 * (np.log(variances) + squares / variances).sum(axis=1)
+        allowed = np.where(np.asarray(shares) + person <= 1, likelihood, -np.inf)
+        k = int(allowed.argmax())
+        if allowed[k] > best + 1e-9:
+            best, choice = float(allowed[k]), ErrorCorrelation(float(shares[k]), gamma / median, person)
+    return choice

@@ -1,0 +1,130 @@
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import click
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from prescreen import workflow
+from prescreen.cli import main
+from prescreen.cli.console import verb
+from prescreen.errors import NothingScored
+
+
+def ending(error, *words):
+    """How a verb ends that raises this error."""
+
+    @click.command()
+    @verb
+    def command(terminal):
+        raise error
+
+    return CliRunner().invoke(command, list(words))
+
+
+@pytest.fixture
+def ranked(monkeypatch):
+    """What ``rank`` was asked for; it answers with a shortlist of two."""
+    asked = {}
+    shortlist = pd.DataFrame(
+        {"rank": [1, 2], "image": ["a\x1b[2J\n.jpg", "b.jpg"], "p_better": [0.9999, 0.0001], "why": ["up", "so\tso"]}
+    )
+
+    def rank(scores, **options):
+        asked.update(options)
+        return SimpleNamespace(shortlist=shortlist)
+
+    monkeypatch.setattr(workflow, "rank", rank)
+    return asked
+
+
+def rank(*words):
+    return CliRunner().invoke(main, ["rank", "s.csv", "--baseline", "a=5", "--output", "o.csv", "-q", *words])
+
+
+def test_an_error_that_nobody_expected_is_one_line():
+    done = ending(ValueError("shapes (3,)\nand (4,) do not fit"))
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "prescreen: error: unexpected ValueError: shapes (3,) and (4,) do not fit; "
+        "run again with --debug and report it\n"
+    )
+
+
+def test_debug_shows_where_it_happened():
+    done = ending(ValueError("no"), "--debug")
+    assert done.exit_code == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1] == "prescreen: error: unexpected ValueError: no; please report it"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (NothingScored("none"), 3, "prescreen: error: none\n"),
+        (PermissionError(13, "Denied", "x.csv"), 1, "prescreen: error: [Errno 13] Denied: 'x.csv'\n"),
+        (KeyboardInterrupt(), 130, "prescreen: interrupted; nothing half-written, vectors embedded so far are kept\n"),
+        (click.UsageError("wrong"), 2, "Error: wrong\n"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
+)  # fmt: skip
+def test_every_kind_of_ending_has_its_exit_code(error, code, says):
+    done = ending(error)
+    assert done.exit_code == code
+    assert done.stderr.endswith(says)
+    assert "unexpected" not in done.stderr
+
+
+def test_nothing_is_said_where_nobody_reads_on():
+    code = """
+import click
+from prescreen.cli.console import verb
+@click.command()
+@verb
+def command(terminal):
+    for line in range(100):
+        click.echo(line)
+command()
+"""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(writing)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32), "x"])
+def test_a_seed_out_of_range_is_a_usage_error(seed):
+    done = CliRunner().invoke(main, ["train", "--ratings", "none.csv", "--seed", seed])
+    assert done.exit_code == 2
+    assert "--seed" in done.stderr
+
+
+def test_the_shortlist_is_printable_and_calls_nothing_certain(ranked):
+    done = rank()
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "1. a\\x1b[2J\\n.jpg  over 99 %  up\n2. b.jpg  under 1 %  so\\tso\n"
+
+
+@pytest.mark.parametrize("improve", ["", " ", ","])
+def test_nothing_to_improve_is_a_usage_error(ranked, improve):
+    done = rank("--improve", improve)
+    assert done.exit_code == 2
+    assert not ranked
+
+
+def test_the_votes_of_a_baseline_are_passed_on(ranked):
+    assert rank("--baseline-votes", "40").exit_code == 0
+    assert ranked["baseline_votes"] == 40
+    assert rank("--baseline-votes", "0").exit_code == 2
+
+
+def test_nothing_to_keep_is_a_choice(ranked):
+    assert rank("--keep", "").exit_code == 0
+    assert ranked["keep"] == ()
+    assert ranked["improve"] is None

@@ -1,0 +1,169 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prescreen.encoders import IDENTITY_BLOCK, PREPROCESSING_VERSION, Encoder, EncoderSpecification, make_encoder
+from prescreen.encoders.bundled import EFFICIENTNET, FACE
+from prescreen.errors import EncoderError, PredictorMismatch, UsageError
+from prescreen.faces import Face, FaceFinder
+
+IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
+
+
+@pytest.fixture(scope="module", params=["face", "tiny clip", "bundled"])
+def encoder(request, clip_folder):
+    if request.param == "face":
+        return Encoder(EncoderSpecification(name="face", members=(FACE,)))
+    return make_encoder("bundled" if request.param == "bundled" else f"clip:tiny@{clip_folder}")
+
+
+@pytest.fixture(scope="module")
+def views(encoder, portraits):
+    return [encoder.cut(picture, face) for picture, face in portraits]
+
+
+@pytest.fixture(scope="module")
+def vectors(encoder, views):
+    return encoder.encode(views)
+
+
+def test_a_row_of_half_precision_for_each_picture(encoder, vectors):
+    assert vectors.shape == (5, encoder.specification.dimension)
+    assert vectors.dtype == np.float16
+    assert np.isfinite(vectors).all()
+
+
+def test_blocks_tile_the_vector(encoder):
+    blocks = list(encoder.specification.blocks.values())
+    assert blocks[0].start == 0
+    assert [block.start for block in blocks[1:]] == [block.stop for block in blocks[:-1]]
+    assert blocks[-1].stop == encoder.specification.dimension
+    assert IDENTITY_BLOCK in encoder.specification.blocks
+
+
+def test_every_block_tells_pictures_apart(encoder, vectors):
+    for block in encoder.specification.blocks.values():
+        assert np.ptp(vectors[:, block].astype(float), axis=0).max() > 0.01
+
+
+def test_the_same_picture_gets_the_same_vector_in_any_company(encoder, views, vectors):
+    assert np.array_equal(encoder.encode(views), vectors)
+    assert np.array_equal(encoder.encode(views[::-1]), vectors[::-1])
+    assert np.array_equal(encoder.encode(views[3:4]), vectors[3:4])
+
+
+def test_a_second_encoder_of_the_same_specification_gives_the_same_vectors(encoder, views, vectors):
+    again = Encoder(EncoderSpecification.from_json(encoder.specification.to_json()))
+    assert np.array_equal(again.encode(views[:1]), vectors[:1])
+
+
+def test_a_mirror_image_gets_nearly_the_same_vector(encoder, portraits, vectors):
+    finder = FaceFinder()
+    mirrors = [picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture, _ in portraits]
+    found = encoder.encode([encoder.cut(mirror, finder.find(mirror)) for mirror in mirrors]).astype(float)
+    for block in encoder.specification.blocks.values():
+        apart = np.linalg.norm(found[:, block] - vectors[:, block], axis=1)
+        others = np.linalg.norm(vectors[1:, block].astype(float) - vectors[:-1, block], axis=1)
+        assert apart.max() < 0.15 * others.min()
+
+
+def test_without_mirroring_a_mirror_image_is_another_picture(portraits, clip_folder):
+    specification = replace(make_encoder(f"clip:tiny@{clip_folder}").specification, mirror=False)
+    encoder = Encoder(specification)
+    views = encoder.cut(*portraits[0])
+    mirrored = {view: np.ascontiguousarray(pixels[:, ::-1]) for view, pixels in views.items()}
+    one, other = encoder.encode([views, mirrored]).astype(float)
+    both = Encoder(replace(specification, mirror=True)).encode([views]).astype(float)
+    assert np.abs(one - other).max() > 0.01
+    np.testing.assert_allclose(both[0], (one + other) / 2, atol=2e-3)
+
+
+def test_descriptors_of_one_person_are_near(encoder):
+    finder = FaceFinder()
+    pictures = [Image.open(IMAGES / f"{number:03d}.jpg").convert("RGB") for number in (4, 5, 6, 16, 17, 18)]
+    vectors = encoder.encode([encoder.cut(picture, finder.find(picture)) for picture in pictures]).astype(float)
+    descriptors = vectors[:, encoder.specification.blocks[IDENTITY_BLOCK]]
+    distances = np.linalg.norm(descriptors[:, None] - descriptors, axis=2)
+    assert distances[:3, :3].max() < 0.6
+    assert distances[3:, 3:].max() < 0.6
+    assert distances[:3, 3:].min() > distances[:3, :3].max()
+
+
+def test_a_union_has_the_blocks_of_all_its_networks(clip_folder):
+    clip, bundled = make_encoder(f"clip:tiny@{clip_folder}"), make_encoder("bundled")
+    union = make_encoder(f"clip:tiny@{clip_folder}+bundled")
+    own = [name for encoder in (clip, bundled) for name in encoder.specification.blocks if "dlib" not in name]
+    assert list(union.specification.blocks)[:8] == own
+    assert all("dlib" in name for name in list(union.specification.blocks)[8:])
+    face = FACE.width * len(FACE.views)
+    dimensions = clip.specification.dimension, bundled.specification.dimension
+    assert union.specification.dimension == sum(dimensions) - face
+    assert union.specification.fingerprint not in (clip.specification.fingerprint, bundled.specification.fingerprint)
+
+
+def test_a_union_s_vectors_are_those_of_its_networks(clip_folder, portraits):
+    names = f"clip:tiny@{clip_folder}+bundled", f"clip:tiny@{clip_folder}", "bundled"
+    encoders = [make_encoder(name) for name in names]
+    found = [encoder.encode([encoder.cut(*portraits[0])])[0] for encoder in encoders]
+    for encoder, vector in zip(encoders[1:], found[1:], strict=True):
+        for name, block in encoder.specification.blocks.items():
+            assert np.array_equal(found[0][encoders[0].specification.blocks[name]], vector[block])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("bundeld", "bundled"), ("clp", "clip"), ("Bundled", "bundled"), ("clip+bundle", "bundled")]
+)
+def test_a_misspelt_name_is_a_usage_error_with_a_suggestion(name, meant):
+    with pytest.raises(UsageError, match=f"did you mean '{meant}"):
+        make_encoder(name)
+
+
+@pytest.mark.parametrize("name", ["", "clip:", "bundled:", "bundled+", "+", "resnet", "bundled+bundled"])
+def test_what_is_no_encoder_is_a_usage_error(name):
+    with pytest.raises(UsageError, match="encoder"):
+        make_encoder(name)
+
+
+def test_another_preprocessing_is_refused():
+    with pytest.raises(PredictorMismatch, match="preprocessing"):
+        Encoder(EncoderSpecification(name="face", members=(FACE,), preprocessing=PREPROCESSING_VERSION + " and more"))
+
+
+def test_an_unknown_network_is_refused():
+    with pytest.raises(PredictorMismatch, match="resnet"):
+        Encoder(EncoderSpecification(name="other", members=(replace(FACE, network="resnet"),)))
+
+
+@pytest.mark.parametrize("member", [FACE, EFFICIENTNET])
+def test_other_weights_than_the_installed_ones_are_refused(member):
+    encoder = Encoder(EncoderSpecification(name="old", members=(replace(member, weights_sha256="0" * 64),)))
+    with pytest.raises(EncoderError, match="train again"):
+        encoder.load()
+
+
+def test_unknown_views_are_refused():
+    with pytest.raises(PredictorMismatch, match="hands"):
+        Encoder(EncoderSpecification(name="other", members=(replace(FACE, views=("hands",)),)))
+
+
+def test_vectors_are_those_that_predictors_were_trained_with():
+    """Where this fails on purpose, raise the version of what changed, or trained predictors give wrong scores."""
+    encoder = make_encoder("bundled")
+    landmarks = [[215.8, 152.1], [183.5, 154.8], [105.6, 152.9], [136.7, 155.0], [154.3, 211.4]]
+    face = Face((0, 0, 1, 1), np.array(landmarks), "hog", 1, 1.0)
+    picture = Image.open(IMAGES / "001.jpg").convert("RGB")
+    vector = encoder.encode([encoder.cut(picture, face)])[0]
+    pinned = {
+        "efficientnet-lite2/whole": (-1.1777, 2.6328, -2.6504, -0.9878),
+        "efficientnet-lite2/face": (-0.6675, 2.1797, -4.6719, 0.7285),
+        "efficientnet-lite2/eyes": (-0.5132, 1.6387, -5.1445, 0.6494),
+        "efficientnet-lite2/mouth": (-0.2737, 2.3633, -5.0195, 0.0553),
+        "dlib-face/chip": (-0.1249, 0.0970, 0.0341, 0.0291),
+        "dlib-face/chip-tight": (-0.1106, 0.0757, 0.0720, 0.0036),
+        "dlib-face/chip-wide": (-0.1063, 0.0767, 0.0383, -0.0342),
+    }
+    for name, block in encoder.specification.blocks.items():
+        np.testing.assert_allclose(vector[block][:4], pinned[name], rtol=0.01, atol=0.002)

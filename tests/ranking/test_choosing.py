@@ -1,0 +1,125 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from prescreen.errors import UsageError
+from prescreen.ranking.acquisition import next_votes
+from prescreen.ranking.goals import Goals
+from prescreen.ranking.probability import p_better_by
+from prescreen.ranking.selection import choose_together, plan_votes
+
+ONE = (("a",), Goals(("a",)))
+TWO = (("a", "b"), Goals(("a",), ("b",)))
+
+
+def choose(means, covariance, k, traits=("a",), goals=ONE[1], **options):
+    means = np.asarray(means, float).reshape(-1, len(traits))
+    return choose_together(means, np.asarray(covariance, float), np.zeros(len(traits)), traits, goals, k, **options)
+
+
+def test_the_second_picture_is_not_a_copy_of_the_first():
+    covariance = np.array([[1.0, 0.999, 0.0], [0.999, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    selection = choose([0.2, 0.19, -0.3], covariance, 2)
+    assert selection.chosen.tolist() == [0, 2]
+
+
+def test_independent_pictures_are_chosen_by_their_own_chances():
+    means = np.array([-0.5, 0.4, 0.1, -1.0, 0.8])
+    selection = choose(means, np.eye(5), 3)
+    assert selection.chosen.tolist() == [4, 1, 2]
+    alone = p_better_by(means[:, None], np.eye(1), np.zeros(1), *ONE).joint[[4, 1, 2]]
+    np.testing.assert_allclose(selection.chance, 1 - np.cumprod(1 - alone), atol=0.01)
+
+
+def test_greedy_choice_is_close_to_the_best_of_all_pairs():
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        root = rng.normal(size=(16, 6))
+        covariance = root @ root.T / 6 + 0.05 * np.eye(16)
+        means = rng.normal(-0.5, 0.4, size=(8, 2))
+        drawn = rng.multivariate_normal(means.ravel(), covariance, size=20_000).reshape(-1, 8, 2)
+        met = ((drawn[..., 0] > 0) & (drawn[..., 1] >= 0)).astype(bool)
+        best = max((met[:, i] | met[:, j]).mean() for i, j in itertools.combinations(range(8), 2))
+        selection = choose(means, covariance, 2, *TWO)
+        reached = met[:, selection.chosen].any(axis=1).mean()
+        assert reached >= best - 0.02
+        assert selection.chance[-1] == pytest.approx(reached, abs=0.02)
+
+
+def test_any_of_two_traits_is_enough_where_the_goals_say_so():
+    covariance = np.eye(4)
+    means = [[3.0, -3.0], [-0.2, -0.2]]
+    traits = ("a", "b")
+    assert choose(means, covariance, 1, traits, Goals(traits, any_of=True)).chosen.tolist() == [0]
+    assert choose(means, covariance, 1, traits, Goals(traits)).chosen.tolist() == [1]
+
+
+def test_the_same_seed_chooses_the_same_and_no_more_than_there_are():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(10, 10))
+    results = [choose(np.full(10, -1.0), root @ root.T, 20, seed=4) for _ in range(2)]
+    assert sorted(results[0].chosen.tolist()) == list(range(10))
+    np.testing.assert_array_equal(results[0].chosen, results[1].chosen)
+    assert (np.diff(results[0].chance) >= 0).all()
+
+
+def test_hopeless_pictures_are_still_taken_by_their_chances():
+    assert choose([-9.0, -1.0, -12.0], np.eye(3), 1).chosen.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("votes", "budget", "each"),
+    [(100, 3, (34, 33, 33)), (100, 10, (20,) * 5), (20, 3, (20,)), (59, 3, (30, 29)), (60, 3, (20,) * 3)],
+)
+def test_every_picture_gets_enough_votes_and_every_vote_is_used(votes, budget, each):
+    plan = plan_votes(votes, budget)
+    assert plan.votes_each == each
+    assert plan.pictures == len(each)
+
+
+def test_too_few_votes_are_refused():
+    with pytest.raises(UsageError, match="at least 20"):
+        plan_votes(19, 3)
+    with pytest.raises(UsageError, match="budget 0"):
+        plan_votes(100, 0)
+    assert plan_votes(19, 3, minimum=5).votes_each == (7, 6, 6)
+
+
+def ask(means, variances, k, noise=1.0, **options):
+    means, variances = np.asarray(means, float)[:, None], np.asarray(variances, float)[:, None, None]
+    return next_votes(means, variances, np.full(means.shape, noise), np.zeros(1), *ONE, k, **options)
+
+
+def test_votes_go_where_the_list_may_change():
+    # The first is surely in, the last surely out; of the two between, one is already well known.
+    found = ask([5.0, 0.1, 0.0, -5.0], [0.5, 0.001, 0.5, 0.5], 2)
+    assert (found.row, found.trait) == (2, 0)
+    assert found.gain > 0
+
+
+def test_votes_go_to_the_trait_that_decides():
+    means, spread = np.array([[4.0, 0.0], [-1.0, -1.0]]), np.repeat(0.5 * np.eye(2)[None], 2, axis=0)
+    traits = ("a", "b")
+    found = next_votes(means, spread, np.ones((2, 2)), np.zeros(2), traits, Goals(traits), 1)
+    assert (found.row, found.trait) == (0, 1)
+
+
+def test_the_expected_gain_is_that_of_drawn_votes():
+    rng = np.random.default_rng(0)
+    means, variances = np.array([0.3, 0.0]), np.array([0.4, 0.9])
+    found = ask(means, variances, 1, votes=(4,))
+    chance = p_better_by(means[:, None], variances[:, None, None], np.zeros(1), *ONE).joint
+    row = found.row
+    total = variances[row] + 1.0 / 4
+    moved = means[row] + variances[row] / total * rng.normal(0, np.sqrt(total), 100_000)
+    left = np.array([[variances[row] - variances[row] ** 2 / total]])
+    after = p_better_by(moved[:, None], left, np.zeros(1), *ONE).joint
+    drawn = np.maximum(after, chance[1 - row]).mean() - chance.max()
+    assert found.gain == pytest.approx(drawn / 4, abs=0.002)
+
+
+def test_where_no_votes_can_be_had_none_are_asked_for():
+    assert ask([0.1, 0.0], [0.5, 0.5], 1, allowed=np.zeros((2, 1), dtype=bool)) is None
+    found = ask([0.1, 0.0], [0.5, 0.5], 1, allowed=np.array([[False], [True]]))
+    assert found.row == 1

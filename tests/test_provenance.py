@@ -1,0 +1,130 @@
+import hashlib
+import json
+import subprocess
+from dataclasses import replace
+from importlib import metadata
+
+import pytest
+
+from prescreen import provenance
+from prescreen.errors import PredictorMismatch, PrescreenError, UsageError
+from prescreen.provenance import ScoresNote
+
+NOTE = ScoresNote(
+    table_sha256=hashlib.sha256(b"the scores").hexdigest(),
+    predictor="/models/sample",
+    predictor_name="sample",
+    predictor_sha256="ab" * 32,
+    encoder="bundled",
+    encoder_sha256="cd" * 32,
+    traits=("smart", "kind"),
+    inputs=("/pictures/Bö", "/pictures/caf\udce9"),
+    scored=3,
+    failed=1,
+    tolerant=False,
+    simulated=True,
+    versions={"python": "3.11"},
+)
+
+
+def test_a_note_stands_beside_its_table(tmp_path):
+    for name in ("scores.csv", "scores.parquet"):
+        NOTE.write(tmp_path / name)
+    replace(NOTE, scored=9).write(tmp_path / "scores.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.csv.meta.json", "scores.parquet.meta.json"]
+    assert ScoresNote.read(tmp_path / "scores.parquet") == NOTE
+    assert ScoresNote.read(tmp_path / "scores.csv").scored == 9
+
+
+def test_a_missing_note_is_a_usage_error_that_says_where_it_was_sought(tmp_path):
+    with pytest.raises(UsageError, match=r"scores\.csv\.meta\.json.*prescreen score"):
+        ScoresNote.read(tmp_path / "scores.csv")
+
+
+def test_a_missing_note_may_be_allowed(tmp_path):
+    assert ScoresNote.read(tmp_path / "scores.csv", optional=True) is None
+    NOTE.write(tmp_path / "scores.csv")
+    assert ScoresNote.read(tmp_path / "scores.csv", optional=True) == NOTE
+    (tmp_path / "scores.csv.meta.json").write_text("{")
+    with pytest.raises(PrescreenError, match="score the folder again"):
+        ScoresNote.read(tmp_path / "scores.csv", optional=True)
+
+
+def test_a_note_knows_its_table_and_its_predictor(tmp_path):
+    table = tmp_path / "scores.csv"
+    table.write_bytes(b"the scores")
+    NOTE.check(table, "ab" * 32)
+    with pytest.raises(PredictorMismatch, match="sample abab"):
+        NOTE.check(table, "ff" * 32)
+    table.write_bytes(b"other scores")
+    with pytest.raises(PredictorMismatch, match=r"scores\.csv: not the table"):
+        NOTE.check(table, "ab" * 32)
+
+
+def damaged():
+    content = json.loads(json.dumps(NOTE.__dict__))
+    return {
+        "empty": "",
+        "cut": json.dumps(content)[:40],
+        "a list": "[]",
+        "a text": '"text"',
+        "nothing": "null",
+        "a field missing": json.dumps({name: value for name, value in content.items() if name != "traits"}),
+        "another field missing": json.dumps({name: value for name, value in content.items() if name != "scored"}),
+        "a field more": json.dumps(content | {"colour": "grey"}),
+        "no traits": json.dumps(content | {"traits": None}),
+    }
+
+
+@pytest.mark.parametrize("text", damaged().values(), ids=damaged())
+def test_a_damaged_note_says_to_score_again(tmp_path, text):
+    (tmp_path / "scores.csv.meta.json").write_text(text)
+    with pytest.raises(PrescreenError, match="score the folder again"):
+        ScoresNote.read(tmp_path / "scores.csv")
+
+
+def test_versions_name_what_takes_part_in_a_result(monkeypatch):
+    found = provenance.versions()
+    assert found["prescreen"] == metadata.version("portrait-prescreen")
+    assert {"python", "numpy", "torch", "open_clip", "openvino", "lightgbm"} <= set(found)
+    assert "not installed" not in found.values()
+    version = metadata.version
+
+    def without_torch(name):
+        if name == "torch":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without_torch)
+    assert provenance.versions() == found | {"torch": "not installed"}
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+        return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+    return git
+
+
+def test_the_commit_of_the_working_directory(repository, tmp_path):
+    assert provenance.git_commit() == ""
+    repository("init", "-q")
+    assert provenance.git_commit() == ""
+    (tmp_path / "file").write_text("one")
+    repository("add", "file")
+    repository("commit", "-q", "-m", "first")
+    repository("tag", "-a", "v1", "-m", "a tag changes nothing")
+    commit = repository("rev-parse", "HEAD")
+    assert provenance.git_commit() == commit
+    (tmp_path / "file").write_text("two")
+    assert provenance.git_commit() == f"{commit}-dirty"
+
+
+def test_without_git_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert provenance.git_commit() == ""
