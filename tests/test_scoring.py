@@ -58,7 +58,8 @@ def test_columns_are_those_that_are_documented(predictor):
         "image", "status", "reason",
         "smart", "smart_low", "smart_high", "smart_raw", "smart_raw_low", "smart_raw_high",
         "kind", "kind_low", "kind_high", "kind_raw", "kind_raw_low", "kind_raw_high",
-        "width", "height", "frames", "faces", "face_detector", "face_share", "face_roll", "sharpness", "content",
+        "width", "height", "frames", "faces", "face_detector", "face_share", "face_roll", "sharpness",
+        "truncated", "content",
     ]  # fmt: skip
     assert score_columns(("smart", "kind")) == expected
     assert list(score_pictures([picture("a.jpg", 50, 60)], predictor).columns) == expected

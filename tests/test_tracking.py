@@ -129,6 +129,12 @@ def test_simulated_votes_never_take_the_alias_from_real_ones(record):
     assert "learned from simulated votes" in comparison
 
 
+def test_real_votes_take_the_alias_from_simulated_ones_whatever_the_metric(record):
+    champions, comparison = crowned(record, (0.9, SIMULATED), (0.3, REAL))
+    assert champions == [True, True]
+    assert "learned from simulated votes; this one learned from real votes" in comparison
+
+
 def test_a_predictor_of_other_traits_does_not_take_the_alias(record):
     tags = [{"prescreen.traits": traits} for traits in ("warm,smart", "warm", "smart,warm")]
     champions, _ = crowned(record, (0.2, tags[0]), (0.9, tags[1]), (0.3, tags[2]))

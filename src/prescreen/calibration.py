@@ -53,8 +53,8 @@ class Calibration:
         return np.column_stack([_empirical_z(raw[:, j], column) for j, column in enumerate(self._columns())])
 
     def slope(self, raw: Array) -> Array:
-        """Return dz/draw at raw values, shape (n, t), over a twentieth of the ratings' standard deviation each way."""
-        step = 0.05 * np.maximum(np.nanstd(self.distribution, axis=0), np.finfo(np.float32).eps)
+        """Return dz/draw at raw values, shape (n, t), over half the ratings' standard deviation each way."""
+        step = 0.5 * np.maximum(np.nanstd(self.distribution, axis=0), np.finfo(np.float32).eps)
         return np.asarray((self.z(raw + step) - self.z(raw - step)) / (2 * step))
 
     def score(self, raw: Array) -> Array:

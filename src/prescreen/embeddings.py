@@ -52,6 +52,8 @@ class Quality:
     sharpness : float
         Standard deviation of the second differences of the brightness of the face at 150 pixels. Around 10; lower is
         more blurred.
+    truncated : bool
+        Whether the file ends early and was let through all the same.
     """
 
     width: int
@@ -62,6 +64,7 @@ class Quality:
     face_share: float
     face_roll: float
     sharpness: float
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -394,6 +397,7 @@ class _Eye:
             face_share=round(face.eye_distance / min(picture.pixels.size), 4),
             face_roll=round(face.roll, 2),
             sharpness=round(_sharpness(next(p for v, p in views.items() if v.name == "chip")), 3),
+            truncated="truncated" in picture.flags,
         )
         return views, quality
 

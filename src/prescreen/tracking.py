@@ -262,6 +262,9 @@ def _crown(client: "MlflowClient", version: str, record: TrainingRecord) -> tupl
     compared = f"{metric} {value:.3f} against {against} of version {champion.version}"
     if _simulated(record.tags) and not _simulated(reigning.tags):
         return False, f"{compared}, which learned from real votes; this one learned from simulated votes"
+    if _simulated(reigning.tags) and not _simulated(record.tags):
+        client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, version)
+        return True, f"{compared}, which learned from simulated votes; this one learned from real votes"
     if _traits(record.tags, record.parameters) != _traits(reigning.tags, reigning.params):
         return False, f"{compared}, which predicts other traits: move the alias by hand if this one is to replace it"
     better = before is None or value > before
