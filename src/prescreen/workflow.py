@@ -4,12 +4,10 @@ Each public function is a verb of the command line. The steps live in the module
 order.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +19,7 @@ from prescreen.encoders import Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.images import ImageFile, find_images
+from prescreen.narrator import Narrator, Silence
 from prescreen.predictor import Predictor, check_place
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.goals import choose_goals
@@ -32,28 +31,6 @@ from prescreen.traits import Scale
 
 if TYPE_CHECKING:
     from prescreen.tracking import TrackedRun
-
-
-class Narrator(Protocol):
-    """Hears how the work goes on."""
-
-    def say(self, message: str) -> None:
-        """Take a message for the user."""
-
-    def steps(self, title: str, total: int) -> AbstractContextManager[Callable[[], object]]:
-        """Begin something that takes ``total`` steps; the callable is called after each."""
-
-
-class Silence:
-    """A narrator that says nothing: the default of the library."""
-
-    def say(self, message: str) -> None:
-        """Say nothing."""
-
-    @contextlib.contextmanager
-    def steps(self, title: str, total: int) -> Iterator[Callable[[], object]]:
-        """Count nothing."""
-        yield lambda: None
 
 
 # --- train ------------------------------------------------------------------------------------------------------------
