@@ -37,6 +37,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def is_model_uri(text: str) -> bool:
+    """Tell an MLflow model URI (``models:/…``, ``runs:/…``) from a path."""
+    return text.startswith(("models:/", "runs:/"))
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:

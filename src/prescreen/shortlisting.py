@@ -27,6 +27,7 @@ from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.gates import another_person, copy_of_present, no_single_face
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.shortlist import rank_candidates
+from prescreen.ratings import spearman_brown
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
 from prescreen.traits import parse_levels
@@ -140,7 +141,7 @@ def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Ba
     means, low, high, noise = {}, {}, {}, np.zeros(len(predictor.traits))
     for trait, level in levels.items():
         icc = predictor.manifest.reliability[trait]["icc1"] or USUAL_ICC
-        reliability = votes * icc / (1 + (votes - 1) * icc)
+        reliability = spearman_brown(icc, votes)
         centre, spread = reliability * score_to_z(level), np.sqrt(1 - reliability)
         means[trait], low[trait], high[trait] = (
             float(z_to_score(centre + end * norm.ppf(0.95) * spread)) for end in (0, -1, 1)

@@ -120,11 +120,6 @@ def store_uri() -> str:
     return os.environ.get(_VARIABLE) or _default_uri()
 
 
-def is_model_uri(text: str) -> bool:
-    """Tell a model URI (``models:/…``, ``runs:/…``) from a path."""
-    return text.startswith(("models:/", "runs:/"))
-
-
 def check_store() -> None:
     """Open the store, so that what is wrong with it is known before the work is done.
 

@@ -440,7 +440,7 @@ def _sample() -> Path:
 
 def open_predictor(place: str) -> Predictor:
     """Load a predictor from its directory or from MLflow (``models:/…``, ``runs:/…``)."""
-    if place.startswith(("models:/", "runs:/")):
+    if provenance.is_model_uri(place):
         from prescreen import tracking
 
         return Predictor.load(tracking.fetch_predictor(place))
@@ -449,7 +449,7 @@ def open_predictor(place: str) -> Predictor:
 
 def _lasting(place: str) -> str:
     """Return a name that still means the same predictor from another folder, or after an alias has moved."""
-    if not place.startswith(("models:/", "runs:/")):
+    if not provenance.is_model_uri(place):
         return str(Path(place).resolve())
     from prescreen import tracking
 
