@@ -307,6 +307,13 @@ def test_a_damaged_row_is_computed_again(embedded, encoder, folder, known, colum
     assert counts == (0, 4, 0)
 
 
+def test_measures_of_another_version_are_taken_again(embedded, encoder, folder, known, monkeypatch):
+    monkeypatch.setattr("prescreen.appearance.VERSION", 99)
+    rows, counts = run(find_images([folder]), encoder, known)
+    assert counts == (4, 0, 0)
+    assert_same(rows, embedded[2])
+
+
 def test_a_damaged_note_of_a_file_s_content_does_no_harm(embedded, encoder, folder, known):
     run(find_images([folder]), encoder, known)
     with sqlite3.connect(known) as database:

@@ -19,6 +19,8 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from prescreen import appearance
+from prescreen.appearance import Appearance
 from prescreen.encoders import Encoder
 from prescreen.encoders.views import Pixels, View
 from prescreen.errors import PictureError, PrescreenError
@@ -32,8 +34,8 @@ Vector = NDArray[np.float16]
 
 
 @dataclass(frozen=True)
-class Quality:
-    """What is known of a picture beside its vector.
+class Quality(Appearance):
+    """What is known of a picture beside its vector, the measures of `prescreen.appearance.Appearance` included.
 
     Parameters
     ----------
@@ -161,14 +163,16 @@ class EmbeddingCache:
         match self._first(query, (content, specification)):
             case (bytes(blob), str(check_sum), str(text)):
                 if len(blob) == 2 * dimension and check_sum == _check_sum(blob, text):
-                    return np.frombuffer(blob, np.float16), Quality(**json.loads(text))
+                    measures = json.loads(text)
+                    if measures.pop("version", None) == appearance.VERSION:
+                        return np.frombuffer(blob, np.float16), Quality(**measures)
         return None
 
     def put(self, specification: str, rows: Iterable[tuple[str, Vector, Quality]]) -> None:
         """Store vectors in one transaction."""
         values = []
         for content, vector, quality in rows:
-            blob, text = vector.tobytes(), json.dumps(asdict(quality))
+            blob, text = vector.tobytes(), json.dumps({"version": appearance.VERSION} | asdict(quality))
             values.append((content, specification, blob, _check_sum(blob, text), text))
         self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", values)
 
@@ -398,6 +402,7 @@ class _Eye:
             face_roll=round(face.roll, 2),
             sharpness=round(_sharpness(next(p for v, p in views.items() if v.name == "chip")), 3),
             truncated="truncated" in picture.flags,
+            **asdict(appearance.measure(picture.pixels, face)),
         )
         return views, quality
 

@@ -64,10 +64,10 @@ def cut(picture: Image.Image, face: Face, view: View) -> Pixels:
     if view.name == "whole":
         return np.asarray(picture.resize((view.side, view.side), Image.Resampling.BICUBIC, _square(picture, face)))
     left, top, side = BOXES[view.name]
-    frame_to_picture = _similarity(FRAME_LANDMARKS, face.landmarks)
+    frame_to_picture = similarity(FRAME_LANDMARKS, face.landmarks)
     step = side / view.side
     scale, origin = frame_to_picture[:, :2] * step, frame_to_picture @ (left, top, 1.0)
-    return _warp(picture, np.column_stack([scale, origin]), view.side)
+    return warp(picture, np.column_stack([scale, origin]), view.side)
 
 
 def _square(picture: Image.Image, face: Face) -> tuple[float, float, float, float]:
@@ -78,7 +78,7 @@ def _square(picture: Image.Image, face: Face) -> tuple[float, float, float, floa
     return left, top, left + side, top + side
 
 
-def _similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
     """Least-squares turn, scale and shift from source to target points.
 
     Returns
@@ -97,7 +97,7 @@ def _similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDA
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def _warp(picture: Image.Image, matrix: NDArray[np.float64], side: int) -> Pixels:
+def warp(picture: Image.Image, matrix: NDArray[np.float64], side: int) -> Pixels:
     """Sample a square whose pixel (x, y) lies at ``matrix @ (x, y, 1)``, without aliasing.
 
     Only the part of the picture that is needed is touched: reduced by whole numbers first, then sampled twice as
