@@ -96,9 +96,10 @@ def test_a_union_has_the_blocks_of_all_its_networks(clip_folder):
     clip, bundled = make_encoder(f"clip:tiny@{clip_folder}"), make_encoder("bundled")
     union = make_encoder(f"clip:tiny@{clip_folder}+bundled")
     own = [name for encoder in (clip, bundled) for name in encoder.specification.blocks if "dlib" not in name]
-    assert list(union.specification.blocks)[:8] == own
-    assert all("dlib" in name for name in list(union.specification.blocks)[8:])
-    face = FACE.width * len(FACE.views)
+    assert list(union.specification.blocks)[: len(own)] == own
+    faces = list(union.specification.blocks)[len(own) :]
+    assert faces == [name for name, _, _ in FACE.blocks]
+    face = sum(columns.stop - columns.start for _, _, columns in FACE.blocks)
     dimensions = clip.specification.dimension, bundled.specification.dimension
     assert union.specification.dimension == sum(dimensions) - face
     assert union.specification.fingerprint not in (clip.specification.fingerprint, bundled.specification.fingerprint)
@@ -149,6 +150,11 @@ def test_unknown_views_are_refused():
         Encoder(EncoderSpecification(name="other", members=(replace(FACE, views=("hands",)),)))
 
 
+def test_a_layout_of_a_view_that_the_network_does_not_see_is_refused():
+    with pytest.raises(PredictorMismatch, match="chip-wide"):
+        Encoder(EncoderSpecification(name="other", members=(replace(FACE, views=("chip", "chip-tight")),)))
+
+
 def test_vectors_are_those_that_predictors_were_trained_with():
     """Where this fails on purpose, raise the version of what changed, or trained predictors give wrong scores."""
     encoder = make_encoder("bundled")
@@ -164,6 +170,15 @@ def test_vectors_are_those_that_predictors_were_trained_with():
         "dlib-face/chip": (-0.1249, 0.0970, 0.0341, 0.0291),
         "dlib-face/chip-tight": (-0.1106, 0.0757, 0.0720, 0.0036),
         "dlib-face/chip-wide": (-0.1063, 0.0767, 0.0383, -0.0342),
+        "efficientnet-lite2/whole/block-18": (6.0898, 6.9531, 6.5703, 6.9844),
+        "efficientnet-lite2/mouth/block-18": (5.3789, 2.8281, 9.5703, 10.3672),
+        "efficientnet-lite2/whole/block-21": (-0.6699, 0.4961, -0.5596, -0.7422),
+        "dlib-face/chip/residuals-7-10": (1.2949, 1.1738, 1.0859, 1.6104),
+        "dlib-face/chip-tight/residuals-7-10": (1.4473, 0.6855, 1.4043, 1.5654),
+        "dlib-face/chip-wide/residuals-7-10": (0.9365, 0.6875, 0.9897, 1.4766),
+        "dlib-face/chip/residual-14": (1.0264, 1.5107, 1.4287, 1.7695),
+        "dlib-face/chip-tight/residual-14": (1.4121, 1.6201, 1.8398, 2.0586),
+        "dlib-face/chip-wide/residual-14": (0.4094, 1.0820, 1.2764, 1.6904),
     }
     for name, block in encoder.specification.blocks.items():
         np.testing.assert_allclose(vector[block][:4], pinned[name], rtol=0.01, atol=0.002)

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import torch
 
-from prescreen.encoders.networks import EfficientNetFeatures, FaceNetwork
+from prescreen.encoders.bundled import EFFICIENTNET, FACE
+from prescreen.encoders.networks import EfficientNetFeatures, FaceNetwork, layout
 from prescreen.encoders.views import View, cut
 from prescreen.errors import EncoderError
 from prescreen.weights import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
@@ -26,8 +27,7 @@ def test_face_network_computes_what_dlib_computes(chips):
     weights = DLIB_FACE_NETWORK.locate()
     original = dlib.face_recognition_model_v1(str(weights))
     expected = np.array([original.compute_face_descriptor(chip) for chip in chips])
-    found = run(FaceNetwork(weights), chips)
-    assert found.shape == (len(chips), 128)
+    found = run(FaceNetwork(weights), chips)[:, : FACE.width]
     assert np.abs(found - expected).max() < 1e-5
     assert np.linalg.norm(expected[0] - expected[1]) > 0.3  # so that the comparison is not one of constants
 
@@ -58,10 +58,11 @@ def efficientnet():
 def test_efficientnet_features_see_the_picture(efficientnet, portraits):
     pixels = np.stack([cut(picture, face, View("whole", 260)) for picture, face in portraits[:2]])
     first, again = run(efficientnet, pixels), run(efficientnet, pixels)
-    assert first.shape == (2, 2912)
+    assert first.shape == (2, EFFICIENTNET.output_width)
     assert np.isfinite(first).all()
     assert np.array_equal(first, again)
-    assert all(np.corrcoef(*layer)[0, 1] < 0.9999 for layer in np.split(first, LAYERS, axis=1))
+    layers = np.split(first[:, : EFFICIENTNET.width], LAYERS, axis=1)
+    assert all(np.corrcoef(*layer)[0, 1] < 0.9999 for layer in layers)
     brighter = run(efficientnet, pixels // 2 + 100)
     assert np.abs(brighter - first).max() > 0.1
 
@@ -69,9 +70,34 @@ def test_efficientnet_features_see_the_picture(efficientnet, portraits):
 def test_a_mean_and_a_deviation_from_each_layer(efficientnet):
     pixels = np.full((2, 260, 260, 3), 90, np.uint8)
     pixels[1, ::2] = 200
-    plain, striped = run(efficientnet, pixels)
+    plain, striped = run(efficientnet, pixels)[:, : EFFICIENTNET.width]
     for number in range(0, 10, 2):
         mean, deviation = (np.split(plain, LAYERS)[number + part] for part in (0, 1))
         assert (mean < 0).any()
         assert (deviation >= 0).all()
     assert np.split(striped, LAYERS)[1].mean() > np.split(plain, LAYERS)[1].mean()
+
+
+def test_a_layout_is_means_over_the_left_and_the_middle_of_the_view():
+    x = torch.zeros(1, 2, 9, 9)
+    x[0, 0, :3, :3], x[0, 0, 6:, 3:6], x[0, 0, :, 6:] = 1, 2, 99
+    x[0, 1] = 5
+    assert layout(x)[0].tolist() == [1, 0, 0, 0, 0, 2, *[5] * 6]
+
+
+@pytest.mark.parametrize("member", [EFFICIENTNET, FACE], ids=lambda member: member.network)
+def test_layouts_tell_where_a_picture_changes(member, efficientnet, portraits):
+    network = efficientnet if member is EFFICIENTNET else FaceNetwork(DLIB_FACE_NETWORK.locate())
+    picture = cut(*portraits[0], View("whole", member.side))
+    changed = np.stack([picture, picture, picture])
+    strip = member.side // 5
+    changed[1, :strip], changed[2, -strip:] = 255 - changed[1, :strip], 255 - changed[2, -strip:]
+    same, above, below = run(network, changed)
+    assert len(same) == member.output_width
+    start = member.width
+    for block in member.layouts:
+        columns = slice(start, start := start + block.width)
+        rows_above, rows_below = (
+            np.abs(found[columns] - same[columns]).reshape(-1, 3, 2).mean((0, 2)) for found in (above, below)
+        )
+        assert rows_above[0] / rows_above[2] > 1.5 * rows_below[0] / rows_below[2], block.name

@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from prescreen.encoders import EncoderSpecification, MemberSpecification
+from prescreen.encoders import EncoderSpecification, LayoutSpecification, MemberSpecification
 from prescreen.errors import PredictorError
 
 FIRST = MemberSpecification(
@@ -15,18 +15,39 @@ FIRST = MemberSpecification(
     width=512,
 )
 SECOND = MemberSpecification(
-    network="dlib-face", weights="pip:x", weights_sha256="cd" * 32, views=("chip",), side=150, width=128
+    network="dlib-face",
+    weights="pip:x",
+    weights_sha256="cd" * 32,
+    views=("chip", "chip-wide"),
+    side=150,
+    width=128,
+    layouts=(LayoutSpecification("early", 48, ("chip-wide",)), LayoutSpecification("late", 96, ("chip", "chip-wide"))),
 )
 SPECIFICATION = EncoderSpecification(name="clip", members=(FIRST, SECOND))
 
 
 def test_blocks_tile_the_features_in_order():
-    assert SPECIFICATION.dimension == 2 * 512 + 128
+    assert SPECIFICATION.dimension == 2 * 512 + 2 * 128 + 48 + 2 * 96
     assert dict(SPECIFICATION.blocks) == {
         "open_clip:ViT-B-32/whole": slice(0, 512),
         "open_clip:ViT-B-32/face": slice(512, 1024),
         "dlib-face/chip": slice(1024, 1152),
+        "dlib-face/chip-wide": slice(1152, 1280),
+        "dlib-face/chip-wide/early": slice(1280, 1328),
+        "dlib-face/chip/late": slice(1328, 1424),
+        "dlib-face/chip-wide/late": slice(1424, 1520),
     }
+
+
+def test_blocks_name_the_columns_of_the_network():
+    assert SECOND.output_width == 128 + 48 + 96
+    assert list(SECOND.blocks) == [
+        ("dlib-face/chip", "chip", slice(0, 128)),
+        ("dlib-face/chip-wide", "chip-wide", slice(0, 128)),
+        ("dlib-face/chip-wide/early", "chip-wide", slice(128, 176)),
+        ("dlib-face/chip/late", "chip", slice(176, 272)),
+        ("dlib-face/chip-wide/late", "chip-wide", slice(176, 272)),
+    ]
 
 
 def test_name_and_place_of_the_weights_do_not_change_the_fingerprint():
@@ -44,6 +65,7 @@ CHANGES = {
     "views in another order": replace(FIRST, views=("face", "whole")),
     "side": replace(FIRST, side=256),
     "width": replace(FIRST, width=768),
+    "layouts": replace(FIRST, layouts=(LayoutSpecification("late", 96, ("whole",)),)),
     "configuration": replace(FIRST, configuration="ee" * 32),
 }
 
@@ -54,11 +76,12 @@ CHANGES = {
         *(replace(SPECIFICATION, members=(member, SECOND)) for member in CHANGES.values()),
         replace(SPECIFICATION, members=(SECOND, FIRST)),
         replace(SPECIFICATION, members=(FIRST,)),
+        replace(SPECIFICATION, members=(FIRST, replace(SECOND, layouts=SECOND.layouts[:1]))),
         replace(SPECIFICATION, mirror=False),
         replace(SPECIFICATION, precision="bf16"),
         replace(SPECIFICATION, preprocessing="images 0"),
     ],
-    ids=[*CHANGES, "order of networks", "a network less", "mirror", "precision", "preprocessing"],
+    ids=[*CHANGES, "order of networks", "a network less", "a layout less", "mirror", "precision", "preprocessing"],
 )
 def test_whatever_changes_vectors_changes_the_fingerprint(changed):
     assert changed.fingerprint != SPECIFICATION.fingerprint
@@ -75,7 +98,7 @@ def test_every_field_is_tested_above():
 
 def test_fingerprint_is_the_same_in_every_process():
     """Caches and predictors that exist are known by it: a change here makes them all useless."""
-    pinned = "20c76c0ead36fc5743ef7d5fdbf849586eebec318b5e70be877e00fb32c9837c"
+    pinned = "8b4478a004d74e8879a14ebe204bf92bb1da1501916789ac473f0e8c253126d2"
     assert replace(SPECIFICATION, preprocessing="images 1").fingerprint == pinned
 
 
@@ -99,6 +122,8 @@ def without(content, key):
         SPECIFICATION.to_json() | {"colour": "grey"},
         SPECIFICATION.to_json() | {"members": [without(FIRST.__dict__, "views")]},
         SPECIFICATION.to_json() | {"members": [FIRST.__dict__ | {"colour": "grey"}]},
+        SPECIFICATION.to_json() | {"members": [FIRST.__dict__ | {"layouts": [{"name": "late", "width": 96}]}]},
+        SPECIFICATION.to_json() | {"members": [FIRST.__dict__ | {"layouts": 7}]},
         SPECIFICATION.to_json() | {"members": [7]},
         SPECIFICATION.to_json() | {"members": None},
         [1, 2],

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders.specification import MemberSpecification
+from prescreen.encoders.specification import LayoutSpecification, MemberSpecification
 from prescreen.errors import EncoderError
 from prescreen.weights import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
 
 if TYPE_CHECKING:
     from torch import nn
 
-CODE_VERSION: Final = 1
+CODE_VERSION: Final = 2
 """Raised when `networks` computes something else from the same weights; names the converted networks in the cache."""
 
 
@@ -27,6 +27,10 @@ EFFICIENTNET: Final = MemberSpecification(
     views=("whole", "face", "eyes", "mouth"),
     side=260,
     width=2912,
+    layouts=(
+        LayoutSpecification("block-18", 1248, ("whole", "mouth")),
+        LayoutSpecification("block-21", 2112, ("whole",)),
+    ),
 )
 FACE: Final = MemberSpecification(
     network="dlib-face",
@@ -35,6 +39,10 @@ FACE: Final = MemberSpecification(
     views=("chip", "chip-tight", "chip-wide"),
     side=150,
     width=128,
+    layouts=(
+        LayoutSpecification("residuals-7-10", 1152, ("chip", "chip-tight", "chip-wide")),
+        LayoutSpecification("residual-14", 1536, ("chip", "chip-tight", "chip-wide")),
+    ),
 )
 
 
@@ -75,12 +83,12 @@ class BundledNetwork:
                 self._build,
                 key=f"{self.specification.network}-{self._weights.sha256[:16]}-{CODE_VERSION}",
                 side=self.specification.side,
-                width=self.specification.width,
+                width=self.specification.output_width,
                 precision=self.precision,
             )
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn (n, side, side, 3) bytes into (n, width) features."""
+        """Turn (n, side, side, 3) bytes into (n, output_width) features."""
         self.load()
         assert self._run is not None
         return self._run(pixels)

@@ -34,7 +34,7 @@ class Network(Protocol):
         """Make ready, raising `EncoderError` if that cannot be done."""
 
     def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Turn (n, side, side, 3) bytes into (n, width) features."""
+        """Turn (n, side, side, 3) bytes into (n, output_width) features."""
 
 
 class Encoder:
@@ -88,7 +88,9 @@ class Encoder:
                 features = (both[: len(pixels)] + both[len(pixels) :]) * np.float32(0.5)
             else:
                 features = network(pixels)
-            columns.append(features.reshape(len(pictures), -1))
+            features = features.reshape(len(pictures), len(views), -1)
+            places = {view.name: place for place, view in enumerate(views)}
+            columns += [features[:, places[view], block] for _, view, block in network.specification.blocks]
         return np.concatenate(columns, axis=1).astype(np.float16)
 
 
@@ -123,8 +125,9 @@ def make_encoder(name: str) -> Encoder:
 
 
 def _network(member: MemberSpecification, precision: str) -> Network:
-    if unknown := set(member.views) - {"whole", *BOXES}:
-        raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
+    for names, known in [(member.views, {"whole", *BOXES}), *((lay.views, {*member.views}) for lay in member.layouts)]:
+        if unknown := set(names) - known:
+            raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
     if member.network.startswith(openclip.PREFIX):
         return openclip.ClipNetwork(member)
     if member.network in (EFFICIENTNET.network, FACE.network):

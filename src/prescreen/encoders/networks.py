@@ -23,14 +23,17 @@ from prescreen.errors import EncoderError
 
 EFFICIENTNET_SIDE: Final = 260
 EFFICIENTNET_TAPS: Final = (4, 7, 12, 17, 20)
+EFFICIENTNET_LAYOUT_TAPS: Final = (17, 20)
 FACE_SIDE: Final = 150
+FACE_LAYOUT_TAPS: Final = (6, 9, 13)
 FACE_MEANS: Final = (122.782, 117.001, 104.298)
 
 
 class EfficientNetFeatures(nn.Module):
     """Pooled activations of EfficientNet-Lite2: texture and layout early, meaning late.
 
-    The mean and the standard deviation over space after blocks 5, 8, 13, 18 and 21, then the mean of the head.
+    The mean and the standard deviation over space after blocks 5, 8, 13, 18 and 21, then the mean of the head; then the
+    layouts (see :func:`layout`) after blocks 18 and 21.
 
     Parameters
     ----------
@@ -48,19 +51,21 @@ class EfficientNetFeatures(nn.Module):
         self.activation = nn.ReLU6()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Turn (n, 260, 260, 3) bytes into (n, 2912) features."""
+        """Turn (n, 260, 260, 3) bytes into (n, 2912 + 1248 + 2112) features."""
         network = self.network
         x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
         x = self.activation(network._bn0(network._conv_stem(x)))
-        pooled = []
+        pooled, layouts = [], []
         for index, block in enumerate(network._blocks):
             x = block(x, drop_connect_rate=0)
             if index in EFFICIENTNET_TAPS:
                 mean = x.mean((2, 3), keepdim=True)
                 deviation = ((x - mean) ** 2).mean((2, 3)).sqrt()
                 pooled += [mean.flatten(1), deviation]
+            if index in EFFICIENTNET_LAYOUT_TAPS:
+                layouts.append(layout(x))
         head = self.activation(network._bn1(network._conv_head(x)))
-        return torch.cat([*pooled, head.mean((2, 3))], dim=1)
+        return torch.cat([*pooled, head.mean((2, 3)), *layouts], dim=1)
 
 
 class FaceNetwork(nn.Module):
@@ -84,13 +89,34 @@ class FaceNetwork(nn.Module):
         self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Turn (n, 150, 150, 3) bytes of aligned faces into (n, 128) descriptors."""
+        """Turn (n, 150, 150, 3) bytes of aligned faces into (n, 128 + 384 + 768 + 1536) features.
+
+        The descriptor, then the layouts (see :func:`layout`) after residuals 7, 10 and 14.
+        """
         x = (pixels.permute(0, 3, 1, 2).float() - self.means) / 256
         x = F.max_pool2d(F.relu(self.stem(x)), 3, 2)
-        for residual in self.residuals:
+        layouts = []
+        for index, residual in enumerate(self.residuals):
             x = residual(x)
-        descriptor: Tensor = x.mean((2, 3)) @ self.projection
-        return descriptor
+            if index in FACE_LAYOUT_TAPS:
+                layouts.append(layout(x))
+        return torch.cat([x.mean((2, 3)) @ self.projection, *layouts], dim=1)
+
+
+def layout(x: Tensor) -> Tensor:
+    """Keep roughly where activations are: their means over a grid of 3 × 3, without its right column.
+
+    Features are averaged over a picture and its mirror image, which makes the right column a repetition of the left.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, channels, height, width)
+
+    Returns
+    -------
+    Tensor, shape (n, 6 * channels)
+    """
+    return F.adaptive_avg_pool2d(x, (3, 3))[..., :2].flatten(1)
 
 
 class _Residual(nn.Module):

@@ -7,7 +7,7 @@ specifications are never mixed: whatever can change a vector is in it, and nothi
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -17,6 +17,25 @@ from prescreen.errors import PredictorError
 
 PREPROCESSING_VERSION: Final = f"images {images.VERSION}, faces {faces.VERSION}, views {views.VERSION}"
 """What the networks see of a picture: it changes with decoding, face finding and the cutting of views."""
+
+
+@dataclass(frozen=True)
+class LayoutSpecification:
+    """Activations of one depth of a network that keep where in the view they come from.
+
+    Parameters
+    ----------
+    name : str
+        Where in the network, for instance ``block-18``.
+    width : int
+        Features of one view.
+    views : tuple of str
+        Views whose layout goes into the vector; all among those that the network sees.
+    """
+
+    name: str
+    width: int
+    views: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -36,7 +55,9 @@ class MemberSpecification:
     side : int
         Width and height of a view in pixels.
     width : int
-        Features of one view.
+        Features of one view that are pooled over space.
+    layouts : tuple of LayoutSpecification
+        Features that are not, in the order in which the network gives them after the pooled ones.
     configuration : str
         SHA-256 of what else decides the features, where weights alone do not: for open_clip models the architecture
         (its activation, say) and the normalisation of pixels.
@@ -48,7 +69,24 @@ class MemberSpecification:
     views: tuple[str, ...]
     side: int
     width: int
+    layouts: tuple[LayoutSpecification, ...] = ()
     configuration: str = ""
+
+    @property
+    def output_width(self) -> int:
+        """Features that the network gives for one view, used or not."""
+        return self.width + sum(layout.width for layout in self.layouts)
+
+    @property
+    def blocks(self) -> Iterator[tuple[str, str, slice]]:
+        """Name, view and columns of the network's output, for each block in the order of the vector."""
+        for view in self.views:
+            yield f"{self.network}/{view}", view, slice(0, self.width)
+        start = self.width
+        for layout in self.layouts:
+            for view in layout.views:
+                yield f"{self.network}/{view}/{layout.name}", view, slice(start, start + layout.width)
+            start += layout.width
 
 
 @dataclass(frozen=True)
@@ -78,16 +116,15 @@ class EncoderSpecification:
     @property
     def dimension(self) -> int:
         """Number of features."""
-        return sum(member.width * len(member.views) for member in self.members)
+        return sum(columns.stop - columns.start for member in self.members for _, _, columns in member.blocks)
 
     @property
     def blocks(self) -> Mapping[str, slice]:
-        """Named ranges of the feature columns, one for each network and view."""
+        """Named ranges of the feature columns: for each network and view the pooled features and the layouts."""
         blocks, start = {}, 0
         for member in self.members:
-            for view in member.views:
-                blocks[f"{member.network}/{view}"] = slice(start, start + member.width)
-                start += member.width
+            for name, _, columns in member.blocks:
+                blocks[name] = slice(start, start := start + columns.stop - columns.start)
         return blocks
 
     @property
@@ -115,7 +152,11 @@ class EncoderSpecification:
         """
         try:
             fields = dict(content)
-            members = tuple(MemberSpecification(**{**m, "views": tuple(m["views"])}) for m in fields.pop("members"))
-            return cls(members=members, **fields)
+            return cls(members=tuple(_member(member) for member in fields.pop("members")), **fields)
         except (TypeError, KeyError, ValueError) as error:
             raise PredictorError(f"unreadable encoder specification ({error}): the manifest is damaged") from error
+
+
+def _member(content: Mapping[str, Any]) -> MemberSpecification:
+    layouts = tuple(LayoutSpecification(**{**layout, "views": tuple(layout["views"])}) for layout in content["layouts"])
+    return MemberSpecification(**{**content, "views": tuple(content["views"]), "layouts": layouts})
