@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prescreen.regressors.blocks import BlockDesign, BlockScaler, squared_distances
+from prescreen.regressors.blocks import BlockDesign, BlockScaler, product, squared_distances
 
 BLOCKS = {"large": slice(0, 30), "small": slice(30, 33)}
 
@@ -60,3 +60,15 @@ def test_features_that_are_not_finite_or_of_another_width_are_refused(features):
     features[7, 2] = np.nan
     with pytest.raises(ValueError, match="row 7"):
         scaler.transform(features)
+
+
+@pytest.mark.parametrize("width", [24, 5000])
+def test_products_of_equal_rows_are_equal_wherever_they_stand(width):
+    rng = np.random.default_rng(0)
+    left, right = (rng.normal(size=shape).astype(np.float32) for shape in ((64, width), (width, 91)))
+    order = rng.permutation(64)
+    found = product(left, right)
+    np.testing.assert_allclose(found, left.astype(float) @ right, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(product(left[order], right), found[order])
+    repeated = product(np.repeat(left[:1], 64, axis=0), right)
+    np.testing.assert_array_equal(repeated, np.repeat(found[:1], 64, axis=0))

@@ -19,6 +19,7 @@ Float64 = NDArray[np.float64]
 
 CLIP = 3.0  # standard deviations; pooled activations have long tails
 _CHUNK = 64  # rows; see in_chunks
+_SLAB = 4096  # columns that are in double precision at a time
 
 
 def check_blocks(blocks: Blocks | None, n_features: int) -> dict[str, slice]:
@@ -163,16 +164,30 @@ class BlockDesign:
 def squared_distances(A: Float32, B: Float32) -> Float32:
     """Squared Euclidean distances between the rows of ``A`` (m, d) and ``B`` (n, d), shape (m, n)."""
     norms_a, norms_b = (np.einsum("ij,ij->i", rows, rows) for rows in (A, B))
-    distances = norms_a[:, None] + norms_b[None] - 2 * (A @ B.T)
+    distances = norms_a[:, None] + norms_b[None] - 2 * product(A, B.T)
     np.maximum(distances, 0, out=distances)
     return np.asarray(distances, np.float32)
+
+
+def product(A: Float32, B: Float32) -> Float32:
+    """Matrix product of ``A`` (m, d) and ``B`` (d, n), summed in double precision.
+
+    For some processors BLAS computes rows of a single precision product with different kernels, by their place in the
+    matrix, and they round differently. Summed in double precision and rounded afterwards, equal rows give equal
+    results.
+    """
+    total = np.zeros((A.shape[0], B.shape[1]))
+    for start in range(0, A.shape[1], _SLAB):
+        slab = slice(start, start + _SLAB)
+        total += A[:, slab].astype(np.float64) @ B[slab].astype(np.float64)
+    return total.astype(np.float32)
 
 
 def in_chunks(predict: Callable[[Float32], Float64], scaler: BlockScaler, X: NDArray[Any]) -> Float64:
     """Predict in blocks of a fixed number of rows, the last one filled up with copies of its last row.
 
-    Matrix products round differently for different shapes; with one fixed shape a row gets the same
-    prediction whichever rows stand beside it.
+    Matrix products round differently for different shapes; with one fixed shape, and :func:`product` for those in
+    single precision, a row gets the same prediction whichever rows stand beside it.
 
     Parameters
     ----------

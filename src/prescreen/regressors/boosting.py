@@ -10,7 +10,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from prescreen.errors import PredictorError
 from prescreen.regressors.base import BlockRegressor, State, check_targets, rated_together
-from prescreen.regressors.blocks import BlockDesign, Blocks, Float32, Float64
+from prescreen.regressors.blocks import BlockDesign, Blocks, Float32, Float64, product
 from prescreen.regressors.folds import grouped_folds
 
 _THREADS = 1  # at a thousand rows a second thread only waits for the first
@@ -117,7 +117,9 @@ class BoostedTrees(BlockRegressor):
 
     def _project(self, Z: Float32) -> Float32:
         blocks = self.scaler_.blocks.values()
-        return np.concatenate([Z[:, block] @ part for block, part in zip(blocks, self.components_, strict=True)], 1)
+        return np.concatenate(
+            [product(Z[:, block], part) for block, part in zip(blocks, self.components_, strict=True)], 1
+        )
 
     def _train(self, inputs: Float32, target: Float64, weight: Float64) -> Any:
         parameters = {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.regressors.base import BlockRegressor, State, check_targets, rated_together
-from prescreen.regressors.blocks import BlockDesign, Blocks, Float16, Float32, Float64, squared_distances
+from prescreen.regressors.blocks import BlockDesign, Blocks, Float16, Float32, Float64, product, squared_distances
 from prescreen.regressors.closed_form import solve
 
 GAMMAS = (0.03, 0.1, 0.3, 1.0)
@@ -102,7 +102,7 @@ class BlockKernelRidge(BlockRegressor):
     def predict_standardised(self, Z: Float32) -> Float64:
         """Predict rows that ``scaler_`` has transformed."""
         if self.kernel == "linear":
-            return np.asarray(Z @ self.coef_, np.float64) + self.intercept_
+            return np.asarray(product(Z, self.coef_), np.float64) + self.intercept_
         distances = squared_distances(Z, self._support_features)
         predictions = np.zeros((len(Z), len(self.intercept_)))
         for gamma, dual in zip(self.gammas, self.dual_, strict=True):
