@@ -222,7 +222,7 @@ def test_a_manifest_that_does_not_fit_is_refused(saved, changes):
 
 def test_an_encoder_of_another_dimension_is_refused(saved):
     rewrite(saved, encoder=EncoderSpecification(name="face", members=(FACE,)).to_json())
-    with pytest.raises(PredictorError, match="384"):
+    with pytest.raises(PredictorError, match=str(EncoderSpecification("face", (FACE,)).dimension)):
         Predictor.load(saved)
 
 

@@ -26,7 +26,11 @@ MANIFEST = Manifest(
     versions={},
 )
 TRAINED_ON = "1234567890abcdef" * 4
-QUALITY = Quality(400, 300, 1, 2, "cnn", 0.25, -3.5, 9.75)
+APPEARANCE = {
+    "face_margin": 0.5, "nose_offset": 0.01, "eye_crossing": -0.02, "eye_skew": 0.03,
+    "iris_lightness": 40.0, "iris_a": 3.0, "iris_b": 9.0, "iris_gap": 2.0,
+}  # fmt: skip
+QUALITY = Quality(400, 300, 1, 2, "cnn", 0.25, -3.5, 9.75, **APPEARANCE)
 
 
 class Planted:
@@ -58,7 +62,7 @@ def test_columns_are_those_that_are_documented(predictor):
         "image", "status", "reason",
         "smart", "smart_low", "smart_high", "smart_raw", "smart_raw_low", "smart_raw_high",
         "kind", "kind_low", "kind_high", "kind_raw", "kind_raw_low", "kind_raw_high",
-        "width", "height", "frames", "faces", "face_detector", "face_share", "face_roll", "sharpness",
+        *APPEARANCE, "width", "height", "frames", "faces", "face_detector", "face_share", "face_roll", "sharpness",
         "truncated", "content",
     ]  # fmt: skip
     assert score_columns(("smart", "kind")) == expected
