@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen import provenance
@@ -13,9 +14,12 @@ from prescreen.calibration import Calibration, sorted_columns
 from prescreen.dataset import Dataset
 from prescreen.embeddings import Embedded
 from prescreen.encoders import EncoderSpecification
+from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.report import Evaluation, evaluate
+from prescreen.evaluation.slices import label_slices
+from prescreen.evaluation.table import table as evaluation_table
 from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
-from prescreen.ratings import Ratings
+from prescreen.ratings import Ratings, rated_attributes
 from prescreen.regressors.fit import CrossValidation, cross_validate
 from prescreen.regressors.intervals import conformal_half_widths, cross_conformal_intervals, residual_covariance
 from prescreen.reports.figures import training_figures
@@ -45,8 +49,13 @@ def validate(dataset: Dataset, seed: int, advance: Callable[[], object]) -> Cros
     )
 
 
-def judge(dataset: Dataset, validation: CrossValidation, rated: Ratings, seed: int) -> Evaluation:
-    """Evaluate the out-of-fold predictions; the interval of each picture comes from the other folds' errors."""
+def judge(
+    dataset: Dataset, validation: CrossValidation, rated: Ratings, seed: int, columns: Mapping[str, str] | None = None
+) -> Evaluation:
+    """Evaluate the out-of-fold predictions; the interval of each picture comes from the other folds' errors.
+
+    ``columns`` are the names of the traits in the file of the ratings, where they differ.
+    """
     lower, upper = cross_conformal_intervals(validation.predictions, dataset.ratings, validation.folds)
     return evaluate(
         dataset.ratings,
@@ -55,20 +64,28 @@ def judge(dataset: Dataset, validation: CrossValidation, rated: Ratings, seed: i
         naive=validation.naive,
         lower=lower,
         upper=upper,
-        reliability=known_reliability(rated),
+        noise=vote_noise(dataset, rated),
         groups=dataset.groups,
         persons=dataset.known_persons,
+        labels=slice_labels(dataset, rated, columns),
         seed=seed,
     )
 
 
-def known_reliability(rated: Ratings) -> dict[str, tuple[float, float]]:
-    """Return ICC(1) of single votes and the reliability of the ratings, for the traits where both are known."""
+def vote_noise(dataset: Dataset, rated: Ratings) -> dict[str, VoteNoise]:
+    """Return what is known of the votes behind each rating of each trait."""
+    images = list(dataset.images)
+    spreads, votes = (table.loc[images] for table in (rated.spreads(), rated.votes()))
     return {
-        trait: (found.icc1, found.of_mean)
-        for trait, found in rated.reliability.items()
-        if found.icc1 is not None and found.of_mean is not None and found.of_mean > 0
+        trait: VoteNoise(spreads[trait].to_numpy(np.float64), votes[trait].to_numpy(np.float64))
+        for trait in dataset.traits
     }
+
+
+def slice_labels(dataset: Dataset, rated: Ratings, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Divide the pictures by everything that the file of the ratings says of them."""
+    middle = (rated.scale.low + rated.scale.high) / 2
+    return label_slices(rated_attributes(rated, columns).loc[list(dataset.images)], middle)
 
 
 def calibrate(dataset: Dataset, validation: CrossValidation, rated: Ratings) -> Calibration:
@@ -232,7 +249,7 @@ def _mean_pearson(evaluation: Evaluation) -> float:
 
 def _describe_run(manifest: Manifest, evaluation: Evaluation) -> str:
     """Say in Markdown what was trained on what, and how good it is."""
-    table = evaluation.table()
+    table = evaluation_table(evaluation)
     rows = [["", *table.columns], ["---"] * (len(table.columns) + 1)]
     rows += [[str(name), *map(str, values)] for name, values in zip(table.index, table.to_numpy(), strict=True)]
     votes = "simulated votes" if manifest.simulated else "votes"

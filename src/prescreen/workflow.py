@@ -100,8 +100,8 @@ def train(
     narrator.say(_groups_in_words(dataset))
     with narrator.steps("cross-validating", training.FOLDS) as advance:
         validation = training.validate(dataset, seed, advance)
-    evaluation = training.judge(dataset, validation, rated, seed)
     columns = traits or {trait: trait for trait in rated.traits}
+    evaluation = training.judge(dataset, validation, rated, seed, columns)
     regressors = fit_final(
         dataset.features, dataset.ratings, dataset.groups, dataset.blocks, sample_weight=dataset.weights, seed=seed
     )
@@ -190,9 +190,10 @@ def evaluate(
         naive=np.broadcast_to(center, predictions.raw.shape),
         lower=predictions.raw_low,
         upper=predictions.raw_high,
-        reliability=training.known_reliability(rated),
+        noise={trait: votes[unseen] for trait, votes in training.vote_noise(dataset, rated).items()},
         groups=dataset.groups[unseen],
         persons=dataset.known_persons[unseen],
+        labels=training.slice_labels(dataset, rated, columns)[unseen],
         seed=loaded.manifest.seed,
     )
     return measured.to_json() | {"simulated": loaded.manifest.simulated}

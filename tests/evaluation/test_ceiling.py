@@ -3,33 +3,17 @@ import math
 import numpy as np
 import pytest
 
-from prescreen.evaluation.ceiling import ceiling, spearman_brown, true_score_correlation, worth_in_votes
-from prescreen.evaluation.metrics import Estimate
-
-
-def test_spearman_brown():
-    assert spearman_brown(0.3, 1) == pytest.approx(0.3)
-    assert spearman_brown(0.2, 4) == pytest.approx(0.5)
-    assert spearman_brown(-0.1, 10) == 0
-    assert spearman_brown(1, 5) == 1
+from prescreen.evaluation import metrics
+from prescreen.evaluation.ceiling import VoteNoise, ceiling, icc1, true_score_correlation, worth_in_votes
+from prescreen.ratings import spearman_brown
+from prescreen.ratings.reliability import icc1 as icc1_of_the_data
+from prescreen.ratings.reliability import reliability
 
 
 @pytest.mark.parametrize("votes", [1, 3.5, 40])
-@pytest.mark.parametrize("icc1", [0.05, 0.3, 0.8])
-def test_a_mean_of_votes_is_worth_its_votes(icc1, votes):
-    assert worth_in_votes(math.sqrt(spearman_brown(icc1, votes)), icc1) == pytest.approx(votes)
-
-
-def test_simulated_panel_is_worth_its_votes():
-    generator = np.random.default_rng(0)
-    true = generator.standard_normal(20000)
-    panels = [true[:, None] + 2 * generator.standard_normal((20000, n)) for n in (30, 6)]
-    ratings, predictor = (panel.mean(axis=1) for panel in panels)
-    icc1 = 1 / 5
-    r = np.corrcoef(ratings, predictor)[0, 1]
-    corrected = true_score_correlation(r, spearman_brown(icc1, 30))
-    assert corrected == pytest.approx(np.corrcoef(true, predictor)[0, 1], abs=0.01)
-    assert worth_in_votes(corrected, icc1) == pytest.approx(6, rel=0.06)
+@pytest.mark.parametrize("icc", [0.05, 0.3, 0.8])
+def test_a_mean_of_votes_is_worth_its_votes(icc, votes):
+    assert worth_in_votes(math.sqrt(spearman_brown(icc, votes)), icc) == pytest.approx(votes)
 
 
 def test_where_no_number_of_votes_can_be_named():
@@ -38,23 +22,80 @@ def test_where_no_number_of_votes_can_be_named():
     assert worth_in_votes(None, 0.3) is None
     assert worth_in_votes(-0.2, 0.3) == 0
     assert true_score_correlation(0.5, 0) is None
+    assert true_score_correlation(0.5, math.nan) is None
     assert true_score_correlation(0.9, 0.5) == 1
 
 
-def test_ceiling_of_a_trait():
-    result = ceiling(Estimate(0.72, 0.6, 0.95), Estimate(0.5), icc1=0.3, reliability=0.81)
-    assert result.highest_r == pytest.approx(0.9)
-    assert result.true_score_r == Estimate(pytest.approx(0.8), pytest.approx(2 / 3), 1)
-    assert result.r_share == pytest.approx(0.8)
-    assert result.r2_share == pytest.approx(0.5 / 0.81)
-    assert result.votes.value == pytest.approx(0.64 * 0.7 / (0.3 * 0.36))
-    assert result.votes.low < result.votes.value
-    assert result.votes.high is None
+def simulate(n, votes, panel, seed=0, noise=2.0):
+    """True means of variance 1, ratings from ``votes`` votes each, and a predictor as good as ``panel`` votes."""
+    generator = np.random.default_rng(seed)
+    true = generator.standard_normal(n)
+    votes = np.broadcast_to(votes, n)
+    single = [true[i] + noise * generator.standard_normal(k) for i, k in enumerate(votes)]
+    ratings, spreads = np.array([s.mean() for s in single]), np.array([s.std(ddof=1) for s in single])
+    predictor = true + noise / np.sqrt(panel) * generator.standard_normal(n)
+    return true, ratings, predictor, VoteNoise(spreads, votes.astype(float))
 
 
-@pytest.mark.parametrize("reliability", [0.0, -0.2, float("nan")])
-def test_ratings_without_reliability_have_no_ceiling(reliability):
-    result = ceiling(Estimate(0.5, 0.4, 0.6), Estimate(0.2), icc1=reliability, reliability=reliability)
-    assert result.true_score_r.value is None
-    assert result.r_share is None
-    assert result.votes.value is None
+def judge(ratings, predictor, noise, n_resamples=400):
+    counts = metrics.multiplicities(len(ratings), None, 0, n_resamples)
+    figures = (metrics.resample(metric, ratings, predictor, counts) for metric in (metrics.pearson, metrics.r2))
+    found = ceiling(*figures, ratings, noise, counts)
+    return None if found is None else found.summary()
+
+
+def test_a_simulated_panel_is_worth_its_votes():
+    true, ratings, predictor, noise = simulate(6000, 30, panel=6)
+    result = judge(ratings, predictor, noise, n_resamples=100)
+    assert result.icc1 == pytest.approx(0.2, abs=0.01)
+    assert result.reliability == pytest.approx(np.corrcoef(true, ratings)[0, 1] ** 2, abs=0.01)
+    assert result.true_score_r.value == pytest.approx(np.corrcoef(true, predictor)[0, 1], abs=0.01)
+    assert result.r_share.value == result.true_score_r.value
+    assert result.votes.value == pytest.approx(6, rel=0.1)
+
+
+def test_intervals_hold_the_uncertainty_of_the_reliability_too():
+    hits = []
+    for seed in range(60):
+        _, ratings, predictor, noise = simulate(150, np.arange(150) % 12 + 4, panel=6, seed=seed)
+        result = judge(ratings, predictor, noise)
+        truths = ((result.true_score_r, math.sqrt(1 / (1 + 4 / 6))), (result.votes, 6))
+        hits += [figure.low <= value <= (figure.high or math.inf) for figure, value in truths]
+    assert np.mean(hits) > 0.88
+
+
+def test_every_resample_estimates_the_reliability_anew():
+    _, ratings, _, noise = simulate(80, np.arange(80) % 5 + 2, panel=6)
+    counts = metrics.multiplicities(80, None, 1, 10)
+    for row, value in zip(counts.astype(int), icc1(ratings, noise, counts), strict=True):
+        drawn = np.repeat(np.arange(80), row)
+        assert value == pytest.approx(icc1_of_the_data(ratings[drawn], noise.spreads[drawn], noise.votes[drawn]))
+    whole = judge(ratings, ratings, noise)
+    expected = reliability(ratings, noise.spreads, noise.votes)
+    assert (whole.icc1, whole.reliability) == (pytest.approx(expected.icc1), pytest.approx(expected.of_mean))
+
+
+def test_perfect_predictions_have_no_upper_limit_in_votes():
+    _, ratings, _, noise = simulate(200, 10, panel=1)
+    result = judge(ratings, ratings, noise)
+    assert result.true_score_r.value == 1
+    assert result.r_share.value > 1
+    assert result.votes == metrics.Estimate(None)
+
+
+def test_ratings_without_reliability_have_no_share_of_it():
+    generator = np.random.default_rng(0)
+    ratings = np.tile([-0.01, 0.01], 50)  # far closer together than votes this spread would have them
+    result = judge(ratings, generator.standard_normal(100), VoteNoise(np.ones(100), np.full(100, 10.0)))
+    assert (result.icc1, result.reliability) == (0, 0)
+    assert result.true_score_r.value is result.r_share.value is result.r2_share.value is result.votes.value is None
+
+
+def test_votes_that_are_not_known_give_no_ceiling():
+    _, ratings, predictor, noise = simulate(50, 5, panel=3)
+    unknown = np.full(50, np.nan)
+    assert judge(ratings, predictor, None) is None
+    assert judge(ratings, predictor, VoteNoise(unknown, noise.votes)) is None
+    assert judge(ratings, predictor, VoteNoise(noise.spreads, unknown)) is None
+    assert judge(ratings, predictor, VoteNoise(noise.spreads, np.ones(50))) is None
+    assert VoteNoise(noise.spreads, noise.votes).variance == pytest.approx(np.full(50, (noise.spreads**2).mean() / 5))

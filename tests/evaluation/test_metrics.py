@@ -61,43 +61,42 @@ def test_constant_values_have_no_correlation():
     assert metrics.estimate(metrics.mae, np.array([]), np.array([]), counts[:, :0]) == metrics.Estimate(None)
 
 
-def test_screening_counts_the_best():
-    truth = np.arange(600.0)
-    predictions = truth.copy()
-    predictions[599] = -1  # the very best is missed
-    result = metrics.screening(truth, predictions, metrics.multiplicities(600, None, 0, 100))
-    assert result.top == 10
-    assert result.top_mean.value == np.arange(589, 599).mean()
-    assert result.best_possible == np.arange(590, 600).mean()
-    assert result.overall == truth.mean()
-    assert result.wanted == 50
-    assert result.recall.value == 49 / 50
-    assert result.recall_by_chance == 50 / 600
+def test_a_resampled_figure_without_upper_limit_keeps_its_lower_one():
+    figure = metrics.Resampled(5.0, np.append(np.arange(90.0), np.full(10, np.inf)))
+    assert figure.estimate() == metrics.Estimate(5.0, 2.0, None)
+    assert metrics.Resampled(np.nan, np.zeros(3)).estimate() == metrics.Estimate(None)
 
 
-def test_screening_of_few_pictures_asks_for_fewer():
-    values = np.arange(20.0)
-    result = metrics.screening(values, values, metrics.multiplicities(20, None, 0, 10))
-    assert (result.top, result.wanted) == (5, 2)
-    assert result.recall.value == 1
+def test_averages_leave_out_traits_without_the_figure():
+    parts = [
+        metrics.Resampled(v, np.array(draws)) for v, draws in ((1.0, [1.0, 2]), (np.nan, [np.nan, 9]), (3.0, [3, 6]))
+    ]
+    result = metrics.average(parts)
+    assert result.value == 2
+    assert result.draws.tolist() == [2, 4]
+    assert np.isnan(metrics.average([]).value)
 
 
-def test_within_person_sees_through_differences_between_persons():
-    generator = np.random.default_rng(1)
-    persons = np.repeat(np.arange(60), 5)
-    level = np.repeat(10 * generator.standard_normal(60), 5)
-    deviation = generator.standard_normal(300)
-    # The order of persons is predicted backwards, the order within each person well.
-    truth, predictions = level + deviation, -level + deviation + 0.5 * generator.standard_normal(300)
-    assert np.corrcoef(truth, predictions)[0, 1] < -0.9
-    result = metrics.within_person(truth, predictions, persons, seed=0)
-    assert (result.n_persons, result.n_pictures) == (60, 300)
-    assert result.pearson.value == pytest.approx(1 / np.sqrt(1.25), abs=0.05)
+def test_the_interval_of_an_average_is_narrower_where_traits_err_independently():
+    generator = np.random.default_rng(0)
+    truth = generator.standard_normal((400, 8))
+    independent = truth + generator.standard_normal((400, 8))
+    same = truth[:, :1] + generator.standard_normal((400, 1))
+    counts = metrics.multiplicities(400, None, 0, 400)
+    widths = []
+    for y, p in ((truth, independent), (np.repeat(truth[:, :1], 8, axis=1), np.repeat(same, 8, axis=1))):
+        parts = [metrics.resample(metrics.pearson, y[:, k], p[:, k], counts) for k in range(8)]
+        mean = metrics.average(parts).estimate()
+        widths.append(mean.high - mean.low)
+    assert widths[0] < 0.5 * widths[1]
 
 
-def test_within_person_needs_two_pictures_and_a_known_person():
-    values = np.arange(7.0)
-    persons = np.array(["a", "a", "b", None, None, "c", "c"], object)
-    assert metrics.within_person(values, values, persons, seed=0).n_pictures == 4
-    assert metrics.within_person(values, values, np.arange(7), seed=0) is None
-    assert metrics.within_person(values, values, np.array([None] * 7), seed=0) is None
+def test_shares_have_wilsons_interval():
+    inside = np.arange(20) < 18
+    assert metrics.share(inside, np.arange(20)) == metrics.Estimate(
+        0.9, *(pytest.approx(end, abs=2e-4) for end in (0.6990, 0.9721))
+    )
+    certain = metrics.share(np.ones(20, bool), np.arange(20))
+    assert certain.low < 0.9
+    assert metrics.share(inside, np.arange(20) // 2).low < 0.69
+    assert metrics.share(inside[:0], np.array([])) == metrics.Estimate(None)

@@ -1,9 +1,12 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.report import evaluate
+from prescreen.evaluation.table import table
 
 
 @pytest.fixture
@@ -38,18 +41,24 @@ def test_everything_that_was_asked_for(data):
     options = {
         "lower": predictions - 9,
         "upper": predictions + 9,
-        "reliability": {"competence": (0.3, 0.9)},
-        "groups": np.arange(90) // 2,
+        "noise": {"competence": VoteNoise(np.full(90, 20.0), np.full(90, 30.0))},
+        "groups": np.arange(90) // 10,
         "persons": np.arange(90) // 5,
+        "labels": pd.DataFrame({"age": np.repeat(["low", "high"], 45)}),
     }
     result = judge(data, **options)
     competence, influence = result.traits
-    assert result.n_groups == 45
+    assert result.n_groups == 9
     assert competence.coverage.share.value == pytest.approx((np.abs(truth - predictions)[:, 0] <= 9).mean())
     assert competence.coverage.width == pytest.approx(18)
-    assert competence.ceiling.reliability == 0.9
+    within = 20**2 / 30
+    total = truth[:, 0].var(ddof=1)
+    assert competence.ceiling.reliability == pytest.approx((total - within) / total)
     assert influence.ceiling is None
     assert competence.within_person.n_persons == 18
+    assert competence.within_person.highest_r is not None
+    assert competence.screening.attainable_recall is not None
+    assert influence.screening.attainable_recall is None
 
     flat = result.metrics()
     assert flat["competence/pearson"] == competence.pearson.value
@@ -57,17 +66,41 @@ def test_everything_that_was_asked_for(data):
     assert flat["competence/naive_mae"] == competence.naive.mae.value
     assert flat["competence/coverage_share"] == competence.coverage.share.value
     assert flat["competence/ceiling_votes"] == competence.ceiling.votes.value
+    assert flat["competence/screening_top_mean"] == competence.screening.top_mean.value
+    assert flat["all_traits/coverage_share"] == result.overall.coverage.share.value
     assert "influence/ceiling_votes" not in flat
+    old = (np.abs(truth - predictions)[45:] <= 9)[np.isfinite(truth[45:])].mean()
+    assert flat["slices/age/high/coverage"] == pytest.approx(old)
     assert all(isinstance(value, float) and np.isfinite(value) for value in flat.values())
 
     plain = result.to_json()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert plain["traits"]["competence"]["pearson"]["value"] == competence.pearson.value
+    assert plain["overall"]["r_share"]["value"] == competence.ceiling.r_share.value
+    assert {part["characteristic"] for part in plain["slices"]} == {"prediction", "age"}
 
-    table = result.table()
-    assert list(table.columns) == ["competence", "influence"]
-    assert table.loc["Pearson r", "competence"].startswith(f"{competence.pearson.value:.3f} [")
-    assert table.loc["worth in votes", "influence"] == "-"
+    lines = table(result)
+    assert list(lines.columns) == ["competence", "influence"]
+    assert lines.loc["Pearson r", "competence"].startswith(f"{competence.pearson.value:.3f} [")
+    assert lines.loc["worth in votes", "influence"] == "-"
+
+
+def test_overall_figures_are_means_over_the_traits(data):
+    truth, predictions = data
+    result = judge(data, lower=predictions - 9, upper=predictions + 9)
+    for name in ("pearson", "spearman", "r2", "mae"):
+        figure = getattr(result.overall, name)
+        assert figure.value == pytest.approx(np.mean([getattr(trait, name).value for trait in result.traits]))
+        assert figure.low < figure.value < figure.high
+    rated = np.isfinite(truth)
+    assert result.overall.coverage.share.value == pytest.approx((np.abs(truth - predictions)[rated] <= 9).mean())
+    assert result.overall.votes.value is None
+    assert result.overall.n_traits == 2
+
+
+def test_persons_are_resampled_as_wholes_where_no_groups_are_given(data):
+    persons = np.array([*(np.arange(80) // 4), *[None] * 10], dtype=object)
+    assert judge(data, persons=persons).n_groups == 20 + 10
 
 
 def test_the_seed_decides_and_nothing_else(data):
@@ -93,7 +126,7 @@ def test_undefined_figures_are_none_and_not_nan():
     assert result.traits[1].n == 0
     json.dumps(result.to_json(), allow_nan=False)
     assert "flat/pearson" not in result.metrics()
-    assert result.table().loc["Pearson r", "flat"].startswith("-")
+    assert table(result).loc["Pearson r", "flat"].startswith("-")
 
 
 def test_columns_must_match_the_traits(data):

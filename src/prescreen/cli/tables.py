@@ -10,11 +10,25 @@ if TYPE_CHECKING:
 def accuracy_table(evaluation: Mapping[str, Any]) -> str:
     """Lay out an evaluation, in its JSON form, one trait a row, with 95 % intervals in brackets.
 
-    ``ceiling`` is the highest r that ratings this noisy allow, ``votes`` how many votes a panel needs to be as
-    accurate, ``naive MAE`` the error of always predicting the training mean, ``cover`` the share of ratings inside the
-    90 % intervals.
+    ``ceiling`` is the highest r that ratings this noisy allow, ``share`` the part of it reached, ``votes`` how many
+    votes a panel needs to be as accurate, ``naive MAE`` the error of always predicting the training mean, ``cover`` the
+    share of ratings inside the 90 % intervals.
+
+    The second part is about picking the best: the mean rating of all pictures, of those predicted best, of those that
+    perfect predictions would pick and of those rated best, then how many of the best rated were found.
     """
-    rows = [("trait", "n", "r", "ceiling", "votes", "R2", "MAE", "naive MAE", "cover")]
+    parts = [_accuracy(evaluation), _screening(evaluation)]
+    if any(trait["within_person"] for trait in evaluation["traits"].values()):
+        parts.append(_persons(evaluation))
+    notes = [line for line in (_lowest(evaluation),) if line]
+    notes += ["(simulated votes)"] if evaluation.get("simulated") else []
+    return "\n\n".join([*(_aligned(part) for part in parts), *(["\n".join(notes)] if notes else [])])
+
+
+def _accuracy(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        ("trait", "n", "r", "ceiling", "share", "votes", "rho", "R2", "MAE", "naive MAE", "cover", "width")
+    ]
     for name, trait in evaluation["traits"].items():
         ceiling = trait["ceiling"] or {}
         rows.append(
@@ -23,17 +37,95 @@ def accuracy_table(evaluation: Mapping[str, Any]) -> str:
                 str(trait["n"]),
                 _estimate(trait["pearson"]),
                 _number(ceiling.get("highest_r")),
+                _value(ceiling.get("r_share")),
                 _estimate(ceiling.get("votes"), 1),
-                _number(trait["r2"]["value"]),
-                _number(trait["mae"]["value"]),
-                _number(trait["naive"]["mae"]["value"]),
-                _number((trait["coverage"] or {"share": {"value": None}})["share"]["value"], 2),
+                _value(trait["spearman"]),
+                _estimate(trait["r2"]),
+                _value(trait["mae"]),
+                _value(trait["naive"]["mae"]),
+                *_coverage(trait["coverage"]),
             )
         )
+    overall = evaluation["overall"]
+    if overall["n_traits"] > 1:
+        rows.append(
+            (
+                f"mean of {overall['n_traits']}",
+                str(evaluation["n"]),
+                _estimate(overall["pearson"]),
+                "",
+                _value(overall["r_share"]),
+                _estimate(overall["votes"], 1),
+                _value(overall["spearman"]),
+                _estimate(overall["r2"]),
+                _value(overall["mae"]),
+                _value(overall["naive_mae"]),
+                *_coverage(overall["coverage"]),
+            )
+        )
+    return rows
+
+
+def _screening(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        ("trait", "picked", "mean of all", "best predicted", "perfect", "best rated", "found", "perfect", "chance")
+    ]
+    for name, trait in evaluation["traits"].items():
+        picked = trait["screening"]
+        rows.append(
+            (
+                name,
+                f"top {picked['top']}",
+                _number(picked["overall"], 2),
+                _estimate(picked["top_mean"], 2),
+                _number(picked["attainable_top_mean"], 2),
+                _number(picked["best_possible"], 2),
+                f"{_estimate(picked['recall'], 2)} of {picked['wanted']}",
+                _number(picked["attainable_recall"], 2),
+                _number(picked["recall_by_chance"], 2),
+            )
+        )
+    return rows
+
+
+def _persons(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("trait", "persons", "r within persons", "ceiling", "pairs in order")]
+    for name, trait in evaluation["traits"].items():
+        if (within := trait["within_person"]) is not None:
+            rows.append(
+                (
+                    name,
+                    str(within["n_persons"]),
+                    _estimate(within["pearson"]),
+                    _number(within["highest_r"]),
+                    _estimate(within["pairs_in_order"], 2),
+                )
+            )
+    return rows
+
+
+def _lowest(evaluation: Mapping[str, Any]) -> str | None:
+    """Name the slice in which the intervals hold least, among those large enough to be judged."""
+    from prescreen.evaluation.slices import SMALLEST_JUDGED
+
+    judged = [
+        part
+        for part in evaluation["slices"]
+        if part["trait"] is not None and part["n"] >= SMALLEST_JUDGED and part["coverage"] is not None
+    ]
+    if not judged:
+        return None
+    part = min(judged, key=lambda part: part["coverage"]["share"]["value"])
+    where = f"{part['trait']}, {part['characteristic']} {part['label']}, n = {part['n']}"
+    share = _estimate(part["coverage"]["share"], 2)
+    return f"lowest coverage of {len(judged)} slices of at least {SMALLEST_JUDGED} pictures: {share} ({where})"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    note = ["(simulated votes)"] if evaluation.get("simulated") else []
-    return "\n".join([*lines, *note])
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
@@ -49,6 +141,14 @@ def _estimate(figure: Mapping[str, float | None] | None, digits: int = 3) -> str
     if figure is None:
         return "-"
     return f"{_number(figure['value'], digits)} [{_number(figure['low'], digits)}, {_number(figure['high'], digits)}]"
+
+
+def _value(figure: Mapping[str, float | None] | None, digits: int = 3) -> str:
+    return "-" if figure is None else _number(figure["value"], digits)
+
+
+def _coverage(covered: Mapping[str, Any] | None) -> tuple[str, str]:
+    return ("-", "-") if covered is None else (_value(covered["share"], 2), _number(covered["width"], 2))
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""The whole evaluation of predictions against ratings, as plain values."""
+"""The whole evaluation of predictions against ratings, as plain values. `docs/metrics.md` defines every figure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,8 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.evaluation import metrics
-from prescreen.evaluation.ceiling import Ceiling, ceiling
-from prescreen.evaluation.metrics import Estimate, Float64, Screening, WithinPerson, estimate
+from prescreen.evaluation.ceiling import Ceiling, ResampledCeiling, VoteNoise, ceiling
+from prescreen.evaluation.metrics import Estimate, Float64, Resampled, average, resample
+from prescreen.evaluation.persons import ResampledWithinPerson, WithinPerson, within_person
+from prescreen.evaluation.screening import ResampledScreening, Screening, screening
+from prescreen.evaluation.slices import Coverage, SliceEvaluation, coverage, judge_slices, lowest_coverage
+
+ALL_TRAITS = "all_traits"
+"""Where the names of the figures over all traits begin, in the flat form."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +26,6 @@ class Naive:
     mae: Estimate
     rmse: Estimate
     r2: Estimate
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Share of ratings inside their interval, and the intervals' mean width in the unit of the ratings."""
-
-    share: Estimate
-    width: float | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,31 @@ class TraitEvaluation:
 
 
 @dataclass(frozen=True)
+class Overall:
+    """Means over the traits that have the figure; of the worth in votes the median.
+
+    Coverage is that of all ratings of all traits. The intervals come from resamples in which all traits are on the same
+    pictures.
+    """
+
+    n_traits: int
+    pearson: Estimate
+    spearman: Estimate
+    r2: Estimate
+    mae: Estimate
+    naive_mae: Estimate
+    top_gain: Estimate
+    recall: Estimate
+    true_score_r: Estimate
+    r_share: Estimate
+    r2_share: Estimate
+    votes: Estimate
+    within_person_pearson: Estimate
+    within_person_pairs_in_order: Estimate
+    coverage: Coverage | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All figures of all traits.
 
@@ -58,12 +81,17 @@ class Evaluation:
         Pictures, rated on any trait.
     n_groups : int
         Groups resampled as wholes; ``n`` where every picture stands alone.
+    overall : Overall
     traits : tuple of TraitEvaluation
+    slices : tuple of SliceEvaluation
+        Of each trait, and of all together.
     """
 
     n: int
     n_groups: int
+    overall: Overall
     traits: tuple[TraitEvaluation, ...]
+    slices: tuple[SliceEvaluation, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dictionaries and numbers, the traits by name, None where a figure is not defined."""
@@ -71,16 +99,37 @@ class Evaluation:
         return plain | {"traits": {trait.pop("trait"): trait for trait in plain["traits"]}}
 
     def metrics(self) -> dict[str, float]:
-        """Return the defined figures under flat names such as ``competence/pearson`` and ``…/pearson_low``."""
-        flat: dict[str, float] = {}
+        """Return the defined figures under flat names: ``competence/pearson``, ``…/pearson_low``, ``all_traits/r2``.
+
+        Of the slices: the coverage of each over all traits (``slices/age/low/coverage``), and the lowest of any trait
+        in any slice of at least 60 pictures (``slices/lowest_coverage``).
+        """
+        flat = {f"{ALL_TRAITS}/{name}": value for name, value in _flatten(_plain(asdict(self.overall)))}
         for trait in self.traits:
             figures = {name: value for name, value in _plain(asdict(trait)).items() if name != "trait"}
             flat |= {f"{trait.trait}/{name}": value for name, value in _flatten(figures)}
+        for part in self.slices:
+            if part.trait is None and part.coverage is not None and part.coverage.share.value is not None:
+                flat[f"slices/{part.characteristic}/{part.label}/coverage"] = part.coverage.share.value
+        lowest = lowest_coverage(self.slices)
+        if lowest is not None and lowest.coverage is not None and lowest.coverage.share.value is not None:
+            flat["slices/lowest_coverage"] = lowest.coverage.share.value
         return flat
 
-    def table(self) -> pd.DataFrame:
-        """Return the main figures for reading: one row for each, one text column for each trait."""
-        return pd.DataFrame({trait.trait: dict(_lines(trait)) for trait in self.traits}).fillna("-")
+
+@dataclass(frozen=True, eq=False)
+class _Figures:
+    """The resampled figures of one trait."""
+
+    plain: Mapping[str, Resampled]
+    naive: Mapping[str, Resampled]
+    screening: ResampledScreening
+    ceiling: ResampledCeiling | None
+    within_person: ResampledWithinPerson | None
+
+
+_NAIVE = {"mae": metrics.mae, "rmse": metrics.rmse, "r2": metrics.r2}
+_PLAIN = {"pearson": metrics.pearson, "spearman": metrics.spearman} | _NAIVE
 
 
 def evaluate(
@@ -91,9 +140,10 @@ def evaluate(
     naive: NDArray[Any],
     lower: NDArray[Any] | None = None,
     upper: NDArray[Any] | None = None,
-    reliability: Mapping[str, tuple[float, float]] | None = None,
+    noise: Mapping[str, VoteNoise] | None = None,
     groups: NDArray[Any] | None = None,
     persons: NDArray[Any] | None = None,
+    labels: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Judge predictions against ratings.
@@ -108,12 +158,14 @@ def evaluate(
         Mean of the training ratings (of the training folds, in cross-validation).
     lower, upper : ndarray of shape (n, t), optional
         Ends of the intervals.
-    reliability : mapping of str to (float, float), optional
-        For each trait that has it: ICC(1) of single votes, and the reliability of the ratings as means of votes.
+    noise : mapping of str to VoteNoise, optional
+        For each trait of which it is known, the votes behind its n ratings; without it there is no ceiling.
     groups : ndarray of shape (n,), optional
-        Persons or near-duplicates; the bootstrap draws whole groups.
+        Persons or near-duplicates; the bootstrap draws whole groups. By default, persons.
     persons : ndarray of shape (n,), optional
-        Person in each picture, None where unknown, for the correlation within persons.
+        Person in each picture, None where unknown, for the accuracy within persons; no person is in two groups.
+    labels : DataFrame with n rows, optional
+        Slices; see :func:`prescreen.evaluation.slices.label_slices`.
     seed : int
         For the bootstrap.
     """
@@ -122,44 +174,103 @@ def evaluate(
         if array is not None and np.shape(array) != (len(truth), len(traits)):
             raise ValueError(f"{name} has shape {np.shape(array)}; expected ({len(truth)}, {len(traits)})")
     baseline = np.broadcast_to(np.asarray(naive, np.float64), truth.shape)
-    rated = np.isfinite(truth)
-    groups = np.arange(len(truth)) if groups is None else np.asarray(groups)
     persons = None if persons is None else np.asarray(persons, object)
-    evaluations = []
+    groups = _groups(len(truth), persons) if groups is None else np.asarray(groups)
+    counts = metrics.multiplicities(len(truth), groups, seed)
+    rated = np.isfinite(truth)
+    figures, evaluations = [], []
     for column, trait in enumerate(traits):
         rows = rated[:, column]
-        counts = metrics.multiplicities(int(rows.sum()), groups[rows], seed)
-        y, p = truth[rows, column], predictions[rows, column]
-        r, explained = estimate(metrics.pearson, y, p, counts), estimate(metrics.r2, y, p, counts)
+        votes = noise.get(trait) if noise else None
+        found = _resampled(
+            truth[rows, column],
+            predictions[rows, column],
+            baseline[rows, column],
+            counts[:, rows],
+            None if votes is None else votes[rows],
+            None if persons is None else persons[rows],
+            seed,
+        )
         covered = None
         if lower is not None and upper is not None:
-            covered = _coverage(y, lower[rows, column], upper[rows, column], counts)
-        evaluations.append(
-            TraitEvaluation(
-                trait=trait,
-                n=int(rows.sum()),
-                pearson=r,
-                spearman=estimate(metrics.spearman, y, p, counts),
-                r2=explained,
-                mae=estimate(metrics.mae, y, p, counts),
-                rmse=estimate(metrics.rmse, y, p, counts),
-                naive=Naive(
-                    *(estimate(m, y, baseline[rows, column], counts) for m in (metrics.mae, metrics.rmse, metrics.r2))
-                ),
-                screening=metrics.screening(y, p, counts),
-                coverage=covered,
-                ceiling=ceiling(r, explained, *reliability[trait]) if reliability and trait in reliability else None,
-                within_person=None if persons is None else metrics.within_person(y, p, persons[rows], seed),
-            )
-        )
+            covered = coverage(truth[rows, column], lower[rows, column], upper[rows, column], groups[rows])
+        figures.append(found)
+        evaluations.append(_trait_evaluation(trait, int(rows.sum()), found, covered))
+    covered = None
+    if lower is not None and upper is not None:
+        cells = np.nonzero(rated)
+        covered = coverage(truth[cells], lower[cells], upper[cells], groups[cells[0]])
     any_rated = rated.any(axis=1)
-    return Evaluation(int(any_rated.sum()), len(np.unique(groups[any_rated])), tuple(evaluations))
+    return Evaluation(
+        n=int(any_rated.sum()),
+        n_groups=len(np.unique(groups[any_rated])),
+        overall=_overall(figures, covered),
+        traits=tuple(evaluations),
+        slices=judge_slices(truth, predictions, traits, labels, lower=lower, upper=upper, groups=groups),
+    )
 
 
-def _coverage(truth: Float64, lower: Float64, upper: Float64, counts: Float64) -> Coverage:
-    width = (upper - lower).mean() if len(truth) else np.nan
-    share = metrics.hit_rate((lower <= truth) & (truth <= upper), counts)
-    return Coverage(share, float(width) if np.isfinite(width) else None)
+def _groups(n: int, persons: NDArray[Any] | None) -> NDArray[np.intp]:
+    if persons is None:
+        return np.arange(n)
+    codes = pd.factorize(persons, use_na_sentinel=True)[0]
+    return np.where(codes < 0, codes.max(initial=-1) + 1 + np.arange(n), codes)
+
+
+def _resampled(
+    y: Float64,
+    p: Float64,
+    naive: Float64,
+    counts: Float64,
+    noise: VoteNoise | None,
+    persons: NDArray[Any] | None,
+    seed: int,
+) -> _Figures:
+    plain = {name: resample(metric, y, p, counts) for name, metric in _PLAIN.items()}
+    limit = ceiling(plain["pearson"], plain["r2"], y, noise, counts)
+    variance = None if noise is None or limit is None else noise.variance
+    return _Figures(
+        plain=plain,
+        naive={name: resample(metric, y, naive, counts) for name, metric in _NAIVE.items()},
+        screening=screening(y, p, counts, None if limit is None else limit.reliability.value, seed),
+        ceiling=limit,
+        within_person=None if persons is None else within_person(y, p, persons, counts, variance),
+    )
+
+
+def _trait_evaluation(trait: str, n: int, found: _Figures, covered: Coverage | None) -> TraitEvaluation:
+    return TraitEvaluation(
+        trait=trait,
+        n=n,
+        **{name: figure.estimate() for name, figure in found.plain.items()},
+        naive=Naive(**{name: figure.estimate() for name, figure in found.naive.items()}),
+        screening=found.screening.summary(),
+        coverage=covered,
+        ceiling=None if found.ceiling is None else found.ceiling.summary(),
+        within_person=None if found.within_person is None else found.within_person.summary(),
+    )
+
+
+def _overall(figures: Sequence[_Figures], covered: Coverage | None) -> Overall:
+    ceilings = [found.ceiling for found in figures if found.ceiling is not None]
+    persons = [found.within_person for found in figures if found.within_person is not None]
+    return Overall(
+        n_traits=len(figures),
+        pearson=average([found.plain["pearson"] for found in figures]).estimate(),
+        spearman=average([found.plain["spearman"] for found in figures]).estimate(),
+        r2=average([found.plain["r2"] for found in figures]).estimate(),
+        mae=average([found.plain["mae"] for found in figures]).estimate(),
+        naive_mae=average([found.naive["mae"] for found in figures]).estimate(),
+        top_gain=average([found.screening.top_gain for found in figures]).estimate(),
+        recall=average([found.screening.recall for found in figures]).estimate(),
+        true_score_r=average([limit.true_score_r for limit in ceilings]).estimate(),
+        r_share=average([limit.r_share for limit in ceilings]).estimate(),
+        r2_share=average([limit.r2_share for limit in ceilings]).estimate(),
+        votes=average([limit.votes for limit in ceilings], np.median).estimate(),
+        within_person_pearson=average([part.pearson for part in persons]).estimate(),
+        within_person_pairs_in_order=average([part.pairs_in_order for part in persons]).estimate(),
+        coverage=covered,
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -177,33 +288,3 @@ def _flatten(figures: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             yield from ((name if part == "value" else f"{name}_{part}", number) for part, number in _flatten(value))
         elif value is not None:
             yield name, float(value)
-
-
-def _lines(trait: TraitEvaluation) -> Iterator[tuple[str, str]]:
-    yield "n", str(trait.n)
-    yield "Pearson r", _text(trait.pearson)
-    if trait.within_person is not None:
-        yield "Pearson r within persons", _text(trait.within_person.pearson)
-    yield "Spearman", _text(trait.spearman)
-    yield "R²", _text(trait.r2)
-    yield "MAE", _text(trait.mae)
-    yield "MAE of the training mean", _text(trait.naive.mae)
-    yield "RMSE", _text(trait.rmse)
-    if trait.ceiling is not None:
-        yield "ceiling of r", f"{trait.ceiling.highest_r:.3f}"
-        yield "r with the true mean", _text(trait.ceiling.true_score_r)
-        yield "worth in votes", _text(trait.ceiling.votes, 1)
-    if trait.coverage is not None:
-        yield "coverage of intervals", _text(trait.coverage.share)
-    picked = trait.screening
-    yield "mean of the best predicted", f"{_text(picked.top_mean)} (top {picked.top})"
-    yield "mean of the truly best", f"{_number(picked.best_possible)} (top {picked.top})"
-    yield "recall of the truly best", f"{_text(picked.recall)} (top {picked.wanted})"
-
-
-def _text(figure: Estimate, digits: int = 3) -> str:
-    return f"{_number(figure.value, digits)} [{_number(figure.low, digits)}, {_number(figure.high, digits)}]"
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

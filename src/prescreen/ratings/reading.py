@@ -86,13 +86,21 @@ class Ratings:
         """Return the means as one row a picture (sorted) and one column a trait; NaN where not rated."""
         return self._wide("mean")
 
+    def spreads(self) -> pd.DataFrame:
+        """Return the sample standard deviations of the votes, shaped like :meth:`wide`; NaN where unknown."""
+        return self._wide("std")
+
+    def votes(self) -> pd.DataFrame:
+        """Return the numbers of independent votes, shaped like :meth:`wide`; NaN where unknown."""
+        return self._wide("votes")
+
     def sampling_variance(self) -> pd.DataFrame:
         """Return the variance of each mean that is vote noise, shaped like :meth:`wide`.
 
         It is the variance of votes within pictures, pooled over a trait's pictures, divided by the picture's votes, in
         squared units of the scale; NaN where votes or their spread are unknown.
         """
-        stds, votes = self._wide("std"), self._wide("votes")
+        stds, votes = self.spreads(), self.votes()
         pooled = [pooled_variance(stds[t].to_numpy(np.float64), votes[t].to_numpy(np.float64)) for t in self.traits]
         return votes.rdiv(np.array(pooled), axis="columns")
 

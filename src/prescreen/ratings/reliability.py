@@ -11,11 +11,13 @@ Searle, Casella & McCulloch (1992), Variance Components, chapter 3 (unbalanced o
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Number = TypeVar("Number", float, Floats)
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,19 @@ class Reliability:
     of_mean: float | None
 
 
-def spearman_brown(icc1: float, votes: float) -> float:
+def spearman_brown(icc1: Number, votes: Number) -> Number:
     """Return the reliability of the mean of several votes: n rho / (1 + (n - 1) rho).
 
     Parameters
     ----------
-    icc1 : float
+    icc1 : float or ndarray of float64
         Reliability of one vote, 0 to 1.
-    votes : float
+    votes : float or ndarray of float64
         Number of votes in the mean, above 0.
+
+    References
+    ----------
+    C. Spearman, W. Brown, British Journal of Psychology 3, 1910.
     """
     return votes * icc1 / (1 + (votes - 1) * icc1)
 

@@ -1,0 +1,44 @@
+"""What raters said of the pictures beside the traits that are learned, for judging a predictor in slices."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from prescreen.errors import RatingsError
+from prescreen.ratings.formats import read_rows
+from prescreen.ratings.pictures import relative_name
+from prescreen.ratings.reading import Ratings
+
+
+def rated_attributes(ratings: Ratings, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Return the mean ratings of everything that the file of the ratings has, its other traits included.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        Read from a file.
+    columns : mapping of str to str, optional
+        New name of each trait of the ratings, and its name in the file, where they differ.
+
+    Returns
+    -------
+    DataFrame of float
+        One row a picture of the ratings, in the order of :meth:`Ratings.wide`; one column an attribute, NaN where it is
+        not rated: first the traits of the ratings, under their new names, then the others of the file. Those others are
+        not checked as traits are; if they cannot be read at all, they are left out.
+    """
+    own = ratings.wide()
+    if ratings.images_dir is None:
+        return own
+    try:
+        frame = read_rows(ratings.source).frame
+    except RatingsError:  # what is not learned need not be right
+        return own
+    learned = set((columns or {}).values()) | set(ratings.traits)
+    frame = frame[~frame["trait"].isin(learned) & np.isfinite(frame["value"])]
+    means = frame.groupby(["image", "trait"], observed=True)["value"].mean().unstack()
+    names = [relative_name(str(name), ratings.images_dir) for name in means.index]
+    others = means.set_axis(names, axis="index").groupby(level=0).mean().reindex(own.index)
+    others.columns = others.columns.astype(str)
+    return own.join(others.dropna(axis="columns", how="all"))
