@@ -22,9 +22,11 @@ from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_
 from prescreen.ratings import Ratings, rated_attributes
 from prescreen.regressors.fit import CrossValidation, cross_validate
 from prescreen.regressors.intervals import conformal_half_widths, cross_conformal_intervals, residual_covariance
+from prescreen.reports.card import model_card
 from prescreen.reports.figures import training_figures
 from prescreen.scoring import score_pictures
 from prescreen.tracking import TrainingRecord
+from prescreen.tracking.nested import candidate_runs, fold_runs
 
 FOLDS: Final = 10
 COMPARED_ON: Final = "mean/pearson"
@@ -224,6 +226,9 @@ def record(
         "prescreen.traits": ",".join(manifest.traits),
     } | ({"mlflow.source.git.commit": commit} if (commit := provenance.git_commit()) else {})
     embedded, picture = example
+    fitted = predictor.regressors
+    shares = dict(zip(fitted.regressors, fitted.weights, strict=True))
+    description = _describe_run(manifest, evaluation)
     return TrainingRecord(
         experiment=experiment,
         name=manifest.name,
@@ -238,7 +243,12 @@ def record(
         output=score_pictures([embedded], predictor).drop(columns="image"),
         example=picture,
         documents={"evaluation.json": predictor.evaluation},
-        description=_describe_run(manifest, evaluation),
+        description=description,
+        model_card=model_card(manifest, description),
+        nested=[
+            *candidate_runs(fitted.inner_errors, shares, dataset.traits),
+            *fold_runs(dataset.ratings, validation.predictions, validation.folds, validation.choices, dataset.traits),
+        ],
     )
 
 

@@ -93,6 +93,23 @@ def train(
     narrator.say(_in_words(rated))
     tracking.check_store()
     network = make_encoder(encoder)
+    with tracking.watched_run(experiment, output.name) as run_id:
+        return _train(rated, network, traits, output, experiment, seed, simulated, run_id, narrator)
+
+
+def _train(
+    rated: Ratings,
+    network: Encoder,
+    traits: Mapping[str, str] | None,
+    output: Path,
+    experiment: str,
+    seed: int,
+    simulated: bool,
+    run_id: str,
+    narrator: Narrator,
+) -> Training:
+    """Do the part of `train` that MLflow watches; the arguments are those of `train`."""
+    from prescreen import tracking
 
     files = _rated_files(rated)
     embedded = list(_embed(files, network, narrator, title="embedding"))
@@ -116,7 +133,8 @@ def train(
 
     example = embedded[0], shortlisting.picture_base64(files[0])
     run = tracking.track_training(
-        training.record(predictor, output, rated, dataset, validation, evaluation, example, experiment)
+        training.record(predictor, output, rated, dataset, validation, evaluation, example, experiment),
+        run_id,
     )
     return Training(output, predictor.evaluation, run)
 

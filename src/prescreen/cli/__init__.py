@@ -7,6 +7,7 @@ from prescreen.cli.demo import demo
 from prescreen.cli.doctor import doctor
 from prescreen.cli.embed import embed
 from prescreen.cli.evaluate import evaluate
+from prescreen.cli.models import models
 from prescreen.cli.rank import rank
 from prescreen.cli.score import score
 from prescreen.cli.train import train
@@ -36,5 +37,5 @@ def main() -> None:
     """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
-for command in (doctor, train, evaluate, embed, score, rank, demo):
+for command in (doctor, train, evaluate, embed, score, rank, models, demo):
     main.add_command(command)

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from prescreen import tracking
-from prescreen.errors import PredictorError, StoreError
+from prescreen.errors import PredictorError, StoreError, UsageError
 
 RECORD = tracking.TrainingRecord(
     experiment="faces",
@@ -275,3 +276,81 @@ def test_a_store_of_another_schema_names_the_upgrade(record, client, tmp_path, m
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{old}")
     with pytest.raises(StoreError, match="mlflow db upgrade sqlite:///"):
         tracking.check_store()
+
+
+def test_a_watched_run_is_the_one_that_is_written_and_ends_with_the_block(record, client, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    with tracking.watched_run(record.experiment, record.name) as run_id:
+        assert client.get_run(run_id).info.status == "RUNNING"
+        for _ in range(100):
+            if any(name.startswith("system/") for name in client.get_run(run_id).data.metrics):
+                break
+            time.sleep(0.05)
+        assert tracking.track_training(record, run_id).run_id == run_id
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == record.name
+    assert {"system/cpu_utilization_percentage", "system/system_memory_usage_percentage"} <= set(run.data.metrics)
+    assert run.data.metrics["mean/pearson"] == 0.5
+
+
+def test_a_run_that_breaks_is_failed_and_registers_nothing(record, client):
+    with pytest.raises(ZeroDivisionError), tracking.watched_run(record.experiment, record.name) as run_id:
+        raise ZeroDivisionError
+    assert client.get_run(run_id).info.status == "FAILED"
+    assert client.search_registered_models() == []
+
+
+def test_parts_of_a_run_stand_below_it(record, client):
+    parts = [
+        tracking.NestedRun("candidate", "candidate ridge", {"regressor": "ridge"}, {"competence/inner_rmse": 0.4}),
+        tracking.NestedRun("fold", "fold 01 of 10", {"fold": "0"}, {"competence/pearson": 0.7}),
+    ]
+    run = tracking.track_training(replace(record, nested=parts))
+    experiment = client.get_run(run.run_id).info.experiment_id
+    below = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run.run_id}'")
+    found = {r.info.run_name: (r.data.params, r.data.metrics, r.data.tags["prescreen.kind"]) for r in below}
+    assert found == {part.name: (part.parameters, part.metrics, part.kind) for part in parts}
+    assert {r.info.status for r in below} == {"FINISHED"}
+
+
+def test_the_model_card_is_an_artifact(record, client):
+    run = tracking.track_training(replace(record, model_card="# Model card: first"))
+    import mlflow
+
+    text = mlflow.artifacts.load_text(f"{client.get_run(run.run_id).info.artifact_uri}/model_card.md")
+    assert text == "# Model card: first"
+
+
+def aliases():
+    return {version.version: version.aliases for version in tracking.list_versions()}
+
+
+def test_the_challenger_is_the_other_one_of_the_last_comparison(record):
+    scored(record, 0.5)
+    assert aliases() == {"1": ("champion",)}
+    scored(record, 0.4)
+    assert aliases() == {"2": ("challenger",), "1": ("champion",)}
+    scored(record, 0.6)
+    assert aliases() == {"3": ("champion",), "2": (), "1": ("challenger",)}
+
+
+def test_only_a_better_version_is_promoted_unless_forced(record):
+    for value in (0.5, 0.4, 0.6):
+        scored(record, value)
+    with pytest.raises(UsageError, match=r"version 2 is not better: .*0\.400 against 0\.600 of version 3; --force"):
+        tracking.promote("2")
+    assert aliases()["3"] == ("champion",)
+    promoted, _ = tracking.promote("2", force=True)
+    assert promoted.aliases == ("champion",)
+    assert aliases() == {"3": ("challenger",), "2": ("champion",), "1": ()}
+    promoted, reason = tracking.promote("challenger")
+    assert (promoted.version, aliases()["2"]) == ("3", ("challenger",))
+    assert "0.600 against 0.400" in reason
+
+
+def test_a_version_that_is_not_there_is_one_line(record):
+    scored(record, 0.5)
+    for which in ("7", "nobody"):
+        with pytest.raises(StoreError, match=f"{which}: no such version or alias.*prescreen models list"):
+            tracking.promote(which)

@@ -1,0 +1,101 @@
+"""``prescreen models``: the registered predictors, and who of them is the champion."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+
+EXAMPLES = """\b
+Examples:
+  prescreen models list
+  prescreen models compare                    # challenger against champion
+  prescreen models compare 4 3
+  prescreen models promote challenger
+  prescreen score portraits/ --predictor models:/prescreen@champion --output scores.csv
+"""
+
+
+@click.group(short_help="List, compare and promote registered predictors.", epilog=EXAMPLES)
+def models() -> None:
+    """List, compare and promote the predictors in the MLflow registry.
+
+    The champion is the version to use. The challenger is the other one of the last comparison: the version that the
+    champion replaced, or one that did not beat it.
+    """
+
+
+@models.command("list", short_help="All versions, the newest first.")
+@verb
+def list_(terminal: Terminal) -> None:
+    """Show all registered versions, the newest first."""
+    from prescreen import tracking
+
+    rows = [
+        [
+            version.version,
+            ", ".join(version.aliases) or "-",
+            version.run_name,
+            _figure(version.metrics.get("mean/pearson")),
+            ", ".join(version.traits),
+            version.parameters.get("encoder", "-"),
+            "simulated" if version.simulated else "real",
+            f"{datetime.fromtimestamp(version.created / 1000, UTC):%Y-%m-%d %H:%M}",
+        ]
+        for version in tracking.list_versions()
+    ]
+    head = ["version", "aliases", "name", "mean r", "traits", "encoder", "votes", "registered (UTC)"]
+    for line in _columns([head, *rows]):
+        click.echo(line)
+
+
+@models.command(short_help="Two versions beside each other.")
+@click.argument("new", default="challenger")
+@click.argument("old", default="champion")
+@verb
+def compare(new: str, old: str, terminal: Terminal) -> None:
+    """Show the cross-validated accuracy of two versions, NEW and OLD: numbers or aliases."""
+    from prescreen import tracking
+
+    one, two = tracking.find_version(new), tracking.find_version(old)
+    rows = [["", f"version {one.version}", f"version {two.version}", "difference"]]
+    rows.append(["aliases", *(", ".join(version.aliases) or "-" for version in (one, two)), ""])
+    rows.append(["encoder", *(version.parameters.get("encoder", "-") for version in (one, two)), ""])
+    rows.append(["ratings", *(version.data[:12] or "-" for version in (one, two)), ""])
+    wanted = [f"{trait}/{figure}" for trait in sorted({*one.traits, *two.traits}) for figure in ("pearson", "rmse")]
+    for name in ["mean/pearson", *wanted]:
+        a, b = one.metrics.get(name), two.metrics.get(name)
+        gap = "-" if a is None or b is None else f"{a - b:+.3f}"
+        rows.append([name, *(_interval(version.metrics, name) for version in (one, two)), gap])
+    for line in _columns(rows):
+        click.echo(line)
+    verdict = tracking.judge(one, two, "mean/pearson")
+    terminal.say(f"version {one.version} is {'better' if verdict.better else 'not better'}: {verdict.reason}")
+
+
+@models.command(short_help="Make a version the champion.")
+@click.argument("version", default="challenger")
+@click.option("--force", is_flag=True, help="Whatever the comparison with the present champion says.")
+@verb
+def promote(version: str, force: bool, terminal: Terminal) -> None:
+    """Make VERSION, a number or an alias, the champion if it is better; the old champion becomes the challenger."""
+    from prescreen import tracking
+
+    promoted, reason = tracking.promote(version, force=force)
+    terminal.say(f"version {promoted.version} is the champion: {reason}")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(metrics: Mapping[str, float], name: str) -> str:
+    text = _figure(metrics.get(name))
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
+
+
+def _columns(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

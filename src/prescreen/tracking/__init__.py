@@ -1,0 +1,42 @@
+"""MLflow: what a training run leaves in the store, the registry, and predictors fetched from it.
+
+No other package imports MLflow, and this one only where it opens the store.
+"""
+
+from prescreen.tracking.registry import (
+    CHALLENGER,
+    CHAMPION,
+    REGISTERED_NAME,
+    ModelVersion,
+    Verdict,
+    fetch_predictor,
+    find_version,
+    judge,
+    list_versions,
+    promote,
+    resolve_uri,
+)
+from prescreen.tracking.runs import NestedRun, TrackedRun, TrainingRecord, track_training, watched_run
+from prescreen.tracking.store import check_store, store_below, store_uri
+
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "REGISTERED_NAME",
+    "ModelVersion",
+    "NestedRun",
+    "TrackedRun",
+    "TrainingRecord",
+    "Verdict",
+    "check_store",
+    "fetch_predictor",
+    "find_version",
+    "judge",
+    "list_versions",
+    "promote",
+    "resolve_uri",
+    "store_below",
+    "store_uri",
+    "track_training",
+    "watched_run",
+]

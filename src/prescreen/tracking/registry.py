@@ -1,0 +1,336 @@
+"""The registry: versions of the model, who is champion and who challenger, and predictors fetched from it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from prescreen.errors import PredictorError, StoreError, UsageError
+from prescreen.tracking.store import first_line, opened_store
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+REGISTERED_NAME: Final = "prescreen"
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+COMPARED_ON: Final = "prescreen.compared_on"
+"""Tag of a version: the metric that decided over the aliases when it was registered."""
+_DESCRIPTION: Final = (
+    "Predicts how a crowd would rate portraits. `champion` is the version to use; `challenger` is the other one of "
+    "the last comparison: the version that it beat, or that did not beat it."
+)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version of the registered model.
+
+    Parameters
+    ----------
+    version : str
+        Its number.
+    aliases : tuple of str
+        Aliases that point to it, sorted.
+    run_id, run_name : str
+        The run that made it.
+    created : int
+        Milliseconds since 1970.
+    parameters, tags : mapping of str to str
+        Of the run.
+    metrics : mapping of str to float
+        Of the run.
+    """
+
+    version: str
+    aliases: tuple[str, ...]
+    run_id: str
+    run_name: str
+    created: int
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it learned from simulated votes."""
+        return self.tags.get("prescreen.simulated", "").lower() == "true"
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Traits that it predicts, sorted; runs from before there was the tag have them among their parameters."""
+        return tuple(sorted(self.tags.get("prescreen.traits", self.parameters.get("traits", "")).split(",")))
+
+    @property
+    def data(self) -> str:
+        """SHA-256 of the ratings that it was trained and measured on."""
+        return self.tags.get("prescreen.data_sha256", "")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one version should take the place of another.
+
+    Parameters
+    ----------
+    better : bool
+        Whether it should.
+    comparable : bool
+        Whether the metric of both means the same: the same traits, and votes of the same kind.
+    reason : str
+        Why, in words.
+    """
+
+    better: bool
+    comparable: bool
+    reason: str
+
+
+def judge(new: ModelVersion, old: ModelVersion, metric: str) -> Verdict:
+    """Decide whether one version should take the place of another.
+
+    Real votes win over simulated ones whatever the metric; a version of other traits never wins by itself; otherwise
+    the larger value of the metric does.
+
+    Parameters
+    ----------
+    new, old : ModelVersion
+        The contender and the one in place.
+    metric : str
+        Larger is better.
+    """
+    value, before = new.metrics.get(metric), old.metrics.get(metric)
+    compared = f"{metric} {_number(value)} against {_number(before)} of version {old.version}"
+    if new.simulated and not old.simulated:
+        return Verdict(
+            False, False, f"{compared}, which learned from real votes; this one learned from simulated votes"
+        )
+    if old.simulated and not new.simulated:
+        return Verdict(True, False, f"{compared}, which learned from simulated votes; this one learned from real votes")
+    if new.traits != old.traits:
+        return Verdict(
+            False,
+            False,
+            f"{compared}, which predicts other traits: move the alias by hand if this one is to replace it",
+        )
+    better = value is not None and (before is None or value > before)
+    return Verdict(better, True, compared if new.data == old.data else f"{compared}, measured on other ratings")
+
+
+def list_versions() -> list[ModelVersion]:
+    """Return all versions, the newest first.
+
+    Raises
+    ------
+    StoreError
+        If there is no store.
+    """
+    with opened_store(wanted=f"models:/{REGISTERED_NAME}"):
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient()
+        found = client.search_model_versions(f"name='{REGISTERED_NAME}'")
+        versions = [_version(client, str(version.version)) for version in found]
+    return sorted(versions, key=lambda version: int(version.version), reverse=True)
+
+
+def find_version(which: str) -> ModelVersion:
+    """Return a version by its number or by an alias.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or it has no such version.
+    """
+    with opened_store(wanted=f"models:/{REGISTERED_NAME}/{which}") as store:
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient()
+        try:
+            if which.isdecimal():
+                return _version(client, which)
+            return _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, which).version))
+        except MlflowException as error:
+            raise StoreError(
+                f"{which}: no such version or alias of the model {REGISTERED_NAME} in {store}; "
+                "prescreen models list shows them"
+            ) from error
+
+
+def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:
+    """Make a version the champion if it is better than the one in place; that one becomes the challenger.
+
+    Parameters
+    ----------
+    which : str
+        Number or alias.
+    force : bool
+        Whether to move the alias whatever the comparison says.
+
+    Returns
+    -------
+    (ModelVersion, str)
+        The version with its new aliases, and the comparison in words.
+
+    Raises
+    ------
+    StoreError
+        If there is no such version.
+    UsageError
+        If it is not better, and `force` is not given.
+    """
+    new = find_version(which)
+    with opened_store():
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient()
+        old = _by_alias(client, CHAMPION)
+        if old is not None and old.version == new.version:
+            return new, f"version {new.version} is the champion already"
+        verdict = Verdict(True, False, "no champion before it")
+        if old is not None:
+            verdict = judge(new, old, compared_on(client, new))
+            if not verdict.better and not force:
+                raise UsageError(f"version {new.version} is not better: {verdict.reason}; --force promotes it anyway")
+        _move(client, new, old)
+        return _version(client, new.version), verdict.reason
+
+
+def compared_on(client: "MlflowClient", version: ModelVersion) -> str:
+    """Return the metric that decides over a version."""
+    tags = client.get_model_version(REGISTERED_NAME, version.version).tags
+    return str(tags.get(COMPARED_ON, "mean/pearson"))
+
+
+def register(client: "MlflowClient", run_id: str, model: Any, description: str = "") -> str:
+    """Make the logged model a version of the registered model (`mlflow.register_model` would print)."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(REGISTERED_NAME)
+    except MlflowException:
+        client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
+    made = client.create_model_version(
+        REGISTERED_NAME, model.model_uri, run_id, description=description or None, model_id=model.model_id
+    )
+    return str(made.version)
+
+
+def crown(client: "MlflowClient", version: str, metric: str, run_id: str) -> tuple[bool, str]:
+    """Give out the aliases after a version was registered.
+
+    It becomes champion if there is none, or one that it may replace and is better than; the one that it replaces is
+    the challenger then. Otherwise it is the challenger itself, if the two can be compared.
+
+    Returns
+    -------
+    (bool, str)
+        Whether it is the champion, and the comparison in words.
+    """
+    client.set_model_version_tag(REGISTERED_NAME, version, COMPARED_ON, metric)
+    new, old = _version(client, version), _by_alias(client, CHAMPION)
+    if old is None:
+        _move(client, new, None)
+        return True, f"{metric} {_number(new.metrics.get(metric))}, and no champion before it"
+    verdict = judge(new, old, metric)
+    if verdict.better:
+        _move(client, new, old)
+    elif verdict.comparable:
+        client.set_registered_model_alias(REGISTERED_NAME, CHALLENGER, version)
+    return verdict.better, verdict.reason
+
+
+def fetch_predictor(uri: str) -> Path:
+    """Return the directory of a predictor in the store.
+
+    Parameters
+    ----------
+    uri : str
+        For instance ``models:/prescreen@champion`` or ``runs:/RUN_ID/predictor``.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or it has no such model.
+    PredictorError
+        If the model is not a predictor of prescreen.
+    """
+    with opened_store(wanted=uri) as store:
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"{uri}: no such model in {store} ({first_line(error)})") from error
+    found = sorted(folder.glob("data/*/manifest.json"))
+    if len(found) != 1:
+        raise PredictorError(f"{uri}: a model, but not one that prescreen logged")
+    return found[0].parent
+
+
+def resolve_uri(uri: str) -> str:
+    """Return a model URI that means the same predictor for ever.
+
+    Parameters
+    ----------
+    uri : str
+        An alias, ``models:/NAME@ALIAS``, becomes ``models:/NAME/VERSION``; anything else stays as it is.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or it has no such model or alias.
+    """
+    alias = re.fullmatch(r"models:/([^/@]+)@([^/@]+)", uri)
+    if alias is None:
+        return uri
+    with opened_store(wanted=uri) as store:
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+
+        try:
+            version = MlflowClient().get_model_version_by_alias(alias[1], alias[2]).version
+        except MlflowException as error:
+            raise StoreError(f"{uri}: no such model in {store} ({first_line(error)})") from error
+    return f"models:/{alias[1]}/{version}"
+
+
+def _move(client: "MlflowClient", new: ModelVersion, old: ModelVersion | None) -> None:
+    """Make one version champion and the one that it replaces challenger."""
+    client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, new.version)
+    if old is not None:
+        client.set_registered_model_alias(REGISTERED_NAME, CHALLENGER, old.version)
+    elif CHALLENGER in new.aliases:
+        client.delete_registered_model_alias(REGISTERED_NAME, CHALLENGER)
+
+
+def _by_alias(client: "MlflowClient", alias: str) -> ModelVersion | None:
+    """Return the version that has an alias; None if there is none, or its run was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, alias).version))
+    except MlflowException:
+        return None
+
+
+def _version(client: "MlflowClient", version: str) -> ModelVersion:
+    found = client.get_model_version(REGISTERED_NAME, version)
+    run = client.get_run(str(found.run_id))
+    return ModelVersion(
+        version=str(found.version),
+        aliases=tuple(sorted(found.aliases)),
+        run_id=str(found.run_id),
+        run_name=str(run.info.run_name),
+        created=int(found.creation_timestamp),
+        parameters=run.data.params,
+        tags=run.data.tags,
+        metrics=run.data.metrics,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "no value" if value is None else f"{value:.3f}"

@@ -1,0 +1,275 @@
+"""Training runs: what one leaves in the store, and what is watched while it goes on."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from prescreen.serving import INPUT_COLUMN
+from prescreen.tracking.naming import safely_named
+from prescreen.tracking.registry import crown, register
+from prescreen.tracking.store import experiment_id, opened_store
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.tracking import MlflowClient
+
+MODEL_NAME: Final = "predictor"
+MODEL_CARD: Final = "model_card.md"
+_LOADER: Final = "prescreen.serving"
+_SAMPLING: Final = 2.0
+"""Seconds between samples of the system metrics; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL has precedence."""
+
+
+@dataclass(frozen=True)
+class NestedRun:
+    """A part of a training run that has its own row below it: a fold, or a candidate regressor.
+
+    Parameters
+    ----------
+    kind : str
+        ``fold`` or ``candidate``; becomes the tag ``prescreen.kind``.
+    name : str
+        Name of the run.
+    parameters : mapping of str to str
+        What distinguishes it.
+    metrics : mapping of str to float
+        What came out.
+    """
+
+    kind: str
+    name: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What a training run leaves in MLflow.
+
+    Parameters
+    ----------
+    experiment : str
+        Name of the experiment.
+    name : str
+        Name of the run.
+    parameters, tags : mapping of str to str
+        What was asked for, and how to find it again.
+    metrics : mapping of str to float
+        What came out.
+    compared_on : str
+        The metric that decides over the alias ``champion``; larger is better.
+    data : DataFrame
+        The ratings trained on, a row an image and trait.
+    data_source : str
+        Where they came from.
+    figures : mapping of str to Figure
+        File name below ``figures/`` to figure.
+    predictor : Path
+        Directory of the saved predictor.
+    output : DataFrame
+        Scores of the example picture, which give the signature.
+    example : str
+        A picture in base64, as a client would send it.
+    documents : mapping of str to dict
+        File name to JSON content.
+    description : str
+        What a colleague should read first, in Markdown.
+    model_card : str
+        Model card of this predictor, in Markdown.
+    nested : sequence of NestedRun
+        Folds and candidates.
+    """
+
+    experiment: str
+    name: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    compared_on: str
+    data: pd.DataFrame = field(repr=False)
+    data_source: str
+    figures: Mapping[str, Figure] = field(repr=False)
+    predictor: Path
+    output: pd.DataFrame = field(repr=False)
+    example: str = field(repr=False)
+    documents: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    description: str = ""
+    model_card: str = ""
+    nested: Sequence[NestedRun] = ()
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """Where a training run went in MLflow.
+
+    Parameters
+    ----------
+    store : str
+        Tracking URI.
+    run_id : str
+        The run.
+    version : str
+        Version of the registered model.
+    champion : bool
+        Whether this version has the alias ``champion`` now.
+    comparison : str
+        Why, in words.
+    """
+
+    store: str
+    run_id: str
+    version: str
+    champion: bool
+    comparison: str
+
+
+@contextlib.contextmanager
+def watched_run(experiment: str, name: str) -> Iterator[str]:
+    """Begin a run and sample the system metrics until the block ends, which ends the run too.
+
+    Parameters
+    ----------
+    experiment, name : str
+        Names of the experiment and of the run.
+
+    Yields
+    ------
+    str
+        The run's id, for `track_training`.
+
+    Raises
+    ------
+    StoreError
+        If the store refuses.
+    """
+    with opened_store() as uri:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+        from mlflow.tracking import MlflowClient
+        from mlflow.tracking.context.registry import resolve_tags
+
+        client = MlflowClient()
+        run_id = str(
+            client.create_run(experiment_id(client, experiment, uri), run_name=name, tags=resolve_tags()).info.run_id
+        )
+        monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
+        monitor.start()
+    status = "FAILED"
+    try:
+        yield run_id
+        status = "FINISHED"
+    except (KeyboardInterrupt, GeneratorExit):
+        status = "KILLED"
+        raise
+    finally:
+        with opened_store():
+            monitor.finish()
+            client.set_terminated(run_id, status)
+
+
+def track_training(record: TrainingRecord, run_id: str | None = None) -> TrackedRun:
+    """Write a training run into the store, register its model, and move the aliases by what it is worth.
+
+    Parameters
+    ----------
+    record : TrainingRecord
+        What to write.
+    run_id : str, optional
+        A run that `watched_run` began; without it a run is made.
+
+    Raises
+    ------
+    StoreError
+        If the store refuses.
+    """
+    if run_id is None:
+        with watched_run(record.experiment, record.name) as begun:
+            return track_training(record, begun)
+    with opened_store() as uri:
+        import mlflow
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient()
+        _describe(client, run_id, record)
+        with _active(run_id):
+            data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
+            mlflow.log_input(data, context="training")
+            example = pd.DataFrame({INPUT_COLUMN: [record.example]})
+            model = mlflow.pyfunc.log_model(
+                name=MODEL_NAME,
+                loader_module=_LOADER,
+                data_path=str(record.predictor),
+                signature=_signature(record.output),
+                input_example=example,
+                pip_requirements=["portrait-prescreen"],
+            )
+        _nest(client, run_id, record.nested)
+        version = register(client, run_id, model, record.description)
+        champion, comparison = crown(client, version, record.compared_on, run_id)
+        return TrackedRun(uri, run_id, version, champion, comparison)
+
+
+def _describe(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
+    """Log everything of the run itself, in as few transactions as MLflow allows."""
+    from mlflow.entities import Param, RunTag
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+    tags = dict(record.tags) | ({MLFLOW_RUN_NOTE: record.description} if record.description else {})
+    client.log_batch(
+        run_id,
+        _metrics(record.metrics),
+        [Param(name, value) for name, value in safely_named(record.parameters).items()],
+        [RunTag(name, value) for name, value in tags.items()],
+    )
+    for name, figure in record.figures.items():
+        client.log_figure(run_id, figure, f"figures/{name}")
+    for name, content in record.documents.items():
+        client.log_dict(run_id, dict(content), name)
+    if record.model_card:
+        client.log_text(run_id, record.model_card, MODEL_CARD)
+
+
+def _nest(client: "MlflowClient", run_id: str, nested: Sequence[NestedRun]) -> None:
+    from mlflow.entities import Param
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    parent = client.get_run(run_id).info
+    for part in nested:
+        tags = {MLFLOW_PARENT_RUN_ID: run_id, "prescreen.kind": part.kind}
+        child = client.create_run(parent.experiment_id, run_name=part.name, tags=tags).info.run_id
+        parameters = [Param(name, value) for name, value in safely_named(part.parameters).items()]
+        client.log_batch(child, _metrics(part.metrics), parameters)
+        client.set_terminated(child)
+
+
+def _metrics(values: Mapping[str, float]) -> list[Any]:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, 0) for name, value in safely_named(values).items()]
+
+
+@contextlib.contextmanager
+def _active(run_id: str) -> Iterator[None]:
+    """Make a run the active one without ending it afterwards, which `watched_run` does."""
+    import mlflow
+
+    with mlflow.start_run(run_id, log_system_metrics=False):
+        yield
+    mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+
+
+def _signature(output: pd.DataFrame) -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, DataType, Schema
+
+    kinds = {column: DataType.double if output[column].dtype.kind == "f" else DataType.string for column in output}
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, INPUT_COLUMN)]),
+        outputs=Schema([ColSpec(kind, str(column)) for column, kind in kinds.items()]),
+    )
