@@ -63,7 +63,7 @@ def test_columns_are_those_that_are_documented(predictor):
         "smart", "smart_low", "smart_high", "smart_raw", "smart_raw_low", "smart_raw_high",
         "kind", "kind_low", "kind_high", "kind_raw", "kind_raw_low", "kind_raw_high",
         *APPEARANCE, "width", "height", "frames", "faces", "face_detector", "face_share", "face_roll", "sharpness",
-        "truncated", "content",
+        "truncated", "novelty", "content",
     ]  # fmt: skip
     assert score_columns(("smart", "kind")) == expected
     assert list(score_pictures([picture("a.jpg", 50, 60)], predictor).columns) == expected
@@ -113,7 +113,7 @@ def test_failed_pictures_are_rows_without_numbers(predictor):
     assert table["status"].tolist() == ["failed", "ok", "failed"]
     assert table["reason"].tolist() == ["empty file", "", "file vanished"]
     assert table["face_detector"].tolist() == ["", "cnn", ""]
-    numbers = table.drop(columns=["image", "status", "reason", "face_detector", "content"])
+    numbers = table.drop(columns=["image", "status", "reason", "face_detector", "novelty", "content"])
     assert (numbers.dtypes == np.float64).all()
     assert numbers.iloc[[0, 2]].isna().all(axis=None)
     assert numbers.iloc[1].notna().all()

@@ -29,6 +29,7 @@ from safetensors.numpy import save as save_arrays
 from prescreen.calibration import Calibration
 from prescreen.encoders import EncoderSpecification
 from prescreen.errors import PredictorError, PredictorMismatch
+from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import TraitRegressors
 
 FORMAT: Final = 1
@@ -158,6 +159,8 @@ class Predictor:
         What it was trained on.
     evaluation : mapping
         The cross-validated evaluation, as JSON.
+    familiarity : Familiarity or None
+        How unlike the training portraits a picture may be; None where there were too few to tell.
     """
 
     manifest: Manifest
@@ -165,6 +168,7 @@ class Predictor:
     calibration: Calibration
     portraits: TrainingPortraits
     evaluation: Mapping[str, Any]
+    familiarity: Familiarity | None = None
 
     @property
     def traits(self) -> tuple[str, ...]:
@@ -205,6 +209,12 @@ class Predictor:
         low, high = raw - self.calibration.half_widths, raw + self.calibration.half_widths
         score = self.calibration.score
         return Predictions(raw, low, high, score(raw), score(low), score(high))
+
+    def novelty(self, features: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return how unlike the training portraits n pictures are: above 1 as hardly any of those; NaN if unknown."""
+        if self.familiarity is None:
+            return np.full(len(features), np.nan)
+        return self.familiarity.novelty(features.astype(np.float32))
 
     def save(self, directory: Path) -> None:
         """Write the predictor; the directory is the old one or the new one, never half.
@@ -265,6 +275,7 @@ class Predictor:
                 calibration=Calibration.from_arrays(_below("calibration/", arrays), description.is_score),
                 portraits=TrainingPortraits(**_below("portraits/", arrays)),
                 evaluation=json.loads(contents[FILES.evaluation]),
+                familiarity=Familiarity.from_arrays(_below("familiarity/", arrays)),
             )
             predictor._check_shapes()
         except (LookupError, TypeError, ValueError, SafetensorError) as error:
@@ -281,6 +292,8 @@ class Predictor:
         if shapes != [(m,), (m, *shapes[1][1:]), (m, len(self.traits))]:
             raise ValueError(f"training portraits of shapes {shapes}")
         dimension = len(self.regressors.scaler.mean)
+        if self.familiarity is not None and len(self.familiarity.mean) != dimension:
+            raise ValueError(f"familiarity of {len(self.familiarity.mean)} features")
         if dimension != self.manifest.encoder.dimension:
             raise ValueError(f"{dimension} features, but {self.manifest.encoder.dimension} of the encoder")
 
@@ -289,6 +302,8 @@ class Predictor:
         parts = {f"regressors/{name}": array for name, array in arrays.items()}
         parts |= {f"calibration/{name}": array for name, array in self.calibration.to_arrays().items()}
         parts |= {f"portraits/{field.name}": getattr(self.portraits, field.name) for field in fields(TrainingPortraits)}
+        if self.familiarity is not None:
+            parts |= {f"familiarity/{name}": array for name, array in self.familiarity.to_arrays().items()}
         return {
             FILES.arrays: save_arrays({name: np.ascontiguousarray(array) for name, array in parts.items()}),
             FILES.regressors: json.dumps(configuration).encode(),

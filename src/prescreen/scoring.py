@@ -30,6 +30,7 @@ def score_columns(traits: Sequence[str]) -> list[str]:
         "reason",
         *(f"{trait}{part}" for trait in traits for part in _PARTS),
         *quality,
+        "novelty",
         "content",
     ]
 
@@ -64,7 +65,8 @@ def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.Dat
         In the order given, with the columns of `score_columns`: ``image``, ``status`` (``ok`` or ``failed``),
         ``reason``; for each trait T ``T``, ``T_low``, ``T_high`` (score, 0-10, and its 90 % interval) and ``T_raw``,
         ``T_raw_low``, ``T_raw_high`` (on the scale of the training ratings); then the fields of
-        `prescreen.embeddings.Quality`, and ``content``, the SHA-256 of the file. Numbers of a failed picture are NaN. A
+        `prescreen.embeddings.Quality`; ``novelty``, how unlike the training portraits the picture is (above 1 as hardly
+        any of those); and ``content``, the SHA-256 of the file. Numbers of a failed picture are NaN. A
         picture that was trained on has its cross-validated prediction.
 
     Raises
@@ -82,6 +84,7 @@ def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.Dat
 def _score_chunk(chunk: list[Embedded], predictor: Predictor) -> Iterator[dict[str, Any]]:
     vectors = [picture.vector for picture in chunk if picture.vector is not None]
     values: Iterator[list[float]] = iter(())
+    novelty: Iterator[float] = iter(())
     if vectors:
         contents = [picture.content for picture in chunk if picture.vector is not None]
         predictions = predictor.predict(np.stack(vectors), contents)
@@ -92,6 +95,7 @@ def _score_chunk(chunk: list[Embedded], predictor: Predictor) -> Iterator[dict[s
         if not np.isfinite(table).all():
             raise PredictorError(f"predictor {predictor.manifest.name}: a prediction is not a number; train it again")
         values = iter(table.round(DECIMALS).tolist())
+        novelty = iter(predictor.novelty(np.stack(vectors)).round(DECIMALS).tolist())
     names = [f"{trait}{part}" for trait in predictor.traits for part in _PARTS]
     for picture in chunk:
         if picture.quality is None:
@@ -104,7 +108,8 @@ def _score_chunk(chunk: list[Embedded], predictor: Predictor) -> Iterator[dict[s
         else:
             numbers: dict[str, Any] = dict(zip(names, next(values), strict=True))
             head = {"image": picture.name, "status": OK, "reason": ""}
-            yield head | numbers | asdict(picture.quality) | {"content": picture.content}
+            tail = {"novelty": next(novelty), "content": picture.content}
+            yield head | numbers | asdict(picture.quality) | tail
 
 
 def _chunks(pictures: Iterable[Embedded]) -> Iterator[list[Embedded]]:

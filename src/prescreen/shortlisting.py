@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,27 +17,20 @@ from scipy.stats import norm
 from prescreen import __version__
 from prescreen.calibration import score_to_z, z_to_score
 from prescreen.dataset import USUAL_ICC
-from prescreen.embeddings import EmbeddingCache, embed_images
+from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
 from prescreen.errors import PictureError, UsageError
 from prescreen.images import ImageFile, decode, find_images, read_bytes
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.duplicates import near_duplicates
-from prescreen.ranking.gates import another_person, copy_of_present, no_single_face
+from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.shortlist import rank_candidates
 from prescreen.ratings import spearman_brown
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
 from prescreen.traits import parse_levels
-
-NEAR_COPY: Final = 0.9985
-"""Cosine of two face descriptors from which one picture is taken for a near-copy of the other.
-
-On 900 generated portraits of one person it finds all hardly changed repetitions and takes fewer than 1 % of the other
-candidates for one.
-"""
 
 _NO_FACE: Final = np.full(128, np.nan)
 
@@ -59,6 +52,8 @@ class Baseline:
         The picture, where there is one.
     descriptor : ndarray of float32, shape (128,), or None
         Its face descriptor.
+    irises : ndarray of float, shape (2,), or None
+        Colour of its irises, CIELAB's a and b; NaN where they could not be seen.
     covariance : ndarray of float, shape (t, t), or None
         What is uncertain of scores from a known number of votes, in z.
     """
@@ -69,6 +64,7 @@ class Baseline:
     high: Mapping[str, float]
     file: Path | None
     descriptor: NDArray[np.float32] | None = field(default=None, repr=False)
+    irises: NDArray[np.float64] | None = None
     covariance: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def in_words(self) -> str:
@@ -121,7 +117,7 @@ def read_baseline(
         values = (predicted.score, predicted.score_low, predicted.score_high)
         levels, low, high = (dict(zip(predictor.traits, map(float, v[0]), strict=True)) for v in values)
         descriptor = row.vector[encoder.specification.blocks[IDENTITY_BLOCK]].astype(np.float32)
-        return Baseline(path.name, levels, low, high, path, descriptor)
+        return Baseline(path.name, levels, low, high, path, descriptor, _irises(row))
     if "=" not in text:
         raise UsageError(f"baseline {text!r}: no such picture; or give scores such as competence=8.2,likeability=9.0")
     levels = parse_levels(text)
@@ -148,6 +144,39 @@ def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Ba
         )
         noise[predictor.traits.index(trait)] = spread**2
     return Baseline(f"scores from {votes} votes", means, low, high, None, covariance=np.diag(noise))
+
+
+def read_references(places: Sequence[Path], present: Baseline, encoder: Encoder, cache: EmbeddingCache) -> Compared:
+    """Gather what candidates are compared with: the references, and the present picture where it is one.
+
+    Raises
+    ------
+    UsageError
+        If a place has no pictures, or a reference cannot be read or shows no face.
+    """
+    files = find_images(places) if places else []
+    if places and not files:
+        raise UsageError(f"reference {places[0]}: no pictures there (JPEG, PNG, WebP)")
+    block = encoder.specification.blocks[IDENTITY_BLOCK]
+    person = [] if present.descriptor is None else [present.descriptor]
+    irises = [] if present.irises is None else [present.irises]
+    for row in embed_images(files, encoder, cache):
+        if row.vector is None or row.quality is None:
+            raise UsageError(f"reference {row.name}: {row.reason}")
+        if not row.quality.faces:
+            raise UsageError(f"reference {row.name}: no face found; give pictures that show the person's face")
+        person.append(row.vector[block].astype(np.float32))
+        irises.append(_irises(row))
+    return Compared(
+        person=np.array(person, dtype=np.float64).reshape(-1, _NO_FACE.size),
+        present=present.descriptor,
+        irises=np.array(irises, dtype=np.float64).reshape(-1, 2),
+    )
+
+
+def _irises(row: Embedded) -> NDArray[np.float64]:
+    measured = row.quality
+    return np.array([np.nan, np.nan] if measured is None else [measured.iris_a, measured.iris_b], dtype=np.float64)
 
 
 def candidate_files(note: ScoresNote | None, table: pd.DataFrame) -> list[ImageFile]:
@@ -191,6 +220,8 @@ def rank_with_gates(
     goals: Goals,
     budget: int,
     descriptors: Mapping[str, NDArray[np.float32]],
+    compared: Compared,
+    off: Collection[str] = (),
 ) -> pd.DataFrame:
     """Rank the candidates; doubtful ones and near-copies of better ones are held back, with the reason in their row.
 
@@ -202,19 +233,20 @@ def rank_with_gates(
         As in `prescreen.workflow.rank`.
     descriptors : mapping of str to ndarray of float32, shape (128,)
         Face descriptors by name.
+    compared : Compared
+        What the candidates are compared with.
+    off : collection of str
+        Gates that hold nothing back.
 
     Returns
     -------
     DataFrame
-        As from `prescreen.ranking.shortlist.rank_candidates`.
+        As from `prescreen.ranking.shortlist.rank_candidates`, with the column ``gates``: the names of the gates that
+        hold a candidate back, separated by commas.
     """
     names = table["image"].tolist()
     faces = np.array([descriptors.get(name, _NO_FACE) for name in names], dtype=np.float64).reshape(len(names), -1)
-    gates = [
-        no_single_face(table),
-        copy_of_present(faces, baseline.descriptor, table.index, NEAR_COPY),
-        another_person(faces, baseline.descriptor, table.index),
-    ]
+    gates = hold_back(table, faces, compared, off)
     calibration = predictor.calibration
     given = np.zeros_like(calibration.error_covariance) if baseline.covariance is None else baseline.covariance
 
@@ -230,13 +262,27 @@ def rank_with_gates(
             shared=calibration.person_share if baseline.file else 0.0,
             budget=budget,
             duplicate_of=duplicate_of,
-            demotions=gates,
+            demotions=list(gates.values()),
         )
 
     place = {name: row for row, name in enumerate(names)}
-    best_first = [place[name] for name in ranked(None)["image"] if name in descriptors]
-    copy_of = near_duplicates(faces, np.array(best_first, dtype=np.intp), NEAR_COPY)
-    return ranked(pd.Series([names[better] if better >= 0 else "" for better in copy_of], index=table.index))
+    copies = None
+    if "copies" not in off:
+        # Of two copies the one that nothing else speaks against stays; among those, the better one.
+        doubtful = {name for reasons in gates.values() for name, text in zip(names, reasons, strict=True) if text}
+        best_first = [name for name in ranked(None)["image"] if name in descriptors]
+        order = [place[name] for name in sorted(best_first, key=lambda name: name in doubtful)]
+        copy_of = near_duplicates(faces, np.array(order, dtype=np.intp), NEAR_COPY)
+        copies = pd.Series([names[better] if better >= 0 else "" for better in copy_of], index=table.index)
+        gates = gates | {"copies": copies}
+    held = dict.fromkeys(names, "")
+    for gate, reasons in gates.items():
+        for name, text in zip(names, reasons, strict=True):
+            if text:
+                held[name] = f"{held[name]},{gate}" if held[name] else gate
+    result = ranked(copies)
+    result.insert(list(result.columns).index("demoted"), "gates", [held[name] for name in result["image"]])
+    return result
 
 
 def draw_report(

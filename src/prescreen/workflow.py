@@ -4,7 +4,7 @@ Each public function is a verb of the command line. The steps live in the module
 order.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,10 @@ from prescreen.images import ImageFile, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.predictor import Predictor, check_place
 from prescreen.provenance import ScoresNote
+from prescreen.ranking.gate_names import check_gates
 from prescreen.ranking.goals import choose_goals
 from prescreen.ratings import Ratings, read_ratings
+from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
 from prescreen.scoring import OK, check_names, score_pictures
 from prescreen.tables import read_table, table_format, write_table, write_text_atomic
@@ -128,6 +130,7 @@ def _train(
         calibration=training.calibrate(dataset, validation, rated),
         portraits=training.remember(dataset, validation),
         evaluation=evaluation.to_json() | {"simulated": simulated},
+        familiarity=Familiarity.fit(dataset.features, dataset.groups),
     )
     predictor.save(output)
 
@@ -340,6 +343,8 @@ def rank(
     improve_margin: float = 0.0,
     keep_margin: float = 0.0,
     budget: int = 3,
+    references: Sequence[Path] = (),
+    gates_off: Collection[str] = (),
     output: Path,
     report: Path | None = None,
     predictor: str | None = None,
@@ -361,6 +366,10 @@ def rank(
         Score points by which traits must rise, and may fall.
     budget : int
         How many pictures can be sent to raters.
+    references : sequence of Path
+        Pictures, or folders of pictures, that surely show the person; the present picture is one of them.
+    gates_off : collection of str
+        Names of `prescreen.ranking.gates.GATES` that hold nothing back.
     output : Path
         ``.csv``, ``.parquet`` or ``.jsonl``.
     report : Path, optional
@@ -373,6 +382,7 @@ def rank(
     narrator = narrator or Silence()
     table_format(output)
     shortlisting.check_places(scores, output, report)
+    check_gates(gates_off)
     note = ScoresNote.read(scores, optional=predictor is not None)
     table = read_table(scores)
     loaded = open_predictor(predictor or (note.predictor if note else ""))
@@ -385,13 +395,14 @@ def rank(
     with EmbeddingCache() as cache:
         present = shortlisting.read_baseline(baseline, baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
+        compared = shortlisting.read_references(references, present, encoder, cache)
         pictures = shortlisting.candidate_files(note, table)
         with narrator.steps("comparing", len(table)) as advance:
             descriptors = shortlisting.face_descriptors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(descriptors):
         narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
-    ranked = shortlisting.rank_with_gates(table, loaded, present, goals, budget, descriptors)
+    ranked = shortlisting.rank_with_gates(table, loaded, present, goals, budget, descriptors, compared, gates_off)
     page = None
     if report is not None:
         with narrator.steps("drawing", len(pictures)) as advance:

@@ -65,6 +65,24 @@ def test_goals_change_the_ranking(shell):
     assert a["image"].tolist() != b["image"].tolist()
 
 
+def test_gates_are_switched_and_say_in_the_table_what_they_hold_back(shell, demo):
+    def gates(*options):
+        words = ("rank", "demo/scores.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "gated.csv")
+        assert shell(*words, *options).returncode == 0
+        table = pd.read_csv(shell.folder / "gated.csv", keep_default_na=False).set_index("image")
+        assert ((table["gates"] != "") == (table["demoted"] != "")).all()
+        return table["gates"].str.split(",")
+
+    kinds = pd.read_csv(SAMPLE / "candidates_planted_truth.csv").set_index("image")["kind"]
+    found = gates("--reference", SAMPLE / "candidates" / "002.jpg")
+    assert all("person" in found[image] for image in kinds.index[kinds == "stranger"])
+    assert sum("copies" in names for names in found) >= 3
+    assert not any("copies" in names for names in gates("--no-gates", "copies"))
+    assert {name for names in gates("--gates", "person") for name in names} == {"", "person"}
+    done = shell("rank", "demo/scores.csv", "--baseline", "competence=5", "--no-gates", "nos", "--output", "x.csv")
+    assert (done.returncode, "'nose'" in done.stderr) == (2, True)
+
+
 def test_evaluation_on_the_training_ratings_is_the_cross_validated_one(shell, demo):
     ratings = SAMPLE / "training" / "votes.csv"
     done = shell("evaluate", "--predictor", PREDICTOR, "--ratings", ratings, "--json", "evaluation.json")

@@ -6,11 +6,13 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.tables import shortlist_lines
+from prescreen.ranking.gate_names import GATES, gates_off
 from prescreen.traits import parse_names
 
 EXAMPLES = """\b
 Examples:
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
+  prescreen rank scores.csv --baseline now.jpg --reference me/ --no-gates blurred,unfamiliar --output shortlist.csv
   prescreen rank scores.csv --baseline competence=8.2,likeability=9.0,influence=7.1 --output shortlist.csv
 """
 
@@ -32,6 +34,22 @@ Examples:
 @click.option("--keep-margin", default=0.0, help="Score points that the traits to keep may lose. [0]")
 @click.option("--budget", default=3, show_default=True, type=click.IntRange(min=1), help="How many to send to raters.")
 @click.option(
+    "--reference",
+    "references",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    metavar="PATH",
+    help="A picture, or a folder of pictures, that surely show the person; may be repeated.",
+)
+@click.option(
+    "--gates",
+    default="all",
+    show_default=True,
+    metavar="NAMES",
+    help=f"Which gates hold pictures back: all, none, or of {', '.join(GATES)}.",
+)
+@click.option("--no-gates", default="", metavar="NAMES", help="Which of these gates are off all the same: nose,eyes.")
+@click.option(
     "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Also write a page with the pictures, one .html file.")
@@ -46,6 +64,9 @@ def rank(
     improve_margin: float,
     keep_margin: float,
     budget: int,
+    references: tuple[Path, ...],
+    gates: str,
+    no_gates: str,
     output: Path,
     report: Path | None,
     predictor: str | None,
@@ -63,6 +84,8 @@ def rank(
         improve_margin=improve_margin,
         keep_margin=keep_margin,
         budget=budget,
+        references=references,
+        gates_off=gates_off(gates, no_gates),
         output=output,
         report=report,
         predictor=predictor,

@@ -1,0 +1,50 @@
+"""The gates by name, and which of them are off."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from prescreen.errors import UsageError
+from prescreen.traits import parse_names, unknown_name
+
+GATES: Final[Mapping[str, str]] = {
+    "faces": "no face, or several",
+    "small": "a face of too few pixels",
+    "blurred": "a blurred face",
+    "cut": "a face that the edge cuts off",
+    "person": "somebody else than the reference",
+    "unfamiliar": "unlike anything the predictor was trained on",
+    "present": "a near-copy of the present picture",
+    "copies": "a near-copy of a better candidate",
+    "nose": "a nose beside the middle of the face",
+    "eyes": "eyes that look at different points, or differ in colour",
+    "eye-colour": "eyes of another colour than the reference's",
+}
+"""What each gate holds back, by its name."""
+
+
+def check_gates(names: Collection[str]) -> None:
+    """Raise UsageError for the name of a gate that does not exist, with the one that was probably meant."""
+    for name in names:
+        if name not in GATES:
+            raise UsageError(unknown_name(name, list(GATES), "gate"))
+
+
+def gates_off(on: str, off: str = "") -> tuple[str, ...]:
+    """Return the gates that are off.
+
+    Parameters
+    ----------
+    on : str
+        ``all``, ``none``, or names of gates separated by commas.
+    off : str
+        Names of gates that are off all the same.
+
+    Raises
+    ------
+    UsageError
+        For the name of a gate that does not exist.
+    """
+    named = tuple(GATES) if on == "all" else () if on == "none" else parse_names(on)
+    without = parse_names(off) if off else ()
+    check_gates([*named, *without])
+    return tuple(gate for gate in GATES if gate not in named or gate in without)
