@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from prescreen.ratings import Ratings, rated_attributes
 from prescreen.regressors.fit import CrossValidation, cross_validate
 from prescreen.regressors.intervals import conformal_half_widths, cross_conformal_intervals, residual_covariance
 from prescreen.reports.card import model_card
+from prescreen.reports.evaluation_figures import evaluation_figures
 from prescreen.reports.figures import training_figures
 from prescreen.scoring import score_pictures
 from prescreen.tracking import TrainingRecord
@@ -234,11 +235,12 @@ def record(
         name=manifest.name,
         parameters={name: str(value) for name, value in parameters.items()},
         tags={name: str(value) for name, value in tags.items()},
-        metrics=evaluation.metrics() | {COMPARED_ON: _mean_pearson(evaluation)},
+        metrics=evaluation.metrics() | curve_metrics(predictor.evaluation) | {COMPARED_ON: _mean_pearson(evaluation)},
         compared_on=COMPARED_ON,
         data=rated.table,
         data_source=str(rated.source),
-        figures=training_figures(dataset.ratings, validation.predictions, dataset.traits, manifest.simulated),
+        figures=training_figures(dataset.ratings, validation.predictions, dataset.traits, manifest.simulated)
+        | evaluation_figures(predictor.evaluation),
         predictor=directory,
         output=score_pictures([embedded], predictor).drop(columns="image"),
         example=picture,
@@ -250,6 +252,19 @@ def record(
             *fold_runs(dataset.ratings, validation.predictions, validation.folds, validation.choices, dataset.traits),
         ],
     )
+
+
+def curve_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Return the learning curve of an evaluation in JSON form, if it has one, under flat names."""
+    curve = evaluation.get("learning_curve") or {"by_pictures": [], "by_votes": []}
+    points = {f"{point['pictures']}_pictures": point for point in curve["by_pictures"]}
+    points |= {f"{point['votes']:g}_votes": point for point in curve["by_votes"] if point["votes"] is not None}
+    return {
+        f"learning_curve/{name}/{figure}": point[figure]["value"]
+        for name, point in points.items()
+        for figure in ("pearson", "r2", "worth_in_votes")
+        if point[figure]["value"] is not None
+    }
 
 
 def _mean_pearson(evaluation: Evaluation) -> float:

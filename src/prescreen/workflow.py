@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from prescreen import learning_curve as curves
 from prescreen import provenance, shortlisting, training
 from prescreen.dataset import Dataset, join, resembles
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
@@ -58,6 +59,7 @@ def train(
     experiment: str = "prescreen",
     seed: int = 0,
     simulated: bool = False,
+    learning_curve: bool = False,
     narrator: Narrator | None = None,
 ) -> Training:
     """Train a predictor on ratings, evaluate it by nested cross-validation, save it and log it to MLflow.
@@ -82,6 +84,8 @@ def train(
         Seed of folds and regressors.
     simulated : bool
         Whether the votes are simulated.
+    learning_curve : bool
+        Whether to measure what more pictures and more votes would give, which takes about three times as long.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
@@ -96,7 +100,7 @@ def train(
     tracking.check_store()
     network = make_encoder(encoder)
     with tracking.watched_run(experiment, output.name) as run_id:
-        return _train(rated, network, traits, output, experiment, seed, simulated, run_id, narrator)
+        return _train(rated, network, traits, output, experiment, seed, simulated, learning_curve, run_id, narrator)
 
 
 def _train(
@@ -107,6 +111,7 @@ def _train(
     experiment: str,
     seed: int,
     simulated: bool,
+    learning_curve: bool,
     run_id: str,
     narrator: Narrator,
 ) -> Training:
@@ -121,6 +126,7 @@ def _train(
         validation = training.validate(dataset, seed, advance)
     columns = traits or {trait: trait for trait in rated.traits}
     evaluation = training.judge(dataset, validation, rated, seed, columns)
+    curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else {}
     regressors = fit_final(
         dataset.features, dataset.ratings, dataset.groups, dataset.blocks, sample_weight=dataset.weights, seed=seed
     )
@@ -129,7 +135,7 @@ def _train(
         regressors=regressors,
         calibration=training.calibrate(dataset, validation, rated),
         portraits=training.remember(dataset, validation),
-        evaluation=evaluation.to_json() | {"simulated": simulated},
+        evaluation=evaluation.to_json() | {"simulated": simulated} | curve,
         familiarity=Familiarity.fit(dataset.features, dataset.groups),
     )
     predictor.save(output)
@@ -152,6 +158,7 @@ def evaluate(
     images: Path | None = None,
     traits: Mapping[str, str] | None = None,
     scale: Scale | None = None,
+    learning_curve: bool = False,
     narrator: Narrator | None = None,
 ) -> Mapping[str, Any]:
     """Measure a predictor against ratings of pictures that it was not trained on.
@@ -165,6 +172,8 @@ def evaluate(
     traits : mapping of str to str, optional
         {trait of the predictor: its name in the ratings}; by default the predictor's own names, or else the names that
         the traits had in its training ratings.
+    learning_curve : bool
+        Whether to measure with new models, trained on parts of these ratings, what more pictures and votes would give.
     narrator : Narrator, optional
         Hears how the work goes on.
 
@@ -186,9 +195,11 @@ def evaluate(
     if set(columns) != set(loaded.traits):
         raise UsageError(f"the predictor's traits are {', '.join(loaded.traits)}; --traits names {', '.join(columns)}")
     rated = read_ratings(ratings, {trait: columns[trait] for trait in loaded.traits}, scale, images)
-    if rated.fingerprint == loaded.manifest.data["sha256"] and columns == loaded.manifest.data["columns"]:
+    known = rated.fingerprint == loaded.manifest.data["sha256"] and columns == loaded.manifest.data["columns"]
+    if known:
         narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
-        return loaded.evaluation
+        if not learning_curve:
+            return loaded.evaluation
     if str(rated.scale) != loaded.manifest.scale:
         raise PredictorMismatch(
             f"{ratings}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}"
@@ -196,6 +207,9 @@ def evaluate(
     encoder = Encoder(loaded.manifest.encoder)
     embedded = list(_embed(_rated_files(rated), encoder, narrator, title="embedding"))
     dataset = join(rated, embedded, encoder.specification)
+    curve = _learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else {}
+    if known:
+        return {**loaded.evaluation, **curve}
     unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
     unseen &= loaded.portraits.places(dataset.contents) < 0
     if not unseen.all():
@@ -217,7 +231,14 @@ def evaluate(
         labels=training.slice_labels(dataset, rated, columns)[unseen],
         seed=loaded.manifest.seed,
     )
-    return measured.to_json() | {"simulated": loaded.manifest.simulated}
+    return measured.to_json() | {"simulated": loaded.manifest.simulated} | curve
+
+
+def _learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narrator) -> dict[str, Any]:
+    """Measure what more pictures and more votes would give, with models trained on parts of these ratings."""
+    noise = training.vote_noise(dataset, rated)
+    with narrator.steps("learning curve", len(curves.thinnings(dataset, noise))) as advance:
+        return {"learning_curve": curves.learning_curve(dataset, noise, seed, advance).to_json()}
 
 
 # --- embed and score --------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ Examples:
 @click.option("--traits", help="The predictor's traits in the ratings: competence=smart,... [the same names]")
 @click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@click.option("--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer.")
 @verb
 def evaluate(
     predictor: str,
@@ -30,6 +31,7 @@ def evaluate(
     traits: str | None,
     scale: str | None,
     json_file: Path | None,
+    learning_curve: bool,
     terminal: Terminal,
 ) -> None:
     """Measure a predictor against ratings.
@@ -46,6 +48,7 @@ def evaluate(
         images=images,
         traits=parse_traits(traits) if traits else None,
         scale=Scale.parse(scale) if scale else None,
+        learning_curve=learning_curve,
         narrator=terminal,
     )
     if json_file is not None:

@@ -20,6 +20,8 @@ def accuracy_table(evaluation: Mapping[str, Any]) -> str:
     parts = [_accuracy(evaluation), _screening(evaluation)]
     if any(trait["within_person"] for trait in evaluation["traits"].values()):
         parts.append(_persons(evaluation))
+    if evaluation.get("learning_curve"):
+        parts.append(_learning_curve(evaluation["learning_curve"]))
     notes = [line for line in (_lowest(evaluation),) if line]
     notes += ["(simulated votes)"] if evaluation.get("simulated") else []
     return "\n\n".join([*(_aligned(part) for part in parts), *(["\n".join(notes)] if notes else [])])
@@ -101,6 +103,21 @@ def _persons(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
                     _estimate(within["pairs_in_order"], 2),
                 )
             )
+    return rows
+
+
+def _learning_curve(curve: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("trained on", "votes each", "mean r", "mean R2", "worth in votes")]
+    rows += [
+        (
+            f"{point['pictures']} pictures",
+            "all" if point["votes"] is None else f"at most {point['votes']:g}",
+            _estimate(point["pearson"]),
+            _estimate(point["r2"]),
+            _estimate(point["worth_in_votes"], 1),
+        )
+        for point in [*curve["by_votes"][:-1], *curve["by_pictures"]]
+    ]
     return rows
 
 

@@ -29,6 +29,7 @@ Examples:
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of folds and regressors."
 )
 @click.option("--simulated", is_flag=True, help="The votes are simulated: say so wherever their predictions show.")
+@click.option("--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer.")
 @verb
 def train(
     ratings: Path,
@@ -40,6 +41,7 @@ def train(
     experiment: str,
     seed: int,
     simulated: bool,
+    learning_curve: bool,
     terminal: Terminal,
 ) -> None:
     """Train a predictor on crowd ratings and log it to MLflow."""
@@ -56,6 +58,7 @@ def train(
         experiment=experiment,
         seed=seed,
         simulated=simulated,
+        learning_curve=learning_curve,
         narrator=terminal,
     )
     click.echo(accuracy_table(done.evaluation))
