@@ -1,3 +1,18 @@
 """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prescreen.api import Predictor
+
 __version__ = "0.1.0"
+__all__ = ["Predictor", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the interface at its first use, so that ``import prescreen`` loads no large library."""
+    if name == "Predictor":
+        from prescreen.api import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

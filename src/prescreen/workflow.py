@@ -343,6 +343,16 @@ def score(
     return Scoring(output, scored, len(table) - scored, counts)
 
 
+def score_table(
+    inputs: Sequence[Path], predictor: Predictor, *, tolerant: bool = False, narrator: Narrator | None = None
+) -> pd.DataFrame:
+    """Score pictures and return the table, with the columns of `prescreen.scoring.score_pictures`."""
+    rows = _embed(
+        _found(inputs), Encoder(predictor.manifest.encoder), narrator or Silence(), title="scoring", tolerant=tolerant
+    )
+    return score_pictures(rows, predictor)
+
+
 # --- rank -------------------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 REGISTERED_NAME: Final = "prescreen"
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
-COMPARED_ON: Final = "prescreen.compared_on"
+COMPARED_ON: Final = "compared_on"
 """Tag of a version: the metric that decided over the aliases when it was registered."""
 _DESCRIPTION: Final = (
     "Predicts how a crowd would rate portraits. `champion` is the version to use; `challenger` is the other one of "
@@ -229,8 +229,11 @@ def crown(client: "MlflowClient", version: str, metric: str, run_id: str) -> tup
     (bool, str)
         Whether it is the champion, and the comparison in words.
     """
-    client.set_model_version_tag(REGISTERED_NAME, version, COMPARED_ON, metric)
     new, old = _version(client, version), _by_alias(client, CHAMPION)
+    # Short, because the registry's table shows little of a tag, and in this order.
+    shown = {"r": _number(new.metrics.get(metric)), "votes": "simulated" if new.simulated else "real"}
+    for key, value in ({COMPARED_ON: metric} | shown).items():
+        client.set_model_version_tag(REGISTERED_NAME, version, key, value)
     if old is None:
         _move(client, new, None)
         return True, f"{metric} {_number(new.metrics.get(metric))}, and no champion before it"

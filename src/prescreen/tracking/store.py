@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _NO_TELEMETRY: Final = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
 _LONGEST_FOLDER: Final = 120
+_KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""Tells MLflow's pages that an experiment is about training; they show it as one of language models otherwise."""
 
 
 def store_uri() -> str:
@@ -51,7 +53,7 @@ def experiment_id(client: "MlflowClient", name: str, store: str) -> str:
     if experiment is not None:
         return str(experiment.experiment_id)
     location = _artifact_location(name) if store == _default_uri() else None  # another store decides by itself
-    return str(client.create_experiment(name, artifact_location=location))
+    return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
 
 
 def _artifact_location(experiment: str) -> str:

@@ -1,0 +1,184 @@
+"""The Python interface: what the commands do, on objects and data frames.
+
+>>> import prescreen
+>>> predictor = prescreen.Predictor.load("models/mine")  # doctest: +SKIP
+>>> table = predictor.score("portraits/")  # doctest: +SKIP
+>>> table.nlargest(3, "influence")[["image", "influence", "influence_low", "influence_high"]]  # doctest: +SKIP
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from prescreen import predictor as saved
+from prescreen import workflow
+from prescreen.traits import Scale
+
+PathLike = str | os.PathLike[str]
+
+
+class Predictor:
+    """A trained predictor: pictures in, a table of scores out.
+
+    `load` and `train` make one.
+
+    Attributes
+    ----------
+    place : str
+        The directory or MLflow model URI that it came from.
+    """
+
+    def __init__(self, inner: saved.Predictor, place: str) -> None:
+        self._inner = inner
+        self.place = place
+
+    @classmethod
+    def load(cls, place: PathLike) -> Self:
+        """Load a predictor.
+
+        Parameters
+        ----------
+        place : path or str
+            A directory that ``prescreen train`` wrote, or an MLflow model URI such as ``models:/prescreen@champion``.
+
+        Raises
+        ------
+        prescreen.errors.PredictorError
+            If there is none, or it is damaged.
+        prescreen.errors.StoreError
+            If the MLflow store has no such model.
+        """
+        return cls(workflow.open_predictor(os.fspath(place)), os.fspath(place))
+
+    @classmethod
+    def train(
+        cls,
+        ratings: PathLike,
+        *,
+        images: PathLike | None = None,
+        traits: Mapping[str, str] | None = None,
+        scale: tuple[float, float] | None = None,
+        encoder: str = "clip",
+        output: PathLike | None = None,
+        experiment: str = "prescreen",
+        seed: int = 0,
+        simulated: bool = False,
+    ) -> Self:
+        """Train a predictor on ratings, save it, and log it to MLflow.
+
+        Parameters
+        ----------
+        ratings : path
+            Votes or ratings, in one of the formats of ``docs/ratings.md``.
+        images : path, optional
+            Folder of the rated pictures; by default beside the ratings.
+        traits : mapping of str to str, optional
+            {name of the trait: its name in the ratings}; by default all traits.
+        scale : (float, float), optional
+            Lowest and highest vote, where the file does not tell.
+        encoder : str
+            ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH`` or ``bundled``.
+        output : path, optional
+            Directory to save it in; by default ``models/`` and the name of the ratings.
+        experiment : str
+            MLflow experiment.
+        seed : int
+            Seed of folds and regressors.
+        simulated : bool
+            Whether the votes are simulated.
+        """
+        done = workflow.train(
+            Path(ratings),
+            images=None if images is None else Path(images),
+            traits=traits,
+            scale=None if scale is None else Scale(*scale),
+            encoder=encoder,
+            output=None if output is None else Path(output),
+            experiment=experiment,
+            seed=seed,
+            simulated=simulated,
+        )
+        return cls.load(done.output)
+
+    @property
+    def name(self) -> str:
+        """Name, that of its directory at training."""
+        return self._inner.manifest.name
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Traits that it predicts."""
+        return self._inner.traits
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder whose vectors it takes."""
+        return self._inner.manifest.encoder.name
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it was trained on simulated votes."""
+        return self._inner.manifest.simulated
+
+    @property
+    def evaluation(self) -> Mapping[str, Any]:
+        """The cross-validated evaluation, as in ``evaluation.json``."""
+        return self._inner.evaluation
+
+    def score(self, pictures: PathLike | Iterable[PathLike], *, tolerant: bool = False) -> pd.DataFrame:
+        """Score pictures; vectors come from the cache where it has them.
+
+        Parameters
+        ----------
+        pictures : path, or paths
+            Folders or image files.
+        tolerant : bool
+            Score truncated pictures as far as they go instead of failing them.
+
+        Returns
+        -------
+        DataFrame
+            One row a picture, sorted by path; the columns are those of ``docs/tables.md``. A picture that cannot be
+            scored has ``status`` ``failed`` and its ``reason``.
+
+        Raises
+        ------
+        prescreen.errors.NothingScored
+            If there is no picture there. Pictures that all fail are rows here, and no error.
+        """
+        given = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+        return workflow.score_table([Path(path) for path in given], self._inner, tolerant=tolerant)
+
+    def evaluate(
+        self,
+        ratings: PathLike,
+        *,
+        images: PathLike | None = None,
+        traits: Mapping[str, str] | None = None,
+        scale: tuple[float, float] | None = None,
+    ) -> Mapping[str, Any]:
+        """Measure it against ratings of pictures that it was not trained on; the arguments are those of `train`.
+
+        Returns
+        -------
+        mapping
+            As ``prescreen evaluate --json`` writes it.
+        """
+        return workflow.evaluate(
+            self.place,
+            Path(ratings),
+            images=None if images is None else Path(images),
+            traits=traits,
+            scale=None if scale is None else Scale(*scale),
+        )
+
+    def __repr__(self) -> str:
+        """Say what it is."""
+        votes = ", simulated votes" if self.simulated else ""
+        return f"<prescreen.Predictor {self.name}: {', '.join(self.traits)} from {self.encoder}{votes}>"
+
+
+__all__: Sequence[str] = ["Predictor"]

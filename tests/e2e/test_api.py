@@ -1,0 +1,87 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import prescreen
+from prescreen import workflow
+from prescreen.errors import NothingScored, PredictorError
+from prescreen.traits import Scale
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+
+
+@pytest.fixture
+def predictor(demo, shell, monkeypatch):
+    """The demo's predictor, in the demo's folder."""
+    monkeypatch.chdir(demo)
+    monkeypatch.setenv("PRESCREEN_CACHE", str(shell.cache))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return prescreen.Predictor.load("models/sample")
+
+
+def test_a_trained_predictor_says_what_it_is(predictor):
+    assert (predictor.name, predictor.encoder, predictor.simulated) == ("sample", "bundled", True)
+    assert set(predictor.traits) == {"competence", "likeability", "influence"}
+    assert predictor.evaluation["n"] == 120
+    assert repr(predictor) == (
+        "<prescreen.Predictor sample: competence, likeability, influence from bundled, simulated votes>"
+    )
+
+
+def test_training_returns_the_predictor_that_it_saved(tmp_path, monkeypatch):
+    heard = {}
+
+    def train(ratings, **options):
+        heard.update(options, ratings=ratings)
+        return workflow.Training(Path("models/sample"), {}, None)
+
+    monkeypatch.setattr(workflow, "train", train)
+    monkeypatch.setattr(workflow, "open_predictor", lambda place: heard.setdefault("opened", place))
+    prescreen.Predictor.train("votes.csv", images="rated", scale=(0, 3), encoder="bundled", output="models/mine")
+    assert (heard["ratings"], heard["images"], heard["output"]) == (
+        Path("votes.csv"),
+        Path("rated"),
+        Path("models/mine"),
+    )
+    assert (heard["scale"], heard["encoder"], heard["opened"]) == (Scale(0, 3), "bundled", "models/sample")
+
+
+def test_scores_are_those_of_the_command(predictor, tmp_path):
+    pictures = [SAMPLE / "candidates" / name for name in ("001.jpg", "010.jpg")]
+    found = predictor.score(pictures)
+    workflow.score(pictures, predictor="models/sample", output=tmp_path / "scores.csv")
+    assert found["image"].tolist() == ["001.jpg", "010.jpg"]
+    pd.testing.assert_series_equal(found["influence"], pd.read_csv(tmp_path / "scores.csv")["influence"])
+
+
+def test_pictures_that_fail_are_rows_and_an_empty_folder_is_an_error(predictor, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    assert predictor.score(str(tmp_path))["status"].tolist() == ["failed"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NothingScored):
+        predictor.score(tmp_path / "empty")
+
+
+def test_the_champion_is_the_same_predictor(predictor):
+    champion = prescreen.Predictor.load("models:/prescreen@champion")
+    picture = SAMPLE / "candidates" / "001.jpg"
+    pd.testing.assert_frame_equal(champion.score(picture), predictor.score(picture), check_exact=True)
+
+
+def test_no_predictor_is_one_line(tmp_path):
+    with pytest.raises(PredictorError, match="no predictor there"):
+        prescreen.Predictor.load(tmp_path)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="Predicter"):
+        _ = prescreen.Predicter
+
+
+def test_importing_the_package_loads_no_large_library():
+    code = "import sys, prescreen; print(sorted({'torch', 'mlflow', 'pandas', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
