@@ -373,6 +373,7 @@ def rank(
     keep: Sequence[str] | None = None,
     improve_margin: float = 0.0,
     keep_margin: float = 0.0,
+    any_of: bool = False,
     budget: int = 3,
     references: Sequence[Path] = (),
     gates_off: Collection[str] = (),
@@ -395,6 +396,8 @@ def rank(
         Traits that should rise, and traits that must not fall; see `prescreen.ranking.goals.choose_goals`.
     improve_margin, keep_margin : float
         Score points by which traits must rise, and may fall.
+    any_of : bool
+        Whether one of the traits to improve is enough; otherwise all of them have to rise.
     budget : int
         How many pictures can be sent to raters.
     references : sequence of Path
@@ -421,7 +424,7 @@ def rank(
         note.check(scores, loaded.fingerprint)
     if loaded.manifest.simulated:
         narrator.say("the predictor was trained on simulated votes: these ranks mean nothing for real raters")
-    goals = choose_goals(loaded.traits, improve, keep, improve_margin, keep_margin)
+    goals = choose_goals(loaded.traits, improve, keep, improve_margin, keep_margin, any_of)
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
         present = shortlisting.read_baseline(baseline, baseline_votes, loaded, encoder, cache)

@@ -65,6 +65,18 @@ def test_goals_change_the_ranking(shell):
     assert a["image"].tolist() != b["image"].tolist()
 
 
+def test_one_of_the_traits_is_enough_if_that_is_asked_for(shell, demo):
+    words = ("rank", "demo/scores.csv", "--baseline", "competence=7,likeability=6,influence=7", "--output", "any.csv")
+    joint = []
+    for options in ((), ("--any-of",)):
+        done = shell(*words, *options)
+        assert done.returncode == 0, done.stderr
+        joint.append(pd.read_csv(shell.folder / "any.csv").set_index("image")["p_better"].dropna().sort_index())
+    assert (joint[1] >= joint[0]).all()
+    assert joint[1].mean() > 1.1 * joint[0].mean()
+    assert "competence or influence" in done.stderr
+
+
 def test_gates_are_switched_and_say_in_the_table_what_they_hold_back(shell, demo):
     def gates(*options):
         words = ("rank", "demo/scores.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "gated.csv")

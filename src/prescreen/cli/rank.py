@@ -30,6 +30,7 @@ Examples:
 )
 @click.option("--improve", help="Traits that should rise: influence,competence. [all that are not kept]")
 @click.option("--keep", help="Traits that must not fall, '' for none. [likeability, where it is predicted]")
+@click.option("--any-of", is_flag=True, help="One of the traits to improve is enough. [all of them must rise]")
 @click.option("--improve-margin", default=0.0, help="Score points by which the traits to improve must rise. [0]")
 @click.option("--keep-margin", default=0.0, help="Score points that the traits to keep may lose. [0]")
 @click.option("--budget", default=3, show_default=True, type=click.IntRange(min=1), help="How many to send to raters.")
@@ -61,6 +62,7 @@ def rank(
     baseline_votes: int | None,
     improve: str | None,
     keep: str | None,
+    any_of: bool,
     improve_margin: float,
     keep_margin: float,
     budget: int,
@@ -81,6 +83,7 @@ def rank(
         baseline_votes=baseline_votes,
         improve=None if improve is None else parse_names(improve),
         keep=None if keep is None else parse_names(keep) if keep else (),
+        any_of=any_of,
         improve_margin=improve_margin,
         keep_margin=keep_margin,
         budget=budget,
