@@ -182,6 +182,13 @@ def test_without_spread_the_noise_follows_from_the_numbers_of_votes():
     np.testing.assert_allclose(found.sampling_variance[:, 0], 3 / votes, rtol=0.2)
 
 
+def test_auxiliary_ratings_stand_in_the_order_of_the_pictures(rated, embedded):
+    others = pd.DataFrame({"kind": np.arange(6.0), "odd": [np.nan, *range(5)]}, index=sorted(IMAGES))
+    dataset = join(replace(rated, auxiliary=others.iloc[::-1]), embedded, SPECIFICATION)
+    np.testing.assert_array_equal(dataset.auxiliary, others.to_numpy())
+    assert join(rated, embedded, SPECIFICATION).auxiliary.shape == (6, 0)
+
+
 def test_without_votes_the_noise_is_not_known(embedded):
     rated = ratings([(image, "smart", i, np.nan, np.nan) for i, image in enumerate(IMAGES)], traits=("smart",))
     dataset = join(rated, embedded, SPECIFICATION)
@@ -201,6 +208,7 @@ def dataset(means, variance):
         contents=tuple(map(str, range(n))),
         persons=np.array([""] * n),
         groups=np.arange(n),
+        auxiliary=np.zeros((n, 0)),
     )
 
 

@@ -59,6 +59,8 @@ class Dataset:
         Who is in the picture; empty where the ratings do not say.
     groups : ndarray of int, shape (n,)
         Pictures of one person, and near-duplicates, have the same number and must stand on one side of every split.
+    auxiliary : ndarray of float, shape (n, a)
+        Mean votes in other traits, which are learned from but not predicted; NaN where a picture has none.
     """
 
     images: tuple[str, ...]
@@ -70,6 +72,7 @@ class Dataset:
     contents: tuple[str, ...]
     persons: NDArray[np.str_]
     groups: NDArray[np.int64]
+    auxiliary: NDArray[np.float64]
 
     @property
     def faces(self) -> NDArray[np.float32]:
@@ -142,6 +145,7 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
         contents=tuple(rows[name].content for name in images),
         persons=persons,
         groups=group(features[:, specification.blocks[IDENTITY_BLOCK]], persons),
+        auxiliary=ratings.auxiliary.reindex(table.index).to_numpy(dtype=np.float64),
     )
 
 

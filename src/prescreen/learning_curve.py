@@ -115,6 +115,7 @@ def learning_curve(
                 thinned.groups[rows],
                 thinned.blocks,
                 sample_weight=thinned.weights[rows],
+                auxiliary=thinned.auxiliary[rows],
                 seed=seed,
             )
             predictions[test] = model.predict(dataset.features[test])

@@ -25,7 +25,7 @@ from prescreen.predictor import Predictor, check_place
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.gate_names import check_gates
 from prescreen.ranking.goals import choose_goals
-from prescreen.ratings import Ratings, read_ratings
+from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
 from prescreen.scoring import OK, check_names, score_pictures
@@ -60,6 +60,7 @@ def train(
     seed: int = 0,
     simulated: bool = False,
     learning_curve: bool = False,
+    auxiliary: bool = True,
     narrator: Narrator | None = None,
 ) -> Training:
     """Train a predictor on ratings, evaluate it by nested cross-validation, save it and log it to MLflow.
@@ -86,6 +87,8 @@ def train(
         Whether the votes are simulated.
     learning_curve : bool
         Whether to measure what more pictures and more votes would give, which takes about three times as long.
+    auxiliary : bool
+        Whether to learn from the other traits of the ratings too; see `prescreen.ratings.with_auxiliary`.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
@@ -97,6 +100,9 @@ def train(
     rated = read_ratings(ratings, traits, scale, images)
     check_names(rated.traits)
     narrator.say(_in_words(rated))
+    if traits and auxiliary:
+        rated = with_auxiliary(rated, traits)
+        narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
     tracking.check_store()
     network = make_encoder(encoder)
     with tracking.watched_run(experiment, output.name) as run_id:
@@ -128,7 +134,13 @@ def _train(
     evaluation = training.judge(dataset, validation, rated, seed, columns)
     curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else {}
     regressors = fit_final(
-        dataset.features, dataset.ratings, dataset.groups, dataset.blocks, sample_weight=dataset.weights, seed=seed
+        dataset.features,
+        dataset.ratings,
+        dataset.groups,
+        dataset.blocks,
+        sample_weight=dataset.weights,
+        auxiliary=dataset.auxiliary,
+        seed=seed,
     )
     predictor = Predictor(
         manifest=training.describe(output.name, network.specification, rated, dataset, columns, seed, simulated),

@@ -31,6 +31,27 @@ def test_traits_learn_from_each_other(related):
     assert errors[0] < 0.9 * errors[2]
 
 
+def test_auxiliary_columns_help_without_being_predicted(related):
+    X, Y, signal = related
+    train, test = np.arange(160) < 110, np.arange(160) >= 110
+    helped = SharedKernelRidge(n_targets=1).fit(X[train], Y[train])
+    together = SharedKernelRidge().fit(X[train], Y[train])
+    alone = SharedKernelRidge().fit(X[train], Y[train, :1])
+    assert helped.predict(X[test]).shape == (50, 1)
+    assert helped.cv_predictions_.shape == (110, 1)
+    np.testing.assert_allclose(helped.predict(X[test]), together.predict(X[test])[:, :1], rtol=1e-9)
+    np.testing.assert_allclose(helped.cv_predictions_, together.cv_predictions_[:, :1], rtol=1e-9)
+    errors = [((model.predict(X[test])[:, 0] - signal[test]) ** 2).mean() for model in (helped, alone)]
+    assert errors[0] < 0.95 * errors[1]
+
+
+@pytest.mark.parametrize("n_targets", [0, 9])
+def test_targets_are_columns(related, n_targets):
+    X, Y, _ = related
+    with pytest.raises(ValueError, match="n_targets"):
+        SharedKernelRidge(n_targets=n_targets).fit(X, Y)
+
+
 def test_without_pull_it_is_kernel_ridge(problem):
     X, Y, groups, blocks = problem
     model = SharedKernelRidge(blocks, gammas=(0.1,), pulls=(0.0,), penalties=(0.5,)).fit(X, Y, groups=groups)

@@ -30,6 +30,12 @@ Examples:
 )
 @click.option("--simulated", is_flag=True, help="The votes are simulated: say so wherever their predictions show.")
 @click.option("--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer.")
+@click.option(
+    "--auxiliary/--no-auxiliary",
+    default=True,
+    show_default=True,
+    help="Learn from the traits of the ratings that --traits leaves out, too; they are not predicted.",
+)
 @verb
 def train(
     ratings: Path,
@@ -42,6 +48,7 @@ def train(
     seed: int,
     simulated: bool,
     learning_curve: bool,
+    auxiliary: bool,
     terminal: Terminal,
 ) -> None:
     """Train a predictor on crowd ratings and log it to MLflow."""
@@ -59,6 +66,7 @@ def train(
         seed=seed,
         simulated=simulated,
         learning_curve=learning_curve,
+        auxiliary=auxiliary,
         narrator=terminal,
     )
     click.echo(accuracy_table(done.evaluation))

@@ -9,7 +9,7 @@ smallest of 0:3 (whole votes only), 0:10 and 0:100 that holds nine in ten of the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,9 @@ class Ratings:
     method : str
         How votes became means: ``mean``, or ``two-way`` where rater ids allowed to take out the raters' own levels and
         spreads (see :mod:`prescreen.ratings.raters`).
+    auxiliary : DataFrame
+        Mean votes in other traits of the file, indexed like :meth:`wide`, a column a trait, NaN where not rated. Empty
+        unless :func:`prescreen.ratings.with_auxiliary` added them.
     """
 
     table: pd.DataFrame
@@ -81,6 +84,7 @@ class Ratings:
     fingerprint: str
     is_score: bool
     method: str
+    auxiliary: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def wide(self) -> pd.DataFrame:
         """Return the means as one row a picture (sorted) and one column a trait; NaN where not rated."""

@@ -18,7 +18,7 @@ from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float3
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds, require_groups
 from prescreen.regressors.ridge import BlockKernelRidge
-from prescreen.regressors.shared import SharedKernelRidge
+from prescreen.regressors.shared import SharedKernelRidge, in_two_groups
 from prescreen.regressors.threads import blas_threads
 
 STACK = "stack"
@@ -126,6 +126,7 @@ def fit_final(
     blocks: Blocks | None,
     *,
     sample_weight: NDArray[Any] | None = None,
+    auxiliary: NDArray[Any] | None = None,
     seed: int = 0,
 ) -> TraitRegressors:
     """Fit all candidates and mix them for each trait so that left-out groups are predicted best.
@@ -146,6 +147,9 @@ def fit_final(
         Named column ranges that tile the features.
     sample_weight : ndarray of shape (n,) or (n, t), optional
         Not negative; only the ratios within a trait count.
+    auxiliary : ndarray of shape (n, a), optional
+        Ratings of other traits, NaN where there are none. They are not predicted; the regressor that shares between
+        traits learns from them which pictures are alike.
     seed : int
         For the trees and their inner folds.
 
@@ -163,7 +167,10 @@ def fit_final(
     competitors = candidates(blocks, seed)
     with blas_threads(len(X)):
         design = BlockDesign.fit(X, blocks)
-        fitted = {name: candidate.fit_design(design, Y, weight, codes) for name, candidate in competitors.items()}
+        fitted = {
+            name: candidate.fit_design(design, *_with_auxiliary(candidate, Y, weight, codes, auxiliary), codes)
+            for name, candidate in competitors.items()
+        }
     left_out = {name: regressor.cv_predictions_ for name, regressor in fitted.items()}
     errors = {name: _weighted_mse(predictions, Y, weight) for name, predictions in left_out.items()}
     predictions = np.stack(list(left_out.values()))
@@ -179,6 +186,19 @@ def fit_final(
         choices=choices,
         inner_errors=errors,
     )
+
+
+def _with_auxiliary(
+    candidate: BlockRegressor, Y: Float64, weight: Float64, codes: NDArray[np.intp], auxiliary: NDArray[Any] | None
+) -> tuple[Float64, Float64]:
+    """Return the columns that the candidate learns from, and their weights; only one kind makes use of more."""
+    if auxiliary is None or not isinstance(candidate, SharedKernelRidge):
+        return Y, weight
+    helpers = np.asarray(auxiliary, np.float64)
+    rated = np.isfinite(helpers).astype(np.float64)
+    usable = in_two_groups(rated, codes)
+    candidate.set_params(n_targets=Y.shape[1])
+    return np.hstack([Y, helpers[:, usable]]), np.hstack([weight, rated[:, usable]])
 
 
 def _mean_one(weight: Float64) -> Float64:
@@ -254,6 +274,7 @@ def cross_validate(
     blocks: Blocks | None,
     *,
     sample_weight: NDArray[Any] | None = None,
+    auxiliary: NDArray[Any] | None = None,
     n_splits: int = 10,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -265,7 +286,7 @@ def cross_validate(
 
     Parameters
     ----------
-    X, Y, groups, blocks, sample_weight
+    X, Y, groups, blocks, sample_weight, auxiliary
         As in :func:`fit_final`.
     n_splits : int
         Outer folds; fewer when there are fewer groups.
@@ -287,7 +308,15 @@ def cross_validate(
     folds = np.zeros(len(X), np.intp)
     choices, inner_errors = [], []
     for fold, (train, test) in enumerate(splits):
-        model = fit_final(X[train], Y[train], codes[train], blocks, sample_weight=weight[train], seed=seed)
+        model = fit_final(
+            X[train],
+            Y[train],
+            codes[train],
+            blocks,
+            sample_weight=weight[train],
+            auxiliary=None if auxiliary is None else auxiliary[train],
+            seed=seed,
+        )
         predictions[test] = model.predict(X[test])
         naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])
         folds[test] = fold

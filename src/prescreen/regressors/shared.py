@@ -44,15 +44,20 @@ class SharedKernelRidge(BlockRegressor):
         Grouped folds that choose the penalty of the second stage.
     seed : int
         For the folds.
+    n_targets : int, optional
+        Only the first so many columns are predicted; the others are auxiliary tasks, whose ratings decide with those
+        of the targets which pictures are alike. By default all columns are targets.
 
     Attributes
     ----------
     support_ : ndarray of float16, shape (m, d)
         Standardised training rows.
-    first_dual_, dual_ : ndarray of shape (m, t)
-        Coefficients of the support rows in the two stages.
-    first_intercept_, intercept_ : ndarray of shape (t,)
-    penalty_ : ndarray of shape (t,)
+    first_dual_ : ndarray of shape (m, t)
+        Coefficients of the support rows in the first stage, for all columns.
+    first_intercept_ : ndarray of shape (t,)
+    dual_ : ndarray of shape (m, n_targets)
+        Coefficients of the support rows in the second stage.
+    intercept_, penalty_ : ndarray of shape (n_targets,)
         Of the second stage.
     centre_, scale_ : ndarray of shape (t,)
         Weighted mean and standard deviation of the ratings.
@@ -61,6 +66,7 @@ class SharedKernelRidge(BlockRegressor):
 
     References
     ----------
+    R. Caruana, Multitask learning, Machine Learning 28, 1997, for auxiliary tasks;
     L. Breiman, J. Friedman, Predicting multivariate responses in multiple linear regression, JRSS B 59, 1997, for what
     responses can lend each other; K. Weinberger, G. Tesauro, Metric learning for kernel regression, AISTATS 2007, for
     distances learned from the target.
@@ -74,6 +80,7 @@ class SharedKernelRidge(BlockRegressor):
         penalties: Sequence[float] = PENALTIES,
         cv_splits: int = 10,
         seed: int = 0,
+        n_targets: int | None = None,
     ) -> None:
         self.blocks = blocks
         self.gammas = gammas
@@ -81,6 +88,7 @@ class SharedKernelRidge(BlockRegressor):
         self.penalties = penalties
         self.cv_splits = cv_splits
         self.seed = seed
+        self.n_targets = n_targets
 
     def fit_design(
         self,
@@ -94,41 +102,48 @@ class SharedKernelRidge(BlockRegressor):
             raise ValueError(f"gammas {self.gammas}, pulls {self.pulls}: expected one or more, and pulls from 0 up")
         Y, weight, codes = check_targets(Y, sample_weight, groups, len(design))
         list(rated_together(weight, codes))  # refuses columns rated in one group only
+        targets = np.arange(Y.shape[1] if self.n_targets is None else self.n_targets)
+        if not 0 < len(targets) <= Y.shape[1]:
+            raise ValueError(f"n_targets is {self.n_targets}; expected 1 to {Y.shape[1]}, the columns of the ratings")
         kept = np.flatnonzero((weight > 0).any(axis=1))
         distances = design.distances[np.ix_(kept, kept)]
         first = self._mean_rbf(distances)
         Y, weight, codes = Y[kept], weight[kept], codes[kept]
 
-        mean, _ = _centre_and_scale(Y, weight)
-        left_out = np.zeros((len(self.penalties), *Y.shape))
+        wanted, wanted_weight = Y[:, targets], weight[:, targets]
+        mean, _ = _centre_and_scale(wanted, wanted_weight)
+        left_out = np.zeros((len(self.penalties), *wanted.shape))
         for train, test in grouped_folds(codes, self.cv_splits, self.seed):
-            left_out[:, test] = np.where(weight[train].any(axis=0), _centre_and_scale(Y[train], weight[train])[0], mean)
-            known = _in_two_groups(weight[train], codes[train])
+            fold_mean, _ = _centre_and_scale(wanted[train], wanted_weight[train])
+            left_out[:, test] = np.where(wanted_weight[train].any(axis=0), fold_mean, mean)
+            usable = in_two_groups(weight[train], codes[train])
+            known = usable[usable < len(targets)]
             if not known.size:
                 continue
-            own = weight[train][:, known]
-            stages = _first_stage(first[np.ix_(train, train)], Y[train][:, known], own, codes[train], self.penalties)
+            cells = np.ix_(train, usable)
+            stages = _first_stage(first[np.ix_(train, train)], Y[cells], weight[cells], codes[train], self.penalties)
             predicted = stages.standardise(first[np.ix_(test, train)] @ stages.dual + stages.intercept)
             kernels = [
                 self._second(distances[np.ix_(rows, train)], points, stages.anchors)
                 for rows, points in ((train, stages.anchors), (test, predicted))
             ]
-            dual, intercept = _paths(kernels[0], Y[train][:, known], own, codes[train], self.penalties)
+            cells = np.ix_(train, known)
+            dual, intercept = _paths(kernels[0], Y[cells], weight[cells], codes[train], self.penalties)
             left_out[:, test[:, None], known] = kernels[1] @ dual + intercept[:, None]
-        squares = np.where(weight > 0, (left_out - Y) ** 2, 0.0)
-        best = (weight * squares).sum(axis=1).argmin(axis=0), np.arange(Y.shape[1])
+        squares = np.where(wanted_weight > 0, (left_out - wanted) ** 2, 0.0)
+        best = (wanted_weight * squares).sum(axis=1).argmin(axis=0), targets
 
         stages = _first_stage(first, Y, weight, codes, self.penalties)
         second = self._second(distances, stages.anchors, stages.anchors)
-        dual, intercept = _paths(second, Y, weight, codes, self.penalties)
+        dual, intercept = _paths(second, wanted, wanted_weight, codes, self.penalties)
         self._set_scaler(design.scaler)
         self._set_support(design.standardised[kept])
         self.first_dual_, self.first_intercept_, self.anchors_ = stages.dual, stages.intercept, stages.anchors
         self.centre_, self.scale_ = stages.centre, stages.scale
         self.dual_, self.intercept_ = dual[best[0], :, best[1]].T, intercept[best]
         self.penalty_ = np.asarray(self.penalties, np.float64)[best[0]]
-        self.cv_predictions_ = np.full((len(design), Y.shape[1]), np.nan)
-        self.cv_predictions_[kept] = np.where(weight > 0, left_out[best[0], :, best[1]].T, np.nan)
+        self.cv_predictions_ = np.full((len(design), len(targets)), np.nan)
+        self.cv_predictions_[kept] = np.where(wanted_weight > 0, left_out[best[0], :, best[1]].T, np.nan)
         return self
 
     def predict_standardised(self, Z: Float32) -> Float64:
@@ -208,7 +223,7 @@ def _paths(
     return dual, intercept
 
 
-def _in_two_groups(weight: Float64, codes: NDArray[np.intp]) -> NDArray[np.intp]:
+def in_two_groups(weight: Float64, codes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Columns that have ratings from at least two groups."""
     enough = [len(np.unique(codes[weight[:, column] > 0])) > 1 for column in range(weight.shape[1])]
     return np.flatnonzero(enough)
