@@ -25,6 +25,7 @@ def simulate(n=240, d=30, votes=30, noise=3.0, seed=0):
         contents=("",) * n,
         persons=np.full(n, ""),
         groups=np.arange(n) // 2,
+        auxiliary=np.zeros((n, 0)),
     )
     return true, dataset, {trait: VoteNoise(np.full(n, noise), np.full(n, float(votes))) for trait in "ab"}
 
