@@ -3,6 +3,7 @@
 import click
 
 from prescreen import __version__
+from prescreen.cli.cache import cache
 from prescreen.cli.demo import demo
 from prescreen.cli.doctor import doctor
 from prescreen.cli.embed import embed
@@ -37,5 +38,5 @@ def main() -> None:
     """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
-for command in (doctor, train, evaluate, embed, score, rank, models, demo):
+for command in (doctor, train, evaluate, embed, score, rank, models, cache, demo):
     main.add_command(command)

@@ -68,7 +68,12 @@ class Encoder:
 
     def cut(self, picture: Image.Image, face: Face) -> Mapping[View, Pixels]:
         """Cut all views that the networks need."""
-        return {view: cut(picture, face, view) for views in self._views.values() for view in views}
+        return {view: cut(picture, face, view) for view in self.views}
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """All views that the networks need."""
+        return tuple(dict.fromkeys(view for views in self._views.values() for view in views))
 
     def encode(self, pictures: Sequence[Mapping[View, Pixels]]) -> NDArray[np.float16]:
         """Turn the views of n pictures into vectors.

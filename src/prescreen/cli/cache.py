@@ -1,0 +1,61 @@
+"""``prescreen cache``: what is kept of pictures that were embedded."""
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+
+EXAMPLES = """\b
+Examples:
+  prescreen cache info
+  prescreen cache verify
+  prescreen cache clear --yes
+  prescreen cache clear --specification 3f2a...
+"""
+
+
+@click.group(short_help="Show, check and empty the cache of vectors.", epilog=EXAMPLES)
+def cache() -> None:
+    """Show, check and empty the cache of vectors. All that is in it can be made again from the pictures."""
+
+
+@cache.command(short_help="Vectors by encoder specification, and their size.")
+@verb
+def info(terminal: Terminal) -> None:
+    """Show how many vectors are stored for each encoder specification, and how large they are."""
+    from prescreen.cache import EmbeddingCache
+
+    with EmbeddingCache() as stored:
+        holdings = stored.holdings()
+        size = stored.path.stat().st_size
+    click.echo(f"{stored.path}: {sum(h.vectors for h in holdings)} vectors, {size / 1e6:.1f} MB")
+    for holding in holdings:
+        click.echo(f"{holding.specification}  {holding.vectors} vectors  {holding.size / 1e6:.1f} MB")
+
+
+@cache.command(short_help="Check every vector; damaged ones are deleted.")
+@verb
+def verify(terminal: Terminal) -> None:
+    """Check the file and every vector in it. Damaged vectors are deleted, and made again when they are needed."""
+    from prescreen.cache import EmbeddingCache
+
+    with EmbeddingCache() as stored:
+        intact, damaged = stored.verify()
+    click.echo(f"{intact} vectors intact, {damaged} damaged and deleted")
+
+
+@cache.command(short_help="Delete vectors.")
+@click.option("--specification", help="Only those of this encoder specification, as `info` shows it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@verb
+def clear(specification: str | None, yes: bool, terminal: Terminal) -> None:
+    """Delete all vectors, or those of one encoder specification."""
+    from prescreen.cache import EmbeddingCache
+
+    with EmbeddingCache() as stored:
+        if not yes:
+            click.confirm(
+                f"Delete {f'vectors of {specification}' if specification else 'all'} in {stored.path}?",
+                abort=True,
+                err=True,
+            )
+        click.echo(f"{stored.clear(specification)} vectors deleted")
