@@ -18,6 +18,7 @@ from prescreen.encoders.views import Pixels, View
 from prescreen.errors import PictureError
 from prescreen.images import ImageFile, content_hash, read_bytes
 from prescreen.inspection import Inspector, Quality
+from prescreen.workers import Workers, shared_workers
 
 __all__ = ["Embedded", "EmbeddingCache", "EmbeddingCounts", "Quality", "embed_bytes", "embed_images"]
 
@@ -91,12 +92,14 @@ def embed_images(
     cache: EmbeddingCache,
     *,
     tolerant: bool = False,
+    workers: Workers | None = None,
     counts: EmbeddingCounts | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> Iterator[Embedded]:
     """Embed pictures, in the order given, each with a vector or a reason.
 
-    Pictures are decoded by threads while the networks work on those before them; at most a few batches are in memory.
+    Pictures are decoded by other processes while the networks work on those before them; at most a few batches are in
+    memory.
 
     Parameters
     ----------
@@ -108,13 +111,15 @@ def embed_images(
         Read before decoding, written after every batch.
     tolerant : bool
         Score truncated pictures as far as they go instead of failing them.
+    workers : Workers, optional
+        Where pictures are decoded; by default the workers of this process.
     counts : EmbeddingCounts, optional
         Counted up on the way.
     advance : callable
         Called once for each picture that is done.
     """
     counts = counts or EmbeddingCounts()
-    run = _Run(encoder, cache, tolerant, counts)
+    run = _Run(encoder, cache, tolerant, workers or shared_workers(), counts)
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode") as pool:
         window: deque[_Pending] = deque()
 
@@ -140,11 +145,14 @@ def embed_images(
 class _Run:
     """The steps of `embed_images` for one encoder and cache."""
 
-    def __init__(self, encoder: Encoder, cache: EmbeddingCache, tolerant: bool, counts: EmbeddingCounts) -> None:
+    def __init__(
+        self, encoder: Encoder, cache: EmbeddingCache, tolerant: bool, workers: Workers, counts: EmbeddingCounts
+    ) -> None:
         self.encoder = encoder
         self.cache = cache
         self.counts = counts
-        self.inspect = Inspector(encoder.views, tolerant)
+        self.tolerant = tolerant
+        self.workers = workers
         self.on_the_way: dict[str, _Pending] = {}
         # A picture that was let through although truncated is another input than the strict run's failure.
         self.key = encoder.specification.fingerprint + ("-tolerant" if tolerant else "")
@@ -210,9 +218,9 @@ class _Run:
         pending.done = Embedded(pending.file.name, pending.content, reason=reason)
 
     def _describe(self, file: ImageFile, data: bytes | None) -> _Described:
-        """Decode a picture and cut its views; runs in a thread."""
+        """Have a picture decoded and its views cut; runs in a thread."""
         data = read_bytes(file) if data is None else data
-        return _Described(content_hash(data), *self.inspect(data))
+        return _Described(content_hash(data), *self.workers.inspect(data, self.encoder.views, self.tolerant))
 
 
 def embed_bytes(pictures: Iterable[tuple[str, bytes]], encoder: Encoder) -> Iterator[Embedded]:

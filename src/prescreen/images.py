@@ -320,6 +320,8 @@ def _load_cut(header: Header, min_side: int | None) -> Opened:
 
 
 def _damage(format_: str | None, error: Exception) -> PictureError:
+    if isinstance(error, MemoryError):
+        return PictureError("picture needs more memory than there is")
     text = (str(error) or type(error).__name__).splitlines()[0]
     if "truncated" in text.lower():
         return PictureError(f"{format_} file is truncated")
