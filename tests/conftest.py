@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,3 +48,19 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference data sets are not here: set PRESCREEN_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kills() -> Callable[..., int]:
+    """Return a function that runs the code of a test with a kill at every line (crashes.py) and counts the kills."""
+
+    def run(code: str, **values: object) -> int:
+        head = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+        script = Path(__file__).with_name("crashes.py")
+        done = subprocess.run(
+            [sys.executable, str(script)], input=head + code, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
+
+    return run

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import pickletools
 import shutil
 from dataclasses import replace
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from prescreen import atomic
 from prescreen.calibration import Calibration, sorted_columns
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
@@ -322,9 +324,9 @@ def test_a_file_is_left_alone(predictor, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def failing(method, successes):
-    """Make a method of Path that fails after a number of successes, as on a full disk."""
-    original, calls = getattr(Path, method), []
+def failing(module, method, successes):
+    """Make a function that fails after a number of successes, as on a full disk."""
+    original, calls = getattr(module, method), []
 
     def fail(*arguments, **options):
         calls.append(arguments)
@@ -336,12 +338,12 @@ def failing(method, successes):
 
 
 @pytest.mark.parametrize(
-    ("method", "successes"),
-    [("mkdir", 0), ("write_bytes", 0), ("write_bytes", 2), ("write_text", 0), ("rename", 0), ("rename", 1)],
+    ("module", "method", "successes"),
+    [(Path, "mkdir", 0), (os, "write", 0), (os, "write", 2), (os, "fsync", 1), (atomic, "_exchange", 0)],
 )
-def test_a_failure_in_the_middle_leaves_the_old_predictor(predictor, saved, monkeypatch, method, successes):
+def test_a_failure_in_the_middle_leaves_the_old_predictor(predictor, saved, monkeypatch, module, method, successes):
     before = contents(saved)
-    monkeypatch.setattr(Path, method, failing(method, successes))
+    monkeypatch.setattr(module, method, failing(module, method, successes))
     with pytest.raises(PredictorError, match="No space left"):
         replace(predictor, manifest=replace(MANIFEST, name="newer")).save(saved)
     monkeypatch.undo()
@@ -355,7 +357,7 @@ def test_an_interrupt_in_the_middle_leaves_the_old_predictor(predictor, saved, m
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_text", interrupt)
+    monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         predictor.save(saved)
     monkeypatch.undo()

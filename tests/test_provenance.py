@@ -29,9 +29,11 @@ NOTE = ScoresNote(
 
 def test_a_note_stands_beside_its_table(tmp_path):
     for name in ("scores.csv", "scores.parquet"):
-        NOTE.write(tmp_path / name)
-    replace(NOTE, scored=9).write(tmp_path / "scores.csv")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["scores.csv.meta.json", "scores.parquet.meta.json"]
+        NOTE.write(tmp_path / name, b"the scores")
+    replace(NOTE, scored=9).write(tmp_path / "scores.csv", b"the scores")
+    notes = ["scores.csv.meta.json", "scores.parquet.meta.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["scores.csv", "scores.parquet", *notes])
+    assert (tmp_path / "scores.csv").read_bytes() == b"the scores"
     assert ScoresNote.read(tmp_path / "scores.parquet") == NOTE
     assert ScoresNote.read(tmp_path / "scores.csv").scored == 9
 
@@ -43,7 +45,7 @@ def test_a_missing_note_is_a_usage_error_that_says_where_it_was_sought(tmp_path)
 
 def test_a_missing_note_may_be_allowed(tmp_path):
     assert ScoresNote.read(tmp_path / "scores.csv", optional=True) is None
-    NOTE.write(tmp_path / "scores.csv")
+    NOTE.write(tmp_path / "scores.csv", b"the scores")
     assert ScoresNote.read(tmp_path / "scores.csv", optional=True) == NOTE
     (tmp_path / "scores.csv.meta.json").write_text("{")
     with pytest.raises(PrescreenError, match="score the folder again"):
@@ -59,6 +61,38 @@ def test_a_note_knows_its_table_and_its_predictor(tmp_path):
     table.write_bytes(b"other scores")
     with pytest.raises(PredictorMismatch, match=r"scores\.csv: not the table"):
         NOTE.check(table, "ab" * 32)
+
+
+PAIR = """
+import hashlib, shutil
+from dataclasses import replace
+from pathlib import Path
+from prescreen.provenance import ScoresNote
+FILES = ("prescreen/atomic.py", "prescreen/provenance.py")
+table = Path(PLACE) / "scores.csv"
+NOTE = ScoresNote("", "p", "p", "ab", "bundled", "cd", ("smart",), ("x",), 1, 0, False, True, {})
+
+def write(content):
+    replace(NOTE, table_sha256=hashlib.sha256(content).hexdigest()).write(table, content)
+
+def prepare():
+    shutil.rmtree(table.parent, ignore_errors=True)
+    write(b"old")
+
+def work():
+    write(b"new")
+
+def check():
+    assert table.read_bytes() in (b"old", b"new")
+    ScoresNote.read(table).check(table, "ab")
+    work()
+    assert ScoresNote.read(table).table_sha256 == hashlib.sha256(b"new").hexdigest()
+    assert sorted(path.name for path in table.parent.iterdir()) == ["scores.csv", "scores.csv.meta.json"]
+"""
+
+
+def test_table_and_note_fit_each_other_at_whatever_line_the_kill_comes(tmp_path, kills):
+    assert kills(PAIR, PLACE=str(tmp_path / "work")) > 50
 
 
 def damaged():

@@ -1,7 +1,5 @@
 import json
 import os
-import stat
-import sys
 
 import numpy as np
 import pandas as pd
@@ -10,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prescreen.errors import PrescreenError, UsageError
-from prescreen.tables import read_table, shown, table_format, write_bytes_atomic, write_table, write_text_atomic
+from prescreen.tables import read_table, shown, table_format, write_table
 
 FORMATS = ["csv", "parquet", "jsonl"]
 ODD_NAMES = [
@@ -181,37 +179,6 @@ def test_a_frame_that_is_no_table_is_refused_and_the_old_file_stays(table, frame
     with pytest.raises(ValueError, match="column"):
         write_table(frame, table)
     assert table.read_bytes() == b"old"
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
-    write_text_atomic(tmp_path / "page.html", "old")
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(PrescreenError, match="No space left on device"):
-        write_text_atomic(tmp_path / "page.html", "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
-    assert (tmp_path / "page.html").read_text() == "old"
-
-
-def test_writing_makes_folders_and_follows_links(tmp_path):
-    (tmp_path / "deep" / "er").mkdir(parents=True)
-    (tmp_path / "link.bin").symlink_to(tmp_path / "deep" / "er" / "real.bin")
-    write_bytes_atomic(tmp_path / "link.bin", b"1")
-    write_bytes_atomic(tmp_path / "new" / "folder" / "x.bin", b"2")
-    assert (tmp_path / "link.bin").is_symlink()
-    assert (tmp_path / "deep" / "er" / "real.bin").read_bytes() == b"1"
-    assert (tmp_path / "new" / "folder" / "x.bin").read_bytes() == b"2"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
-def test_written_files_have_ordinary_permissions(tmp_path):
-    (tmp_path / "ordinary").touch()
-    write_bytes_atomic(tmp_path / "written", b"")
-    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ordinary", "written")]
-    assert modes[0] == modes[1]
 
 
 def test_shown_names_are_one_printable_line():

@@ -16,7 +16,16 @@
 Every message says what was given, what was expected and what to do about it, in one line.
 """
 
-from typing import ClassVar
+import os
+import re
+from typing import ClassVar, Final
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
+
+
+def shown(name: str | os.PathLike[str]) -> str:
+    """Return a name as one printable line: line breaks, control characters and lone surrogates become escapes."""
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], os.fspath(name))
 
 
 class PrescreenError(Exception):

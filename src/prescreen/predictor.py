@@ -13,8 +13,7 @@ Nothing in it can run code when it is loaded.
 
 import hashlib
 import json
-import secrets
-import shutil
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from prescreen.atomic import recover_folder, replace_folder
 from prescreen.calibration import Calibration
 from prescreen.encoders import EncoderSpecification
 from prescreen.errors import PredictorError, PredictorMismatch
@@ -225,25 +225,13 @@ class Predictor:
             If something stands there that is not a predictor, or it cannot be written.
         """
         check_place(directory)
-        temporary = directory.with_name(f".{directory.name}-{secrets.token_hex(4)}")
-        replaced = directory.with_name(f"{temporary.name}-old")
+        contents = self._contents()
+        manifest = self._manifest_json() | {"files": _digests(contents)}
+        contents[FILES.manifest] = (json.dumps(manifest, indent=2) + "\n").encode()
         try:
-            temporary.mkdir(parents=True)
-            contents = self._contents()
-            for name, content in contents.items():
-                (temporary / name).write_bytes(content)
-            manifest = self._manifest_json() | {"files": _digests(contents)}
-            (temporary / FILES.manifest).write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
-            if directory.exists():
-                directory.rename(replaced)
-            temporary.rename(directory)
+            replace_folder(directory, contents, may_go=_is_free)
         except OSError as error:
             raise PredictorError(f"{directory}: cannot be written ({error.strerror or error})") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if replaced.exists() and not directory.exists():  # the last step failed
-                replaced.rename(directory)
-            shutil.rmtree(replaced, ignore_errors=True)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -254,15 +242,7 @@ class Predictor:
         PredictorError
             If there is none, it is damaged, or another version of prescreen made it.
         """
-        manifest = _read_manifest(directory)
-        contents = {}
-        for name, expected in manifest.pop("files").items():
-            try:
-                contents[name] = (directory / Path(name).name).read_bytes()
-            except OSError as error:
-                raise PredictorError(f"{directory}: {name} cannot be read ({error.strerror})") from error
-            if hashlib.sha256(contents[name]).hexdigest() != expected:
-                raise PredictorError(f"{directory}: {name} is damaged: it is not the file that the manifest describes")
+        manifest, contents = _read_files(directory)
         try:
             arrays = load_arrays(contents[FILES.arrays])
             encoder = EncoderSpecification.from_json(manifest.pop("encoder"))
@@ -327,6 +307,39 @@ def check_place(directory: Path) -> None:
         raise PredictorError(
             f"{directory}: exists and is not a predictor, or has other files in it; choose another place with --output"
         )
+
+
+def _read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Read manifest and files of one predictor, even if another one takes its place meanwhile."""
+    recover_folder(directory)
+    while True:
+        before = _identity(directory)
+        try:
+            return _read_files_once(directory)
+        except PredictorError:
+            if _identity(directory) == before:
+                raise
+
+
+def _read_files_once(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    manifest = _read_manifest(directory)
+    contents = {}
+    for name, expected in manifest.pop("files").items():
+        try:
+            contents[name] = (directory / Path(name).name).read_bytes()
+        except OSError as error:
+            raise PredictorError(f"{directory}: {name} cannot be read ({error.strerror})") from error
+        if hashlib.sha256(contents[name]).hexdigest() != expected:
+            raise PredictorError(f"{directory}: {name} is damaged: it is not the file that the manifest describes")
+    return manifest, contents
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _read_manifest(directory: Path) -> dict[str, Any]:

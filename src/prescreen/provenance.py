@@ -1,16 +1,21 @@
 """Where results come from: versions, the git commit, and the note beside a table of scores."""
 
+import contextlib
 import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
+from prescreen.atomic import write_bytes_atomic, write_text_atomic
 from prescreen.errors import PredictorMismatch, PrescreenError, UsageError
-from prescreen.tables import write_text_atomic
+
+_BEFORE: Final = "before"
+"""Key in a note of the one that it takes the place of, while the table is on its way."""
 
 _LIBRARIES: Final = {
     "prescreen": "portrait-prescreen",
@@ -105,9 +110,31 @@ class ScoresNote:
     simulated: bool
     versions: dict[str, str]
 
-    def write(self, table: Path) -> None:
-        """Write the note beside a table."""
-        write_text_atomic(_beside(table), json.dumps(asdict(self), indent=2) + "\n")
+    def write(self, table: Path, content: bytes) -> None:
+        """Write a table and the note beside it, as one: a kill at any moment leaves the old pair or the new one.
+
+        The note comes first and carries the one before it until the table has followed.
+
+        Parameters
+        ----------
+        table : Path
+            Where the table goes.
+        content : bytes
+            What is in it; its SHA-256 is ``table_sha256``.
+
+        Raises
+        ------
+        PrescreenError
+            If either cannot be written.
+        """
+        before = None
+        with contextlib.suppress(PrescreenError):  # an unreadable note is not worth keeping
+            before = type(self).read(table, optional=True)
+        note = asdict(self)
+        write_text_atomic(_beside(table), _as_json(note | ({_BEFORE: asdict(before)} if before else {})))
+        write_bytes_atomic(table, content)
+        if before:
+            write_text_atomic(_beside(table), _as_json(note))
 
     def check(self, table: Path, fingerprint: str) -> None:
         """Refuse a table that was changed or left over, or that another predictor made.
@@ -146,13 +173,20 @@ class ScoresNote:
         path = _beside(table)
         try:
             content = json.loads(path.read_text("utf-8"))
+            before = content.pop(_BEFORE, None)
+            if before is not None and table.is_file() and file_sha256(table) == before["table_sha256"]:
+                content = before
             return cls(**content | {name: tuple(content[name]) for name in ("traits", "inputs")})
         except FileNotFoundError:
             if optional:
                 return None
             raise UsageError(f"{path}: not found; it stands beside the scores that prescreen score writes") from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise PrescreenError(f"{path}: cannot be read ({type(error).__name__}); score the folder again") from error
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"
 
 
 def _beside(table: Path) -> Path:

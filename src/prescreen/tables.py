@@ -16,14 +16,11 @@ References
 OWASP, "CSV Injection", https://owasp.org/www-community/attacks/CSV_Injection
 """
 
-import contextlib
 import csv
 import io
 import json
 import os
 import re
-import secrets
-import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +30,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from prescreen.atomic import write_bytes_atomic
 from prescreen.errors import PrescreenError, UsageError
+from prescreen.errors import shown as shown
 
 TEXT_COLUMNS = frozenset({"content", "image", "status", "reason", "why", "demoted", "duplicate_of"})
 """Columns that stay text in a CSV even where every value looks like a number (a file named ``0001``)."""
@@ -42,7 +41,6 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 _ESCAPED_PART = re.compile(r"\\\\|\\u(d[89a-f][0-9a-f]{2})")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|NaN")
 
@@ -64,21 +62,34 @@ def table_format(path: str | os.PathLike[str]) -> str:
     return suffix.removeprefix(".")
 
 
-def shown(name: str | os.PathLike[str]) -> str:
-    """Return a name as one printable line: line breaks, control characters and lone surrogates become escapes."""
-    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], os.fspath(name))
-
-
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write a table; the file is the old one or the whole new one at any time, and equal data give equal bytes.
+
+    Parameters
+    ----------
+    frame, path
+        As in `table_bytes`; missing folders are made.
+
+    Raises
+    ------
+    UsageError, ValueError
+        As from `table_bytes`.
+    PrescreenError
+        If the file cannot be written.
+    """
+    write_bytes_atomic(path, table_bytes(frame, path))
+
+
+def table_bytes(frame: pd.DataFrame, path: str | os.PathLike[str]) -> bytes:
+    """Return the content of the file that a table becomes.
 
     Parameters
     ----------
     frame : DataFrame
         Columns of text, booleans or numbers; its index is not written.
     path : path
-        Its ending chooses the format: ``.csv``, ``.parquet`` or ``.jsonl``. Missing folders are made. A table without
-        rows keeps its columns in CSV and Parquet only.
+        Its ending chooses the format: ``.csv``, ``.parquet`` or ``.jsonl``. A table without rows keeps its columns in
+        CSV and Parquet only.
 
     Raises
     ------
@@ -86,14 +97,12 @@ def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
         For another ending.
     ValueError
         For a column that mixes text with other things, a repeated column name or an infinite number.
-    PrescreenError
-        If the file cannot be written.
     """
     writer = _WRITERS[f".{table_format(path)}"]
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         raise ValueError(f"columns must differ in name: {names}")
-    write_bytes_atomic(path, writer({_escape(name): _plain(frame.iloc[:, i], name) for i, name in enumerate(names)}))
+    return writer({_escape(name): _plain(frame.iloc[:, i], name) for i, name in enumerate(names)})
 
 
 def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMNS) -> pd.DataFrame:
@@ -132,47 +141,6 @@ def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMN
     except (ValueError, OverflowError, RecursionError, csv.Error, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise PrescreenError(f"{shown(path)}: not a readable table ({reason}); write it again") from error
-
-
-def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
-    """Write text as UTF-8 with the guarantees of :func:`write_bytes_atomic`."""
-    write_bytes_atomic(path, text.encode())
-
-
-def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that a crash or a full disk leaves the old one; missing folders are made.
-
-    Raises
-    ------
-    PrescreenError
-        If the file cannot be written.
-    """
-    target = Path(os.path.realpath(path))
-    temporary = target.parent / f".prescreen-{secrets.token_hex(8)}.tmp"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise PrescreenError(f"{shown(path)}: cannot be written ({error.strerror}); nothing was changed") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # folders cannot be opened there
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _escape(text: str) -> str:

@@ -4,6 +4,7 @@ Each public function is a verb of the command line. The steps live in the module
 order.
 """
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 
 from prescreen import learning_curve as curves
 from prescreen import provenance, shortlisting, training
+from prescreen.atomic import write_files_atomic
 from prescreen.dataset import Dataset, join, resembles
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
 from prescreen.encoders import Encoder, make_encoder
@@ -29,7 +31,7 @@ from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
 from prescreen.scoring import OK, check_names, score_pictures
-from prescreen.tables import read_table, table_format, write_table, write_text_atomic
+from prescreen.tables import read_table, table_bytes, table_format, write_table
 from prescreen.traits import Scale
 
 if TYPE_CHECKING:
@@ -332,9 +334,9 @@ def score(
     counts = EmbeddingCounts()
     table = score_pictures(_embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant), loaded)
     scored = int((table["status"] == OK).sum())
-    write_table(table, output)
+    content = table_bytes(table, output)
     note = ScoresNote(
-        table_sha256=provenance.file_sha256(output),
+        table_sha256=hashlib.sha256(content).hexdigest(),
         predictor=_lasting(predictor),
         predictor_name=loaded.manifest.name,
         predictor_sha256=loaded.fingerprint,
@@ -348,7 +350,7 @@ def score(
         simulated=loaded.manifest.simulated,
         versions=provenance.versions(),
     )
-    note.write(output)
+    note.write(output, content)
     if not scored:
         reason = table["reason"].iloc[0]
         raise NothingScored(f"none of the {len(table)} pictures could be scored; the first: {reason}")
@@ -453,9 +455,10 @@ def rank(
     if report is not None:
         with narrator.steps("drawing", len(pictures)) as advance:
             page = shortlisting.draw_report(ranked, loaded, present, goals, pictures, note, advance)
-    write_table(ranked, output)
+    written = {output: table_bytes(ranked, output)}
     if report is not None and page is not None:
-        write_text_atomic(report, page)
+        written[report] = page.encode()
+    write_files_atomic(written)
     return Ranked(ranked, ranked[ranked["selected"]])
 
 

@@ -52,7 +52,7 @@ def evaluate(
         narrator=terminal,
     )
     if json_file is not None:
-        from prescreen.tables import write_text_atomic
+        from prescreen.atomic import write_text_atomic
 
         write_text_atomic(json_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     click.echo(accuracy_table(report))

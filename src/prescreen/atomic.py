@@ -1,0 +1,264 @@
+"""Files and folders on disk that are the old ones or the whole new ones at any time, whenever the power goes.
+
+What is written gets a temporary name in the target's folder, is forced to the disk and then takes the target's name in
+one step. Its writer holds a lock on it meanwhile, which ends with the process: a temporary that nobody holds was left
+by a run that was killed, and the next write into that folder removes it. No clock and no process number is asked.
+"""
+
+import contextlib
+import ctypes
+import enum
+import errno
+import os
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from prescreen.errors import PrescreenError, shown
+
+_TEMPORARY: Final = re.compile(r"\.prescreen-[0-9a-f]{16}\.tmp")
+_EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
+_HERE: Final = -100  # AT_FDCWD
+_ATTEMPTS: Final = 10
+_TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
+_UNKNOWN: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM})
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as UTF-8 with the guarantees of :func:`write_bytes_atomic`."""
+    write_bytes_atomic(path, text.encode())
+
+
+def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file so that a crash or a full disk leaves the old one; missing folders are made.
+
+    Raises
+    ------
+    PrescreenError
+        If the file cannot be written.
+    """
+    write_files_atomic({Path(path): data})
+
+
+def write_files_atomic(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: all their content is on the disk before the first takes its place.
+
+    A full disk or a folder that may not be written leaves all the old ones. A kill in the moment between two renames
+    leaves some old and some new, each whole; they are replaced in the order given.
+
+    Raises
+    ------
+    PrescreenError
+        If one cannot be written; names it.
+    """
+    with contextlib.ExitStack() as stack:
+        ready = []
+        for path, data in files.items():
+            target = Path(os.path.realpath(path))
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
+                _write_out(descriptor, data)
+            except OSError as error:
+                raise _failure(path, error, "nothing was changed") from error
+            ready.append((path, target, temporary))
+        for done, (path, target, temporary) in enumerate(ready):
+            try:
+                os.replace(temporary, target)
+                _sync_folder(target.parent)
+            except OSError as error:
+                remains = "nothing was changed" if not done else "the files before it were written"
+                raise _failure(path, error, remains) from error
+
+
+def replace_folder(directory: Path, files: Mapping[str, bytes], may_go: Callable[[Path], bool]) -> None:
+    """Put a folder of files in the place of an older one, in one step where the system can exchange two names.
+
+    Where it cannot (only Linux can), the older folder stands as ``.NAME.previous`` for a moment, and
+    `recover_folder` brings it back after a kill in that moment.
+
+    Parameters
+    ----------
+    directory : Path
+        The place; a symbolic link is followed.
+    files : mapping of str to bytes
+        Name to content.
+    may_go : callable
+        Whether what stands there, given its path, may be removed; asked of what was really replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If something stands there that may not go; it stays.
+    OSError
+        If the folder cannot be written; the older one stays.
+    """
+    target = Path(os.path.realpath(directory))
+    recover_folder(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(target.parent, folder=True) as (temporary, descriptor):
+        for name, data in files.items():
+            handle = os.open(temporary / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                _write_out(handle, data)
+            finally:
+                os.close(handle)
+        os.fsync(descriptor)
+        _take_place(temporary, target, may_go)
+        _sync_folder(target.parent)
+
+
+def recover_folder(directory: Path) -> None:
+    """Bring back a folder that a kill left under its temporary name; does nothing where all is well."""
+    previous = _previous(directory)
+    if os.path.lexists(previous) and not os.path.lexists(directory):
+        with contextlib.suppress(OSError):  # another run was faster, or the folder may not be written
+            previous.rename(directory)
+
+
+def _take_place(new: Path, target: Path, may_go: Callable[[Path], bool]) -> None:
+    for _ in range(_ATTEMPTS):  # another run may take or clear the place between two steps
+        try:
+            if not os.path.lexists(target):
+                new.rename(target)
+                return
+            if not _exchange(new, target):
+                _take_place_in_two_steps(new, target, may_go)
+                return
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            continue
+        if may_go(new):  # where the new folder was stands now what was replaced
+            return
+        _exchange(new, target)
+        break
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+
+
+def _take_place_in_two_steps(new: Path, target: Path, may_go: Callable[[Path], bool]) -> None:
+    previous = _previous(target)
+    if not may_go(target):
+        raise FileExistsError(errno.EPERM, os.strerror(errno.EEXIST), str(target))
+    _remove(previous)
+    target.rename(previous)
+    try:
+        new.rename(target)
+    except BaseException:
+        previous.rename(target)
+        raise
+    _remove(previous)
+
+
+def _previous(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.previous")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where the system or the file system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    if rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNKNOWN:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+@contextlib.contextmanager
+def _temporary(place: Path, *, folder: bool) -> Iterator[tuple[Path, int]]:
+    """Make a locked temporary file or folder, after those that killed runs left; removed unless it was renamed."""
+    _sweep(place)
+    while True:
+        path = place / f".prescreen-{secrets.token_hex(8)}.tmp"
+        if folder:
+            path.mkdir()
+        try:
+            descriptor = os.open(path, os.O_RDONLY if folder else os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileNotFoundError:
+            if folder and place.is_dir():
+                continue  # swept by another run before it was locked
+            raise
+        if _lock(descriptor) is not _Lock.OTHERS and os.path.lexists(path):
+            break
+        os.close(descriptor)  # it is being swept
+    try:
+        yield path, descriptor
+    finally:
+        _remove(path)
+        os.close(descriptor)
+
+
+def _sweep(place: Path) -> None:
+    """Remove temporaries that nobody holds."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError), os.scandir(place) as listing:
+        for entry in listing:
+            if not _TEMPORARY.fullmatch(entry.name) or entry.is_symlink():
+                continue
+            with contextlib.suppress(OSError):
+                descriptor = os.open(entry.path, os.O_RDONLY)
+                try:
+                    if _lock(descriptor) is _Lock.OURS:
+                        _remove(Path(entry.path))
+                finally:
+                    os.close(descriptor)
+
+
+class _Lock(enum.Enum):
+    OURS = enum.auto()
+    OTHERS = enum.auto()
+    NONE = enum.auto()  # the file system has no locks; nothing is swept on it
+
+
+def _lock(descriptor: int) -> _Lock:
+    if sys.platform == "win32":
+        return _Lock.NONE
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _Lock.OTHERS
+    except OSError:
+        return _Lock.NONE
+    return _Lock.OURS
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _write_out(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _failure(path: str | os.PathLike[str], error: OSError, remains: str) -> PrescreenError:
+    return PrescreenError(f"{shown(path)}: cannot be written ({error.strerror}); {remains}")

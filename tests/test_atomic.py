@@ -1,0 +1,250 @@
+"""Files and folders are the old ones or the new ones, at whatever line the process is killed."""
+
+import errno
+import os
+import shutil
+import stat
+import sys
+import threading
+
+import pytest
+
+from prescreen import atomic
+from prescreen.atomic import recover_folder, replace_folder, write_bytes_atomic, write_files_atomic, write_text_atomic
+from prescreen.errors import PrescreenError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+FILES = """
+import shutil
+from pathlib import Path
+from prescreen.atomic import write_files_atomic
+FILES = ("prescreen/atomic.py",)
+folder = Path(PLACE)
+
+def prepare():
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "a").write_bytes(b"old" * 1000)
+    (folder / "b").write_bytes(b"old" * 1000)
+
+def work():
+    write_files_atomic({folder / "a": b"new" * 1000, folder / "b": b"new" * 1000})
+
+def check():
+    found = [(folder / name).read_bytes()[:3] for name in "ab"]
+    assert all((folder / name).stat().st_size == 3000 for name in "ab")
+    assert found in ([b"old", b"old"], [b"new", b"old"], [b"new", b"new"]), found
+    work()
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b"], list(folder.iterdir())
+"""
+
+
+def test_files_are_old_or_new_at_whatever_line_the_kill_comes_and_the_next_run_leaves_no_litter(tmp_path, kills):
+    assert kills(FILES, PLACE=str(tmp_path / "work")) > 50
+
+
+FOLDER = """
+import shutil
+from pathlib import Path
+from prescreen import atomic
+FILES = ("prescreen/atomic.py",)
+place = Path(PLACE)
+target = place / "model"
+if not EXCHANGES:
+    atomic._exchange = lambda one, other: False
+
+def prepare():
+    shutil.rmtree(place, ignore_errors=True)
+    target.mkdir(parents=True)
+    (target / "x").write_text("old")
+    (target / "y").write_text("old")
+
+def work():
+    atomic.replace_folder(target, {"x": b"new", "y": b"new"}, lambda path: True)
+
+def check():
+    if EXCHANGES:
+        assert target.is_dir()  # at any time: readers do not recover first
+    atomic.recover_folder(target)
+    found = {path.name: path.read_text() for path in target.iterdir()}
+    assert found in ({"x": "old", "y": "old"}, {"x": "new", "y": "new"}), found
+    work()
+    assert [path.name for path in place.iterdir()] == ["model"], list(place.iterdir())
+"""
+
+
+@pytest.mark.parametrize(
+    "exchanges",
+    [pytest.param(True, marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges names")), False],
+)
+def test_a_folder_is_old_or_new_at_whatever_line_the_kill_comes(tmp_path, kills, exchanges):
+    assert kills(FOLDER, PLACE=str(tmp_path / "work"), EXCHANGES=exchanges) > 50
+
+
+def test_what_another_run_is_writing_is_not_swept(tmp_path):
+    with (
+        atomic._temporary(tmp_path, folder=False) as (file, _),
+        atomic._temporary(tmp_path, folder=True) as (folder, _),
+    ):
+        write_bytes_atomic(tmp_path / "a", b"1")
+        assert file.exists()
+        assert folder.exists()
+    assert names(tmp_path) == ["a"]
+
+
+def test_only_own_temporaries_are_swept(tmp_path):
+    kept = [".prescreen-0123456789abcdef.txt", ".prescreen-x.tmp", "prescreen-0123456789abcdef.tmp"]
+    for name in kept:
+        (tmp_path / name).touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".prescreen-00000000000000ff.tmp").symlink_to("elsewhere")
+    (tmp_path / ".prescreen-0123456789abcdef.tmp").touch()
+    (tmp_path / ".prescreen-1123456789abcdef.tmp").mkdir()
+    (tmp_path / ".prescreen-1123456789abcdef.tmp" / "x").touch()
+    write_bytes_atomic(tmp_path / "a", b"1")
+    assert names(tmp_path) == sorted([*kept, "a", "elsewhere", ".prescreen-00000000000000ff.tmp"])
+
+
+def full(monkeypatch, after):
+    """Let the disk be full after a number of bytes."""
+    left = after
+    write = os.write
+
+    def limited(descriptor, data):
+        nonlocal left
+        if left <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = write(descriptor, bytes(data[:left]))
+        left -= done
+        return done
+
+    monkeypatch.setattr(os, "write", limited)
+
+
+@pytest.mark.parametrize("after", [0, 3, 7])
+def test_a_full_disk_leaves_all_the_old_files_and_no_litter(tmp_path, monkeypatch, after):
+    for name in "ab":
+        (tmp_path / name).write_text("old")
+    full(monkeypatch, after)
+    with pytest.raises(PrescreenError, match="No space left on device.*nothing was changed"):
+        write_files_atomic({tmp_path / "a": b"news", tmp_path / "b": b"news"})
+    assert names(tmp_path) == ["a", "b"]
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["old", "old"]
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_a_full_disk_leaves_the_old_folder(tmp_path, monkeypatch, after):
+    target = tmp_path / "model"
+    replace_folder(target, {"x": b"old"}, lambda _: True)
+    full(monkeypatch, after)
+    with pytest.raises(OSError, match="No space left"):
+        replace_folder(target, {"x": b"news"}, lambda _: True)
+    assert names(tmp_path) == ["model"]
+    assert (target / "x").read_text() == "old"
+
+
+def test_what_may_not_go_stays_even_if_it_came_at_the_last_moment(tmp_path):
+    for place in ("file", "folder"):
+        target = tmp_path / place
+        if place == "file":
+            target.write_text("mine")
+        else:
+            target.mkdir()
+            (target / "notes").write_text("mine")
+        with pytest.raises(FileExistsError):
+            replace_folder(target, {"x": b"new"}, lambda _: False)
+        assert (target if place == "file" else target / "notes").read_text() == "mine"
+    assert names(tmp_path) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_link_to_a_folder_stays_a_link(tmp_path, monkeypatch, exchanges):
+    if not exchanges:
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "current").symlink_to("v1")
+    replace_folder(tmp_path / "current", {"x": b"new"}, lambda _: True)
+    assert (tmp_path / "current").is_symlink()
+    assert (tmp_path / "v1" / "x").read_text() == "new"
+    assert names(tmp_path) == ["current", "v1"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_many_writers_of_one_folder_leave_one_of_them_whole(tmp_path, monkeypatch, exchanges):
+    if not exchanges:
+        monkeypatch.setattr(atomic, "_exchange", lambda *_: False)
+    target, errors = tmp_path / "model", []
+
+    def write(writer):
+        try:
+            for _ in range(10):
+                replace_folder(target, {"x": writer, "y": writer}, lambda _: True)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(b"%d" % writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    recover_folder(target)
+    assert not errors
+    assert (target / "x").read_bytes() == (target / "y").read_bytes()
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    write_text_atomic(tmp_path / "page.html", "old")
+
+    def refuse(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(PrescreenError, match="Input/output error"):
+        write_text_atomic(tmp_path / "page.html", "new")
+    assert names(tmp_path) == ["page.html"]
+    assert (tmp_path / "page.html").read_text() == "old"
+
+
+def test_writing_makes_folders_and_follows_links(tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "link.bin").symlink_to(tmp_path / "deep" / "er" / "real.bin")
+    write_bytes_atomic(tmp_path / "link.bin", b"1")
+    write_bytes_atomic(tmp_path / "new" / "folder" / "x.bin", b"2")
+    assert (tmp_path / "link.bin").is_symlink()
+    assert (tmp_path / "deep" / "er" / "real.bin").read_bytes() == b"1"
+    assert (tmp_path / "new" / "folder" / "x.bin").read_bytes() == b"2"
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    (tmp_path / "scores.csv").mkdir()
+    with pytest.raises(PrescreenError, match=r"scores\.csv: cannot be written \(Is a directory\); nothing was changed"):
+        write_files_atomic({tmp_path / "a": b"1", tmp_path / "scores.csv": b"2"})
+    assert names(tmp_path) == ["scores.csv"]
+
+
+def test_written_files_have_ordinary_permissions(tmp_path):
+    (tmp_path / "ordinary").touch()
+    write_bytes_atomic(tmp_path / "written", b"")
+    replace_folder(tmp_path / "folder", {"inside": b""}, lambda _: True)
+    paths = [tmp_path / "ordinary", tmp_path / "written", tmp_path / "folder" / "inside"]
+    assert len({stat.S_IMODE(path.stat().st_mode) for path in paths}) == 1
+    (tmp_path / "made").mkdir()
+    assert (tmp_path / "made").stat().st_mode == (tmp_path / "folder").stat().st_mode
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="the superuser may write everywhere")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    (tmp_path / "a").write_text("old")
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(PrescreenError, match="Permission denied.*nothing was changed"):
+            write_bytes_atomic(tmp_path / "a", b"new")
+    finally:
+        tmp_path.chmod(0o755)
+    assert (tmp_path / "a").read_text() == "old"
+    shutil.rmtree(tmp_path)
