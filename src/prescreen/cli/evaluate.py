@@ -22,6 +22,7 @@ Examples:
 @click.option("--traits", help="The predictor's traits in the ratings: competence=smart,... [the same names]")
 @click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
+@click.option("--metrics", type=click.Path(path_type=Path), help="Write the headline figures to this .json file.")
 @click.option("--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer.")
 @verb
 def evaluate(
@@ -31,6 +32,7 @@ def evaluate(
     traits: str | None,
     scale: str | None,
     json_file: Path | None,
+    metrics: Path | None,
     learning_curve: bool,
     terminal: Terminal,
 ) -> None:
@@ -55,4 +57,9 @@ def evaluate(
         from prescreen.atomic import write_text_atomic
 
         write_text_atomic(json_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    if metrics is not None:
+        from prescreen.reports.headline import headline
+        from prescreen.tables import write_text_atomic
+
+        write_text_atomic(metrics, json.dumps(headline(report), indent=2, ensure_ascii=False) + "\n")
     click.echo(accuracy_table(report))

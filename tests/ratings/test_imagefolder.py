@@ -1,0 +1,55 @@
+import json
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from prescreen.errors import RatingsError
+from prescreen.ratings import read_ratings
+
+
+def lines(frame):
+    return "".join(json.dumps(row) + "\n" for row in frame.to_dict("records"))
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
+@pytest.mark.parametrize("kind", ["votes", "means"])
+def test_an_imagefolder_is_read_like_the_table_in_it(folder, request, name, kind):
+    table = request.getfixturevalue(kind)
+    table.to_csv(folder / "plain.csv", index=False)
+    expected = read_ratings(folder / "plain.csv")
+    named = table.rename(columns={"image": "file_name"})
+    if name.endswith("csv"):
+        named.to_csv(folder / name, index=False)
+    elif name.endswith("jsonl"):
+        (folder / name).write_text(lines(named))
+    else:
+        named.to_parquet(folder / name)
+    found = read_ratings(folder)
+    assert_frame_equal(found.table, expected.table)
+    assert (found.images_dir, found.format) == (folder, expected.format)
+
+
+def test_numbers_that_look_like_names_stay_names(folder):
+    for number in range(12):
+        (folder / f"{number:04d}").write_bytes(b"picture")
+    table = pd.DataFrame({"file_name": [f"{i:04d}" for i in range(12)], "smart": [i / 2 for i in range(12)]})
+    (folder / "metadata.jsonl").write_text(lines(table))
+    assert read_ratings(folder).table["image"].tolist() == table["file_name"].tolist()
+
+
+def test_two_metadata_files_are_refused(folder):
+    (folder / "metadata.csv").write_text("file_name,smart\n01.jpg,5\n")
+    (folder / "metadata.jsonl").write_text('{"file_name": "01.jpg", "smart": 5}\n')
+    with pytest.raises(RatingsError, match=r"metadata\.csv and metadata\.jsonl"):
+        read_ratings(folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [("{broken", "line 2 is not JSON"), ("[1]", "line 2: not an object"), ('{"a": [1]}', "a holds more than one")],
+)
+def test_a_faulty_line_is_named(folder, line, says):
+    (folder / "metadata.jsonl").write_text(f'{{"file_name": "01.jpg", "smart": 5}}\n{line}\n')
+    with pytest.raises(RatingsError, match=says):
+        read_ratings(folder)
