@@ -72,7 +72,7 @@ class Predictor:
         Parameters
         ----------
         ratings : path
-            Votes or ratings, in one of the formats of ``docs/ratings.md``.
+            Votes or ratings, in one of the formats of `prescreen.ratings`.
         images : path, optional
             Folder of the rated pictures; by default beside the ratings.
         traits : mapping of str to str, optional
