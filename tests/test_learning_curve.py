@@ -5,8 +5,8 @@ import pytest
 
 from prescreen.dataset import Dataset
 from prescreen.evaluation.ceiling import VoteNoise
+from prescreen.evaluation.flat import flat_metrics
 from prescreen.learning_curve import Thinning, learning_curve, thinnings, with_fewer_votes
-from prescreen.training import curve_metrics
 
 
 def simulate(n=240, d=30, votes=30, noise=3.0, seed=0):
@@ -75,7 +75,8 @@ def test_more_pictures_and_more_votes_predict_better(curve):
 
 
 def test_the_curve_as_metrics(curve):
-    metrics = curve_metrics({"learning_curve": curve.to_json()})
+    rest = {"overall": {}, "traits": {}, "slices": []}
+    metrics = flat_metrics(rest | {"learning_curve": curve.to_json()})
     assert metrics["learning_curve/48_pictures/pearson"] == curve.by_pictures[0].pearson.value
     assert metrics["learning_curve/2_votes/r2"] == curve.by_votes[0].r2.value
-    assert curve_metrics({}) == {}
+    assert flat_metrics(rest) == {}

@@ -15,6 +15,7 @@ from prescreen.dataset import Dataset
 from prescreen.embeddings import Embedded
 from prescreen.encoders import EncoderSpecification
 from prescreen.evaluation.ceiling import VoteNoise
+from prescreen.evaluation.flat import flat_metrics
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
 from prescreen.evaluation.table import table as evaluation_table
@@ -26,7 +27,7 @@ from prescreen.reports.card import model_card
 from prescreen.reports.evaluation_figures import evaluation_figures
 from prescreen.reports.figures import training_figures
 from prescreen.scoring import score_pictures
-from prescreen.tracking import TrainingRecord
+from prescreen.tracking import EvaluationRecord, TrainingRecord
 from prescreen.tracking.nested import candidate_runs, fold_runs
 
 FOLDS: Final = 10
@@ -237,7 +238,7 @@ def record(
         name=manifest.name,
         parameters={name: str(value) for name, value in parameters.items()},
         tags={name: str(value) for name, value in tags.items()},
-        metrics=evaluation.metrics() | curve_metrics(predictor.evaluation) | {COMPARED_ON: _mean_pearson(evaluation)},
+        metrics=flat_metrics(predictor.evaluation) | {COMPARED_ON: _mean_pearson(evaluation)},
         compared_on=COMPARED_ON,
         data=rated.table,
         data_source=str(rated.source),
@@ -256,17 +257,29 @@ def record(
     )
 
 
-def curve_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """Return the learning curve of an evaluation in JSON form, if it has one, under flat names."""
-    curve = evaluation.get("learning_curve") or {"by_pictures": [], "by_votes": []}
-    points = {f"{point['pictures']}_pictures": point for point in curve["by_pictures"]}
-    points |= {f"{point['votes']:g}_votes": point for point in curve["by_votes"] if point["votes"] is not None}
-    return {
-        f"learning_curve/{name}/{figure}": point[figure]["value"]
-        for name, point in points.items()
-        for figure in ("pearson", "r2", "worth_in_votes")
-        if point[figure]["value"] is not None
-    }
+def record_evaluation(
+    predictor: Predictor, rated: Ratings, evaluation: Mapping[str, Any], experiment: str
+) -> EvaluationRecord:
+    """Gather what MLflow is to keep of an evaluation, in JSON form, of a finished predictor."""
+    return EvaluationRecord(
+        experiment=experiment,
+        name=f"{predictor.manifest.name} on {rated.source.name}",
+        parameters={
+            "predictor": predictor.manifest.name,
+            "encoder": predictor.manifest.encoder.name,
+            "traits": ",".join(predictor.traits),
+            "ratings": str(rated.source),
+            "images": str(evaluation["n"]),
+        },
+        tags={
+            "prescreen.data_sha256": rated.fingerprint,
+            "prescreen.predictor_sha256": predictor.fingerprint,
+            "prescreen.simulated": str(predictor.manifest.simulated),
+        },
+        metrics=flat_metrics(evaluation),
+        figures=evaluation_figures(evaluation),
+        document=evaluation,
+    )
 
 
 def _mean_pearson(evaluation: Evaluation) -> float:

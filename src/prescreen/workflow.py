@@ -173,6 +173,7 @@ def evaluate(
     traits: Mapping[str, str] | None = None,
     scale: Scale | None = None,
     learning_curve: bool = False,
+    experiment: str | None = None,
     narrator: Narrator | None = None,
 ) -> Mapping[str, Any]:
     """Measure a predictor against ratings of pictures that it was not trained on.
@@ -188,6 +189,8 @@ def evaluate(
         the traits had in its training ratings.
     learning_curve : bool
         Whether to measure with new models, trained on parts of these ratings, what more pictures and votes would give.
+    experiment : str, optional
+        MLflow experiment to log the evaluation to.
     narrator : Narrator, optional
         Hears how the work goes on.
 
@@ -209,6 +212,21 @@ def evaluate(
     if set(columns) != set(loaded.traits):
         raise UsageError(f"the predictor's traits are {', '.join(loaded.traits)}; --traits names {', '.join(columns)}")
     rated = read_ratings(ratings, {trait: columns[trait] for trait in loaded.traits}, scale, images)
+    if experiment is None:
+        return _measure(loaded, rated, columns, learning_curve, narrator)
+    from prescreen import tracking
+
+    tracking.check_store()
+    measured = _measure(loaded, rated, columns, learning_curve, narrator)
+    run_id = tracking.track_evaluation(training.record_evaluation(loaded, rated, measured, experiment))
+    narrator.say(f"MLflow     run {run_id} in {tracking.store_uri()}")
+    return measured
+
+
+def _measure(
+    loaded: Predictor, rated: Ratings, columns: Mapping[str, str], learning_curve: bool, narrator: Narrator
+) -> Mapping[str, Any]:
+    """Do what `evaluate` says, with its arguments read."""
     known = rated.fingerprint == loaded.manifest.data["sha256"] and columns == loaded.manifest.data["columns"]
     if known:
         narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
@@ -216,7 +234,7 @@ def evaluate(
             return loaded.evaluation
     if str(rated.scale) != loaded.manifest.scale:
         raise PredictorMismatch(
-            f"{ratings}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}"
+            f"{rated.source}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}"
         )
     encoder = Encoder(loaded.manifest.encoder)
     embedded = list(_embed(_rated_files(rated), encoder, narrator, title="embedding"))
@@ -229,7 +247,7 @@ def evaluate(
     if not unseen.all():
         narrator.say(f"{(~unseen).sum()} of {len(unseen)} pictures, or near-copies of them, were trained on: left out")
     if unseen.sum() < 10:
-        raise RatingsError(f"{ratings}: {unseen.sum()} unseen pictures, at least 10 are needed")
+        raise RatingsError(f"{rated.source}: {unseen.sum()} unseen pictures, at least 10 are needed")
     predictions = loaded.predict(dataset.features[unseen])
     center = np.nanmean(loaded.calibration.distribution, axis=0)
     measured = evaluate_predictions(

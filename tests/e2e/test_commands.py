@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -102,6 +103,20 @@ def test_evaluation_on_the_training_ratings_is_the_cross_validated_one(shell, de
     assert "cross-validated" in done.stderr
     written = json.loads((shell.folder / "evaluation.json").read_text())
     assert written == json.loads((demo / "models" / "sample" / "evaluation.json").read_text())
+
+
+def test_an_evaluation_is_logged_with_its_learning_curve(shell, demo):
+    ratings = SAMPLE / "training" / "votes.csv"
+    options = ("--learning-curve", "--experiment", "trial", "--json", "evaluation.json")
+    done = shell("evaluate", "--predictor", PREDICTOR, "--ratings", ratings, *options)
+    assert done.returncode == 0, done.stderr
+    assert "at most 5" in done.stdout
+    written = json.loads((shell.folder / "evaluation.json").read_text())
+    assert [point["votes"] for point in written["learning_curve"]["by_votes"]] == [2, 5, 10, 20, None]
+    run_id = re.search(r"MLflow +run (\w+) in", done.stderr)[1]
+    document = next((shell.folder / "mlruns" / "artifacts" / "trial" / run_id).rglob("evaluation.json"))
+    assert json.loads(document.read_text()) == written
+    assert (document.parent / "figures" / "learning_curve.png").is_file()
 
 
 def test_evaluation_leaves_out_what_was_trained_on(shell):

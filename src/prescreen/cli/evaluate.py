@@ -24,6 +24,7 @@ Examples:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
 @click.option("--metrics", type=click.Path(path_type=Path), help="Write the headline figures to this .json file.")
 @click.option("--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer.")
+@click.option("--experiment", help="Also log the figures to this MLflow experiment.")
 @verb
 def evaluate(
     predictor: str,
@@ -34,6 +35,7 @@ def evaluate(
     json_file: Path | None,
     metrics: Path | None,
     learning_curve: bool,
+    experiment: str | None,
     terminal: Terminal,
 ) -> None:
     """Measure a predictor against ratings.
@@ -51,6 +53,7 @@ def evaluate(
         traits=parse_traits(traits) if traits else None,
         scale=Scale.parse(scale) if scale else None,
         learning_curve=learning_curve,
+        experiment=experiment,
         narrator=terminal,
     )
     if json_file is not None:

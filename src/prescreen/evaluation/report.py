@@ -1,6 +1,6 @@
 """The whole evaluation of predictions against ratings, as plain values. `docs/metrics.md` defines every figure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from prescreen.evaluation import metrics
 from prescreen.evaluation.ceiling import Ceiling, ResampledCeiling, VoteNoise, ceiling
+from prescreen.evaluation.flat import flat_metrics
 from prescreen.evaluation.metrics import Estimate, Float64, Resampled, average, resample
 from prescreen.evaluation.persons import ResampledWithinPerson, WithinPerson, within_person
 from prescreen.evaluation.screening import ResampledScreening, Screening, screening
-from prescreen.evaluation.slices import Coverage, SliceEvaluation, coverage, judge_slices, lowest_coverage
-
-ALL_TRAITS = "all_traits"
-"""Where the names of the figures over all traits begin, in the flat form."""
+from prescreen.evaluation.slices import Coverage, SliceEvaluation, coverage, judge_slices
 
 
 @dataclass(frozen=True)
@@ -99,22 +97,8 @@ class Evaluation:
         return plain | {"traits": {trait.pop("trait"): trait for trait in plain["traits"]}}
 
     def metrics(self) -> dict[str, float]:
-        """Return the defined figures under flat names: ``competence/pearson``, ``…/pearson_low``, ``all_traits/r2``.
-
-        Of the slices: the coverage of each over all traits (``slices/age/low/coverage``), and the lowest of any trait
-        in any slice of at least 60 pictures (``slices/lowest_coverage``).
-        """
-        flat = {f"{ALL_TRAITS}/{name}": value for name, value in _flatten(_plain(asdict(self.overall)))}
-        for trait in self.traits:
-            figures = {name: value for name, value in _plain(asdict(trait)).items() if name != "trait"}
-            flat |= {f"{trait.trait}/{name}": value for name, value in _flatten(figures)}
-        for part in self.slices:
-            if part.trait is None and part.coverage is not None and part.coverage.share.value is not None:
-                flat[f"slices/{part.characteristic}/{part.label}/coverage"] = part.coverage.share.value
-        lowest = lowest_coverage(self.slices)
-        if lowest is not None and lowest.coverage is not None and lowest.coverage.share.value is not None:
-            flat["slices/lowest_coverage"] = lowest.coverage.share.value
-        return flat
+        """Return the defined figures under flat names; see :func:`prescreen.evaluation.flat.flat_metrics`."""
+        return flat_metrics(self.to_json())
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,12 +263,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _flatten(figures: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Join nested names with underscores; the ends of an interval become ``_low`` and ``_high``."""
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            yield from ((name if part == "value" else f"{name}_{part}", number) for part, number in _flatten(value))
-        elif value is not None:
-            yield name, float(value)

@@ -3,6 +3,7 @@
 No other package imports MLflow, and this one only where it opens the store.
 """
 
+from prescreen.tracking.evaluations import EvaluationRecord, track_evaluation
 from prescreen.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -23,6 +24,7 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "REGISTERED_NAME",
+    "EvaluationRecord",
     "ModelVersion",
     "NestedRun",
     "TrackedRun",
@@ -37,6 +39,7 @@ __all__ = [
     "resolve_uri",
     "store_below",
     "store_uri",
+    "track_evaluation",
     "track_training",
     "watched_run",
 ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MODEL_NAME: Final = "predictor"
 MODEL_CARD: Final = "model_card.md"
 _LOADER: Final = "prescreen.serving"
+_BATCH: Final = 1000  # more metrics in one request are refused by servers
 _SAMPLING: Final = 2.0
 """Seconds between samples of the system metrics; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL has precedence."""
 
@@ -220,9 +221,10 @@ def _describe(client: "MlflowClient", run_id: str, record: TrainingRecord) -> No
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     tags = dict(record.tags) | ({MLFLOW_RUN_NOTE: record.description} if record.description else {})
+    log_metrics(client, run_id, record.metrics)
     client.log_batch(
         run_id,
-        _metrics(record.metrics),
+        [],
         [Param(name, value) for name, value in safely_named(record.parameters).items()],
         [RunTag(name, value) for name, value in tags.items()],
     )
@@ -245,6 +247,13 @@ def _nest(client: "MlflowClient", run_id: str, nested: Sequence[NestedRun]) -> N
         parameters = [Param(name, value) for name, value in safely_named(part.parameters).items()]
         client.log_batch(child, _metrics(part.metrics), parameters)
         client.set_terminated(child)
+
+
+def log_metrics(client: "MlflowClient", run_id: str, values: Mapping[str, float]) -> None:
+    """Write metrics under names that MLflow accepts, in batches that a tracking server takes."""
+    metrics = _metrics(values)
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics[start : start + _BATCH])
 
 
 def _metrics(values: Mapping[str, float]) -> list[Any]:

@@ -1,0 +1,63 @@
+"""Evaluations of a finished predictor, each a run of its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from prescreen.tracking.naming import safely_named
+from prescreen.tracking.runs import log_metrics
+from prescreen.tracking.store import experiment_id, opened_store
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """What an evaluation leaves in MLflow.
+
+    Parameters
+    ----------
+    experiment, name : str
+        Names of the experiment and of the run.
+    parameters, tags : mapping of str to str
+        Which predictor was measured, and on what.
+    metrics : mapping of str to float
+        What came out.
+    figures : mapping of str to Figure
+        File name below ``figures/`` to figure.
+    document : mapping
+        The whole evaluation; becomes ``evaluation.json``.
+    """
+
+    experiment: str
+    name: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    figures: Mapping[str, Figure] = field(repr=False)
+    document: Mapping[str, Any] = field(repr=False)
+
+
+def track_evaluation(record: EvaluationRecord) -> str:
+    """Write an evaluation into the store; returns the id of its run.
+
+    Raises
+    ------
+    StoreError
+        If the store refuses.
+    """
+    with opened_store() as uri:
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient()
+        experiment = experiment_id(client, record.experiment, uri)
+        tags = {"prescreen.kind": "evaluation"} | dict(record.tags)
+        run_id = str(client.create_run(experiment, run_name=record.name, tags=tags).info.run_id)
+        for name, value in safely_named(record.parameters).items():
+            client.log_param(run_id, name, value)
+        log_metrics(client, run_id, record.metrics)
+        for name, figure in record.figures.items():
+            client.log_figure(run_id, figure, f"figures/{name}")
+        client.log_dict(run_id, dict(record.document), "evaluation.json")
+        client.set_terminated(run_id)
+        return run_id
