@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from prescreen.calibration import Calibration, score_to_z, sorted_columns, z_to_score
+from prescreen.regressors.intervals import ErrorSize
 
 
 def calibration(ratings, is_score=False, half_widths=None):
@@ -101,12 +104,15 @@ def test_z_and_scores_turn_into_each_other():
 def test_what_is_saved_is_what_is_read():
     one = calibration(np.array([[1, 5], [2, np.nan], [0, 7]]), half_widths=np.array([0.5, 0.7]))
     one = one.with_errors(np.array([[1, 0.3], [0.3, 2]]), 0.4)
+    one = replace(one, error_size=ErrorSize(*np.array([[3, 4], [1, 2], [0.1, -0.2], [-0.3, 0.4]])))
     again = Calibration.from_arrays(one.to_arrays(), one.is_score)
     raw = np.random.default_rng(0).uniform(0, 8, (20, 2))
     np.testing.assert_array_equal(again.z(raw), one.z(raw))
     np.testing.assert_array_equal(again.half_widths, [0.5, 0.7])
     np.testing.assert_array_equal(again.error_covariance, [[1, 0.3], [0.3, 2]])
     assert again.person_share == 0.4
+    np.testing.assert_array_equal(again.half_widths_at(raw), one.half_widths_at(raw))
+    assert np.ptp(one.half_widths_at(raw), axis=0).min() > 0.1
     assert again.is_score == one.is_score
 
 

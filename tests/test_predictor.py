@@ -243,6 +243,8 @@ def replace_arrays(directory, **changes):
         ("calibration/half_widths", None),
         ("calibration/half_widths", np.ones(3)),
         ("calibration/distribution", np.ones((5, 1))),
+        ("calibration/error_size", np.ones((4, 3))),
+        ("calibration/error_size", np.ones((2, 2))),
         ("portraits/keys", None),
         ("portraits/keys", np.zeros(3, np.uint64)),
         ("portraits/predictions", np.zeros((60, 3))),

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
+from prescreen.regressors.intervals import ErrorSize
+
 Array = NDArray[np.float64]
 
 SCORE_LIMIT: Final = 0.005
@@ -23,13 +25,15 @@ class Calibration:
     distribution : ndarray of float, shape (m, t)
         The training ratings, each column sorted, NaN at its end where a trait has fewer than m.
     half_widths : ndarray of float, shape (t,)
-        Half the width of the 90 % interval of a rating, raw.
+        Half the width of the 90 % interval of a rating, raw, where errors are of the usual size.
     error_covariance : ndarray of float, shape (t, t)
         Covariance of the prediction errors in z = Φ⁻¹(score / 10), vote noise taken out.
     is_score : bool
         Whether raw ratings are 0-10 scores already.
     person_share : float
         Share of the error variance that pictures of one person have in common, 0 to 1; it cancels between two of them.
+    error_size : ErrorSize, optional
+        How much larger or smaller errors are by what was predicted; all alike without it.
     """
 
     distribution: Array
@@ -37,10 +41,16 @@ class Calibration:
     error_covariance: Array
     is_score: bool
     person_share: float = 0.0
+    error_size: ErrorSize | None = None
 
     def with_errors(self, covariance: Array, person_share: float) -> Self:
         """Return the same calibration with what was learned of its errors."""
         return replace(self, error_covariance=covariance, person_share=person_share)
+
+    def half_widths_at(self, raw: Array) -> Array:
+        """Return half the width of the 90 % interval around raw predictions, shape (n, t)."""
+        sizes = np.ones(raw.shape) if self.error_size is None else self.error_size(raw)
+        return np.asarray(self.half_widths * sizes)
 
     def z(self, raw: Array) -> Array:
         """Turn raw values, shape (n, t), into z.
@@ -73,13 +83,14 @@ class Calibration:
             "half_widths": self.half_widths,
             "error_covariance": self.error_covariance,
             "person_share": np.array([self.person_share]),
-        }
+        } | ({} if self.error_size is None else {"error_size": self.error_size.to_array()})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], is_score: bool) -> Self:
         """Read what `to_arrays` returned."""
         parts = {name: arrays[name] for name in ("distribution", "half_widths", "error_covariance")}
-        return cls(**parts, is_score=is_score, person_share=float(arrays["person_share"][0]))
+        size = ErrorSize.from_array(arrays["error_size"]) if "error_size" in arrays else None
+        return cls(**parts, is_score=is_score, person_share=float(arrays["person_share"][0]), error_size=size)
 
 
 def score_to_z(score: ArrayLike) -> Array:

@@ -206,7 +206,8 @@ class Predictor:
         if contents is not None:
             places = self.portraits.places(contents)
             raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
-        low, high = raw - self.calibration.half_widths, raw + self.calibration.half_widths
+        half = self.calibration.half_widths_at(raw)
+        low, high = raw - half, raw + half
         score = self.calibration.score
         return Predictions(raw, low, high, score(raw), score(low), score(high))
 
@@ -267,6 +268,8 @@ class Predictor:
         found = [calibration.distribution.shape[1], len(calibration.half_widths), self.regressors.weights.shape[1]]
         if set(found) != {len(self.traits)}:
             raise ValueError(f"{len(self.traits)} traits in the manifest, {found} in the arrays")
+        if calibration.error_size is not None and calibration.error_size.slope.shape != (len(self.traits),):
+            raise ValueError(f"sizes of errors for {calibration.error_size.slope.shape} traits")
         shapes = [getattr(self.portraits, field.name).shape for field in fields(TrainingPortraits)]
         m = len(self.portraits.keys)
         if shapes != [(m,), (m, *shapes[1][1:]), (m, len(self.traits))]:

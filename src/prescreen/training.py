@@ -22,7 +22,12 @@ from prescreen.evaluation.table import table as evaluation_table
 from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
 from prescreen.ratings import Ratings, rated_attributes
 from prescreen.regressors.fit import CrossValidation, cross_validate
-from prescreen.regressors.intervals import conformal_half_widths, cross_conformal_intervals, residual_covariance
+from prescreen.regressors.intervals import (
+    ErrorSize,
+    conformal_half_widths,
+    cross_conformal_intervals,
+    residual_covariance,
+)
 from prescreen.reports.card import model_card
 from prescreen.reports.evaluation_figures import evaluation_figures
 from prescreen.reports.figures import training_figures
@@ -95,11 +100,14 @@ def slice_labels(dataset: Dataset, rated: Ratings, columns: Mapping[str, str] | 
 
 def calibrate(dataset: Dataset, validation: CrossValidation, rated: Ratings) -> Calibration:
     """Learn intervals and joint errors from the out-of-fold predictions."""
+    errors = dataset.ratings - validation.predictions
+    size = ErrorSize.fit(validation.predictions, errors)
     scale = Calibration(
         distribution=sorted_columns(dataset.ratings),
-        half_widths=conformal_half_widths(dataset.ratings - validation.predictions),
+        half_widths=conformal_half_widths(errors / size(validation.predictions)),
         error_covariance=np.eye(len(dataset.traits)),
         is_score=rated.is_score,
+        error_size=size,
     )
     residuals = scale.z(dataset.ratings) - scale.z(validation.predictions)
     noise = dataset.sampling_variance * scale.slope(dataset.ratings) ** 2

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from prescreen.regressors.fit import cross_validate, fit_final
-from prescreen.regressors.intervals import conformal_half_widths, cross_conformal_coverage, residual_covariance
+from prescreen.regressors.intervals import (
+    ErrorSize,
+    conformal_half_widths,
+    cross_conformal_coverage,
+    cross_conformal_intervals,
+    residual_covariance,
+)
 
 
 @pytest.mark.parametrize(("n", "expected"), [(19, 0.9), (100, 91 / 101)])
@@ -44,3 +50,41 @@ def test_planted_covariance_is_recovered_through_gaps_and_vote_noise():
     residuals[generator.random(residuals.shape) < 0.3] = np.nan
     np.testing.assert_allclose(residual_covariance(residuals, variance), planted, atol=0.06)
     np.testing.assert_allclose(residual_covariance(residuals), planted + np.eye(3), atol=0.06)
+
+
+def uneven(n):
+    """Errors that grow with the prediction, that grow to both ends, and that are all alike."""
+    generator = np.random.default_rng(4)
+    predictions = generator.normal(50, 10, (n, 3))
+    z = (predictions - 50) / 10
+    sizes = np.exp(np.column_stack([0.4 * z[:, 0], 0.3 * (z[:, 1] ** 2 - 1), np.zeros(n)]))
+    return predictions, predictions + 4 * sizes * generator.standard_normal((n, 3))
+
+
+def test_planted_sizes_of_errors_are_recovered():
+    predictions, truth = uneven(4000)
+    found = ErrorSize.fit(predictions, truth - predictions)
+    np.testing.assert_allclose(found.slope, [0.4, 0, 0], atol=0.06)
+    np.testing.assert_allclose(found.curvature, [0, 0.3, 0], atol=0.06)
+
+
+def test_intervals_hold_as_much_where_errors_are_large_as_where_they_are_small():
+    predictions, truth = uneven(2000)
+    lower, upper = cross_conformal_intervals(predictions, truth, np.arange(2000) % 10)
+    one_width = conformal_half_widths(truth - predictions)
+    for k in range(3):
+        order = np.argsort(predictions[:, k])
+        thirds = [order[:667], order[667:1333], order[1333:]]
+        held = [((lower <= truth) & (truth <= upper))[third, k].mean() for third in thirds]
+        np.testing.assert_allclose(held, 0.9, atol=0.035)
+        if k == 0:
+            assert (np.abs(truth - predictions) <= one_width)[thirds[2], 0].mean() < 0.85
+
+
+def test_few_or_equal_errors_say_little_about_sizes():
+    few = ErrorSize.fit(np.arange(3.0)[:, None], np.array([[0.1], [0.2], [9.0]]))
+    assert np.abs([few.slope, few.curvature]).max() < 0.5  # without the penalty the slope is above 1
+    exact = ErrorSize.fit(np.arange(9.0)[:, None], np.zeros((9, 1)))
+    np.testing.assert_array_equal(exact(np.arange(9.0)[:, None]), 1)
+    constant = ErrorSize.fit(np.full((9, 1), 5.0), np.arange(9.0)[:, None])
+    np.testing.assert_allclose(constant(np.full((2, 1), 5.0)), 1, rtol=1e-6)
