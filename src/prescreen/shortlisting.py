@@ -34,8 +34,17 @@ from prescreen.traits import parse_levels
 
 _NO_FACE: Final = np.full(128, np.nan)
 
-THUMBNAIL: Final = 256
+SERVED: Final = 1600
+"""Longer side in pixels of the large pictures that ``prescreen review`` serves."""
+
+THUMBNAIL: Final = 320
 LARGE: Final = 640
+LARGE_COUNT: Final = 100
+PICTURE_BYTES: Final = 10_000_000
+"""Sides of the report's pictures in pixels, how many of the best come large, and what all of them may weigh.
+
+In base64 that is 13.3 MB, which leaves the page below 15 MB.
+"""
 
 
 @dataclass(frozen=True)
@@ -293,8 +302,9 @@ def draw_report(
     files: Sequence[ImageFile],
     note: ScoresNote | None,
     advance: Callable[[], object],
+    token: str | None = None,
 ) -> str:
-    """Draw the page with the pictures, one HTML file."""
+    """Draw the page with the pictures, one HTML file; with a token it is the one that a server gives out."""
     interval = {t: TraitValue(v, baseline.low.get(t), baseline.high.get(t)) for t, v in baseline.levels.items()}
     source = baseline.name if baseline.file is None else "predicted from the picture"
     manifest = predictor.manifest
@@ -313,9 +323,9 @@ def draw_report(
         accuracy=[_accuracy(name, trait) for name, trait in predictor.evaluation["traits"].items()],
         simulated=manifest.simulated,
     )
-    images = _thumbnails(files, set(ranked.loc[ranked["selected"], "image"]), advance)
-    present = None if baseline.file is None else _thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
-    return render_ranking(summary, images, present)
+    images = _thumbnails(files, ranked["image"].tolist(), advance)
+    present = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
+    return render_ranking(summary, images, present, token)
 
 
 def picture_base64(file: ImageFile) -> str:
@@ -325,28 +335,52 @@ def picture_base64(file: ImageFile) -> str:
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def _thumbnails(files: Sequence[ImageFile], large: set[str], advance: Callable[[], object]) -> dict[str, bytes]:
-    def draw(file: ImageFile) -> tuple[str, bytes | None]:
-        return file.name, _thumbnail(file, LARGE if file.name in large else THUMBNAIL)
+def _thumbnails(
+    files: Sequence[ImageFile], best_first: Sequence[str], advance: Callable[[], object]
+) -> dict[str, bytes]:
+    """Draw small pictures of all files and large ones of the best, as many as the page can bear."""
+    place = {name: rank for rank, name in enumerate(best_first)}
+    ordered = sorted(files, key=lambda file: place.get(file.name, len(place)))
+    weight = PICTURE_BYTES / max(len(files), 1)
+    side, quality = (THUMBNAIL, 60) if weight > 9_000 else (224, 50) if weight > 3_500 else (128, 40)
+
+    def small(file: ImageFile) -> bytes | None:
+        image = thumbnail(file, side, quality)
+        advance()
+        return image
 
     images = {}
     with ThreadPoolExecutor() as pool:
-        for name, image in pool.map(draw, files):
-            advance()
+        for file, image in zip(ordered, pool.map(small, ordered), strict=True):
             if image is not None:
-                images[name] = image
+                images[file.name] = image
+        left = PICTURE_BYTES - sum(map(len, images.values()))
+        best = [file for file in ordered[:LARGE_COUNT] if file.name in images]
+        for file, image in zip(best, pool.map(lambda file: thumbnail(file, LARGE, 70), best), strict=True):
+            if image is not None and (left := left - len(image)) > 0:
+                images[file.name] = image
     return images
 
 
-def _thumbnail(file: ImageFile, side: int) -> bytes | None:
-    """Return a small WebP without metadata, or None if the picture can no longer be read."""
+def thumbnail(file: ImageFile, side: int, quality: int = 70) -> bytes | None:
+    """Return a small WebP without metadata, or None if the picture can no longer be read.
+
+    Parameters
+    ----------
+    file : ImageFile
+        The picture.
+    side : int
+        Its longer side in pixels; a smaller picture keeps its size.
+    quality : int, 0 to 100
+        Of the WebP.
+    """
     try:
         pixels = decode(read_bytes(file), tolerant=True, min_side=side).pixels
     except PictureError:
         return None
     pixels.thumbnail((side, side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    pixels.save(stream, "WEBP", quality=70, method=2)
+    pixels.save(stream, "WEBP", quality=quality, method=4)
     return stream.getvalue()
 
 

@@ -5,7 +5,8 @@ order.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from prescreen.narrator import Narrator, Silence
 from prescreen.predictor import Predictor, check_place
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.gate_names import check_gates
-from prescreen.ranking.goals import choose_goals
+from prescreen.ranking.goals import Goals, choose_goals
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
@@ -448,6 +449,132 @@ def rank(
     narrator = narrator or Silence()
     table_format(output)
     shortlisting.check_places(scores, output, report)
+    done = _compare(
+        scores,
+        baseline=baseline,
+        baseline_votes=baseline_votes,
+        improve=improve,
+        keep=keep,
+        improve_margin=improve_margin,
+        keep_margin=keep_margin,
+        any_of=any_of,
+        budget=budget,
+        references=references,
+        gates_off=gates_off,
+        predictor=predictor,
+        narrator=narrator,
+    )
+    page = None if report is None else done.draw(narrator)
+    written = {output: table_bytes(done.ranked, output)}
+    if report is not None and page is not None:
+        written[report] = page.encode()
+    write_files_atomic(written)
+    return Ranked(done.ranked, done.ranked[done.ranked["selected"]])
+
+
+def review(
+    scores: Path,
+    *,
+    baseline: str,
+    baseline_votes: int | None = None,
+    improve: Sequence[str] | None = None,
+    keep: Sequence[str] | None = None,
+    improve_margin: float = 0.0,
+    keep_margin: float = 0.0,
+    any_of: bool = False,
+    budget: int = 3,
+    references: Sequence[Path] = (),
+    gates_off: Collection[str] = (),
+    decisions: Path | None = None,
+    port: int = 0,
+    predictor: str | None = None,
+    narrator: Narrator | None = None,
+    ready: Callable[[str], object] = lambda address: None,
+) -> None:
+    """Serve the report to this machine's user until interrupted, and save what is kept and rejected.
+
+    Parameters
+    ----------
+    scores, baseline, baseline_votes, improve, keep, improve_margin, keep_margin, any_of, budget, references, gates_off
+        As in `rank`.
+    predictor, narrator
+        As in `rank`.
+    decisions : Path, optional
+        Table of decisions, read if it is there; by default beside the scores.
+    port : int
+        Port of the loopback address; 0 takes any that is free.
+    ready : callable
+        Called with the page's address, which holds the token, before the first request is answered.
+    """
+    from prescreen import reviewing
+
+    narrator = narrator or Silence()
+    place = decisions or scores.with_name(f"{scores.stem}.decisions.csv")
+    table_format(place)
+    shortlisting.check_places(scores, place, None)
+    token = secrets.token_urlsafe(32)
+    with reviewing.listen(port) as listener:
+        done = _compare(
+            scores,
+            baseline=baseline,
+            baseline_votes=baseline_votes,
+            improve=improve,
+            keep=keep,
+            improve_margin=improve_margin,
+            keep_margin=keep_margin,
+            any_of=any_of,
+            budget=budget,
+            references=references,
+            gates_off=gates_off,
+            predictor=predictor,
+            narrator=narrator,
+        )
+        server = reviewing.ReviewServer(
+            done.draw(narrator, token),
+            {file.name: file for file in done.pictures},
+            reviewing.Decisions(place, done.ranked["image"].tolist()),
+            token,
+            lambda file: shortlisting.thumbnail(file, shortlisting.SERVED, 85),
+        )
+        host, bound = listener.getsockname()
+        ready(f"http://{host}:{bound}/?token={token}")
+        reviewing.serve(server.app(), listener)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Candidates compared with the present picture, and what the page needs beside them."""
+
+    ranked: pd.DataFrame
+    predictor: Predictor
+    present: shortlisting.Baseline
+    goals: Goals
+    pictures: Sequence[ImageFile]
+    note: ScoresNote | None
+
+    def draw(self, narrator: Narrator, token: str | None = None) -> str:
+        with narrator.steps("drawing", len(self.pictures)) as advance:
+            return shortlisting.draw_report(
+                self.ranked, self.predictor, self.present, self.goals, self.pictures, self.note, advance, token
+            )
+
+
+def _compare(
+    scores: Path,
+    *,
+    baseline: str,
+    baseline_votes: int | None,
+    improve: Sequence[str] | None,
+    keep: Sequence[str] | None,
+    improve_margin: float,
+    keep_margin: float,
+    any_of: bool,
+    budget: int,
+    references: Sequence[Path],
+    gates_off: Collection[str],
+    predictor: str | None,
+    narrator: Narrator,
+) -> _Comparison:
     check_gates(gates_off)
     note = ScoresNote.read(scores, optional=predictor is not None)
     table = read_table(scores)
@@ -469,15 +596,7 @@ def rank(
     if missing := scored - len(descriptors):
         narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
     ranked = shortlisting.rank_with_gates(table, loaded, present, goals, budget, descriptors, compared, gates_off)
-    page = None
-    if report is not None:
-        with narrator.steps("drawing", len(pictures)) as advance:
-            page = shortlisting.draw_report(ranked, loaded, present, goals, pictures, note, advance)
-    written = {output: table_bytes(ranked, output)}
-    if report is not None and page is not None:
-        written[report] = page.encode()
-    write_files_atomic(written)
-    return Ranked(ranked, ranked[ranked["selected"]])
+    return _Comparison(ranked, loaded, present, goals, pictures, note)
 
 
 # --- demo and doctor --------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def summary():
             budget=budget,
             duplicate_of=pd.Series(["best.jpg" if name in copies else "" for name in rows]),
         )
+        table["gates"] = ["copies" if name in copies else "" for name in table["image"]]
         baseline = BaselinePicture(
             "now.jpg",
             "predicted from the picture",

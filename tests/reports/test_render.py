@@ -10,6 +10,7 @@ import pytest
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import TraitAccuracy
 
+ROWS = {"best.jpg": (9.0, 8.5, 8.0), "copy.jpg": (8.9, 8.4, 8.0), "broken.jpg": None}
 WEBP = b"RIFF\x00\x00\x00\x00WEBPVP8 "
 JPEG = b"\xff\xd8\xff\xe0 jpeg"
 
@@ -85,11 +86,11 @@ def test_the_data_carry_what_the_grid_shows(page):
 
 def test_pictures_travel_in_the_page_in_the_order_of_the_rows(page):
     made = page({"best.jpg": WEBP, "low.jpg": JPEG}.items(), JPEG)
-    pictures = json.loads(made.block(id="pictures"))
+    pictures = [text for _, found, text in made.blocks if found.get("class") == "picture"]
     where = {row["name"]: picture for row, picture in zip(rows(made), pictures, strict=True)}
     assert where["best.jpg"] == "data:image/webp;base64," + base64.b64encode(WEBP).decode()
     assert where["low.jpg"] == "data:image/jpeg;base64," + base64.b64encode(JPEG).decode()
-    assert where["good.jpg"] is None
+    assert where["good.jpg"] == ""
     alts = {image["alt"] for image in made.all("img") if image.get("src")}
     assert alts == {"Baseline picture", "Candidate best.jpg"}
 
@@ -104,16 +105,33 @@ def test_nothing_comes_from_outside_and_only_the_own_script_may_run(page):
     policy = next(meta["content"] for meta in made.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'"
-    assert rules["img-src"] == "data:"
+    assert rules["img-src"] == "data: blob:"
+    assert "connect-src" not in rules
     for tag, attrs, content in made.blocks:
-        if attrs.get("type") != "application/json":
+        if attrs.get("type") not in ("application/json", "text/plain"):
             digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
             assert rules[f"{tag}-src"] == f"'sha256-{digest}'"
     for _, attrs in made.elements:
         assert not {name for name in attrs if name.startswith("on") or name == "style"}
         for name in ("src", "href"):
             assert attrs.get(name, "#").startswith(("#", "data:image/"))
-    assert not re.search(r"https?:|url\(|@import", made.block() + made.blocks[-1][2])
+    code = (made.block() + made.blocks[-1][2]).replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?:|url\(|@import|innerHTML|insertAdjacentHTML|eval\(", code)
+
+
+def test_a_served_page_may_ask_its_own_server_and_holds_the_token(summary):
+    made = Page(render_ranking(summary(), {}, None, "</script>token"))
+    policy = next(meta["content"] for meta in made.all("meta") if meta.get("http-equiv") == "Content-Security-Policy")
+    assert "connect-src 'self';" in policy
+    assert json.loads(made.block(id="service")) == "</script>token"
+
+
+def test_gates_stacks_and_tags_travel_with_the_rows(page):
+    made = {row["name"]: row for row in rows(page(rows={**ROWS, "formal/stage/x.jpg": (5.0, 5.0, 5.0)}))}
+    assert made["copy.jpg"]["stack"] == made["best.jpg"]["stack"] == "best.jpg"
+    assert made["copy.jpg"]["gates"] == ["a near-copy of a better candidate"]
+    assert made["broken.jpg"]["stack"] == "broken.jpg"
+    assert made["formal/stage/x.jpg"]["tags"] == ["formal", "stage"]
 
 
 @pytest.mark.parametrize(

@@ -75,3 +75,10 @@ def test_many_failures_are_a_warning_after_those_of_the_caller(summary):
     assert summary(warnings=["first"]).warnings[0] == "first"
     assert "1 of 6 pictures could not be scored" in summary(warnings=["first"]).warnings[1]
     assert summary({"best.jpg": (9.0, 8.5, 8.0)}).warnings == ()
+
+
+def test_near_copies_name_the_better_one(summary):
+    cards = {card.image: card for card in summary().candidates}
+    assert cards["copy.jpg"].duplicate_of == "best.jpg"
+    assert cards["copy.jpg"].gates == ("a near-copy of a better candidate",)
+    assert cards["best.jpg"].gates == ()

@@ -10,6 +10,7 @@ from prescreen.cli.embed import embed
 from prescreen.cli.evaluate import evaluate
 from prescreen.cli.models import models
 from prescreen.cli.rank import rank
+from prescreen.cli.review import review
 from prescreen.cli.score import score
 from prescreen.cli.train import train
 
@@ -25,6 +26,7 @@ Examples:
   prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
   prescreen score portraits/ --predictor models/mine --output scores.csv
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
+  prescreen review scores.csv --baseline now.jpg
 """
 
 
@@ -38,5 +40,5 @@ def main() -> None:
     """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
-for command in (doctor, train, evaluate, embed, score, rank, models, cache, demo):
+for command in (doctor, train, evaluate, embed, score, rank, review, models, cache, demo):
     main.add_command(command)

@@ -61,7 +61,8 @@ def rank_candidates(
         ``rank`` (1 is best), ``image``, ``p_better`` (0-1, NaN for failed ones), ``selected`` (on the shortlist), for
         each trait ``T``, ``T_low``, ``T_high`` and ``p_T`` (chance of its goal by itself; for a trait without a goal
         that it is above the baseline), ``pareto`` (no candidate is predicted at least as high on every trait and
-        higher on one), ``status``, ``demoted`` (why held back, or empty), ``reason`` (why failed) and ``why``.
+        higher on one), ``status``, ``demoted`` (why held back, or empty), ``duplicate_of`` (of which better candidate
+        it is a near-copy, or empty), ``reason`` (why failed) and ``why``.
 
     Raises
     ------
@@ -115,6 +116,8 @@ def rank_candidates(
     columns["pareto"] = pareto_front(predicted)[order]
     columns["status"] = _text(["ok" if usable[i] else "failed" for i in order])
     columns["demoted"] = _text([demoted[i] for i in order])
+    copies = _aligned(duplicate_of, scores)
+    columns["duplicate_of"] = _text([copies[i] for i in order])
     columns["reason"] = _text([reasons[i] for i in order])
     columns["why"] = _text([whys[i] for i in order])
     return pd.DataFrame(columns)
@@ -178,7 +181,7 @@ def _check_columns(scores: pd.DataFrame, traits: Sequence[str]) -> None:
             f"scores: no column {list_in_words([repr(name) for name in missing])}; "
             "expected a table that `prescreen score` wrote with these traits"
         )
-    made = ["rank", "image", "p_better", "selected", "pareto", "status", "demoted", "reason", "why"]
+    made = ["rank", "image", "p_better", "selected", "pareto", "status", "demoted", "duplicate_of", "reason", "why"]
     made += [form.format(name) for name in traits for form in ("{}", "{}_low", "{}_high", "p_{}")]
     twice = sorted({name for name in made if made.count(name) > 1})
     if twice:

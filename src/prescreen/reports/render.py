@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -18,7 +19,15 @@ from prescreen.tables import shown
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
 
 
-def render_ranking(summary: RankingSummary, images: Mapping[str, bytes], baseline_image: bytes | None = None) -> str:
+_SCRIPTS = ("page.js", "decisions.js", "grid.js", "viewer.js", "scatter.js", "exports.js")
+
+
+def render_ranking(
+    summary: RankingSummary,
+    images: Mapping[str, bytes],
+    baseline_image: bytes | None = None,
+    token: str | None = None,
+) -> str:
     """Render the ranking report.
 
     Parameters
@@ -30,6 +39,9 @@ def render_ranking(summary: RankingSummary, images: Mapping[str, bytes], baselin
         as an empty frame. Sizes are free: some 224 pixels do for the grid, the shortlist deserves about 640.
     baseline_image : bytes, optional
         The baseline's picture.
+    token : str, optional
+        For a page that ``prescreen review`` serves: what its requests for pictures and decisions have to show. Without
+        it the page is one for a file, which keeps decisions in the browser and talks to nobody.
 
     Returns
     -------
@@ -43,7 +55,8 @@ def render_ranking(summary: RankingSummary, images: Mapping[str, bytes], baselin
     """
     names = [card.image for card in summary.candidates] + [failure.image for failure in summary.failures]
     pictures = [_data_uri(images.get(name)) for name in names]
-    style, script = (Markup(_template_file(name)) for name in ("ranking.css", "ranking.js"))
+    style = Markup(_template_file("ranking.css"))
+    script = Markup("\n".join(_template_file(name) for name in _SCRIPTS))
     environment = Environment(
         loader=PackageLoader("prescreen.reports"),
         autoescape=True,
@@ -74,8 +87,9 @@ def render_ranking(summary: RankingSummary, images: Mapping[str, bytes], baselin
         style_hash=_hash(style),
         script=script,
         script_hash=_hash(script),
+        gates=_gates(summary),
         data=htmlsafe_json_dumps(_data(summary, pictures)),
-        picture_data=htmlsafe_json_dumps(pictures),
+        token=token,
     )
 
 
@@ -85,7 +99,9 @@ def _data(summary: RankingSummary, pictures: Sequence[str | None]) -> dict[str, 
         summary.baseline.values[name].score if name in summary.baseline.values else None for name in summary.traits
     ]
     rows = [_row(card) for card in summary.candidates] + [_failed_row(failure) for failure in summary.failures]
+    names = "\n".join(str(row["name"]) for row in rows)
     return {
+        "id": hashlib.sha256(names.encode()).hexdigest()[:16],
         "traits": [shown(name) for name in summary.traits],
         "roles": [field.role for field in summary.field],
         "baseline": levels,
@@ -101,8 +117,21 @@ def _failed_row(failure: Failure) -> dict[str, Any]:
         "selected": False,
         "pareto": False,
         "held": "",
+        "gates": [],
+        "stack": shown(failure.image),
+        "tags": _tags(failure.image),
         "traits": [],
     }
+
+
+def _tags(image: str) -> list[str]:
+    """Return the folders that a picture lies in, which often say how it was made."""
+    return [shown(part) for part in image.split("/")[:-1]]
+
+
+def _gates(summary: RankingSummary) -> list[tuple[str, int]]:
+    """Count the candidates that each kind of reason holds back, the commonest first."""
+    return Counter(gate for card in summary.candidates for gate in card.gates).most_common()
 
 
 def _row(card: Card) -> dict[str, Any]:
@@ -116,6 +145,9 @@ def _row(card: Card) -> dict[str, Any]:
         "selected": card.selected,
         "pareto": card.pareto,
         "held": shown(card.demoted),
+        "gates": [shown(gate) for gate in card.gates],
+        "stack": shown(card.duplicate_of or card.image),
+        "tags": _tags(card.image),
         "traits": [
             {
                 "score": round(reading.value.score, 3),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from prescreen.ranking.gate_names import GATES
 from prescreen.ranking.goals import Goals, list_in_words
 from prescreen.ranking.shortlist import percent
 from prescreen.tables import shown
@@ -107,7 +108,26 @@ class TraitReading:
 
 @dataclass(frozen=True)
 class Card:
-    """One candidate with a prediction."""
+    """One candidate with a prediction.
+
+    Attributes
+    ----------
+    rank : int
+        1 is best.
+    image : str
+    p_better : float, 0 to 1
+    selected : bool
+        Whether it is on the proposed shortlist.
+    pareto : bool
+        Whether no other candidate is predicted as high on every trait and higher on one.
+    demoted, why : str
+        Why it is held back, or empty; what it gains and risks.
+    traits : tuple of TraitReading
+    gates : tuple of str
+        What the gates that hold it back are there for.
+    duplicate_of : str
+        The better candidate that it nearly copies, or empty.
+    """
 
     rank: int
     image: str
@@ -117,6 +137,8 @@ class Card:
     demoted: str
     why: str
     traits: tuple[TraitReading, ...]
+    gates: tuple[str, ...] = ()
+    duplicate_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -279,6 +301,8 @@ def _card(row: Mapping[str, object], traits: Sequence[str], goals: Goals, baseli
         demoted=str(row["demoted"]),
         why=str(row["why"]),
         traits=tuple(readings),
+        gates=tuple(GATES.get(name, name) for name in str(row.get("gates", "")).replace(" ", "").split(",") if name),
+        duplicate_of=str(row["duplicate_of"]),
     )
 
 

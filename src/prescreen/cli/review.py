@@ -1,0 +1,55 @@
+"""``prescreen review``: the report served to this machine, with decisions saved."""
+
+import contextlib
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+from prescreen.cli.ranking_options import Ranking, parsed, ranking_options
+
+EXAMPLES = """\b
+Examples:
+  prescreen review scores.csv --baseline now.jpg
+  prescreen review scores.csv --baseline now.jpg --decisions mine.csv --port 8123 --no-browser
+"""
+
+
+@click.command(short_help="Look at ranked pictures, keep and reject.", epilog=EXAMPLES)
+@click.argument("scores", type=click.Path(path_type=Path))
+@ranking_options
+@click.option(
+    "--decisions",
+    type=click.Path(path_type=Path),
+    help="Where to save what you keep and reject. [SCORES with the ending .decisions.csv]",
+)
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port on this machine. [any that is free]")
+@click.option("--browser/--no-browser", default=True, help="Whether to open the page. [yes]")
+@verb
+def review(
+    scores: Path,
+    decisions: Path | None,
+    port: int,
+    browser: bool,
+    terminal: Terminal,
+    **ranking: Unpack[Ranking],
+) -> None:
+    """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
+    from prescreen import workflow
+
+    def ready(address: str) -> None:
+        click.echo(address)
+        terminal.say("for this machine only, and only with this address; Ctrl-C ends it")
+        if browser:
+            click.launch(address)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        workflow.review(
+            scores,
+            decisions=decisions,
+            port=port,
+            narrator=terminal,
+            ready=ready,
+            **parsed(ranking),
+        )

@@ -1,0 +1,63 @@
+// Keep, reject and tags: kept in the browser, or saved by the server where there is one.
+const Decisions = (() => {
+  const key = "prescreen:" + data.id;
+  const listeners = [];
+  let state = {}; // by name: { decision: "keep" | "reject" | "", tags: [text] }
+  const of = (row) => state[row.name] ?? { decision: "", tags: [] };
+  const saved = (text, failed = false) => {
+    byId("saved").textContent = text;
+    byId("saved").classList.toggle("loss", failed);
+  };
+
+  const save = async (row) => {
+    try {
+      if (token) {
+        const answer = await fetch("decisions/" + row.index, {
+          method: "PUT",
+          headers: { Authorization: "Bearer " + token, "Content-Type": "application/json" },
+          body: JSON.stringify(of(row)),
+        });
+        if (!answer.ok) throw new Error(await answer.text());
+        saved("saved");
+      } else {
+        localStorage.setItem(key, JSON.stringify(state));
+        saved("kept in this browser");
+      }
+    } catch {
+      saved(token ? "not saved: is prescreen review still running?" : "this browser keeps nothing: export before you close", true);
+    }
+  };
+  const set = (row, changes) => {
+    state[row.name] = { ...of(row), ...changes };
+    for (const listener of listeners) listener(row);
+    save(row);
+  };
+  const decide = (row, decision) => {
+    const next = of(row).decision === decision ? "" : decision;
+    set(row, { decision: next });
+    say(row.name + (next === "keep" ? " kept" : next === "reject" ? " rejected" : " undecided"));
+  };
+  const load = async () => {
+    const found = Object.create(null);
+    try {
+      const stored = token
+        ? await (await fetch("decisions", { headers: { Authorization: "Bearer " + token } })).json()
+        : JSON.parse(localStorage.getItem(key) ?? "{}");
+      for (const row of rows) {
+        if (Object.hasOwn(stored, row.name)) found[row.name] = stored[row.name];
+      }
+    } catch {
+      saved(token ? "decisions cannot be read" : "", true);
+    }
+    state = found;
+    for (const listener of listeners) listener(null);
+  };
+  return {
+    of, decide, load,
+    tag: (row, tags) => set(row, { tags }),
+    tags: (row) => [...row.tags, ...of(row).tags],
+    kept: () => rows.filter((row) => of(row).decision === "keep"),
+    rejected: () => rows.filter((row) => of(row).decision === "reject"),
+    onChange: (listener) => listeners.push(listener),
+  };
+})();

@@ -1,0 +1,128 @@
+// The tray of decisions, and the shortlist as CSV and as a ZIP of the pictures, named in the order to upload them.
+const Exports = (() => {
+  // Kept pictures, best first; as long as nothing was kept, the proposed shortlist.
+  const chosen = () => {
+    const kept = Decisions.kept();
+    return kept.length ? kept : rows.filter((row) => row.selected);
+  };
+  const uploadName = (row, place, count) => {
+    const digits = Math.max(2, String(count).length);
+    const base = row.name.split("/").pop().replace(/[\\/:*?"<>|\x00-\x1f]/g, "_");
+    return String(place + 1).padStart(digits, "0") + "_" + base;
+  };
+
+  // A spreadsheet runs a cell that starts like a formula: such texts get an apostrophe in front. Numbers are left alone.
+  const cell = (value) => {
+    if (typeof value === "number") return String(value);
+    const text = /^'*[=+\-@\t\r\n＝＋－＠]/.test(value) ? "'" + value : value;
+    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+  const csv = () => {
+    const list = chosen();
+    const lines = [["order", "file", "image", "p_better", ...data.traits, "tags", "why"]];
+    list.forEach((row, place) => lines.push([
+      place + 1, uploadName(row, place, list.length), row.name, row.failed ? "" : row.p,
+      ...data.traits.map((_, t) => row.traits[t]?.score ?? ""), Decisions.tags(row).join(", "), row.why,
+    ]));
+    return lines.map((line) => line.map(cell).join(",") + "\n").join("");
+  };
+
+  const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
+    for (let bit = 0; bit < 8; bit += 1) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
+    return n;
+  });
+  const crc32 = (bytes) => {
+    let crc = 0xffffffff;
+    for (const byte of bytes) crc = crcTable[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+    return (crc ^ 0xffffffff) >>> 0;
+  };
+  // A ZIP without compression (pictures are compressed already), names in UTF-8; APPNOTE.TXT 4.3.
+  const zip = (files) => {
+    const record = (length, fields) => {
+      const view = new DataView(new ArrayBuffer(length));
+      for (const [offset, bytes, value] of fields) view[bytes === 2 ? "setUint16" : "setUint32"](offset, value, true);
+      return new Uint8Array(view.buffer);
+    };
+    const common = (at, name, bytes, crc) => [
+      [at, 2, 20], [at + 2, 2, 0x0800], [at + 8, 2, 0x21], [at + 10, 4, crc], [at + 14, 4, bytes.length],
+      [at + 18, 4, bytes.length], [at + 22, 2, name.length],
+    ];
+    const [parts, directory] = [[], []];
+    let offset = 0;
+    for (const { name, bytes } of files) {
+      const encoded = new TextEncoder().encode(name);
+      const crc = crc32(bytes);
+      parts.push(record(30, [[0, 4, 0x04034b50], ...common(4, encoded, bytes, crc)]), encoded, bytes);
+      directory.push(record(46, [[0, 4, 0x02014b50], [4, 2, 20], ...common(6, encoded, bytes, crc), [42, 4, offset]]), encoded);
+      offset += 30 + encoded.length + bytes.length;
+    }
+    const length = directory.reduce((sum, part) => sum + part.length, 0);
+    const end = record(22, [[0, 4, 0x06054b50], [8, 2, files.length], [10, 2, files.length], [12, 4, length], [16, 4, offset]]);
+    return new Blob([...parts, ...directory, end], { type: "application/zip" });
+  };
+
+  const download = (blob, name) => {
+    const link = make("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  };
+  const exportCsv = () => {
+    download(new Blob(["\ufeff" + csv()], { type: "text/csv" }), "shortlist.csv");
+    say(chosen().length + " rows exported");
+  };
+  const exportZip = async () => {
+    const list = chosen();
+    if (!list.every(Pictures.has)) { // a page from disk may not read files by itself: the user opens the folder
+      byId("saved").textContent = "choose the folder that was scored";
+      byId("folder").click();
+      return;
+    }
+    try {
+      const files = [];
+      for (const [place, row] of list.entries()) {
+        files.push({ name: uploadName(row, place, list.length), bytes: await Pictures.original(row) });
+      }
+      files.push({ name: "shortlist.csv", bytes: new TextEncoder().encode("\ufeff" + csv()) });
+      download(zip(files), "shortlist.zip");
+      say(list.length + " pictures exported");
+    } catch (error) {
+      byId("saved").textContent = error.message;
+    }
+  };
+  byId("folder")?.addEventListener("change", (event) => {
+    const found = Pictures.open(event.target.files);
+    const missing = chosen().filter((row) => !Pictures.has(row));
+    byId("saved").textContent = found + " of " + rows.length + " pictures found";
+    if (missing.length) byId("saved").textContent = missing[0].name + " is not in that folder";
+    else exportZip();
+    event.target.value = "";
+  });
+
+  const showTray = () => {
+    const kept = Decisions.kept();
+    byId("kept-count").textContent = kept.length + " kept";
+    byId("rejected-count").textContent = Decisions.rejected().length + " rejected" + (kept.length ? "" : " · exports hold the proposed shortlist");
+    byId("kept").replaceChildren(...kept.slice(0, 40).map((row, place) => {
+      const button = make("button", "", row.picture ? "" : row.name);
+      button.type = "button";
+      button.setAttribute("aria-label", `Open ${row.name}, number ${place + 1} to upload`);
+      if (row.picture) {
+        const image = make("img");
+        image.alt = "";
+        image.src = Pictures.thumbnail(row);
+        button.append(image);
+      }
+      button.addEventListener("click", () => Viewer.open(row, kept));
+      return make("li", "", button);
+    }));
+  };
+  byId("export-csv").addEventListener("click", exportCsv);
+  byId("export-zip").addEventListener("click", exportZip);
+  Decisions.onChange(showTray);
+  byId("tray").hidden = false;
+  return { csv };
+})();
+
+Decisions.load();

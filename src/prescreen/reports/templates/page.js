@@ -1,0 +1,72 @@
+"use strict";
+// What the other scripts share: the candidates, their pictures, small helpers. One file after the other makes one script.
+// Texts only ever enter the page through textContent.
+
+const byId = (id) => document.getElementById(id);
+const data = JSON.parse(byId("candidates").textContent);
+const token = byId("service") ? JSON.parse(byId("service").textContent) : null; // set where "prescreen review" serves
+
+const rows = data.rows;
+rows.forEach((row, index) => {
+  row.index = index;
+  row.text = (row.name + " " + row.why).toLowerCase();
+});
+const stacks = Map.groupBy ? Map.groupBy(rows, (row) => row.stack) : rows.reduce((map, row) => map.set(row.stack, [...(map.get(row.stack) ?? []), row]), new Map());
+
+const make = (tag, className = "", ...children) => {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+};
+const draw = (tag, attributes, ...children) => {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+};
+const decimals = (value) => (value === null ? "–" : value.toFixed(1));
+const signed = (value) => {
+  if (value === null) return "–";
+  const text = Math.abs(value).toFixed(1);
+  return text === "0.0" ? "±0.0" : (value < 0 ? "−" : "+") + text;
+};
+const direction = (value) => (value === null || Math.abs(value) < 0.05 ? "" : value < 0 ? "loss" : "gain");
+const say = (text) => { byId("live").textContent = text; };
+const typing = (event) => event.ctrlKey || event.metaKey || event.altKey
+  || event.target.matches("input:not([type=checkbox]), select, textarea");
+
+const Pictures = (() => {
+  const holders = document.getElementsByClassName("picture");
+  const files = new Map(); // originals from the folder that the user opened, by row
+  const urls = new Map();
+  const ask = (what, row) => fetch(what + "/" + row.index, { headers: { Authorization: "Bearer " + token } })
+    .then((answer) => (answer.ok ? answer.blob() : Promise.reject(new Error(row.name + " cannot be read"))));
+
+  const thumbnail = (row) => holders[row.index].textContent;
+  // The large picture where there is one; a URL that stays valid.
+  const large = async (row) => {
+    if (!urls.has(row)) {
+      const blob = token ? await ask("pictures", row) : files.get(row);
+      if (!blob) return thumbnail(row);
+      urls.set(row, URL.createObjectURL(blob));
+    }
+    return urls.get(row);
+  };
+  const original = async (row) => {
+    const blob = token ? await ask("originals", row) : files.get(row);
+    if (!blob) throw new Error(row.name + " is not in that folder");
+    return new Uint8Array(await blob.arrayBuffer());
+  };
+  // Names are relative to the folder that was scored; the user may also open a folder above it.
+  const open = (list) => {
+    const byPath = new Map([...list].map((file) => [(file.webkitRelativePath || file.name), file]));
+    for (const row of rows) {
+      for (const [path, file] of byPath) {
+        if (path === row.name || path.endsWith("/" + row.name)) { files.set(row, file); break; }
+      }
+    }
+    return files.size;
+  };
+  return { thumbnail, large, original, open, has: (row) => token !== null || files.has(row) };
+})();

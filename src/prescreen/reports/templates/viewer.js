@@ -1,0 +1,118 @@
+// The large picture beside the baseline, with intervals, reasons, near-copies, and the keys that work on it.
+const Viewer = (() => {
+  const viewer = byId("viewer");
+  let current = null;
+  let sequence = []; // rows that the arrows walk through
+
+  const bar = (trait, level) => {
+    const at = (score) => Math.min(Math.max(10 * score, 0), 100) + "%";
+    const svg = draw("svg", { class: "scale", width: "100%", height: 14, "aria-hidden": "true" },
+      draw("rect", { class: "track", x: 0, y: 4, width: "100%", height: 6, rx: 3 }),
+      draw("rect", { class: "level", x: 0, y: 4, width: at(level === null ? trait.score : Math.min(trait.score, level)), height: 6, rx: 3 }));
+    if (trait.change) {
+      svg.append(draw("rect", { class: direction(trait.change), x: at(Math.min(trait.score, level)), y: 4, width: at(Math.abs(trait.change)), height: 6 }));
+    }
+    if (trait.low !== null) svg.append(draw("line", { class: "interval", x1: at(trait.low), x2: at(trait.high), y1: 7, y2: 7 }));
+    if (level !== null) svg.append(draw("line", { class: "tick", x1: at(level), x2: at(level), y1: 0, y2: 14 }));
+    return svg;
+  };
+  const traitRow = (trait, t) => {
+    const name = make("th", "trait", data.traits[t]);
+    name.scope = "row";
+    const interval = trait.low === null ? "–" : decimals(trait.low) + "–" + decimals(trait.high);
+    return make("tr", "", name, make("td", "", decimals(trait.score)), make("td", "", interval),
+      make("td", "wide drawn", bar(trait, data.baseline[t])), make("td", "wide", decimals(data.baseline[t])),
+      make("td", direction(trait.change), signed(trait.change)), make("td", "", trait.chance ?? "–"));
+  };
+  const thumb = (row, label) => {
+    const button = make("button", row === current ? "current" : "");
+    button.type = "button";
+    button.setAttribute("aria-label", label + row.name);
+    if (row.picture) {
+      const image = make("img");
+      image.alt = "";
+      image.src = Pictures.thumbnail(row);
+      button.append(image);
+    } else button.append(row.name);
+    button.addEventListener("click", () => open(row, sequence));
+    return make("li", "", button);
+  };
+
+  const showPicture = async (row) => {
+    const image = byId("viewer-picture");
+    image.hidden = !row.picture;
+    byId("viewer-none").hidden = row.picture;
+    if (!row.picture) return;
+    image.alt = "Candidate " + row.name;
+    image.src = Pictures.thumbnail(row);
+    const sharp = await Pictures.large(row).catch(() => image.src);
+    if (row === current) image.src = sharp;
+  };
+  const showDecision = () => {
+    if (!current) return;
+    const { decision, tags } = Decisions.of(current);
+    byId("viewer-keep").setAttribute("aria-pressed", decision === "keep");
+    byId("viewer-reject").setAttribute("aria-pressed", decision === "reject");
+    if (document.activeElement !== byId("viewer-tags")) byId("viewer-tags").value = tags.join(", ");
+  };
+
+  const open = (row, through = Grid.visible()) => {
+    current = row;
+    sequence = through;
+    const place = sequence.indexOf(row);
+    byId("viewer-name").textContent = row.name;
+    byId("viewer-caption").textContent = row.failed ? "failed" : row.percent + " chance to meet all goals, rank " + row.rank;
+    byId("viewer-why").textContent = row.why;
+    byId("viewer-reasons").replaceChildren(...row.tags.concat(row.pareto ? ["best trade-off"] : [], row.selected ? ["on the shortlist"] : [], row.gates.map((gate) => "held back: " + gate))
+      .map((text) => make("li", "", text)));
+    byId("viewer-table").hidden = row.failed;
+    byId("viewer-traits").replaceChildren(...row.traits.map(traitRow));
+    const stack = stacks.get(row.stack);
+    byId("viewer-stack").hidden = stack.length < 2;
+    byId("viewer-copies").replaceChildren(...(stack.length < 2 ? [] : stack.map((copy) => thumb(copy, "Open "))));
+    byId("previous").disabled = place <= 0;
+    byId("next").disabled = place < 0 || place === sequence.length - 1;
+    showPicture(row);
+    byId("viewer-tags").blur();
+    showDecision();
+    if (!viewer.open) viewer.showModal();
+  };
+  const step = (by) => {
+    const row = sequence[sequence.indexOf(current) + by];
+    if (row && sequence.includes(current)) open(row, sequence);
+  };
+  // Deciding moves on to the next picture; taking a decision back stays.
+  const decide = (decision) => {
+    const takenBack = Decisions.of(current).decision === decision;
+    Decisions.decide(current, decision);
+    if (!takenBack) step(1);
+  };
+  const readTags = () => {
+    const tags = byId("viewer-tags").value.split(",").map((tag) => tag.trim()).filter(Boolean);
+    Decisions.tag(current, [...new Set(tags)]);
+  };
+
+  byId("previous").addEventListener("click", () => step(-1));
+  byId("next").addEventListener("click", () => step(1));
+  byId("close").addEventListener("click", () => viewer.close());
+  byId("viewer-keep").addEventListener("click", () => decide("keep"));
+  byId("viewer-reject").addEventListener("click", () => decide("reject"));
+  byId("viewer-tags").addEventListener("change", readTags);
+  viewer.addEventListener("click", (event) => {
+    if (event.target === viewer) viewer.close();
+  });
+  viewer.addEventListener("close", () => Grid.focus(current));
+  viewer.addEventListener("keydown", (event) => {
+    if (typing(event)) return;
+    const keys = {
+      ArrowLeft: () => step(-1), ArrowRight: () => step(1),
+      k: () => decide("keep"), x: () => decide("reject"), u: () => Decisions.decide(current, ""),
+    };
+    const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+  Decisions.onChange(showDecision);
+  return { open, isOpen: () => viewer.open };
+})();

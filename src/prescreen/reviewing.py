@@ -1,0 +1,260 @@
+"""The review page served to the person at this machine, with decisions saved beside the scores.
+
+The pictures are private and the page can write a file, so nobody else gets in:
+
+- the server listens on the loopback address only, and answers to no other name (a foreign name that resolves to this
+  machine is refused);
+- every request shows a random token, the page in its address and everything else in a header, which no other site
+  can send or read; writes from another origin are refused besides;
+- pictures are asked for by their row, never by a path, and leave without metadata; only the export of the kept
+  files hands out originals.
+"""
+
+import json
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from prescreen.errors import PictureError, PrescreenError
+from prescreen.images import ImageFile, read_bytes
+from prescreen.tables import read_table, shown, write_table
+
+LOOPBACK: Final = "127.0.0.1"
+MAX_BODY: Final = 8192
+MAX_TAGS: Final = 20
+_DECISIONS: Final = frozenset({"", "keep", "reject"})
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",  # with the page's own policy, which is stricter
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Decisions:
+    """What the reviewer decided, in a table on disk: ``image``, ``decision`` (``keep``, ``reject``, empty), ``tags``.
+
+    Parameters
+    ----------
+    path : Path
+        ``.csv``, ``.parquet`` or ``.jsonl``; read if it is there, written whole at every change.
+    names : sequence of str
+        The candidates. Decisions about other pictures stay in the file untouched.
+
+    Raises
+    ------
+    PrescreenError
+        If the file is there and is no table of decisions.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self.path = path
+        self.names = list(names)
+        self._lock = threading.Lock()
+        self._entries: dict[str, tuple[str, str]] = {}
+        if path.exists():
+            table = read_table(path, text={"image", "decision", "tags"})
+            if not {"image", "decision", "tags"} <= set(table.columns):
+                raise PrescreenError(f"{path}: expected the columns image, decision and tags; give another --decisions")
+            rows = zip(table["image"], table["decision"].fillna(""), table["tags"].fillna(""), strict=True)
+            self._entries = {str(image): (str(decision), str(tags)) for image, decision, tags in rows}
+
+    def as_json(self) -> dict[str, dict[str, Any]]:
+        """Return the decisions by the names that the page shows."""
+        return {
+            shown(name): {"decision": decision, "tags": [tag for tag in tags.split(", ") if tag]}
+            for name, (decision, tags) in self._entries.items()
+        }
+
+    def set(self, row: int, decision: str, tags: Sequence[str]) -> None:
+        """Save one decision; an empty one without tags is forgotten."""
+        name = self.names[row]
+        with self._lock:
+            entries = {key: entry for key, entry in self._entries.items() if key != name}
+            if decision or tags:
+                entries[name] = (decision, ", ".join(tags))
+            columns = zip(*((key, *entry) for key, entry in sorted(entries.items())), strict=True) if entries else ()
+            table = pd.DataFrame(dict(zip(("image", "decision", "tags"), columns or ((), (), ()), strict=True)))
+            write_table(table.astype(object), self.path)
+            self._entries = entries
+
+
+class ReviewServer:
+    """What the server answers.
+
+    Parameters
+    ----------
+    page : str
+        The review page, rendered with this token.
+    files : mapping of str to ImageFile
+        The pictures that can be had, by name.
+    decisions : Decisions
+        Where decisions go; its names give the rows their numbers.
+    token : str
+        What every request has to show.
+    draw : callable
+        Turns a file into a WebP without metadata, or None if it cannot be read.
+    """
+
+    def __init__(
+        self,
+        page: str,
+        files: Mapping[str, ImageFile],
+        decisions: Decisions,
+        token: str,
+        draw: Callable[[ImageFile], bytes | None],
+    ) -> None:
+        self.page = page
+        self.files = files
+        self.decisions = decisions
+        self.token = token
+        self.draw = draw
+
+    def app(self) -> Starlette:
+        """Return the application to serve."""
+        return Starlette(
+            routes=[
+                Route("/", self._index),
+                Route("/pictures/{row:int}", self._picture),
+                Route("/originals/{row:int}", self._original),
+                Route("/decisions", self._listed),
+                Route("/decisions/{row:int}", self._decide, methods=["PUT"]),
+            ],
+            middleware=[
+                Middleware(_SecurityHeaders),
+                Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"], www_redirect=False),
+            ],
+        )
+
+    def _index(self, request: Request) -> Response:
+        self._check(request.query_params.get("token", ""))
+        return HTMLResponse(self.page)
+
+    def _picture(self, request: Request) -> Response:
+        image = self.draw(self._file(request))
+        if image is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "this picture cannot be read")
+        return Response(image, media_type="image/webp")
+
+    def _original(self, request: Request) -> Response:
+        try:
+            data = read_bytes(self._file(request))
+        except PictureError as error:
+            raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from None
+        return Response(data, media_type="application/octet-stream", headers={"Content-Disposition": "attachment"})
+
+    def _listed(self, request: Request) -> Response:
+        self._check_header(request)
+        return JSONResponse(self.decisions.as_json())
+
+    async def _decide(self, request: Request) -> Response:
+        self._check_header(request)
+        origin = request.headers.get("origin")
+        if origin is not None and origin != f"http://{request.headers['host']}":
+            raise HTTPException(HTTPStatus.FORBIDDEN, "another site may not decide here")
+        row = self._row(request)
+        decision, tags = await _decision(request)
+        try:
+            await run_in_threadpool(self.decisions.set, row, decision, tags)
+        except PrescreenError as error:
+            raise HTTPException(HTTPStatus.INSUFFICIENT_STORAGE, str(error)) from None
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    def _check(self, presented: str) -> None:
+        if not secrets.compare_digest(presented.encode(), self.token.encode()):
+            raise HTTPException(HTTPStatus.FORBIDDEN, "open the address that prescreen review printed")
+
+    def _check_header(self, request: Request) -> None:
+        self._check(request.headers.get("authorization", "").removeprefix("Bearer "))
+
+    def _row(self, request: Request) -> int:
+        row: int = request.path_params["row"]
+        if row >= len(self.decisions.names):
+            raise HTTPException(HTTPStatus.NOT_FOUND, "no such row")
+        return row
+
+    def _file(self, request: Request) -> ImageFile:
+        self._check_header(request)
+        file = self.files.get(self.decisions.names[self._row(request)])
+        if file is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "this picture is no longer where it was")
+        return file
+
+
+def serve(app: Starlette, listener: socket.socket) -> None:
+    """Answer until interrupted."""
+    config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="off", ws="none")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def listen(port: int) -> socket.socket:
+    """Open a port of the loopback address; 0 takes any that is free.
+
+    Raises
+    ------
+    PrescreenError
+        If the port is taken.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise PrescreenError(f"port {port} cannot be opened ({error.strerror}); give another one with --port") from None
+    return listener
+
+
+class _SecurityHeaders:
+    """Gives every response, errors included, the headers that keep browsers strict."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def strict(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                extra = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+                message = dict(message) | {"headers": [*message.get("headers", []), *extra]}
+            await send(message)
+
+        await self.app(scope, receive, strict)
+
+
+async def _decision(request: Request) -> tuple[str, list[str]]:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_BODY} bytes")
+    try:
+        content = json.loads(body)
+        decision, tags = content["decision"], content["tags"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "expected JSON with decision and tags") from None
+    if not isinstance(decision, str) or decision not in _DECISIONS:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "decision: expected keep, reject or nothing")
+    if not isinstance(tags, list) or len(tags) > MAX_TAGS or not all(isinstance(tag, str) for tag in tags):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, f"tags: expected at most {MAX_TAGS} texts")
+    cleaned = [shown(tag.replace(",", " ").strip()) for tag in tags]
+    return decision, [tag for tag in dict.fromkeys(cleaned) if tag]

@@ -1,0 +1,132 @@
+"""A real browser: Debian's chromium, driven by Playwright. Where there is none, the tests are skipped and say so."""
+
+import io
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from prescreen.ranking.goals import default_goals
+from prescreen.ranking.shortlist import rank_candidates
+from prescreen.reports.render import render_ranking
+from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
+
+TRAITS = ("competence", "likeability", "influence")
+BASELINE = {"competence": 6.0, "likeability": 7.0, "influence": 5.0}
+ODD = ("\"'><script>alert(1)</script>.png", "=cmd|' /C calc'!A0.png", 'formal/it\'s "quoted".png')
+
+
+def chromium():
+    """Return the browser to test with: CHROMIUM, or the one on the path."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    found = chromium()
+    if found is None:
+        pytest.skip("needs a browser: apt-get install chromium, or set CHROMIUM to its path")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+        )
+        yield started
+        started.close()
+
+
+def picture(seed, side=96):
+    """Return a PNG whose colour tells which one it is."""
+    pixels = np.full((side, side, 3), np.random.default_rng(seed).integers(40, 220, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def make_scores(names, failed=()):
+    """Return simulated scores, one row a name, the same for the same names."""
+    random = np.random.default_rng(7)
+    scores = pd.DataFrame({"image": pd.Series(list(names), dtype=object)})
+    scores["status"] = ["failed" if name in failed else "ok" for name in names]
+    scores["reason"] = ["no face <b>" if name in failed else "" for name in names]
+    for trait in TRAITS:
+        values = np.where(scores["status"] == "ok", random.uniform(3, 9.5, len(names)).round(3), np.nan)
+        scores[trait], scores[f"{trait}_low"], scores[f"{trait}_high"] = values, values - 1, values + 0.4
+    return scores
+
+
+class Made:
+    """Ranked candidates with their pictures in a folder."""
+
+    def __init__(self, folder, count):
+        names = [*ODD, *(f"{'stage' if i % 2 else 'office'}/{i:04d}.png" for i in range(count - len(ODD)))]
+        self.failed = names[-1]
+        self.folder = folder / "portraits"
+        self.images = {name: picture(i) for i, name in enumerate(names)}
+        for name, data in self.images.items():
+            (self.folder / name.rpartition("/")[0]).mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_bytes(data)
+        scores = make_scores(names, (self.failed,))
+        copies = pd.Series(["office/0000.png" if name in names[5:8] else "" for name in names])
+        gate = pd.Series(["2 faces in the picture" if name == names[9] else "" for name in names])
+        self.held = names[9]
+        self.copies = names[5:8]
+        self.table = rank_candidates(
+            scores,
+            TRAITS,
+            baseline=BASELINE,
+            goals=default_goals(TRAITS),
+            covariance=0.1 * np.eye(3),
+            budget=3,
+            duplicate_of=copies,
+            demotions=[gate],
+        )
+        gates = {self.held: "faces,blurred"} | dict.fromkeys(self.copies, "copies")
+        self.table["gates"] = [gates.get(name, "") for name in self.table["image"]]
+
+    def page(self, token=None):
+        values = {name: TraitValue(value, 4.0, 9.0) for name, value in BASELINE.items()}
+        summary = summarize_ranking(
+            self.table,
+            TRAITS,
+            default_goals(TRAITS),
+            BaselinePicture("now.jpg", "predicted from the picture", values),
+            Provenance("models/made"),
+            simulated=True,
+        )
+        return render_ranking(summary, self.images, picture(99), token)
+
+    def scored(self):
+        return self.table[self.table["status"] == "ok"]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    return Made(tmp_path_factory.mktemp("made"), 40)
+
+
+@pytest.fixture(scope="session")
+def report(made, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(made.page(), "utf-8")
+    return path
+
+
+@pytest.fixture
+def page(browser, report):
+    """The report opened from disk, without a network; every error in the page fails the test."""
+    context = browser.new_context(accept_downloads=True, offline=True, viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    errors, asked = [], []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    opened.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(report.as_uri())
+    yield opened
+    context.close()
+    assert errors == []
+    assert {url.split(":")[0] for url in asked} <= {"file", "data", "blob"}

@@ -1,0 +1,103 @@
+"""The same page from the review server: decisions are saved, large pictures and originals come from their files."""
+
+import threading
+import time
+import zipfile
+
+import pytest
+import uvicorn
+
+from prescreen.images import find_images
+from prescreen.reviewing import Decisions, ReviewServer, listen
+from prescreen.shortlisting import thumbnail
+from prescreen.tables import read_table
+
+TOKEN = "a-token-for-tests"
+
+
+@pytest.fixture
+def served(made, tmp_path):
+    names = made.table["image"].tolist()
+    files = {file.name: file for file in find_images([made.folder])}
+    decisions = Decisions(tmp_path / "decisions.csv", names)
+    server = ReviewServer(made.page(TOKEN), files, decisions, TOKEN, lambda file: thumbnail(file, 640))
+    with listen(0) as listener:
+        config = uvicorn.Config(server.app(), log_level="error", lifespan="off", ws="none")
+        running = uvicorn.Server(config)
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/?token={TOKEN}", decisions.path
+        running.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def page(browser, served):
+    context = browser.new_context(accept_downloads=True)
+    opened = context.new_page()
+    errors = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    opened.goto(served[0])
+    yield opened
+    context.close()
+    assert errors == []
+
+
+def test_decisions_are_saved_beside_the_scores_and_found_again(page, served):
+    _, saved = served
+    first = page.locator("#grid .tile bdi").first.text_content()
+    page.locator("#grid .tile").first.click()
+    page.locator("#viewer-tags").fill("smiling")
+    page.keyboard.press("Tab")
+    page.locator("#viewer-keep").click()
+    page.keyboard.press("Escape")
+    page.get_by_text("saved", exact=True).wait_for()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and "keep" not in saved.read_text():
+        time.sleep(0.05)
+    table = read_table(saved)
+    assert table.to_dict("records") == [{"image": first, "decision": "keep", "tags": "smiling"}]
+    page.reload()
+    page.get_by_text("1 kept", exact=True).wait_for()
+    assert "smiling" in page.locator("#tag").text_content()
+
+
+def test_the_large_picture_comes_from_its_file(page):
+    page.locator("#grid .tile").first.click()
+    page.locator("#viewer-picture[src^='blob:']").wait_for()
+    assert page.locator("#viewer-picture").evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
+
+
+def test_the_zip_is_made_from_the_originals(page, made):
+    with page.expect_download() as waiting:
+        page.locator("#export-zip").click()
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        assert archive.testzip() is None
+        originals = [made.images[name] for name in made.table["image"][made.table["selected"]]]
+        assert [archive.read(name) for name in archive.namelist()[:-1]] == originals
+
+
+def test_another_site_can_neither_read_nor_write(browser, served, made):
+    """A page of another origin tries with real fetches, the token known even."""
+    address, saved = served
+    base = address.split("?")[0]
+    page = browser.new_page()
+    page.route("http://evil.example/**", lambda route: route.fulfill(body="<p>evil", content_type="text/html"))
+    page.goto("http://evil.example/")
+    tried = page.evaluate(
+        """async ([base, token]) => {
+          const attempt = (path, options) => fetch(base + path, options).then((a) => a.text(), () => "refused");
+          const headers = { Authorization: "Bearer " + token };
+          const body = JSON.stringify({ decision: "keep", tags: [] });
+          return [
+            await attempt("?token=" + token), await attempt("decisions", { headers }),
+            await attempt("decisions/0", { method: "PUT", headers, body }),
+            await attempt("decisions/0", { method: "POST", mode: "no-cors", body }),
+          ];
+        }""",
+        [base, TOKEN],
+    )
+    page.close()
+    assert tried == ["refused"] * 4
+    assert not saved.exists()

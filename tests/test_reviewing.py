@@ -1,0 +1,205 @@
+import io
+import socket
+import threading
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from prescreen.errors import PrescreenError
+from prescreen.images import ImageFile
+from prescreen.reviewing import LOOPBACK, Decisions, ReviewServer, listen
+from prescreen.shortlisting import thumbnail
+from prescreen.tables import read_table
+
+TOKEN = "secret-token"
+NAMES = ["a.jpg", "=b.jpg", "gone.jpg"]
+HEADER = {"Authorization": f"Bearer {TOKEN}"}
+KEEP = {"decision": "keep", "tags": ["stage"]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (48.0, 12.0, 30.0)}
+    exif[0x013B] = "Secret Photographer"
+    for name in NAMES[:2]:
+        Image.new("RGB", (1200, 900), "teal").save(tmp_path / name, "JPEG", exif=exif)
+    (tmp_path / "passwords.txt").write_text("hunter2")
+    return tmp_path
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return tmp_path / "decisions.csv"
+
+
+@pytest.fixture
+def client(folder, saved):
+    files = {name: ImageFile(folder / name, name) for name in NAMES}
+    server = ReviewServer("<p>the page", files, Decisions(saved, NAMES), TOKEN, lambda file: thumbnail(file, 640))
+    return TestClient(server.app(), base_url=f"http://{LOOPBACK}:8123", raise_server_exceptions=False)
+
+
+def test_the_page_opens_with_the_token_only(client):
+    assert client.get(f"/?token={TOKEN}").text == "<p>the page"
+    for address in ("/", "/?token=", "/?token=secret", f"/?token={TOKEN}x", "/?token=%C3%A9"):
+        assert client.get(address).status_code == 403, address
+
+
+@pytest.mark.parametrize("path", ["/pictures/0", "/originals/0", "/decisions"])
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Cookie": f"token={TOKEN}"}])
+def test_nothing_is_answered_without_the_token(client, path, header):
+    assert client.get(path, headers=header).status_code == 403
+    assert client.get(f"{path}?token={TOKEN}", headers=header).status_code == 403
+
+
+def test_nothing_is_saved_without_the_token(client, saved):
+    assert client.put("/decisions/0", json=KEEP).status_code == 403
+    assert not saved.exists()
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::1]", ""])
+def test_a_foreign_name_that_leads_here_is_refused(client, host):
+    assert client.get(f"/?token={TOKEN}", headers={"Host": host}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", f"http://{LOOPBACK}:9999", f"https://{LOOPBACK}:8123"]
+)
+def test_another_site_cannot_write(client, saved, origin):
+    assert client.put("/decisions/0", json=KEEP, headers=HEADER | {"Origin": origin}).status_code == 403
+    preflight = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    answer = client.options("/decisions/0", headers=preflight)
+    assert answer.status_code == 405
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert client.post("/decisions/0", json=KEEP, headers=HEADER).status_code == 405
+    assert not saved.exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/pictures/../passwords.txt", "/pictures/%2e%2e%2fpasswords.txt", "/originals/..%5c..%5cetc%5cpasswd",
+        "/originals/passwords.txt", "/originals//etc/passwd", "/originals/-1", "/originals/3", "/originals/0/../1x",
+        "/originals/99999999999999999999", "/pictures/0%00", "/passwords.txt",
+    ],
+)  # fmt: skip
+def test_no_path_leads_out(client, path):
+    answer = client.get(path, headers=HEADER)
+    assert answer.status_code == 404
+    assert "hunter2" not in answer.text
+
+
+def test_pictures_leave_without_metadata_and_originals_as_they_are(client, folder):
+    assert b"Secret Photographer" in (folder / "a.jpg").read_bytes()
+    answer = client.get("/pictures/0", headers=HEADER)
+    shown = Image.open(io.BytesIO(answer.content))
+    assert shown.size == (640, 480)
+    assert not shown.getexif()
+    assert b"Secret" not in answer.content
+    assert b"EXIF" not in answer.content
+    assert answer.headers["content-type"] == "image/webp"
+    original = client.get("/originals/1", headers=HEADER)
+    assert original.content == (folder / "=b.jpg").read_bytes()
+    assert original.headers["content-disposition"] == "attachment"
+    assert client.get("/pictures/2", headers=HEADER).status_code == 404
+    assert client.get("/originals/2", headers=HEADER).status_code == 404
+
+
+def test_every_answer_keeps_browsers_strict(client):
+    for answer in (
+        client.get("/"),
+        client.get(f"/?token={TOKEN}"),
+        client.get("/nothing"),
+        client.get("/", headers={"Host": "x"}),
+    ):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def test_decisions_are_saved_and_read_again(client, saved):
+    assert client.put("/decisions/1", json=KEEP, headers=HEADER).status_code == 204
+    assert client.put("/decisions/0", json={"decision": "reject", "tags": []}, headers=HEADER).status_code == 204
+    assert read_table(saved)["image"].tolist() == ["=b.jpg", "a.jpg"]
+    assert "'=b.jpg,keep,stage" in saved.read_text()
+    again = Decisions(saved, NAMES).as_json()
+    assert again == {"=b.jpg": {"decision": "keep", "tags": ["stage"]}, "a.jpg": {"decision": "reject", "tags": []}}
+    assert client.get("/decisions", headers=HEADER).json() == again
+    client.put("/decisions/0", json={"decision": "", "tags": []}, headers=HEADER)
+    client.put("/decisions/1", json={"decision": "", "tags": []}, headers=HEADER)
+    assert Decisions(saved, NAMES).as_json() == {}
+
+
+def test_decisions_about_other_pictures_stay(saved):
+    Decisions(saved, ["elsewhere.jpg"]).set(0, "keep", ["old", "007"])
+    decisions = Decisions(saved, NAMES)
+    decisions.set(0, "reject", [])
+    assert read_table(saved)["image"].tolist() == ["a.jpg", "elsewhere.jpg"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"[]", b"null", b'{"decision": "keep"}', b'{"decision": "drop", "tags": []}',
+        b'{"decision": [], "tags": []}', b'{"decision": "keep", "tags": "x"}', b'{"decision": "keep", "tags": [1]}',
+        b"[" * 8000, b"\xff", b'{"decision": "keep", "tags": ' + b'["x"' + b', "x"' * 20 + b"]}",
+    ],
+)  # fmt: skip
+def test_what_is_no_decision_is_refused(client, saved, body):
+    assert client.put("/decisions/0", content=body, headers=HEADER).status_code == 400
+    assert not saved.exists()
+
+
+def test_a_body_without_end_is_cut_off(client, saved):
+    assert client.put("/decisions/0", content=b" " * 100_000, headers=HEADER).status_code == 413
+    assert not saved.exists()
+
+
+def test_tags_stay_apart_and_on_one_line(client, saved):
+    tags = ["a,b", " x\ny ", "", "x", "x", "=1+1"]
+    client.put("/decisions/0", json={"decision": "", "tags": tags}, headers=HEADER)
+    assert Decisions(saved, NAMES).as_json()["a.jpg"]["tags"] == ["a b", "x\\ny", "x", "=1+1"]
+
+
+def test_a_disk_that_takes_nothing_is_told(folder, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    server = ReviewServer("", {}, Decisions(blocked / "d.csv", NAMES), TOKEN, lambda file: None)
+    client = TestClient(server.app(), base_url=f"http://{LOOPBACK}")
+    answer = client.put("/decisions/0", json=KEEP, headers=HEADER)
+    assert answer.status_code == 507
+    assert "cannot be written" in answer.text
+
+
+def test_a_table_without_decisions_is_refused(tmp_path):
+    other = tmp_path / "scores.csv"
+    other.write_text("image,score\na.jpg,3\n")
+    with pytest.raises(PrescreenError, match="expected the columns image, decision and tags"):
+        Decisions(other, NAMES)
+
+
+def test_two_decisions_at_once_are_both_saved(saved):
+    names = [f"{i}.jpg" for i in range(20)]
+    decisions = Decisions(saved, names)
+    threads = [threading.Thread(target=decisions.set, args=(i, "keep", [])) for i in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read_table(saved, text={"image"})) == 20
+
+
+def test_it_listens_to_this_machine_only():
+    with listen(0) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+        with pytest.raises(PrescreenError, match="give another one with --port"):
+            listen(listener.getsockname()[1])
+        with socket.create_connection(listener.getsockname(), timeout=5):
+            pass
