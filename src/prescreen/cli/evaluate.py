@@ -44,6 +44,8 @@ def evaluate(
     are shown.
     """
     from prescreen import workflow
+    from prescreen.atomic import write_text_atomic
+    from prescreen.reports.headline import headline
     from prescreen.traits import parse_traits
 
     report = workflow.evaluate(
@@ -57,12 +59,7 @@ def evaluate(
         narrator=terminal,
     )
     if json_file is not None:
-        from prescreen.atomic import write_text_atomic
-
         write_text_atomic(json_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     if metrics is not None:
-        from prescreen.reports.headline import headline
-        from prescreen.tables import write_text_atomic
-
         write_text_atomic(metrics, json.dumps(headline(report), indent=2, ensure_ascii=False) + "\n")
     click.echo(accuracy_table(report))
