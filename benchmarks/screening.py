@@ -189,7 +189,6 @@ def adaptive(world, one, budgets):
 
 def every_vote(world, one):
     """Return the list from predictions and all votes that can be asked for: what no way of spending them can beat."""
-    n = len(one.hits)
     number = np.array([[len(face) for face in faces] for faces in one.pool]).T
     mean = np.array([[face.mean() for face in faces] for faces in one.pool]).T
     across = np.eye(2) * (world.noise / TRUTH_VOTES)[:, :, None]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from prescreen.ranking.gate_names import check_gates
 
 NEAR_COPY: Final = 0.9982
-"""Cosine of two face descriptors from which one picture is taken for a near-copy of the other, chosen on portraits of one person."""
+"""Cosine of two face descriptors from which one picture is taken for a near-copy of the other."""
 SAME_PERSON: Final = 0.475
 """Largest distance of a face descriptor from the person's centre at which the face is taken for the person's."""
 AROUND: Final = 0.5
