@@ -22,11 +22,11 @@ SPECIFICATION = EncoderSpecification(name="face", members=(FACE,))
 
 
 class Planted:
-    """Predicts two traits as fixed sums of the features."""
+    """Predicts two traits as fixed sums of the face descriptor."""
 
     def predict(self, features):
-        weights = np.random.default_rng(0).normal(size=(SPECIFICATION.dimension, 2))
-        return np.stack([row @ weights for row in features.astype(np.float64)])
+        weights = np.random.default_rng(0).normal(size=(FACE.width, 2))
+        return np.stack([row @ weights for row in features[:, : FACE.width].astype(np.float64)])
 
 
 @pytest.fixture(scope="module")
