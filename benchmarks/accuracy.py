@@ -3,10 +3,10 @@
 Usage:  python benchmarks/accuracy.py OMI_DIR [--encoder bundled] [--seed 0] [--quick]
 
 The first table is against the published means of 34 attributes, as Peterson et al. and FTT were judged, and adds one
-step of the regressor at a time. The second is against means of independent votes, five attributes, as `prescreen train`
-learns and judges them. Every picture is predicted from the others, in 10 outer folds; whatever is learned or chosen is
-learned inside the training part. All figures are about impressions that raters share; they say nothing true about
-anyone depicted.
+step at a time. The second is against means of independent votes, five attributes, as `prescreen train` learns and
+judges them, the others being auxiliary; then where the 90 % intervals hold, and what more faces or votes would give.
+Every picture is predicted from the others, in 10 outer folds; whatever is learned or chosen is learned inside the
+training part. All figures are about impressions that raters share; they say nothing true about anyone depicted.
 
 The first run embeds the pictures, about two minutes on two cores; later runs take the vectors from the cache. The rest
 takes several minutes, nearly all of it boosted trees. `--quick` uses 3 folds and the five attributes only: it shows
@@ -25,20 +25,24 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from prescreen.dataset import Dataset, join
 from prescreen.embeddings import EmbeddingCache, embed_bytes, embed_images
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation
+from prescreen.evaluation.slices import SMALLEST_JUDGED, SliceEvaluation
 from prescreen.images import ImageFile
-from prescreen.ratings import Ratings, read_ratings
+from prescreen.learning_curve import learning_curve
+from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.base import BlockRegressor
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.fit import TraitRegressors, cross_validate, fit_final
 from prescreen.regressors.folds import grouped_folds
 from prescreen.regressors.ridge import BlockKernelRidge
 from prescreen.regressors.shared import SharedKernelRidge
-from prescreen.training import judge
+from prescreen.training import judge, vote_noise
 
 FIVE = ("smart", "outgoing", "electable", "trustworthy", "dominant")
 THREE = FIVE[:3]
@@ -52,6 +56,7 @@ QUOTED = (
 )
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 Result = TypeVar("Result")
 
 
@@ -81,7 +86,8 @@ def peak_memory() -> float:
 
 def load(folder: Path, encoder: Encoder) -> tuple[Dataset, Ratings]:
     """Read the independent votes on the five attributes, and the vectors of the pictures."""
-    rated = read_ratings(folder, {trait: trait for trait in FIVE})
+    columns = {trait: trait for trait in FIVE}
+    rated = with_auxiliary(read_ratings(folder, columns), columns)
     assert rated.images_dir is not None
     files = [ImageFile(rated.images_dir / name, name) for name in rated.wide().index]
     with EmbeddingCache() as cache:
@@ -94,13 +100,25 @@ def published_means(folder: Path, dataset: Dataset) -> pd.DataFrame:
     return table.loc[[int(Path(image).stem) for image in dataset.images]]
 
 
-def alone(regressor: BlockRegressor, dataset: Dataset, ratings: Floats, folds: int, seed: int) -> Floats:
+def alone(
+    regressor: BlockRegressor, features: Floats32, groups: NDArray[np.int64], ratings: Floats, folds: int, seed: int
+) -> Floats:
     """Predict every picture from the others with one regressor."""
     predictions = np.zeros(ratings.shape)
-    for train, test in grouped_folds(dataset.groups, folds, seed):
-        regressor.fit(dataset.features[train], ratings[train], groups=dataset.groups[train])
-        predictions[test] = regressor.predict(dataset.features[test])
+    for train, test in grouped_folds(groups, folds, seed):
+        regressor.fit(features[train], ratings[train], groups=groups[train])
+        predictions[test] = regressor.predict(features[test])
     return predictions
+
+
+def without_layouts(dataset: Dataset) -> tuple[Floats32, dict[str, slice]]:
+    """Return the features that are averaged over a whole view, and their blocks: names of a network and a view."""
+    kept, columns, start = {}, [], 0
+    for name, block in dataset.blocks.items():
+        if name.count("/") == 1:
+            columns.append(dataset.features[:, block])
+            kept[name] = slice(start, start := start + block.stop - block.start)
+    return np.concatenate(columns, axis=1), kept
 
 
 def steps(dataset: Dataset, ratings: Floats, folds: int, seed: int) -> Iterator[tuple[str, Callable[[], Floats]]]:
@@ -109,11 +127,16 @@ def steps(dataset: Dataset, ratings: Floats, folds: int, seed: int) -> Iterator[
     regressors: dict[str, BlockRegressor] = {
         "ridge alone": BlockKernelRidge(blocks, kernel="linear"),
         "kernel ridge alone": BlockKernelRidge(blocks),
-        "kernel ridge shared between traits alone": SharedKernelRidge(blocks, seed=seed),
+        "shared kernel ridge alone": SharedKernelRidge(blocks, seed=seed),
         "LightGBM alone": BoostedTrees(blocks, seed=seed),
     }
+    groups, features = dataset.groups, dataset.features
+    pooled, own = without_layouts(dataset)
+    shared = SharedKernelRidge(own, seed=seed)
+    if len(own) < len(blocks):
+        yield "shared kernel ridge, without layouts", lambda: alone(shared, pooled, groups, ratings, folds, seed)
     for name, regressor in regressors.items():
-        yield name, lambda regressor=regressor: alone(regressor, dataset, ratings, folds, seed)
+        yield name, lambda regressor=regressor: alone(regressor, features, groups, ratings, folds, seed)
     yield (
         "stack, nested (prescreen)",
         lambda: (
@@ -151,19 +174,21 @@ def print_row(
     print(f"{name:42s} {faces:5d} {number(explained):>6s} {number(correlation):>6s} |    {cells}{note}", flush=True)
 
 
-def print_independent(dataset: Dataset, rated: Ratings, folds: int, seed: int) -> None:
+def print_independent(dataset: Dataset, rated: Ratings, folds: int, seed: int) -> Evaluation:
     validation = cross_validate(
         dataset.features,
         dataset.ratings,
         dataset.groups,
         dataset.blocks,
         sample_weight=dataset.weights,
+        auxiliary=dataset.auxiliary,
         n_splits=folds,
         seed=seed,
     )
     evaluation = judge(dataset, validation, rated, seed)
     print(
-        f"\n2. Against means of independent votes: trained on these five alone, {folds} outer folds; in brackets 95 %"
+        f"\n2. Against means of independent votes: trained on these five, with {dataset.auxiliary.shape[1]} auxiliary "
+        f"traits, {folds} outer folds; in brackets 95 %"
     )
     print(
         f"{'':12s} {'votes':>5s} {'r':>20s} {'ceiling':>8s} {'r with true mean':>20s} {'worth in votes':>20s} "
@@ -178,6 +203,51 @@ def print_independent(dataset: Dataset, rated: Ratings, folds: int, seed: int) -
             f"{trait.trait:12s} {votes[trait.trait]:5.0f} {interval(trait.pearson):>20s} {ceiling.highest_r:8.3f} "
             f"{interval(ceiling.true_score_r):>20s} {interval(ceiling.votes, 1):>20s} {interval(coverage.share):>20s}"
         )
+    return evaluation
+
+
+def print_slices(evaluation: Evaluation) -> None:
+    """Say where 90 % intervals hold least, among the slices with enough pictures."""
+    judged = [part for part in evaluation.slices if part.n >= SMALLEST_JUDGED and part.coverage is not None]
+    together = [part for part in judged if part.trait is None]
+    of_traits = [part for part in judged if part.trait is not None]
+    print(
+        f"\n3. 90 % intervals in {len(together)} slices of {SMALLEST_JUDGED} faces or more (by what raters said of the "
+        "face, by thirds of everything else and of the prediction)"
+    )
+    for title, parts in (("all five together", together), ("one attribute", of_traits)):
+        held = np.array([held_in(part) for part in parts])
+        print(f"{title}: {len(parts)} slices, {(held < 0.85).sum()} of them below 0.85, least {held.min():.3f}")
+        for place in np.argsort(held)[:5]:
+            part = parts[place]
+            print(
+                f"  {part.characteristic} {part.label}, {part.trait or 'all five'}, {part.n} faces: {held[place]:.3f} "
+                f"{chance(held[place], part.n, len(parts))}"
+            )
+
+
+def held_in(part: SliceEvaluation) -> float:
+    assert part.coverage is not None
+    assert part.coverage.share.value is not None
+    return part.coverage.share.value
+
+
+def chance(held: float, faces: int, slices: int) -> str:
+    """Say how often the worst of so many slices would hold as little if all intervals held exactly 90 %."""
+    single = float(binom.cdf(round(held * faces), faces, 0.9))
+    return f"(by chance in the worst of {slices} independent slices: {1 - (1 - single) ** slices:.2f})"
+
+
+def print_curve(dataset: Dataset, rated: Ratings, seed: int) -> None:
+    """Say what more faces and more votes for each would give."""
+    curve = learning_curve(dataset, vote_noise(dataset, rated), seed)
+    print("\n4. Learning curve, five folds, mean of the five: faces trained on, votes for each (fewer are simulated)")
+    for point in (*curve.by_pictures, *curve.by_votes):
+        votes = "all" if point.votes is None else f"{point.votes:.0f}"
+        print(
+            f"{point.pictures:5d} faces, {votes:>3s} votes: r {interval(point.pearson)}, "
+            f"worth in votes {interval(point.worth_in_votes, 1)}"
+        )
 
 
 def print_training(dataset: Dataset, folds: int, seed: int) -> TraitRegressors:
@@ -186,8 +256,9 @@ def print_training(dataset: Dataset, folds: int, seed: int) -> TraitRegressors:
 
     def train() -> TraitRegressors:
         data = dataset.features, ratings, dataset.groups, dataset.blocks
-        cross_validate(*data, sample_weight=weights, n_splits=folds, seed=seed)
-        return fit_final(*data, sample_weight=weights, seed=seed)
+        others = dataset.auxiliary
+        cross_validate(*data, sample_weight=weights, auxiliary=others, n_splits=folds, seed=seed)
+        return fit_final(*data, sample_weight=weights, auxiliary=others, seed=seed)
 
     model, cost = timed(train)
     print(f"training {', '.join(THREE)} from cached vectors, {folds}-fold validation included: {cost}")
@@ -245,7 +316,9 @@ def main() -> None:
     print_scoring(rated.images_dir, dataset, encoder, model)
     print()
     print_published(dataset, means, folds, options.seed)
-    print_independent(dataset, rated, folds, options.seed)
+    print_slices(print_independent(dataset, rated, folds, options.seed))
+    if not options.quick:
+        print_curve(dataset, rated, options.seed)
 
 
 if __name__ == "__main__":
