@@ -1,0 +1,195 @@
+"""How many pictures a second prescreen embeds, stage by stage, and beside the loop that a user would write.
+
+Usage:  python benchmarks/throughput.py FOLDER [--pictures 200]
+
+Everything runs in one process tree on one machine, one after the other, with a cache of its own; other work on the
+machine makes the figures wrong. Vectors of CLIP come from ViT-B-32 with seeded random weights: speed does not depend
+on the values. CPU seconds count all threads and all worker processes.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from prescreen.embeddings import EmbeddingCache, embed_images
+from prescreen.encoders import Encoder, make_encoder
+from prescreen.encoders.bundled import BundledNetwork
+from prescreen.images import ImageFile, decode, find_images
+from prescreen.inspection import Inspector
+from prescreen.workers import Workers
+
+CLIP = "ViT-B-32"
+BATCH = 32  # of the user's loop
+
+
+@dataclass
+class Cost:
+    """Wall-clock and CPU seconds."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
+@contextmanager
+def measured() -> Iterator[Cost]:
+    cost, wall, cpu = Cost(), time.perf_counter(), _cpu()
+    yield cost
+    cost.wall, cost.cpu = time.perf_counter() - wall, _cpu() - cpu
+
+
+def _cpu() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def show(name: str, pictures: int, cost: Cost) -> float:
+    rate = pictures / cost.wall
+    print(f"{name:58} {rate:9.1f} pictures/s {cost.cpu / pictures:9.4f} CPU s a picture", flush=True)
+    return rate
+
+
+def seeded_clip(folder: Path) -> Encoder:
+    torch.manual_seed(0)
+    path = folder / "seeded.safetensors"
+    model = open_clip.create_model(CLIP)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
+    return make_encoder(f"clip:{CLIP}@{path}")
+
+
+def users_loop(files: list[ImageFile], dtype: torch.dtype = torch.float32) -> None:
+    """Pillow, open_clip's own transform, batches of 32."""
+    torch.manual_seed(0)
+    model, _, transform = open_clip.create_model_and_transforms(CLIP)
+    model = model.eval().to(dtype)
+    with torch.inference_mode():
+        for start in range(0, len(files), BATCH):
+            batch = [transform(Image.open(file.path).convert("RGB")) for file in files[start : start + BATCH]]
+            model.encode_image(torch.stack(batch).to(dtype))
+
+
+def plain_torch(encoder: Encoder, files: list[ImageFile]) -> None:
+    """Embed with the bundled encoder's views and features, one picture at a time, networks in torch fp32."""
+    inspect = Inspector(encoder.views)
+    networks = [network for network in encoder._networks if isinstance(network, BundledNetwork)]
+    modules = [network._build() for network in networks]
+    with torch.inference_mode():
+        for file in files:
+            views, _ = inspect(file.path.read_bytes())
+            for network, module in zip(networks, modules, strict=True):
+                side = network.specification.side
+                pixels = np.stack([views[v] for v in views if v.side == side and v.name in network.specification.views])
+                module(torch.from_numpy(np.concatenate([pixels, pixels[:, :, ::-1]])))
+
+
+def network_alone(encoder: Encoder, views: list[dict], pictures: int) -> tuple[Cost, np.ndarray]:
+    encoder.load()
+    encoder.encode(views[:4])  # compiled and warm
+    with measured() as cost:
+        found = [encoder.encode([views[i % len(views)] for i in batch]) for batch in _batches(pictures)]
+    return cost, np.concatenate(found)
+
+
+def _batches(pictures: int, size: int = 16) -> list[range]:
+    return [range(start, min(start + size, pictures)) for start in range(0, pictures, size)]
+
+
+def end_to_end(encoder: Encoder, files: list[ImageFile], path: Path) -> Cost:
+    with measured() as cost:
+        workers = Workers()
+        with EmbeddingCache(path) as cache:
+            rows = list(embed_images(files, encoder, cache, workers=workers))
+        workers.close()  # only then their CPU time is known
+    assert all(row.vector is not None for row in rows), [row.reason for row in rows if row.vector is None][:3]
+    return cost
+
+
+def seconds(command: list[str], times: int = 5) -> float:
+    """Median wall-clock time of a command."""
+    taken = []
+    for _ in range(times):
+        with measured() as cost:
+            subprocess.run(command, check=True, capture_output=True)
+        taken.append(cost.wall)
+    return float(np.median(taken))
+
+
+def timed(name: str, pictures: int, work: Callable[[], object]) -> float:
+    with measured() as cost:
+        work()
+    return show(name, pictures, cost)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--loops", type=int, default=64, help="pictures of the loops that prescreen is compared with")
+    options = parser.parse_args()
+    files = find_images([options.folder])[: options.pictures]
+    few = files[: options.loops]
+    load = os.getloadavg()[0]
+    print(
+        f"{len(files)} pictures, {os.cpu_count()} processors, load {load:.1f} at the start, torch {torch.__version__}"
+    )
+
+    data = [file.path.read_bytes() for file in few]
+    timed("decoding alone, one process", len(few), lambda: [decode(each) for each in data])
+    help_time = seconds([sys.executable, "-m", "prescreen", "--help"])
+    print(f"prescreen --help: {help_time:.2f} s")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name, encoder in [("bundled", make_encoder("bundled")), (CLIP, seeded_clip(folder))]:
+            print(f"\n{name}: {len(encoder.views)} views, {encoder.specification.dimension} features")
+            inspect = Inspector(encoder.views)
+            with measured() as looked:
+                views = [inspect(each)[0] for each in data]
+            show("decoding, face and views, one process", len(few), looked)
+            networks = {}
+            for precision in ("f32", "bf16") if name == "bundled" else ("f32",):
+                variant = Encoder(replace(encoder.specification, precision=precision))
+                networks[precision] = network_alone(variant, views, len(few))
+                show(f"networks alone, {precision}", len(few), networks[precision][0])
+            if "bf16" in networks:
+                one, other = (networks[p][1].astype(np.float32) for p in ("f32", "bf16"))
+                cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+                print(f"  bf16 against f32: least cosine {cosine.min():.5f}")
+            cold = show(
+                "prescreen, cold", len(files), cold_cost := end_to_end(encoder, files, folder / f"{name}.sqlite")
+            )
+            warm = show("prescreen, warm", len(files), end_to_end(encoder, files, folder / f"{name}.sqlite"))
+            # what the stages' CPU time allows on all processors
+            stages = (looked.cpu + networks[encoder.specification.precision][0].cpu) / len(few)
+            allowed = (os.cpu_count() or 1) / stages
+            print(f"  cold / allowed by the stages' CPU time: {cold / allowed:.2f} (target 0.9)")
+            share = stages * len(files) / cold_cost.cpu
+            print(f"  CPU time of the stages / CPU time cold, start of workers and networks included: {share:.2f}")
+            print(f"  warm / cold: {warm / cold:.0f} (target 50); {cold_cost.wall:.1f} s cold")
+            if name == "bundled":
+                loop = timed(
+                    "a plain torch fp32 loop, same views and features", len(few), partial(plain_torch, encoder, few)
+                )
+                print(f"  cold / loop: {cold / loop:.1f} (target 8)")
+            else:
+                loop = timed("the user's loop, fp32, whole picture only", len(few), partial(users_loop, few))
+                print(
+                    f"  cold / loop: {cold / loop:.2f} (target 4); prescreen looks at {len(encoder.views)} views twice"
+                )
+
+
+if __name__ == "__main__":
+    main()
