@@ -33,7 +33,7 @@ const Grid = (() => {
         body.append(line(make("span", "trait", data.traits[t]), make("span", "", decimals(trait.score) + " ", change)));
       });
       if (row.selected) body.append(make("span", "tag", "on the shortlist"));
-      if (row.held) body.append(make("span", "tag", row.held));
+      if (row.held) body.append(make("span", "tag", row.gates.length ? row.gates.join(" · ") : row.held)); // the viewer has the figures
     }
     const stack = make("span", "stack");
     stack.hidden = true;
