@@ -34,6 +34,9 @@ class Calibration:
         Share of the error variance that pictures of one person have in common, 0 to 1; it cancels between two of them.
     error_size : ErrorSize, optional
         How much larger or smaller errors are by what was predicted; all alike without it.
+    similar_share, similar_gamma : float
+        Share that like pictures have in common beyond that, 0 to 1, and how fast it falls with the squared distance of
+        their standardised features (`prescreen.ranking.correlation.ErrorCorrelation`).
     """
 
     distribution: Array
@@ -42,10 +45,20 @@ class Calibration:
     is_score: bool
     person_share: float = 0.0
     error_size: ErrorSize | None = None
+    similar_share: float = 0.0
+    similar_gamma: float = 1.0
 
-    def with_errors(self, covariance: Array, person_share: float) -> Self:
+    def with_errors(
+        self, covariance: Array, person_share: float, similar_share: float = 0.0, similar_gamma: float = 1.0
+    ) -> Self:
         """Return the same calibration with what was learned of its errors."""
-        return replace(self, error_covariance=covariance, person_share=person_share)
+        return replace(
+            self,
+            error_covariance=covariance,
+            person_share=person_share,
+            similar_share=similar_share,
+            similar_gamma=similar_gamma,
+        )
 
     def half_widths_at(self, raw: Array) -> Array:
         """Return half the width of the 90 % interval around raw predictions, shape (n, t)."""
@@ -61,6 +74,12 @@ class Calibration:
         if self.is_score:
             return score_to_z(raw)
         return np.column_stack([_empirical_z(raw[:, j], column) for j, column in enumerate(self._columns())])
+
+    def raw(self, z: Array) -> Array:
+        """Turn z, shape (n, t), back into raw values: the inverse of :meth:`z`."""
+        if self.is_score:
+            return z_to_score(z)
+        return np.column_stack([_empirical_raw(z[:, j], column) for j, column in enumerate(self._columns())])
 
     def slope(self, raw: Array) -> Array:
         """Return dz/draw at raw values, shape (n, t), over half the ratings' standard deviation each way."""
@@ -83,6 +102,7 @@ class Calibration:
             "half_widths": self.half_widths,
             "error_covariance": self.error_covariance,
             "person_share": np.array([self.person_share]),
+            "similar_errors": np.array([self.similar_share, self.similar_gamma]),
         } | ({} if self.error_size is None else {"error_size": self.error_size.to_array()})
 
     @classmethod
@@ -90,7 +110,15 @@ class Calibration:
         """Read what `to_arrays` returned."""
         parts = {name: arrays[name] for name in ("distribution", "half_widths", "error_covariance")}
         size = ErrorSize.from_array(arrays["error_size"]) if "error_size" in arrays else None
-        return cls(**parts, is_score=is_score, person_share=float(arrays["person_share"][0]), error_size=size)
+        similar_share, similar_gamma = arrays.get("similar_errors", (0.0, 1.0))  # older predictors do not know it
+        return cls(
+            **parts,
+            is_score=is_score,
+            person_share=float(arrays["person_share"][0]),
+            similar_share=float(similar_share),
+            similar_gamma=float(similar_gamma),
+            error_size=size,
+        )
 
 
 def score_to_z(score: ArrayLike) -> Array:
@@ -110,8 +138,18 @@ def sorted_columns(ratings: Array) -> Array:
 
 
 def _empirical_z(values: Array, training: Array) -> Array:
-    levels, first, counts = np.unique(training, return_index=True, return_counts=True)
-    heights = norm.ppf((first + counts / 2) / len(training))
-    spread = training.std() or 1.0
+    levels, heights, spread = _empirical(training)
     z = np.interp(values, levels, heights)
     return np.asarray(z + np.minimum(values - levels[0], 0) / spread + np.maximum(values - levels[-1], 0) / spread)
+
+
+def _empirical_raw(z: Array, training: Array) -> Array:
+    levels, heights, spread = _empirical(training)
+    raw = np.interp(z, heights, levels)
+    return np.asarray(raw + np.minimum(z - heights[0], 0) * spread + np.maximum(z - heights[-1], 0) * spread)
+
+
+def _empirical(training: Array) -> tuple[Array, Array, float]:
+    """Return the distinct ratings, their z by mid-ranks, and the standard deviation."""
+    levels, first, counts = np.unique(training, return_index=True, return_counts=True)
+    return levels, norm.ppf((first + counts / 2) / len(training)), float(training.std()) or 1.0

@@ -27,12 +27,14 @@ from safetensors.numpy import save as save_arrays
 
 from prescreen.atomic import recover_folder, replace_folder
 from prescreen.calibration import Calibration
-from prescreen.encoders import EncoderSpecification
+from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import PredictorError, PredictorMismatch
+from prescreen.learned import Errors, HumanResults, Pictures, see, updated
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import TraitRegressors
 
 FORMAT: Final = 1
+_UNTOUCHED: Final = 1e-6  # of z: where results say less about a picture, its prediction stays to the last bit
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,12 @@ class TrainingPortraits:
 
     def places(self, contents: Sequence[str]) -> NDArray[np.intp]:
         """Return for each SHA-256 the row of the picture, or -1."""
+        return self.find(np.array([content_key(content) for content in contents], dtype=np.uint64))
+
+    def find(self, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """Return for each key the row of the picture, or -1."""
         known = {int(key): row for row, key in enumerate(self.keys)}
-        return np.array([known.get(int(content_key(content)), -1) for content in contents], dtype=np.intp)
+        return np.array([known.get(int(key), -1) for key in keys], dtype=np.intp)
 
 
 def content_key(content: str) -> np.uint64:
@@ -161,6 +167,8 @@ class Predictor:
         The cross-validated evaluation, as JSON.
     familiarity : Familiarity or None
         How unlike the training portraits a picture may be; None where there were too few to tell.
+    results : HumanResults or None
+        What people said about pictures of the one person for whom it has learned since.
     """
 
     manifest: Manifest
@@ -169,6 +177,7 @@ class Predictor:
     portraits: TrainingPortraits
     evaluation: Mapping[str, Any]
     familiarity: Familiarity | None = None
+    results: HumanResults | None = None
 
     @property
     def traits(self) -> tuple[str, ...]:
@@ -196,7 +205,71 @@ class Predictor:
         contents : sequence of str, optional
             SHA-256 of their files. A picture that was trained on then gets its cross-validated prediction: what a model
             says of a picture whose rating it has seen is no prediction.
+
+        Returns
+        -------
+        Predictions
+            After human results (``results``) those of the person's pictures are moved by them, and their intervals are
+            as much narrower as is known more; those of other pictures stay as they were.
         """
+        raw = self._untaught(features, contents)
+        half = self.calibration.half_widths_at(raw)
+        if self.results is not None:
+            raw, half = self._taught(raw, self._see(raw, features, contents))
+        low, high = raw - half, raw + half
+        score = self.calibration.score
+        return Predictions(raw, low, high, score(raw), score(low), score(high))
+
+    def see(
+        self,
+        features: NDArray[np.float16] | NDArray[np.float32],
+        contents: Sequence[str] | None = None,
+        raw: NDArray[np.float64] | None = None,
+    ) -> Pictures:
+        """Return n pictures with what was predicted of them before any human results.
+
+        Parameters
+        ----------
+        features, contents
+            As in `predict`.
+        raw : ndarray of float, shape (n, t), optional
+            These predictions, where they are at hand.
+        """
+        return self._see(self._untaught(features, contents) if raw is None else raw, features, contents)
+
+    def known(self, pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return means and error variances in z, both (n, t), by all that is known, human results included."""
+        scored, results = self.scored()
+        return updated(self.errors(), scored, results, pictures)
+
+    def was_tested(self, contents: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell of files, by their SHA-256, which people have scored."""
+        keys = np.array([content_key(content) for content in contents], dtype=np.uint64)
+        tested = np.zeros(len(keys), dtype=bool) if self.results is None else np.isin(keys, self.results.keys)
+        return np.asarray(tested & (keys != 0), dtype=bool)
+
+    def scored(self) -> tuple[Pictures, HumanResults]:
+        """Return the pictures that people have scored, and their scores."""
+        results = self.results or HumanResults.none(self.manifest.encoder.dimension, len(self.traits))
+        raw = self.regressors.predict(results.vectors.astype(np.float32))
+        places = self.portraits.find(results.keys)
+        raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
+        return self._at(raw, results.vectors, results.keys), results
+
+    def errors(self, *references: NDArray[np.floating]) -> Errors:
+        """Return how errors go together; who the person is, the scored pictures say and any more face descriptors."""
+        faces = [] if self.results is None else [self.results.vectors[:, self._face]]
+        faces += [np.atleast_2d(reference) for reference in references]
+        known = np.concatenate(faces) if faces else np.zeros((0, 128))
+        return Errors(self.calibration, known.astype(np.float32))
+
+    @property
+    def _face(self) -> slice:
+        return self.manifest.encoder.blocks[IDENTITY_BLOCK]
+
+    def _untaught(
+        self, features: NDArray[np.float16] | NDArray[np.float32], contents: Sequence[str] | None
+    ) -> NDArray[np.float64]:
         dimension = self.manifest.encoder.dimension
         if features.ndim != 2 or features.shape[1] != dimension:
             raise PredictorMismatch(
@@ -206,10 +279,29 @@ class Predictor:
         if contents is not None:
             places = self.portraits.places(contents)
             raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
-        half = self.calibration.half_widths_at(raw)
-        low, high = raw - half, raw + half
-        score = self.calibration.score
-        return Predictions(raw, low, high, score(raw), score(low), score(high))
+        return raw
+
+    def _see(
+        self, raw: NDArray[np.float64], features: NDArray[np.floating], contents: Sequence[str] | None
+    ) -> Pictures:
+        keys = [content_key(content) for content in contents] if contents is not None else [0] * len(raw)
+        return self._at(raw, features, np.array(keys, dtype=np.uint64))
+
+    def _at(self, raw: NDArray[np.float64], vectors: NDArray[np.floating], keys: NDArray[np.uint64]) -> Pictures:
+        return see(raw, vectors, keys, calibration=self.calibration, scaler=self.regressors.scaler, face=self._face)
+
+    def _taught(self, raw: NDArray[np.float64], pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        z, variance = self.known(pictures)
+        before = np.diag(self.calibration.error_covariance)
+        # The interval is one of ratings: beside the error it holds the noise of the ratings that were trained on.
+        reliability = [self.manifest.reliability.get(trait, {}).get("of_mean") for trait in self.traits]
+        noise = np.array([0.0 if found is None else 1 - found for found in reliability])
+        narrower = np.sqrt((variance + noise) / np.maximum(before + noise, np.finfo(float).tiny))
+        touched = (np.abs(z - pictures.z) > _UNTOUCHED) | (before - variance > _UNTOUCHED)
+        return (
+            np.where(touched, self.calibration.raw(z), raw),
+            self.calibration.half_widths_at(raw) * np.where(touched, narrower, 1.0),
+        )
 
     def novelty(self, features: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how unlike the training portraits n pictures are: above 1 as hardly any of those; NaN if unknown."""
@@ -257,6 +349,7 @@ class Predictor:
                 portraits=TrainingPortraits(**_below("portraits/", arrays)),
                 evaluation=json.loads(contents[FILES.evaluation]),
                 familiarity=Familiarity.from_arrays(_below("familiarity/", arrays)),
+                results=HumanResults(**learned) if (learned := _below("results/", arrays)) else None,
             )
             predictor._check_shapes()
         except (LookupError, TypeError, ValueError, SafetensorError) as error:
@@ -274,6 +367,11 @@ class Predictor:
         m = len(self.portraits.keys)
         if shapes != [(m,), (m, *shapes[1][1:]), (m, len(self.traits))]:
             raise ValueError(f"training portraits of shapes {shapes}")
+        results = self.results
+        if results is not None and results.z.shape[1] != len(self.traits):
+            raise ValueError(f"human results on {results.z.shape[1]} traits")
+        if results is not None and results.vectors.shape[1] != self.manifest.encoder.dimension:
+            raise ValueError(f"human results with {results.vectors.shape[1]} features")
         dimension = len(self.regressors.scaler.mean)
         if self.familiarity is not None and len(self.familiarity.mean) != dimension:
             raise ValueError(f"familiarity of {len(self.familiarity.mean)} features")
@@ -287,6 +385,8 @@ class Predictor:
         parts |= {f"portraits/{field.name}": getattr(self.portraits, field.name) for field in fields(TrainingPortraits)}
         if self.familiarity is not None:
             parts |= {f"familiarity/{name}": array for name, array in self.familiarity.to_arrays().items()}
+        if self.results is not None:
+            parts |= {f"results/{field.name}": getattr(self.results, field.name) for field in fields(HumanResults)}
         return {
             FILES.arrays: save_arrays({name: np.ascontiguousarray(array) for name, array in parts.items()}),
             FILES.regressors: json.dumps(configuration).encode(),

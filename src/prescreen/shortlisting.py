@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from prescreen import __version__
 from prescreen.calibration import score_to_z, z_to_score
+from prescreen.comparison import Comparison, KnownBaseline, chooser
 from prescreen.dataset import USUAL_ICC
 from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
@@ -65,6 +66,10 @@ class Baseline:
         Colour of its irises, CIELAB's a and b; NaN where they could not be seen.
     covariance : ndarray of float, shape (t, t), or None
         What is uncertain of scores from a known number of votes, in z.
+    vector : ndarray of float16, shape (d,), or None
+        The picture's vector.
+    content : str
+        SHA-256 of its file.
     """
 
     name: str
@@ -75,6 +80,14 @@ class Baseline:
     descriptor: NDArray[np.float32] | None = field(default=None, repr=False)
     irises: NDArray[np.float64] | None = None
     covariance: NDArray[np.float64] | None = field(default=None, repr=False)
+    vector: NDArray[np.float16] | None = field(default=None, repr=False)
+    content: str = ""
+
+    def known(self, traits: Sequence[str]) -> KnownBaseline:
+        """Return it as candidates are compared with it."""
+        levels = np.array([self.levels.get(trait, np.nan) for trait in traits], dtype=np.float64)
+        covariance = np.zeros((len(traits), len(traits))) if self.covariance is None else self.covariance
+        return KnownBaseline(levels, covariance, self.vector, self.content, self.descriptor)
 
     def in_words(self) -> str:
         """Return the scores as one phrase."""
@@ -126,7 +139,9 @@ def read_baseline(
         values = (predicted.score, predicted.score_low, predicted.score_high)
         levels, low, high = (dict(zip(predictor.traits, map(float, v[0]), strict=True)) for v in values)
         descriptor = row.vector[encoder.specification.blocks[IDENTITY_BLOCK]].astype(np.float32)
-        return Baseline(path.name, levels, low, high, path, descriptor, _irises(row))
+        return Baseline(
+            path.name, levels, low, high, path, descriptor, _irises(row), vector=row.vector, content=row.content
+        )
     if "=" not in text:
         raise UsageError(f"baseline {text!r}: no such picture; or give scores such as competence=8.2,likeability=9.0")
     levels = parse_levels(text)
@@ -195,31 +210,36 @@ def candidate_files(note: ScoresNote | None, table: pd.DataFrame) -> list[ImageF
     return [file for file in find_images(inputs) if file.name in known] if inputs else []
 
 
-def face_descriptors(
+def candidate_vectors(
     table: pd.DataFrame,
     files: Sequence[ImageFile],
     encoder: Encoder,
     cache: EmbeddingCache,
     advance: Callable[[], object],
-) -> dict[str, NDArray[np.float32]]:
-    """Return the face descriptor, shape (128,), of each scored picture that can be had.
+) -> dict[str, NDArray[np.float16]]:
+    """Return the vector, shape (d,), of each scored picture that can be had.
 
     The cache knows a picture by its content, wherever it lies now; what is not there is embedded from its file.
     """
     specification = encoder.specification
-    block = specification.blocks[IDENTITY_BLOCK]
     scored = table[table["status"] == "ok"]
     found = {}
     for name, content in zip(scored["image"], scored["content"], strict=True):
         row = cache.get(content, specification.fingerprint, specification.dimension)
         if row is not None:
-            found[name] = row[0][block].astype(np.float32)
+            found[name] = row[0]
             advance()
     rest = [file for file in files if file.name not in found]
     for embedded in embed_images(rest, encoder, cache, tolerant=True, advance=advance):
         if embedded.vector is not None:
-            found[embedded.name] = embedded.vector[block].astype(np.float32)
+            found[embedded.name] = embedded.vector
     return found
+
+
+def face_descriptors(vectors: Mapping[str, NDArray[np.float16]], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
+    """Return the face descriptor, shape (128,), in each vector."""
+    block = encoder.specification.blocks[IDENTITY_BLOCK]
+    return {name: vector[block].astype(np.float32) for name, vector in vectors.items()}
 
 
 def rank_with_gates(
@@ -231,6 +251,7 @@ def rank_with_gates(
     descriptors: Mapping[str, NDArray[np.float32]],
     compared: Compared,
     off: Collection[str] = (),
+    comparison: Comparison | None = None,
 ) -> pd.DataFrame:
     """Rank the candidates; doubtful ones and near-copies of better ones are held back, with the reason in their row.
 
@@ -246,6 +267,9 @@ def rank_with_gates(
         What the candidates are compared with.
     off : collection of str
         Gates that hold nothing back.
+    comparison : Comparison, optional
+        The candidates against the present picture by all that is known. With it the shortlist is chosen together;
+        without it every picture counts by its scores alone.
 
     Returns
     -------
@@ -256,6 +280,8 @@ def rank_with_gates(
     names = table["image"].tolist()
     faces = np.array([descriptors.get(name, _NO_FACE) for name in names], dtype=np.float64).reshape(len(names), -1)
     gates = hold_back(table, faces, compared, off)
+    if "tested" not in off and "content" in table:
+        gates["tested"] = _tested(table, predictor)
     calibration = predictor.calibration
     given = np.zeros_like(calibration.error_covariance) if baseline.covariance is None else baseline.covariance
 
@@ -269,6 +295,8 @@ def rank_with_gates(
             # A predicted baseline errs like a candidate, partly in the same way since both show one person.
             baseline_covariance=None if baseline.file else given,
             shared=calibration.person_share if baseline.file else 0.0,
+            difference=None if comparison is None else (comparison.difference, comparison.covariance),
+            choose=None if comparison is None else chooser(comparison, predictor.traits, goals, budget),
             budget=budget,
             duplicate_of=duplicate_of,
             demotions=list(gates.values()),
@@ -292,6 +320,12 @@ def rank_with_gates(
     result = ranked(copies)
     result.insert(list(result.columns).index("demoted"), "gates", [held[name] for name in result["image"]])
     return result
+
+
+def _tested(table: pd.DataFrame, predictor: Predictor) -> pd.Series:
+    """Hold back what people have scored: its answer is known."""
+    tested = predictor.was_tested(table["content"].tolist())
+    return pd.Series(np.where(tested, "people have scored it already", ""), index=table.index, dtype=object)
 
 
 def draw_report(

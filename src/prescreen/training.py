@@ -20,7 +20,9 @@ from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
 from prescreen.evaluation.table import table as evaluation_table
 from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
+from prescreen.ranking.correlation import PERSON_SHARE, fit_error_correlation
 from prescreen.ratings import Ratings, rated_attributes
+from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.fit import CrossValidation, cross_validate
 from prescreen.regressors.intervals import (
     ErrorSize,
@@ -28,6 +30,7 @@ from prescreen.regressors.intervals import (
     cross_conformal_intervals,
     residual_covariance,
 )
+from prescreen.regressors.threads import blas_threads
 from prescreen.reports.card import model_card
 from prescreen.reports.evaluation_figures import evaluation_figures
 from prescreen.reports.figures import training_figures
@@ -112,7 +115,14 @@ def calibrate(dataset: Dataset, validation: CrossValidation, rated: Ratings) -> 
     residuals = scale.z(dataset.ratings) - scale.z(validation.predictions)
     noise = dataset.sampling_variance * scale.slope(dataset.ratings) ** 2
     covariance = residual_covariance(residuals, noise)
-    return scale.with_errors(covariance, person_share(residuals, np.diag(covariance), dataset.persons))
+    person = person_share(residuals, np.diag(covariance), dataset.persons)
+    with blas_threads(len(residuals)):
+        squared = BlockDesign.fit(dataset.features, dataset.blocks).distances
+    noise_share = 1 - np.diag(covariance) / np.maximum(np.nanvar(residuals, axis=0), np.finfo(float).tiny)
+    likeness = fit_error_correlation(
+        residuals, squared, validation.folds, np.clip(noise_share, 0.0, 1.0), person=person
+    )
+    return scale.with_errors(covariance, person, likeness.similar, likeness.gamma)
 
 
 def person_share(residuals: NDArray[np.float64], variances: NDArray[np.float64], persons: NDArray[np.str_]) -> float:
@@ -133,7 +143,7 @@ def person_share(residuals: NDArray[np.float64], variances: NDArray[np.float64],
     Returns
     -------
     float
-        From 0 to 0.9; 0 where no person has two pictures.
+        From 0 to 0.9; `prescreen.ranking.correlation.PERSON_SHARE`, a guess, where no person has two pictures.
     """
     products = np.zeros(residuals.shape[1])
     pairs = np.zeros(residuals.shape[1])
@@ -145,7 +155,7 @@ def person_share(residuals: NDArray[np.float64], variances: NDArray[np.float64],
         counts = rated.sum(axis=0)
         pairs += counts * (counts - 1) / 2
     if not pairs.all():
-        return 0.0
+        return PERSON_SHARE
     return float(np.clip((products / pairs / np.maximum(variances, np.finfo(float).tiny)).mean(), 0.0, 0.9))
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from prescreen import learning_curve as curves
 from prescreen import provenance, shortlisting, training
 from prescreen.atomic import write_files_atomic
+from prescreen.comparison import compare
 from prescreen.dataset import Dataset, join, resembles
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
 from prescreen.encoders import Encoder, make_encoder
@@ -591,11 +592,15 @@ def _compare(
         compared = shortlisting.read_references(references, present, encoder, cache)
         pictures = shortlisting.candidate_files(note, table)
         with narrator.steps("comparing", len(table)) as advance:
-            descriptors = shortlisting.face_descriptors(table, pictures, encoder, cache, advance)
+            vectors = shortlisting.candidate_vectors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())
-    if missing := scored - len(descriptors):
+    if missing := scored - len(vectors):
         narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
-    ranked = shortlisting.rank_with_gates(table, loaded, present, goals, budget, descriptors, compared, gates_off)
+    descriptors = shortlisting.face_descriptors(vectors, encoder)
+    comparison = compare(table, loaded, present.known(loaded.traits), vectors)
+    ranked = shortlisting.rank_with_gates(
+        table, loaded, present, goals, budget, descriptors, compared, gates_off, comparison
+    )
     return _Comparison(ranked, loaded, present, goals, pictures, note)
 
 

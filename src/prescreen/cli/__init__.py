@@ -8,6 +8,7 @@ from prescreen.cli.demo import demo
 from prescreen.cli.doctor import doctor
 from prescreen.cli.embed import embed
 from prescreen.cli.evaluate import evaluate
+from prescreen.cli.learn import learn
 from prescreen.cli.models import models
 from prescreen.cli.rank import rank
 from prescreen.cli.review import review
@@ -27,6 +28,7 @@ Examples:
   prescreen score portraits/ --predictor models/mine --output scores.csv
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
   prescreen review scores.csv --baseline now.jpg
+  prescreen learn results.csv --predictor models/mine --output models/me --scores scores.csv --baseline now.jpg
 """
 
 
@@ -40,5 +42,5 @@ def main() -> None:
     """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
-for command in (doctor, train, evaluate, embed, score, rank, review, models, cache, demo):
+for command in (doctor, train, evaluate, embed, score, rank, review, learn, models, cache, demo):
     main.add_command(command)

@@ -154,6 +154,32 @@ def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
     return [f"{rank}. {shown(image)}  {percent(chance)}  {shown(why)}" for rank, image, chance, why in rows]
 
 
+def round_lines(content: Mapping[str, Any]) -> list[str]:
+    """Lay out how predictions and human scores agreed, one trait a row; offsets in score points with 90 % intervals.
+
+    ``human - predicted`` is the mean difference in standard deviations of portraits (z) for the pictures of this round,
+    ``person`` what all rounds say of the person apart from the single pictures, ``inside`` the share of human scores
+    inside the 90 % intervals of their predictions.
+    """
+    rows: list[tuple[str, ...]] = [
+        (f"round {content['round']}", "pictures", "r", "human - predicted", "inside", "person [90 %]")
+    ]
+    offsets = {part["trait"]: part for part in content["offset"]}
+    for part in content["agreement"]:
+        own = offsets[part["trait"]]
+        rows.append(
+            (
+                part["trait"],
+                str(part["pictures"]),
+                _number(part["pearson"], 2),
+                "-" if part["offset"] is None else f"{part['offset']:+.2f}",
+                "-" if part["inside"] is None else f"{part['inside']:.0%}",
+                f"{own['points']:+.1f} [{own['low']:+.1f}, {own['high']:+.1f}]",
+            )
+        )
+    return _aligned(rows).splitlines()
+
+
 def _estimate(figure: Mapping[str, float | None] | None, digits: int = 3) -> str:
     if figure is None:
         return "-"

@@ -56,6 +56,27 @@ class ErrorCorrelation:
         np.fill_diagonal(correlation, 1.0)
         return correlation
 
+    def between(
+        self,
+        squared_distances: NDArray[np.floating],
+        same_person: NDArray[np.bool_] | bool = True,
+        same_picture: NDArray[np.bool_] | bool = False,
+    ) -> Floats:
+        """Return K (m, n) between the pictures of two lists.
+
+        Parameters
+        ----------
+        squared_distances : ndarray (m, n)
+            Between them.
+        same_person : ndarray (m, n), bool
+            Whether both show the person.
+        same_picture : ndarray (m, n), bool
+            Whether they are one picture: then its own rest is the same too, and K is 1.
+        """
+        close = self.similar * np.exp(-self.gamma * np.asarray(squared_distances, float))
+        correlation: Floats = np.where(same_picture, 1.0, self.person * np.asarray(same_person, float) + close)
+        return correlation
+
 
 def fit_error_correlation(
     residuals: Floats,
@@ -93,7 +114,10 @@ def fit_error_correlation(
     distances = np.asarray(squared_distances, np.float64)
     median = float(np.median(distances[~np.eye(len(distances), dtype=bool)]))
     unit = residuals - np.nanmean(residuals, axis=0)
-    unit = unit / np.nanstd(unit, axis=0)
+    spread = np.nanstd(unit, axis=0)
+    if not (median > 0 and (spread > 0).all()):  # pictures or errors that do not differ tell nothing
+        return ErrorCorrelation(0.0, 1.0, person)
+    unit = unit / spread
     best, choice = -np.inf, ErrorCorrelation(0.0, 1 / median, person)
     for gamma in gammas:
         likelihood = np.zeros(len(shares))

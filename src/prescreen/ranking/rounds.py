@@ -234,7 +234,7 @@ def next_round(
     proposal, hope = np.empty(0, dtype=np.intp), 0.0
     if decision.verdict == "test":
         among = order[left[order]][:CONSIDERED]
-        selection = _choose(posterior, among, baseline, level, traits, goals, k, seed)
+        selection = choose_from(posterior, among, baseline, level, traits, goals, k, seed)
         proposal, hope = among[selection.chosen], float(selection.chance[-1])
     return Round(
         agreement=() if scores is None else agreement(prior, scores, traits),
@@ -249,7 +249,7 @@ def next_round(
     )
 
 
-def _choose(
+def choose_from(
     posterior: Posterior,
     among: NDArray[np.intp],
     baseline: int | tuple[Floats, Floats],
@@ -259,6 +259,19 @@ def _choose(
     k: int,
     seed: int,
 ) -> Selection:
+    """Choose k pictures together among some rows of a posterior.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Whose correlation holds for every pair of the rows.
+    among : ndarray of int
+        The rows, the most likely first.
+    baseline, traits, goals, k, seed
+        As in :func:`next_round`.
+    level : ndarray (t,)
+        The baseline in z.
+    """
     mean, joint = posterior.joint(among, None if isinstance(baseline, tuple) else baseline)
     if isinstance(baseline, tuple):
         # The baseline's own error is the same in all differences.

@@ -1,6 +1,6 @@
 """The ranked table: every candidate in one order, with its chances and with its reason in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from prescreen.calibration import score_to_z
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals, list_in_words
-from prescreen.ranking.probability import Floats, p_better
+from prescreen.ranking.probability import Floats, difference_covariance, p_better_by
 
 FEW = 0.05  # score points that one decimal place does not show
 
@@ -20,18 +20,20 @@ def rank_candidates(
     *,
     baseline: Mapping[str, float],
     goals: Goals,
-    covariance: Floats,
     budget: int,
+    covariance: Floats | None = None,
     baseline_covariance: Floats | None = None,
     shared: float = 0.0,
+    difference: tuple[Floats, Floats] | None = None,
+    choose: Callable[[NDArray[np.intp]], NDArray[np.intp]] | None = None,
     duplicate_of: pd.Series | None = None,
     demotions: Sequence[pd.Series] = (),
 ) -> pd.DataFrame:
     """Rank candidates by their chance to meet all goals at once; every row of ``scores`` stays in the table.
 
-    The first ``budget`` rows that nothing speaks against are the shortlist. Behind it stand all other candidates,
-    those that were held back among them, by falling chance; equal chances stand in the order of the names. Pictures
-    without a prediction come last.
+    The first rows are the shortlist: those that ``choose`` takes, otherwise the first ``budget`` that nothing speaks
+    against. Behind it stand all other candidates, those that were held back among them, by falling chance; equal
+    chances stand in the order of the names. Pictures without a prediction come last.
 
     Parameters
     ----------
@@ -50,6 +52,10 @@ def rank_candidates(
         How many candidates can be sent to human raters, at least 1.
     shared : float, 0 to 1
         As in :func:`prescreen.ranking.probability.p_better`.
+    difference : (ndarray (n, t), ndarray (n, t, t)), optional
+        Candidate minus baseline in z and its covariance, where more is known than ``covariance`` says.
+    choose : callable, optional
+        From the rows that may be sent, the most likely first, to those that are sent.
     duplicate_of : Series of str, index of ``scores``, optional
         For a near-copy of a better candidate that one's name, otherwise the empty text.
     demotions : sequence of Series of str, index of ``scores``
@@ -60,9 +66,9 @@ def rank_candidates(
     DataFrame
         ``rank`` (1 is best), ``image``, ``p_better`` (0-1, NaN for failed ones), ``selected`` (on the shortlist), for
         each trait ``T``, ``T_low``, ``T_high`` and ``p_T`` (chance of its goal by itself; for a trait without a goal
-        that it is above the baseline), ``pareto`` (no candidate is predicted at least as high on every trait and
-        higher on one), ``status``, ``demoted`` (why held back, or empty), ``duplicate_of`` (of which better candidate
-        it is a near-copy, or empty), ``reason`` (why failed) and ``why``.
+        that it is above the baseline), ``pareto`` (not held back, and no candidate that is not held back is
+        predicted at least as high on every trait and higher on one), ``status``, ``demoted`` (why held back, or empty),
+        ``duplicate_of`` (of which better candidate it is a near-copy, or empty), ``reason`` (why failed) and ``why``.
 
     Raises
     ------
@@ -78,18 +84,16 @@ def rank_candidates(
     predicted = _numbers(scores, traits)
     usable = (scores["status"].to_numpy() == "ok") & np.isfinite(predicted).all(axis=1)
     predicted[~usable] = np.nan
-    chance = p_better(
-        score_to_z(predicted),
-        score_to_z(levels),
-        covariance,
-        traits,
-        goals,
-        baseline_covariance=baseline_covariance,
-        shared=shared,
-    )
+    if difference is None:
+        if covariance is None:
+            raise ValueError("expected the covariance of the errors, or the differences with theirs")
+        spread = difference_covariance(covariance, baseline_covariance, shared, len(traits))
+        difference = score_to_z(predicted) - score_to_z(levels), spread
+    means = np.where(usable[:, None], difference[0], np.nan)
+    chance = p_better_by(means, difference[1], score_to_z(levels), traits, goals)
     demoted = _reasons_to_hold_back(scores, duplicate_of, demotions)
     images = scores["image"].tolist()
-    order, chosen = _order(images, chance.joint, usable, demoted, budget)
+    order, chosen = _order(images, chance.joint, usable, demoted, choose or (lambda rows: rows[:budget]))
 
     reasons = _failure_reasons(scores, usable)
     whys = []
@@ -113,7 +117,8 @@ def rank_candidates(
             columns[f"{name}_{end}"] = bound[order].round(3)
     for t, name in enumerate(traits):
         columns[f"p_{name}"] = chance.per_trait[order, t].round(6)
-    columns["pareto"] = pareto_front(predicted)[order]
+    free = usable & np.array([not text for text in demoted], dtype=bool)
+    columns["pareto"] = pareto_front(np.where(free[:, None], predicted, np.nan))[order]
     columns["status"] = _text(["ok" if usable[i] else "failed" for i in order])
     columns["demoted"] = _text([demoted[i] for i in order])
     copies = _aligned(duplicate_of, scores)
@@ -229,12 +234,17 @@ def _aligned(texts: pd.Series | None, scores: pd.DataFrame) -> list[str]:
 
 
 def _order(
-    images: list[str], joint: Floats, usable: NDArray[np.bool_], demoted: list[str], budget: int
+    images: list[str],
+    joint: Floats,
+    usable: NDArray[np.bool_],
+    demoted: list[str],
+    choose: Callable[[NDArray[np.intp]], NDArray[np.intp]],
 ) -> tuple[NDArray[np.intp], list[int]]:
     """Return all row numbers in their order, and those of the shortlist."""
     ranked = sorted(range(len(images)), key=lambda i: (not usable[i], -joint[i] if usable[i] else 0.0, images[i]))
-    chosen = [i for i in ranked if usable[i] and not demoted[i]][:budget]
-    first = set(chosen)
+    free = [i for i in ranked if usable[i] and not demoted[i]]
+    first = set(choose(np.array(free, dtype=np.intp)).tolist())
+    chosen = [i for i in free if i in first]
     return np.array(chosen + [i for i in ranked if i not in first], dtype=np.intp), chosen
 
 

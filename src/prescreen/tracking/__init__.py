@@ -17,6 +17,7 @@ from prescreen.tracking.registry import (
     promote,
     resolve_uri,
 )
+from prescreen.tracking.rounds import RoundRecord, track_round
 from prescreen.tracking.runs import NestedRun, TrackedRun, TrainingRecord, track_training, watched_run
 from prescreen.tracking.store import check_store, store_below, store_uri
 
@@ -27,6 +28,7 @@ __all__ = [
     "EvaluationRecord",
     "ModelVersion",
     "NestedRun",
+    "RoundRecord",
     "TrackedRun",
     "TrainingRecord",
     "Verdict",
@@ -40,6 +42,7 @@ __all__ = [
     "store_below",
     "store_uri",
     "track_evaluation",
+    "track_round",
     "track_training",
     "watched_run",
 ]

@@ -1,0 +1,165 @@
+"""A round of tests with people: the scores that came back, learned from, and what to do next.
+
+The verb ``learn``; its steps live in `prescreen.learning`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from prescreen import learning, shortlisting
+from prescreen.comparison import compare
+from prescreen.embeddings import EmbeddingCache
+from prescreen.encoders import Encoder
+from prescreen.images import ImageFile
+from prescreen.narrator import Narrator, Silence
+from prescreen.predictor import check_place
+from prescreen.ranking.gate_names import check_gates
+from prescreen.ranking.goals import choose_goals
+from prescreen.ratings.results import SCORES, read_results
+from prescreen.tables import write_table
+from prescreen.traits import Scale
+from prescreen.workflow import open_predictor
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What `learn` made.
+
+    Parameters
+    ----------
+    output : Path
+        Directory of the predictor that has learned.
+    content : mapping
+        The round as JSON: ``round``, ``agreement``, ``offset``, ``decision``, ``proposed`` and ``hope``.
+    answer : str
+        What to do now, in one line; empty without a present picture to compare with.
+    proposal : DataFrame or None
+        Rows of the table to send next; None if nothing was ranked.
+    run_id : str
+        The MLflow run.
+    """
+
+    output: Path
+    content: Mapping[str, Any]
+    answer: str
+    proposal: pd.DataFrame | None
+    run_id: str
+
+
+def learn(
+    results: Path,
+    *,
+    predictor: str,
+    output: Path,
+    scores: Path | None = None,
+    images: Path | None = None,
+    tested_traits: Sequence[str] | None = None,
+    raw: bool = False,
+    votes: int = learning.USUAL_VOTES,
+    baseline: str | None = None,
+    baseline_votes: int | None = None,
+    improve: Sequence[str] | None = None,
+    keep: Sequence[str] | None = None,
+    improve_margin: float = 0.0,
+    keep_margin: float = 0.0,
+    any_of: bool = False,
+    budget: int = 3,
+    references: Sequence[Path] = (),
+    gates_off: Collection[str] = (),
+    shortlist: Path | None = None,
+    experiment: str = "prescreen",
+    narrator: Narrator | None = None,
+) -> Learned:
+    """Learn from human scores that came back; rank again what is left and propose the next round, or to stop.
+
+    Parameters
+    ----------
+    results : Path
+        Typed scores, see `prescreen.ratings.results`.
+    predictor : str
+        Directory or MLflow model URI; after a first round, what that made.
+    output : Path
+        Directory of the predictor that has learned.
+    scores : Path, optional
+        What `score` wrote of all candidates, with this predictor's encoder.
+    images : Path, optional
+        Folder of the tested pictures where there are no scores; by default that of the results.
+    tested_traits : sequence of str, optional
+        Traits that people scored; by default all.
+    raw : bool
+        Whether the scores are on the scale of the training ratings; otherwise from 0 to 10.
+    votes : int
+        Votes behind a score whose file does not say.
+    baseline : str, optional
+        The present picture as in `rank`; with it and ``scores`` the candidates are ranked again.
+    baseline_votes, improve, keep, improve_margin, keep_margin, any_of, budget, references, gates_off
+        As in `rank`.
+    shortlist : Path, optional
+        Where the new ranking goes; needs ``baseline`` and ``scores``.
+    experiment : str
+        MLflow experiment of the round.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+    """
+    from prescreen import tracking
+
+    narrator = narrator or Silence()
+    learning.check_wishes(results, output, scores, baseline, shortlist)
+    check_place(output)
+    check_gates(gates_off)
+    before = open_predictor(predictor)
+    tracking.check_store()
+    goals = choose_goals(before.traits, improve, keep, improve_margin, keep_margin, any_of)
+    encoder = Encoder(before.manifest.encoder)
+    note, table = learning.read_candidates(scores, before)
+    files = shortlisting.candidate_files(note, table) if table is not None else []
+    files += learning.find_tested(learning.picture_folder(results, images)) if table is None or images else []
+    if baseline is not None and Path(baseline).is_file():
+        files.append(ImageFile(Path(baseline), Path(baseline).name))  # it may have been tested too
+    contents = {} if table is None else dict(zip(table["image"], table["content"], strict=True))
+    typed = read_results(
+        results,
+        tested_traits or before.traits,
+        {file.name for file in files} | contents.keys(),
+        where=str(scores or images or results.parent),
+        scale=Scale.parse(before.manifest.scale) if raw else SCORES,
+    )
+    ranked, decision, name, present, chance = None, None, "", None, None
+    with EmbeddingCache() as cache:
+        pictures = learning.find_pictures(typed.images, files, contents, encoder, cache)
+        newer = learning.human_results(typed, pictures, before, raw=raw, votes=votes)
+        agreed = learning.agree(before, newer, pictures)
+        after = learning.with_results(before, newer, output.name)
+        if table is not None and baseline is not None:
+            present = shortlisting.read_baseline(baseline, baseline_votes, after, encoder, cache)
+            narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
+            compared = shortlisting.read_references(references, present, encoder, cache)
+            with narrator.steps("comparing", len(table)) as advance:
+                vectors = shortlisting.candidate_vectors(table, files, encoder, cache, advance)
+    if table is not None and present is not None:
+        table = learning.score_again(table, after, vectors)
+        comparison = compare(table, after, present.known(after.traits), vectors)
+        descriptors = shortlisting.face_descriptors(vectors, encoder)
+        ranked = shortlisting.rank_with_gates(
+            table, after, present, goals, budget, descriptors, compared, gates_off, comparison
+        )
+        decision, name = learning.decide_next(table, ranked, after)
+        ranked = learning.without_proposal(ranked, decision)
+        chance = learning.hope(comparison, table, ranked, after, goals)
+    after.save(output)
+    if ranked is not None and shortlist is not None:
+        write_table(ranked, shortlist)
+    proposal = None if ranked is None else ranked[ranked["selected"]]
+    proposed = [] if proposal is None else proposal["image"].tolist()
+    content = learning.to_json(
+        int(newer.rounds[0]), agreed, learning.person_offset(after), decision, name, proposed, chance
+    )
+    answer = "" if decision is None or present is None else learning.in_words(decision, name, present)
+    run_id = tracking.track_round(
+        learning.record(content, before, after, typed, goals, output, shortlist, experiment, answer)
+    )
+    return Learned(output, content, answer, proposal, run_id)

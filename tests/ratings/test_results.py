@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from prescreen.errors import RatingsError, UsageError
+from prescreen.ratings.results import read_results, typed_names
+from prescreen.traits import Scale
+
+TRAITS = ("competence", "likeability")
+KNOWN = ("a/1.jpg", "2.jpg", "3.jpg")
+
+
+def read(tmp_path, text, traits=TRAITS, **options):
+    path = tmp_path / "results.csv"
+    path.write_text(text, "utf-8")
+    return read_results(path, traits, KNOWN, where="scores.csv", **options)
+
+
+def test_wide_and_long_say_the_same(tmp_path):
+    wide = read(tmp_path, "image,competence,likeability,votes\n2.jpg,7.5,8,40\na/1.jpg,6,5.5,20\n")
+    long = read(
+        tmp_path,
+        "image,trait,mean,votes\n2.jpg,competence,7.5,40\n2.jpg,likeability,8,40\n"
+        "a/1.jpg,likeability,5.5,20\na/1.jpg,competence,6,20\n",
+    )
+    for one in (wide, long):
+        assert one.images == ("2.jpg", "a/1.jpg")
+        assert one.scores.to_numpy().tolist() == [[7.5, 8], [6, 5.5]]
+        assert one.votes.to_numpy().tolist() == [[40, 40], [20, 20]]
+
+
+def test_votes_may_be_left_out_and_columns_may_be_capitalised(tmp_path):
+    found = read(tmp_path, "image,Competence,Likeability,note\n./2.jpg,7.5,8,new suit\n")
+    assert found.images == ("2.jpg",)
+    assert np.isnan(found.votes.to_numpy()).all()
+
+
+def test_chosen_traits_need_no_others(tmp_path):
+    assert read(tmp_path, "image,likeability\n2.jpg,8\n", traits=("likeability",)).scores.shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("image,competence,likeability\n1.jpg,7,8\n", ("1.jpg", "did you mean 'a/1.jpg'?")),
+        ("image,competence,likeability\n2.jpg,7,80\n", ("80", "0:10")),
+        ("image,competence,likeability\n2.jpg,seven,8\n", ("seven",)),
+        ("image,competence,likeability\n2.jpg,7,\n", ("row 2", "likeability")),
+        ("image,competence,likeability\n2.jpg,7,8\n2.jpg,7,8\n", ("2.jpg", "second")),
+        ("image,competence,likeability,votes\n2.jpg,7,8,0\n", ("votes 0",)),
+        ("image,competence\n2.jpg,7\n", ("likeability", "--traits")),
+        ("image,competence,likabillity\n2.jpg,7,8\n", ("likabillity",)),
+        ("picture,competence,likeability\n2.jpg,7,8\n", ("no column image",)),
+        ("", ("empty",)),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, expected):
+    with pytest.raises(RatingsError) as caught:
+        read(tmp_path, text)
+    assert "results.csv" in str(caught.value)
+    for part in expected:
+        assert part in str(caught.value)
+
+
+def test_an_unknown_trait_is_a_mistake_in_the_request(tmp_path):
+    with pytest.raises(UsageError, match=r"competense.*competence"):
+        read(tmp_path, "image,trait,mean\n2.jpg,competense,7\n")
+
+
+def test_another_scale(tmp_path):
+    found = read(tmp_path, "image,competence,likeability\n2.jpg,2.5,1\n", scale=Scale(0, 3))
+    assert found.scores.to_numpy().tolist() == [[2.5, 1]]
+
+
+def test_names_as_they_were_typed(tmp_path):
+    path = tmp_path / "results.csv"
+    path.write_text("image,competence\nb.jpg,1\na.jpg,2\nb.jpg,3\n", "utf-8")
+    assert typed_names(path) == ("b.jpg", "a.jpg")
