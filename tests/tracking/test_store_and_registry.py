@@ -45,6 +45,7 @@ def empty_store(tmp_path_factory):
 def record(tmp_path, monkeypatch, empty_store):
     """A record of a run whose store and predictor lie in a folder of the test."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     predictor = tmp_path / "models" / "first"
     predictor.mkdir(parents=True)
@@ -299,6 +300,33 @@ def test_a_run_that_breaks_is_failed_and_registers_nothing(record, client):
         raise ZeroDivisionError
     assert client.get_run(run_id).info.status == "FAILED"
     assert client.search_registered_models() == []
+
+
+DIES = """
+import os, signal, sys
+from prescreen import tracking
+from mlflow.tracking import MlflowClient
+with tracking.watched_run("faces", "dies") as run_id:
+    client = MlflowClient(tracking_uri=tracking.store_uri())
+    parent = client.get_run(run_id).info
+    client.create_run(parent.experiment_id, tags={"mlflow.parentRunId": run_id})
+    print(run_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_whose_process_was_killed_is_closed_by_the_next_one_and_a_living_one_is_not(record, client):
+    with tracking.watched_run(record.experiment, "lives") as living:
+        dead = subprocess.run([sys.executable, "-c", DIES], stdout=subprocess.PIPE, text=True).stdout.strip()
+        assert client.get_run(dead).info.status == "RUNNING"
+        with tracking.watched_run(record.experiment, "next"):
+            assert client.get_run(dead).info.status == "KILLED"
+            assert client.get_run(living).info.status == "RUNNING"
+            (child,) = client.search_runs(
+                [client.get_run(dead).info.experiment_id], f"tags.`mlflow.parentRunId` = '{dead}'"
+            )
+            assert child.info.status == "KILLED"
+    assert client.get_run(living).info.status == "FINISHED"
 
 
 def test_parts_of_a_run_stand_below_it(record, client):

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from prescreen.serving import INPUT_COLUMN
+from prescreen.tracking.killed import MARK, close_killed, living_process
 from prescreen.tracking.naming import safely_named
 from prescreen.tracking.registry import crown, register
 from prescreen.tracking.store import experiment_id, opened_store
@@ -134,6 +135,8 @@ class TrackedRun:
 def watched_run(experiment: str, name: str) -> Iterator[str]:
     """Begin a run and sample the system metrics until the block ends, which ends the run too.
 
+    Runs whose process was killed before are closed first.
+
     Parameters
     ----------
     experiment, name : str
@@ -149,28 +152,30 @@ def watched_run(experiment: str, name: str) -> Iterator[str]:
     StoreError
         If the store refuses.
     """
-    with opened_store() as uri:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-        from mlflow.tracking import MlflowClient
-        from mlflow.tracking.context.registry import resolve_tags
+    with contextlib.ExitStack() as stack:
+        with opened_store() as uri:
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+            from mlflow.tracking import MlflowClient
+            from mlflow.tracking.context.registry import resolve_tags
 
-        client = MlflowClient()
-        run_id = str(
-            client.create_run(experiment_id(client, experiment, uri), run_name=name, tags=resolve_tags()).info.run_id
-        )
-        monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
-        monitor.start()
-    status = "FAILED"
-    try:
-        yield run_id
-        status = "FINISHED"
-    except (KeyboardInterrupt, GeneratorExit):
-        status = "KILLED"
-        raise
-    finally:
-        with opened_store():
-            monitor.finish()
-            client.set_terminated(run_id, status)
+            client = MlflowClient()
+            close_killed(client, uri)
+            experiment_ = experiment_id(client, experiment, uri)
+            tags = resolve_tags() | {MARK: stack.enter_context(living_process(uri))}
+            run_id = str(client.create_run(experiment_, run_name=name, tags=tags).info.run_id)
+            monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
+            monitor.start()
+        status = "FAILED"
+        try:
+            yield run_id
+            status = "FINISHED"
+        except (KeyboardInterrupt, GeneratorExit):
+            status = "KILLED"
+            raise
+        finally:
+            with opened_store():
+                monitor.finish()
+                client.set_terminated(run_id, status)
 
 
 def track_training(record: TrainingRecord, run_id: str | None = None) -> TrackedRun:

@@ -1,0 +1,108 @@
+"""Runs whose process was killed: nobody closed them, so the next run of this user on this machine does.
+
+Before a run begins, a file in the cache folder is locked whose name the run gets as a tag. The lock ends with the
+process, however it ends: a file that nobody holds belongs to a run that was killed.
+"""
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from prescreen.locations import cache_directory
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+if sys.platform != "win32":
+    import fcntl
+
+MARK: Final = "prescreen.process"
+
+
+@contextlib.contextmanager
+def living_process(store: str) -> Iterator[str]:
+    """Hold a mark for as long as the block lasts.
+
+    Parameters
+    ----------
+    store : str
+        Tracking URI of the store that the run goes to.
+
+    Yields
+    ------
+    str
+        Value of the tag `MARK` for the run that begins; without a lock (no such folder can be made) it means nothing.
+    """
+    path = _folder() / secrets.token_hex(8)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError:
+        yield path.name
+        return
+    try:
+        if _lock(descriptor):
+            os.write(descriptor, store.encode())
+        yield path.name
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def close_killed(client: "MlflowClient", store: str) -> list[str]:
+    """Set the status KILLED of this store's runs whose process is gone, and of their parts.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        A client of the store.
+    store : str
+        Its tracking URI.
+
+    Returns
+    -------
+    list of str
+        The runs that were closed.
+    """
+    closed = []
+    for path in sorted(_folder().glob("*")):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                if _lock(descriptor) and path.read_text("utf-8") in ("", store):
+                    closed += _close(client, path.name)
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
+    return closed
+
+
+def _close(client: "MlflowClient", mark: str) -> list[str]:
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = list(client.search_runs(experiments, f"tags.`{MARK}` = '{mark}'")) if experiments else []
+    for run in list(runs):
+        runs += client.search_runs(experiments, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'")
+    closed = [str(run.info.run_id) for run in runs if run.info.status == "RUNNING"]
+    for run_id in closed:
+        client.set_terminated(run_id, "KILLED")
+    return closed
+
+
+def _folder() -> Path:
+    return cache_directory() / "runs"
+
+
+def _lock(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
