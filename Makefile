@@ -61,6 +61,18 @@ format: $(STAMP) ## Put the code into shape
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
+SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Feed damaged pictures to the decoders for SECONDS=60, guided by the lines they reach
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python benchmarks/fuzz.py --seconds $(SECONDS)
+
+.PHONY: audit
+audit: $(STAMP) ## Ask a public service for known vulnerabilities of what is pinned (needs the network)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip_audit -r constraints.txt --no-deps --disable-pip
+
 .PHONY: constraints
 constraints: $(STAMP) ## Pin the versions that .venv has now
 	@printf '%s\n' \

@@ -164,6 +164,12 @@ class TestFormats:
         with pytest.raises(PictureError):
             decode(data)
 
+    def test_palette_picture_without_its_palette(self, patches, encoded):  # found by benchmarks/fuzz.py
+        whole = encoded(patches.convert("P"), "PNG")
+        assert decode(whole).format == "PNG"
+        with pytest.raises(PictureError, match="PNG file is damaged"):
+            decode(whole.replace(b"PLTE", b"\x10LTE"))
+
     def test_heic_without_a_decoder_names_the_remedy(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "pillow_heif", None)
         with pytest.raises(PictureError, match="pip install pillow-heif"):

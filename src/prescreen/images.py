@@ -247,7 +247,10 @@ def decode(
     if header.size is None:  # AVIF and HEIC: the decoder read the container
         orientation = exif_orientation(image.info.get("exif") or b"")
         profile = image.info.get("icc_profile")
-    pixels = to_srgb(image, profile)
+    try:
+        pixels = to_srgb(image, profile)
+    except Exception as error:  # a palette picture without a palette, for one
+        raise _damage(header.format, error) from None
     if orientation in _TRANSPOSE:
         pixels = pixels.transpose(_TRANSPOSE[orientation])
     if isinstance(pixels, Opened):
@@ -322,7 +325,7 @@ def _load_cut(header: Header, min_side: int | None) -> Opened:
 def _damage(format_: str | None, error: Exception) -> PictureError:
     if isinstance(error, MemoryError):
         return PictureError("picture needs more memory than there is")
-    text = (str(error) or type(error).__name__).splitlines()[0]
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
     if "truncated" in text.lower():
         return PictureError(f"{format_} file is truncated")
     return PictureError(f"{format_} file is damaged: {text}")
