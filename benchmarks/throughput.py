@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 from prescreen.embeddings import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.encoders.bundled import BundledNetwork
+from prescreen.encoders.runtime import precisions
 from prescreen.images import ImageFile, decode, find_images
 from prescreen.inspection import Inspector
 from prescreen.workers import Workers
@@ -160,7 +161,7 @@ def main() -> None:
                 views = [inspect(each)[0] for each in data]
             show("decoding, face and views, one process", len(few), looked)
             networks = {}
-            for precision in ("f32", "bf16") if name == "bundled" else ("f32",):
+            for precision in precisions():
                 variant = Encoder(replace(encoder.specification, precision=precision))
                 networks[precision] = network_alone(variant, views, len(few))
                 show(f"networks alone, {precision}", len(few), networks[precision][0])

@@ -59,6 +59,7 @@ def train(
     traits: Mapping[str, str] | None = None,
     scale: Scale | None = None,
     encoder: str = "clip",
+    precision: str = "f32",
     output: Path | None = None,
     experiment: str = "prescreen",
     seed: int = 0,
@@ -81,6 +82,8 @@ def train(
         Scale of the votes, where the file does not tell.
     encoder : str
         Name of an encoder, see `prescreen.encoders.make_encoder`.
+    precision : str
+        Arithmetic of its networks, ``f32`` or ``bf16``.
     output : Path, optional
         Directory of the predictor; by default ``models/`` and the name of the ratings.
     experiment : str
@@ -108,7 +111,7 @@ def train(
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
     tracking.check_store()
-    network = make_encoder(encoder)
+    network = make_encoder(encoder, precision)
     with tracking.watched_run(experiment, output.name) as run_id:
         return _train(rated, network, traits, output, experiment, seed, simulated, learning_curve, run_id, narrator)
 
@@ -279,7 +282,12 @@ def _learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narra
 
 
 def embed(
-    inputs: Sequence[Path], *, encoder: str = "clip", output: Path | None = None, narrator: Narrator | None = None
+    inputs: Sequence[Path],
+    *,
+    encoder: str = "clip",
+    precision: str = "f32",
+    output: Path | None = None,
+    narrator: Narrator | None = None,
 ) -> EmbeddingCounts:
     """Turn pictures into vectors, keep them in the cache and, if asked to, write them to a Parquet file.
 
@@ -288,7 +296,7 @@ def embed(
     narrator = narrator or Silence()
     if output is not None and table_format(output) != "parquet":
         raise UsageError(f"{output}: vectors are written as .parquet")
-    network = make_encoder(encoder)
+    network = make_encoder(encoder, precision)
     files = _found(inputs)
     counts = EmbeddingCounts()
     rows = _embed(files, network, narrator, title="embedding", counts=counts)

@@ -182,3 +182,10 @@ def test_vectors_are_those_that_predictors_were_trained_with():
     }
     for name, block in encoder.specification.blocks.items():
         np.testing.assert_allclose(vector[block][:4], pinned[name], rtol=0.01, atol=0.002)
+
+
+def test_vectors_of_another_precision_are_another_encoder_s(clip_folder):
+    plain, fast = (make_encoder(f"clip:tiny@{clip_folder}", precision) for precision in ("f32", "bf16"))
+    assert plain.specification.fingerprint != fast.specification.fingerprint
+    assert {network.precision for network in fast._networks} == {"bf16"}
+    assert {network.precision for network in plain._networks} == {"f32"}

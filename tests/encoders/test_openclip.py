@@ -5,6 +5,7 @@ import shutil
 import socket
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from prescreen.encoders import make_encoder, openclip
 from prescreen.encoders.openclip import ClipNetwork, cached_weights, describe
+from prescreen.encoders.runtime import precisions
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 
 
@@ -38,8 +40,8 @@ def offline(monkeypatch, tmp_path):
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def features(choice, pictures):
-    return ClipNetwork(describe(choice))(pictures)
+def features(choice, pictures, precision="f32"):
+    return ClipNetwork(describe(choice), precision)(pictures)
 
 
 def altered(file):
@@ -70,8 +72,35 @@ def test_features_are_those_of_open_clip_and_of_length_1(clip_folder, pictures):
     assert found.std(axis=0).max() > 0.01
 
 
+@pytest.mark.skipif("bf16" not in precisions(), reason="this processor has no bf16")
+def test_bf16_moves_features_a_little_and_keeps_their_length(clip_folder, pictures):
+    one, other = (features(f"tiny@{clip_folder}", pictures, precision) for precision in ("f32", "bf16"))
+    assert (one * other).sum(axis=1).min() > 0.9995
+    assert np.abs(one - other).max() > 1e-4  # else it was not bf16
+    np.testing.assert_allclose(np.linalg.norm(other, axis=1), 1, atol=1e-6)
+
+
+def test_a_converted_network_needs_no_open_clip_and_serves_both_precisions(clip_folder, pictures, monkeypatch):
+    expected = features(f"tiny@{clip_folder}", pictures)
+    specification = describe(f"tiny@{clip_folder}")
+
+    def refuse(*_, **__):
+        raise AssertionError("the converted network was to be used")
+
+    monkeypatch.setattr(open_clip, "create_model", refuse)
+    assert np.array_equal(ClipNetwork(specification, "f32")(pictures), expected)
+    for precision in precisions():
+        ClipNetwork(specification, precision).load()
+
+
+def test_another_open_clip_that_builds_another_network_is_refused(clip_folder):
+    specification = replace(describe(f"tiny@{clip_folder}"), configuration="0" * 64)
+    with pytest.raises(EncoderError, match="builds another network"):
+        ClipNetwork(specification, "f32").load()
+
+
 def test_features_depend_neither_on_place_nor_on_company(clip_folder, pictures):
-    network = ClipNetwork(describe(f"tiny@{clip_folder}"))
+    network = ClipNetwork(describe(f"tiny@{clip_folder}"), "f32")
     together = network(np.concatenate([pictures] * 5))
     for i in range(9):
         assert np.array_equal(network(pictures[i : i + 1])[0], together[i])
@@ -87,7 +116,7 @@ def test_a_file_with_a_known_model_is_the_same_as_a_folder(folder, tmp_path, pic
     monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
     open_clip.add_model_config(model)
     as_file = describe(f"prescreen-test-tiny@{folder / 'open_clip_model.safetensors'}")
-    assert np.array_equal(ClipNetwork(as_file)(pictures), features(f"tiny@{folder}", pictures))
+    assert np.array_equal(ClipNetwork(as_file, "f32")(pictures), features(f"tiny@{folder}", pictures))
 
 
 def test_another_normalisation_is_another_encoder(folder, pictures):
@@ -97,14 +126,14 @@ def test_another_normalisation_is_another_encoder(folder, pictures):
     (folder / "open_clip_config.json").write_text(json.dumps(content))
     assert describe(f"tiny@{folder}").weights_sha256 != before.weights_sha256
     with pytest.raises(EncoderError, match="expected"):
-        ClipNetwork(before)(pictures)
+        ClipNetwork(before, "f32")(pictures)
 
 
 def test_weights_that_changed_after_training_are_refused(folder, pictures):
     specification = describe(f"tiny@{folder}")
     altered(folder / "open_clip_model.safetensors")
     with pytest.raises(EncoderError, match="hash"):
-        ClipNetwork(specification).load()
+        ClipNetwork(specification, "f32").load()
 
 
 @pytest.mark.parametrize("name", ["a.safetensors", "model.safetensors", "open_clip_model.safetensors", "z.pt"])
@@ -112,10 +141,10 @@ def test_of_several_weights_files_the_one_that_is_hashed_is_used(folder, picture
     for other in ("a.safetensors", "model.safetensors", "z.pt"):
         shutil.copy(folder / "open_clip_model.safetensors", folder / other)
     specification = describe(f"tiny@{folder}")
-    expected = ClipNetwork(specification)(pictures)
+    expected = ClipNetwork(specification, "f32")(pictures)
     altered(folder / name)
     try:
-        found = ClipNetwork(specification)(pictures)
+        found = ClipNetwork(specification, "f32")(pictures)
     except EncoderError:
         return
     assert np.array_equal(found, expected)

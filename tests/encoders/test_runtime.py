@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from prescreen.encoders import runtime
 from prescreen.encoders.bundled import FACE, BundledNetwork
 from prescreen.encoders.networks import FaceNetwork
-from prescreen.encoders.runtime import CompiledNetwork
+from prescreen.encoders.runtime import CompiledNetwork, precisions
 from prescreen.errors import EncoderError
 from prescreen.weights import DLIB_FACE_NETWORK
 
@@ -128,3 +129,23 @@ def test_a_damaged_converted_network_is_converted_again(own_cache, pictures, nam
 def test_another_width_than_expected_is_an_error(own_cache):
     with pytest.raises(EncoderError, match="expected"):
         small(width=7)
+
+
+@pytest.mark.skipif("bf16" not in precisions(), reason="this processor has no bf16")
+def test_bf16_moves_the_face_network_a_little(face_network, noise):
+    one, other = face_network(noise), BundledNetwork(FACE, "bf16")(noise)
+    cosine = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    assert cosine.min() > 0.999
+    assert np.abs(one - other).max() > 1e-4  # else it was not bf16
+
+
+def test_a_precision_that_the_processor_lacks_is_refused(own_cache, monkeypatch):
+    monkeypatch.setattr(runtime, "precisions", lambda: ("f32",))
+    with pytest.raises(EncoderError, match="precision bf16: this processor has f32"):
+        CompiledNetwork(Small, key="small", side=32, width=6, precision="bf16")
+
+
+def test_the_tracer_leaves_torch_as_it_was(own_cache, pictures):
+    before = torch.backends.mha.get_fastpath_enabled()
+    small()(pictures)
+    assert torch.backends.mha.get_fastpath_enabled() == before

@@ -23,6 +23,13 @@ Examples:
 @click.option(
     "--encoder", default="clip", show_default=True, help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["f32", "bf16"]),
+    default="f32",
+    show_default=True,
+    help="Arithmetic of the networks; bf16 is faster where the processor has it, and its vectors are others.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Where to save the predictor. [models/NAME_OF_RATINGS]")
 @click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment.")
 @click.option(
@@ -43,6 +50,7 @@ def train(
     traits: str | None,
     scale: str | None,
     encoder: str,
+    precision: str,
     output: Path | None,
     experiment: str,
     seed: int,
@@ -61,6 +69,7 @@ def train(
         traits=chosen,
         scale=told,
         encoder=encoder,
+        precision=precision,
         output=output,
         experiment=experiment,
         seed=seed,

@@ -99,13 +99,15 @@ class Encoder:
         return np.concatenate(columns, axis=1).astype(np.float16)
 
 
-def make_encoder(name: str) -> Encoder:
+def make_encoder(name: str, precision: str = "f32") -> Encoder:
     """Make the encoder that a user named.
 
     Parameters
     ----------
     name : str
         ``bundled``, ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH``, or several joined by ``+``.
+    precision : str
+        Arithmetic of the networks: ``f32``, or ``bf16`` where the processor has it.
 
     Raises
     ------
@@ -126,7 +128,7 @@ def make_encoder(name: str) -> Encoder:
             raise UsageError(unknown_name(part, known, "encoder"))
     if len({member.network for member in members}) < len(members):
         raise UsageError(f"encoder {name}: the same network is named twice")
-    return Encoder(EncoderSpecification(name=name, members=(*members, FACE)))
+    return Encoder(EncoderSpecification(name=name, members=(*members, FACE), precision=precision))
 
 
 def _network(member: MemberSpecification, precision: str) -> Network:
@@ -134,7 +136,7 @@ def _network(member: MemberSpecification, precision: str) -> Network:
         if unknown := set(names) - known:
             raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
     if member.network.startswith(openclip.PREFIX):
-        return openclip.ClipNetwork(member)
+        return openclip.ClipNetwork(member, precision)
     if member.network in (EFFICIENTNET.network, FACE.network):
         return BundledNetwork(member, precision)
     raise PredictorMismatch(f"unknown network {member.network!r}: made by another version of prescreen")

@@ -1,6 +1,6 @@
-"""The two small networks of the `bundled` encoder, as torch modules from bytes in the picture's own format.
+"""The networks as torch modules: the two small ones of the `bundled` encoder, and the image towers of open_clip.
 
-Both take pixels as unsigned bytes, shape (n, side, side, 3), and do their own normalisation, so that what a network
+All take pixels as unsigned bytes, shape (n, side, side, 3), and do their own normalisation, so that what a network
 needs to see is written down once, here.
 
 References
@@ -10,8 +10,9 @@ Face network: D. King, dlib's ``dnn_face_recognition_ex.cpp``; He et al. (2016) 
 filters; trained with metric loss so that descriptors of one person lie within a Euclidean distance of about 0.6.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -101,6 +102,33 @@ class FaceNetwork(nn.Module):
             if index in FACE_LAYOUT_TAPS:
                 layouts.append(layout(x))
         return torch.cat([x.mean((2, 3)) @ self.projection, *layouts], dim=1)
+
+
+class ImageTower(nn.Module):
+    """The image side of an open_clip model, with the normalisation of its pixels.
+
+    Parameters
+    ----------
+    network : open_clip model
+        The whole model.
+    mean, std : sequence of three floats
+        Of the red, green and blue that it was trained on, where white is 1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: Any, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, 3, 1, 1) * 255)
+        self.eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Turn (n, side, side, 3) bytes into (n, width) features of any length."""
+        features: Tensor = self.network.encode_image((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+        return features
 
 
 def layout(x: Tensor) -> Tensor:

@@ -10,13 +10,18 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from prescreen.encoders.runtime import CompiledNetwork
 
 DEFAULT: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
 VIEWS: Final = ("whole", "face", "eyes", "mouth")
@@ -25,8 +30,8 @@ REMEDY: Final = "connect once to fetch them, name a file with --encoder clip:MOD
 PATIENCE: Final = 5.0
 """Seconds that the hub has to answer; its client alone would try for many minutes."""
 
-BATCH: Final = 8
-"""Pictures in one call. Always full, so that a picture's features do not depend on its company."""
+CODE_VERSION: Final = 1
+"""Raised when other features come from the same weights; names the converted networks in the cache."""
 
 _CONFIGURATION: Final = "open_clip_config.json"
 
@@ -76,35 +81,33 @@ def cached_weights(choice: str) -> Path | None:
 
 
 class ClipNetwork:
-    """The image tower of an open_clip model, loaded at its first call.
+    """The image tower of an open_clip model, made ready at its first call.
 
     Parameters
     ----------
     specification : MemberSpecification
         As `describe` made it.
+    precision : str
+        ``f32`` or ``bf16``.
     """
 
-    def __init__(self, specification: MemberSpecification) -> None:
+    def __init__(self, specification: MemberSpecification, precision: str) -> None:
         self.specification = specification
-        self._network: Any = None
-        self._mean: Any = None
-        self._std: Any = None
+        self.precision = precision
+        self._run: CompiledNetwork | None = None
 
     def load(self) -> None:
-        """Load the weights.
+        """Check the weights and compile the network.
 
         Raises
         ------
         WeightsNotFound
             If they are not here and cannot be had.
         EncoderError
-            If they are not those of the specification.
+            If they are not those of the specification, or this processor lacks the precision.
         """
-        if self._network is not None:
+        if self._run is not None:
             return
-        import open_clip
-        import torch
-
         model, weights = self.specification.network.removeprefix(PREFIX), self.specification.weights
         file = _weights_file(model, weights)
         actual = _sha256(file, weights)
@@ -113,33 +116,45 @@ class ClipNetwork:
                 f"clip:{model} ({weights}): the weights hash to {actual[:12]}…, expected "
                 f"{self.specification.weights_sha256[:12]}…; get the file that was trained with, or train again"
             )
+        from prescreen.encoders.runtime import CompiledNetwork
+
+        self._run = CompiledNetwork(
+            lambda: self._build(file),
+            key=self._key(),
+            side=self.specification.side,
+            width=self.specification.width,
+            precision=self.precision,
+        )
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (n, side, side, 3) bytes into (n, width) features of length 1."""
+        self.load()
+        assert self._run is not None
+        features = self._run(pixels)
+        lengths = np.linalg.norm(features, axis=1, keepdims=True)
+        features /= np.maximum(lengths, np.finfo(np.float32).tiny)
+        return features
+
+    def _key(self) -> str:
+        """Name the converted network by everything that decides what it computes."""
+        member = self.specification
+        deciding = [member.network, member.weights_sha256, member.configuration, member.side, CODE_VERSION]
+        return f"clip-{hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:32]}"
+
+    def _build(self, file: Path) -> "nn.Module":
+        import open_clip
+
+        from prescreen.encoders.networks import ImageTower
+
+        model, weights = self.specification.network.removeprefix(PREFIX), self.specification.weights
         network = _create(model, weights, file)
         if _configuration(network) != self.specification.configuration:
             raise EncoderError(
                 f"clip:{model} ({weights}): this version of open_clip builds another network from these weights; "
                 "install the version that was trained with, or train again"
             )
-        configuration = open_clip.get_model_preprocess_cfg(network)
-        self._mean, self._std = (
-            torch.tensor(configuration[name], dtype=torch.float32).reshape(1, 3, 1, 1) * 255 for name in ("mean", "std")
-        )
-        self._network = network
-
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn (n, side, side, 3) bytes into (n, width) features of length 1."""
-        import torch
-
-        self.load()
-        features = np.empty((len(pixels), self.specification.width), np.float32)
-        full = np.zeros((BATCH, *pixels.shape[1:]), np.uint8)
-        with torch.inference_mode():
-            for start in range(0, len(pixels), BATCH):
-                batch = pixels[start : start + BATCH]
-                full[: len(batch)] = batch
-                x = (torch.from_numpy(full).permute(0, 3, 1, 2).float() - self._mean) / self._std
-                found = self._network.encode_image(x, normalize=True)
-                features[start : start + len(batch)] = found[: len(batch)].numpy()
-        return features
+        preprocessing = open_clip.get_model_preprocess_cfg(network)
+        return ImageTower(network, preprocessing["mean"], preprocessing["std"])
 
 
 def _weights_file(model: str, weights: str) -> Path:

@@ -3,13 +3,14 @@
 The converted network is kept in the cache folder, so that only the first run needs torch for it.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,12 +48,22 @@ class CompiledNetwork:
         Features that come out.
     precision : str
         ``f32`` or ``bf16``.
+
+    Raises
+    ------
+    EncoderError
+        If this processor cannot compute in that precision: others' vectors would be mixed with its own.
     """
 
     def __init__(self, build: "Callable[[], nn.Module]", *, key: str, side: int, width: int, precision: str) -> None:
         import openvino
 
         core = openvino.Core()
+        if precision not in precisions():
+            raise EncoderError(
+                f"precision {precision}: this processor has {', '.join(precisions())}; train with one of these, "
+                "or score on a processor that has it"
+            )
         with _CONVERTING:
             model = core.read_model(_converted(build, key, side))
         if list(model.output(0).shape) != [BATCH, width]:
@@ -87,6 +98,14 @@ class CompiledNetwork:
         return features
 
 
+def precisions() -> tuple[str, ...]:
+    """Return the precisions that this machine's processor computes in, of ``f32`` and ``bf16``."""
+    import openvino
+
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("f32", "bf16") if "BF16" in capabilities else ("f32",)
+
+
 def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
     """Return the path of the converted network, converting it first where that is new or damaged."""
     import openvino
@@ -98,7 +117,7 @@ def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
 
         shutil.rmtree(target, ignore_errors=True)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _traceable():
             warnings.simplefilter("ignore")  # torch announces the end of the tracer that OpenVINO still uses
             example = torch.zeros(BATCH, side, side, 3, dtype=torch.uint8)
             model = openvino.convert_model(build(), example_input=example, input=[list(example.shape)])
@@ -114,6 +133,19 @@ def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
     return target / _MODEL
 
 
+@contextlib.contextmanager
+def _traceable() -> Iterator[None]:
+    """Keep torch from its own fused attention, which its tracer cannot follow."""
+    import torch
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 def _is_intact(folder: Path) -> bool:
     try:
         return (folder / _DIGEST).read_bytes() == _digest(folder)
@@ -124,5 +156,7 @@ def _is_intact(folder: Path) -> bool:
 def _digest(folder: Path) -> bytes:
     content = hashlib.sha256()
     for name in (_MODEL, _WEIGHTS):
-        content.update((folder / name).read_bytes())
+        with (folder / name).open("rb") as file:
+            while part := file.read(1 << 20):  # a large network need not be in memory twice
+                content.update(part)
     return content.hexdigest().encode()
