@@ -43,6 +43,10 @@ demo: $(STAMP) ## Train, score and rank on the sample; look at demo/report.html 
 test: lint types imports ## All checks, as CI runs them: lint, types, imports, tests
 	$(BIN)/python -m pytest
 
+.PHONY: docs
+docs: $(STAMP) ## Run the guides on the sample and compare what is printed
+	$(BIN)/python tests/check_guides.py docs/guides/portraits.md
+
 .PHONY: lint
 lint: $(STAMP) ## Check format and style
 	$(BIN)/python -m ruff format --check .
