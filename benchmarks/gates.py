@@ -3,8 +3,9 @@
 The manifest says of each candidate whether it is the person (variant), a hardly changed repetition of another one
 (near_duplicate), somebody else (stranger) or grossly distorted (extreme). Thresholds are first chosen on one half and
 tried on the other, over and over, to see what such a choice is worth; then those that prescreen has are tried on the
-whole folder and on folders of other persons, for which nothing was chosen. The last part plants faults in the person's
-own pictures: SIMULATED, because nobody has marked real ones.
+whole folder and on folders of other persons. Only the threshold of near-copies has been moved after a look at another
+person's folder. The last part plants faults in the person's own pictures: SIMULATED, because nobody has marked real
+ones.
 
     PRESCREEN_CACHE=DIR python benchmarks/gates.py FOLDER --trained-on IMAGES [--other FOLDER ...] [--planted 40]
 

@@ -29,7 +29,7 @@ from prescreen.ranking.local_errors import local_errors
 from prescreen.ranking.posterior import HumanScores, Prior, condition
 from prescreen.ranking.probability import p_better_by
 from prescreen.ranking.rounds import next_round
-from prescreen.ratings import read_ratings
+from prescreen.ratings import read_ratings, with_auxiliary
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.fit import cross_validate
 from prescreen.regressors.intervals import residual_covariance
@@ -42,6 +42,7 @@ PERCENTILES = (0.71, 0.90)
 TRUTH_VOTES = 15
 RETURNED = 10
 STEP = 5
+CONTENDERS = 200
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,19 @@ def read_votes(omi, images):
 
 def read_data(omi, encoder):
     """Train and predict out of fold; returns the data set, its cross-validation and the single votes."""
-    rated = read_ratings(omi, {trait: trait for trait in TRAITS})
+    columns = {trait: trait for trait in TRAITS}
+    rated = with_auxiliary(read_ratings(omi, columns), columns)
     network = make_encoder(encoder)
     files = [ImageFile(rated.images_dir / name, name) for name in rated.wide().index]
     with EmbeddingCache() as cache:
         dataset = join(rated, list(embed_images(files, network, cache)), network.specification)
     found = cross_validate(
-        dataset.features, dataset.ratings, dataset.groups, dataset.blocks, sample_weight=dataset.weights
+        dataset.features,
+        dataset.ratings,
+        dataset.groups,
+        dataset.blocks,
+        sample_weight=dataset.weights,
+        auxiliary=dataset.auxiliary,
     )
     return dataset, found, read_votes(omi, dataset.images)
 
@@ -159,36 +166,48 @@ def with_best(world, one, number, faces=30):
 
 
 def adaptive(world, one, budgets):
-    """Spend votes a few at a time where they change the list most; the list after each budget."""
-    n = len(one.hits)
-    used, sums = np.zeros((n, 2), int), np.zeros((n, 2))
-    most = np.array([[len(face) for face in faces] for faces in one.pool]).T
-    judged = np.zeros((n, 2, 2))
-    judged[:, [0, 1], [0, 1]] = world.noise / TRUTH_VOTES
+    """Spend votes a few at a time where they change the list most; the list and all chances after each budget.
+
+    Faces beyond the best 200 by predictions alone keep the chance that they had: none of them comes into a list.
+    """
     goals, exact = Goals(ROLES), np.zeros((2, 2))
+    judged = np.eye(2) * (world.noise / TRUTH_VOTES)[:, :, None]
+    difference, covariance = condition(world.prior).difference_from(world.goal, exact)
+    chance = p_better_by(difference, covariance + judged, world.goal, ROLES, goals).joint
+    faces = np.sort(top(chance, CONTENDERS))
+    whole = world.prior
+    prior = Prior(whole.mean[faces], whole.correlation[np.ix_(faces, faces)], whole.covariance, whole.sigma[faces])
+    noise, judged, pool = world.noise[faces], judged[faces], [[votes[i] for i in faces] for votes in one.pool]
+    used, sums = np.zeros((len(faces), 2), int), np.zeros((len(faces), 2))
+    most = np.array([[len(votes) for votes in trait] for trait in pool]).T
     lists, spent = {}, 0
     while True:
         rows = np.flatnonzero(used.any(axis=1))
         with np.errstate(invalid="ignore", divide="ignore"):
-            told = HumanScores(rows, sums[rows] / used[rows], world.noise[rows] / used[rows])
-        difference, covariance = condition(world.prior, told).difference_from(world.goal, exact)
+            told = HumanScores(rows, sums[rows] / used[rows], noise[rows] / used[rows])
+        difference, covariance = condition(prior, told).difference_from(world.goal, exact)
         if spent in budgets:
-            chance = p_better_by(difference, covariance + judged, world.goal, ROLES, goals).joint
+            chance = chance.copy()
+            chance[faces] = p_better_by(difference, covariance + judged, world.goal, ROLES, goals).joint
             lists[spent] = top(chance), chance
             if spent == max(budgets):
                 return lists
         where = next_votes(
-            difference, covariance, world.noise, world.goal, ROLES, goals, RETURNED,
+            difference, covariance, noise, world.goal, ROLES, goals, RETURNED,
             votes=(2 * STEP,), allowed=used + STEP <= most, judged=judged, considered=30,
         )  # fmt: skip
         i, k = where.row, where.trait
-        sums[i, k] += one.pool[k][i][used[i, k] : used[i, k] + STEP].sum()
+        sums[i, k] += pool[k][i][used[i, k] : used[i, k] + STEP].sum()
         used[i, k] += STEP
         spent += STEP
 
 
 def every_vote(world, one):
-    """Return the list from predictions and all votes that can be asked for: what no way of spending them can beat."""
+    """Return the list from predictions and all votes that can be asked for, and their number.
+
+    It is no ceiling: errors of similar faces are left out, and a list from fewer votes can be luckier, or come from a
+    better model of the errors. What it shows is how much is left to win by spending votes better under this model.
+    """
     number = np.array([[len(face) for face in faces] for faces in one.pool]).T
     mean = np.array([[face.mean() for face in faces] for faces in one.pool]).T
     across = np.eye(2) * (world.noise / TRUTH_VOTES)[:, :, None]
