@@ -93,18 +93,23 @@ def next_votes(
     # A picture of the list competes with the first one outside it, the others with the last one inside.
     rival = np.where(inside, chance[order[k]] if k < len(order) else 0.0, chance[order[min(k, len(order)) - 1]])
     now = np.maximum(chance[rows], rival)
-    gains = np.full((len(rows), len(traits)), -np.inf)
-    for trait in (traits.index(name) for name in goals.traits):
+    choices = [(traits.index(name), number) for name in goals.traits for number in votes]
+    means, left = [], []
+    for trait, number in choices:
         column = covariance[rows][:, :, trait]
-        for number in votes:
-            total = column[:, trait] + noise[rows, trait] / number
-            shift = column / np.sqrt(total)[:, None]
-            left = covariance[rows] - shift[:, :, None] * shift[:, None, :] + extra[rows]
-            after = np.zeros(len(rows))
-            for node, weight in zip(_NODES, _WEIGHTS / _WEIGHTS.sum(), strict=True):
-                moved = p_better_by(difference[rows] + node * shift, left, baseline_z, traits, goals).joint
-                after += weight * np.maximum(moved, rival)
-            gains[:, trait] = np.maximum(gains[:, trait], (after - now) / number)
+        total = column[:, trait] + noise[rows, trait] / number
+        shift = column / np.sqrt(total)[:, None]
+        means.append(difference[rows] + _NODES[:, None, None] * shift)
+        left.append(covariance[rows] - shift[:, :, None] * shift[:, None, :] + extra[rows])
+    # All at once: (choices, nodes, rows).
+    shape = (len(choices), len(_NODES), len(rows))
+    t = len(traits)
+    spread = np.broadcast_to(np.stack(left)[:, None], (*shape, t, t)).reshape(-1, t, t)
+    moved = p_better_by(np.stack(means).reshape(-1, t), spread, baseline_z, traits, goals).joint.reshape(shape)
+    after = np.tensordot(_WEIGHTS / _WEIGHTS.sum(), np.maximum(moved, rival), (0, 1))
+    gains = np.full((len(rows), t), -np.inf)
+    for (trait, number), expected in zip(choices, after, strict=True):
+        gains[:, trait] = np.maximum(gains[:, trait], (expected - now) / number)
     if allowed is not None:
         gains[~allowed[rows]] = -np.inf
     if not np.isfinite(gains).any():
