@@ -4,6 +4,7 @@ import click
 
 from prescreen import __version__
 from prescreen.cli.cache import cache
+from prescreen.cli.data import data
 from prescreen.cli.demo import demo
 from prescreen.cli.doctor import doctor
 from prescreen.cli.embed import embed
@@ -42,5 +43,5 @@ def main() -> None:
     """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
-for command in (doctor, train, evaluate, embed, score, rank, review, learn, models, cache, demo):
+for command in (doctor, train, evaluate, embed, score, rank, review, learn, models, data, cache, demo):
     main.add_command(command)
