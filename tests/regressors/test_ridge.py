@@ -77,7 +77,7 @@ def test_what_does_not_fit_is_refused(problem):
     with pytest.raises(RatingsError, match=r"trait 2: .*1 group"):
         BlockKernelRidge(blocks).fit(X, np.column_stack([Y[:, 0], np.where(np.arange(90) == 4, 1.0, np.nan)]))
     with pytest.raises(ValueError, match="expected"):
-        BlockKernelRidge(blocks).fit(X, Y[:, 0])
+        BlockKernelRidge(blocks).fit(X, Y[:-1])
     with pytest.raises(ValueError, match="expected"):
         BlockKernelRidge(blocks).fit(X, Y, sample_weight=np.ones(5))
     with pytest.raises(ValueError, match="not negative"):

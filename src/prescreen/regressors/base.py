@@ -7,6 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils import Tags, check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from prescreen.errors import PredictorError
 from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float32, Float64, in_chunks
@@ -36,19 +38,21 @@ class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     cv_predictions_: Float64
     n_features_in_: int
 
+    _one_column = False  # whether fit was given a single column without a second dimension
+
     def fit(
         self,
         X: NDArray[Any],
-        Y: NDArray[Any],
+        y: NDArray[Any],
         sample_weight: NDArray[Any] | None = None,
         groups: NDArray[Any] | None = None,
     ) -> Self:
-        """Fit every column of ``Y`` on the rows that have a rating in it.
+        """Fit every column of ``y`` on the rows that have a rating in it.
 
         Parameters
         ----------
         X : ndarray of shape (n, d)
-        Y : ndarray of shape (n, t)
+        y : ndarray of shape (n,) or (n, t)
             NaN where there is no rating.
         sample_weight : ndarray of shape (n,) or (n, t), optional
             Not negative; zero leaves the row out.
@@ -57,11 +61,28 @@ class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises
         ------
+        ValueError
+            If shapes do not fit, features are not finite or all weights are zero.
         RatingsError
             If a column has ratings from fewer than two groups.
         """
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
+        Y = check_array(y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
+        if sample_weight is not None and not np.any(sample_weight := np.asarray(sample_weight, np.float64)):
+            raise ValueError("every sample_weight is zero; expected a weight above zero for some rows")
+        self._one_column = Y.ndim == 1
         with blas_threads(len(X)):
-            return self.fit_design(BlockDesign.fit(X, self.blocks), Y, sample_weight, groups)
+            return self.fit_design(
+                BlockDesign.fit(X, self.blocks), Y[:, None] if self._one_column else Y, sample_weight, groups
+            )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        return tags
 
     @abstractmethod
     def fit_design(
@@ -74,8 +95,14 @@ class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Fit on rows that are standardised already, and shared with other regressors."""
 
     def predict(self, X: NDArray[Any]) -> Float64:
-        """Predict ``X`` (n, d); returns (n, t). A row's prediction does not depend on the other rows."""
-        return in_chunks(self.predict_standardised, self.scaler_, X)
+        """Predict ``X`` (n, d); returns (n, t), or (n,) after a fit of one column without a second dimension.
+
+        A row's prediction does not depend on the other rows.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float32, reset=False, ensure_min_samples=0)
+        predictions = in_chunks(self.predict_standardised, self.scaler_, X)
+        return predictions[:, 0] if self._one_column else predictions
 
     @abstractmethod
     def predict_standardised(self, Z: Float32) -> Float64:
