@@ -1,6 +1,7 @@
 """Files and folders are the old ones or the new ones, at whatever line the process is killed."""
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -10,7 +11,14 @@ import threading
 import pytest
 
 from prescreen import atomic
-from prescreen.atomic import recover_folder, replace_folder, write_bytes_atomic, write_files_atomic, write_text_atomic
+from prescreen.atomic import (
+    recover_folder,
+    replace_folder,
+    stage_file,
+    write_bytes_atomic,
+    write_files_atomic,
+    write_text_atomic,
+)
 from prescreen.errors import PrescreenError
 
 
@@ -248,3 +256,26 @@ def test_a_folder_that_may_not_be_written(tmp_path):
         tmp_path.chmod(0o755)
     assert (tmp_path / "a").read_text() == "old"
     shutil.rmtree(tmp_path)
+
+
+def test_a_staged_file_takes_its_place_when_told_and_not_before(tmp_path):
+    target = tmp_path / "new folder" / "table.csv"
+    with stage_file(target) as file:
+        file.write(b"one,")
+        file.write(memoryview(b"two"))
+        assert not target.exists()
+        assert (file.tell(), file.sha256) == (7, hashlib.sha256(b"one,two").hexdigest())
+        file.take_place()
+    assert target.read_bytes() == b"one,two"
+    with stage_file(target) as file:
+        file.write(b"half of another")
+    assert names(target.parent) == ["table.csv"]
+    assert target.read_bytes() == b"one,two"
+    with pytest.raises(PrescreenError, match=r"table\.csv: cannot be written"):
+        file.write(b"too late")
+
+
+def test_a_staged_file_for_a_place_that_cannot_be_is_refused_before_the_work(tmp_path):
+    (tmp_path / "table.csv").mkdir()
+    with pytest.raises(PrescreenError, match="nothing was changed"), stage_file(tmp_path / "table.csv"):
+        raise AssertionError("not to be reached")

@@ -7,6 +7,7 @@ from importlib import metadata
 import pytest
 
 from prescreen import provenance
+from prescreen.atomic import write_bytes_atomic
 from prescreen.errors import PredictorMismatch, PrescreenError, UsageError
 from prescreen.provenance import ScoresNote
 
@@ -27,10 +28,14 @@ NOTE = ScoresNote(
 )
 
 
+def put(note, table, content):
+    note.write(table, lambda: write_bytes_atomic(table, content))
+
+
 def test_a_note_stands_beside_its_table(tmp_path):
     for name in ("scores.csv", "scores.parquet"):
-        NOTE.write(tmp_path / name, b"the scores")
-    replace(NOTE, scored=9).write(tmp_path / "scores.csv", b"the scores")
+        put(NOTE, tmp_path / name, b"the scores")
+    put(replace(NOTE, scored=9), tmp_path / "scores.csv", b"the scores")
     notes = ["scores.csv.meta.json", "scores.parquet.meta.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["scores.csv", "scores.parquet", *notes])
     assert (tmp_path / "scores.csv").read_bytes() == b"the scores"
@@ -45,7 +50,7 @@ def test_a_missing_note_is_a_usage_error_that_says_where_it_was_sought(tmp_path)
 
 def test_a_missing_note_may_be_allowed(tmp_path):
     assert ScoresNote.read(tmp_path / "scores.csv", optional=True) is None
-    NOTE.write(tmp_path / "scores.csv", b"the scores")
+    put(NOTE, tmp_path / "scores.csv", b"the scores")
     assert ScoresNote.read(tmp_path / "scores.csv", optional=True) == NOTE
     (tmp_path / "scores.csv.meta.json").write_text("{")
     with pytest.raises(PrescreenError, match="score the folder again"):
@@ -67,13 +72,17 @@ PAIR = """
 import hashlib, shutil
 from dataclasses import replace
 from pathlib import Path
+from prescreen.atomic import stage_file
 from prescreen.provenance import ScoresNote
 FILES = ("prescreen/atomic.py", "prescreen/provenance.py")
 table = Path(PLACE) / "scores.csv"
 NOTE = ScoresNote("", "p", "p", "ab", "bundled", "cd", ("smart",), ("x",), 1, 0, False, True, {})
 
 def write(content):
-    replace(NOTE, table_sha256=hashlib.sha256(content).hexdigest()).write(table, content)
+    with stage_file(table) as file:
+        file.write(content[:1])
+        file.write(content[1:])
+        replace(NOTE, table_sha256=file.sha256).write(table, file.take_place)
 
 def prepare():
     shutil.rmtree(table.parent, ignore_errors=True)

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -9,8 +10,8 @@ from prescreen.embeddings import Embedded, Quality
 from prescreen.encoders import EncoderSpecification, MemberSpecification
 from prescreen.errors import PredictorError, PredictorMismatch, UsageError
 from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
-from prescreen.scoring import check_names, score_columns, score_pictures
-from prescreen.tables import write_table
+from prescreen.scoring import check_names, score_columns, score_parts, score_pictures
+from prescreen.tables import TableWriter, write_table
 
 MEMBER = MemberSpecification("network", "nowhere", "00", ("chip",), 8, 2)
 MANIFEST = Manifest(
@@ -175,3 +176,30 @@ def test_vectors_of_another_encoder_are_refused(predictor):
 def test_a_prediction_that_is_no_number_is_never_written(predictor, value):
     with pytest.raises(PredictorError, match="planted.*not a number"):
         score_pictures([picture("a.jpg", 1, value)], predictor)
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_parts_make_the_bytes_of_the_whole_table(predictor, tmp_path, format):
+    rng = np.random.default_rng(0)
+    rows = [picture(f"{i:03d}", *rng.normal(60, 20, 2)) for i in range(600)]
+    rows[256:512] = [Embedded(f"{i:03d}", reason="empty file") for i in range(256, 512)]  # a part without a number
+    whole, parts = tmp_path / f"whole.{format}", tmp_path / f"parts.{format}"
+    write_table(score_pictures(rows, predictor), whole)
+    with parts.open("wb") as file, TableWriter(file, parts) as writer:
+        for part in score_parts(iter(rows), predictor):
+            writer.write(part)
+    assert parts.read_bytes() == whole.read_bytes()
+
+
+def test_memory_is_flat_in_the_number_of_pictures(predictor, tmp_path):
+    def peak(n):
+        tracemalloc.start()
+        with (tmp_path / "scores.csv").open("wb") as file, TableWriter(file, "scores.csv") as writer:
+            for part in score_parts((picture(f"{i:05d}", 50, 60) for i in range(n)), predictor):
+                writer.write(part)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(256)  # imports and caches
+    assert peak(16 * 256) < 1.1 * peak(4 * 256)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prescreen import tables
 from prescreen.errors import PrescreenError, UsageError
-from prescreen.tables import read_table, shown, table_format, write_table
+from prescreen.tables import TableWriter, read_table, shown, table_format, write_table
 
 FORMATS = ["csv", "parquet", "jsonl"]
 ODD_NAMES = [
@@ -183,3 +184,45 @@ def test_a_frame_that_is_no_table_is_refused_and_the_old_file_stays(table, frame
 
 def test_shown_names_are_one_printable_line():
     assert shown(os.fsdecode(b"a\xff\nb\xc3\xa9")) == "a\\udcff\\nbé"
+
+
+def in_parts(frame, path, sizes):
+    with path.open("wb") as file, TableWriter(file, path) as writer:
+        for start, end in zip([0, *np.cumsum(sizes)], np.cumsum(sizes), strict=False):
+            writer.write(frame.iloc[start:end])
+
+
+def test_a_table_written_in_parts_is_the_whole_one(table, monkeypatch):
+    n = len(ODD_NAMES)
+    numbers = np.where(np.arange(n) < 9, np.nan, np.arange(n) / 7)
+    frame = pd.DataFrame({"image": names(ODD_NAMES), "n": range(n), "p": numbers, "yes": np.arange(n) % 2 == 0})
+    write_table(frame, table)
+    whole, content = read_table(table), table.read_bytes()
+    for row_group in (1, 4, 1000):
+        monkeypatch.setattr(tables, "_ROW_GROUP", row_group)
+        in_parts(frame, table, [1, 8, n - 9])
+        pd.testing.assert_frame_equal(read_table(table), whole, check_exact=True)
+        if table.suffix != ".parquet":
+            assert table.read_bytes() == content
+
+
+def test_parts_of_one_table_have_the_same_columns(table):
+    frame = pd.DataFrame({"image": ["a"], "p": [1.0]})
+    with table.open("wb") as file, TableWriter(file, table) as writer:
+        writer.write(frame)
+        with pytest.raises(ValueError, match="after columns"):
+            writer.write(frame.assign(p="one"))
+        writer.write(frame)
+    assert len(read_table(table)) == 2
+
+
+def test_a_table_that_is_given_up_half_way_raises_what_went_wrong(table):
+    frame = pd.DataFrame({"image": ["a"], "p": [1.0]})
+
+    def fail():
+        with table.open("wb") as file, TableWriter(file, table) as writer:
+            for part in (frame, frame.rename(columns={"p": "q"})):
+                writer.write(part)
+
+    with pytest.raises(ValueError, match="after columns"):
+        fail()

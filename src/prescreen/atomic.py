@@ -9,6 +9,8 @@ import contextlib
 import ctypes
 import enum
 import errno
+import hashlib
+import io
 import os
 import re
 import secrets
@@ -16,7 +18,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prescreen.errors import PrescreenError, shown
 
@@ -78,6 +80,93 @@ def write_files_atomic(files: Mapping[Path, bytes]) -> None:
             except OSError as error:
                 remains = "nothing was changed" if not done else "the files before it were written"
                 raise _failure(path, error, remains) from error
+
+
+class StagedFile(io.RawIOBase):
+    """A file that is written part by part and takes its place at the end; made by `stage_file`."""
+
+    def __init__(self, path: Path, target: Path, temporary: Path, descriptor: int) -> None:
+        super().__init__()
+        self._path = path
+        self._target = target
+        self._temporary = temporary
+        self._descriptor = descriptor
+        self._size = 0
+        self._digest = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what was written so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the number of bytes written so far."""
+        return self._size
+
+    def write(self, data: Any) -> int:
+        """Append bytes, all of them.
+
+        Raises
+        ------
+        PrescreenError
+            If they cannot be written.
+        """
+        view = memoryview(data).cast("B")
+        try:
+            _append(self._descriptor, view)
+        except OSError as error:
+            raise _failure(self._path, error, "nothing was changed") from error
+        self._digest.update(view)
+        self._size += len(view)
+        return len(view)
+
+    def give_up(self) -> None:
+        """Let nothing more be written: the number of the descriptor may soon be another file's."""
+        self._descriptor = -1
+
+    def take_place(self) -> None:
+        """Force the content to the disk and give the file its name.
+
+        Raises
+        ------
+        PrescreenError
+            If that cannot be done.
+        """
+        try:
+            os.fsync(self._descriptor)
+            os.replace(self._temporary, self._target)
+            _sync_folder(self._target.parent)
+        except OSError as error:
+            raise _failure(self._path, error, "nothing was changed") from error
+
+
+@contextlib.contextmanager
+def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
+    """Open a file that is written part by part; without `StagedFile.take_place` the old one stays.
+
+    Raises
+    ------
+    PrescreenError
+        If it cannot be written; missing folders are made.
+    """
+    target = Path(os.path.realpath(path))
+    with contextlib.ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
+        except OSError as error:
+            raise _failure(path, error, "nothing was changed") from error
+        staged = StagedFile(Path(path), target, temporary, descriptor)
+        try:
+            yield staged
+        finally:
+            staged.give_up()
 
 
 def replace_folder(directory: Path, files: Mapping[str, bytes], may_go: Callable[[Path], bool]) -> None:
@@ -246,10 +335,13 @@ def _remove(path: Path) -> None:
 
 
 def _write_out(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
+    _append(descriptor, memoryview(data))
+    os.fsync(descriptor)
+
+
+def _append(descriptor: int, view: memoryview) -> None:
     while view:
         view = view[os.write(descriptor, view) :]
-    os.fsync(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

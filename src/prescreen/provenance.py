@@ -5,13 +5,13 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Self
 
-from prescreen.atomic import write_bytes_atomic, write_text_atomic
+from prescreen.atomic import write_text_atomic
 from prescreen.errors import PredictorMismatch, PrescreenError, UsageError
 
 _BEFORE: Final = "before"
@@ -110,7 +110,7 @@ class ScoresNote:
     simulated: bool
     versions: dict[str, str]
 
-    def write(self, table: Path, content: bytes) -> None:
+    def write(self, table: Path, put: Callable[[], object]) -> None:
         """Write a table and the note beside it, as one: a kill at any moment leaves the old pair or the new one.
 
         The note comes first and carries the one before it until the table has followed.
@@ -119,8 +119,8 @@ class ScoresNote:
         ----------
         table : Path
             Where the table goes.
-        content : bytes
-            What is in it; its SHA-256 is ``table_sha256``.
+        put : callable
+            Puts the table there in one step; the SHA-256 of its content is ``table_sha256``.
 
         Raises
         ------
@@ -132,7 +132,7 @@ class ScoresNote:
             before = type(self).read(table, optional=True)
         note = asdict(self)
         write_text_atomic(_beside(table), _as_json(note | ({_BEFORE: asdict(before)} if before else {})))
-        write_bytes_atomic(table, content)
+        put()
         if before:
             write_text_atomic(_beside(table), _as_json(note))
 

@@ -1,6 +1,6 @@
 """From embedded pictures to the table of scores: one row a picture, failures included."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import islice
 from typing import Any, Final
@@ -74,8 +74,17 @@ def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.Dat
     PredictorError
         If the predictor gives a number that is not finite.
     """
-    rows = [row for chunk in _chunks(pictures) for row in _score_chunk(chunk, predictor)]
-    frame = pd.DataFrame(rows, columns=score_columns(predictor.traits), dtype=object)  # names may not be UTF-8
+    return _frame((row for chunk in _chunks(pictures) for row in _score_chunk(chunk, predictor)), predictor)
+
+
+def score_parts(pictures: Iterable[Embedded], predictor: Predictor) -> Iterator[pd.DataFrame]:
+    """Do as `score_pictures`, but give the table in parts of a few hundred rows, each as soon as it is known."""
+    for chunk in _chunks(pictures):
+        yield _frame(_score_chunk(chunk, predictor), predictor)
+
+
+def _frame(rows: Iterable[Mapping[str, Any]], predictor: Predictor) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows), columns=score_columns(predictor.traits), dtype=object)  # names may not be UTF-8
     texts = ("image", "status", "reason", "face_detector", "content")
     numbers = [column for column in frame.columns if column not in texts]
     return frame.astype(dict.fromkeys(numbers, "float64")).fillna({"face_detector": ""})

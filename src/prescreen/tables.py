@@ -16,6 +16,7 @@ References
 OWASP, "CSV Injection", https://owasp.org/www-community/attacks/CSV_Injection
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -23,7 +24,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
@@ -37,6 +38,8 @@ from prescreen.errors import shown as shown
 TEXT_COLUMNS = frozenset({"content", "image", "status", "reason", "why", "demoted", "duplicate_of"})
 """Columns that stay text in a CSV even where every value looks like a number (a file named ``0001``)."""
 
+_ROW_GROUP: Final = 8192
+_COMPRESSION: Final = "zstd"
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
@@ -98,11 +101,81 @@ def table_bytes(frame: pd.DataFrame, path: str | os.PathLike[str]) -> bytes:
     ValueError
         For a column that mixes text with other things, a repeated column name or an infinite number.
     """
-    writer = _WRITERS[f".{table_format(path)}"]
+    return _WRITERS[f".{table_format(path)}"](_columns(frame))
+
+
+class TableWriter:
+    """Writes a table part by part, so that the whole need not be in memory; used in a ``with`` statement.
+
+    CSV and JSON lines become the bytes that `table_bytes` gives for the whole. Parquet gets a row group every 8192
+    rows or a few more.
+
+    Parameters
+    ----------
+    file : binary file
+        Where the bytes go; complete when the ``with`` statement ends, and not closed.
+    path : path
+        Its ending chooses the format.
+    """
+
+    def __init__(self, file: io.RawIOBase | io.BufferedIOBase, path: str | os.PathLike[str]) -> None:
+        self._file = file
+        self._format = table_format(path)
+        self._kinds: dict[str, type] = {}
+        self._waiting: list[pa.Table] = []
+        self._parquet: pq.ParquetWriter | None = None
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Append rows.
+
+        Raises
+        ------
+        ValueError
+            As from `table_bytes`, and if the columns are not those of the first part.
+        """
+        columns = _columns(frame)
+        kinds = {name: kind for name, (kind, _) in columns.items()}
+        first = not self._kinds
+        if not first and list(kinds.items()) != list(self._kinds.items()):
+            raise ValueError(f"columns {kinds} after columns {self._kinds}")
+        self._kinds = kinds
+        if self._format == "csv":
+            self._file.write(_write_csv(columns, header=first))
+        elif self._format == "jsonl":
+            self._file.write(_write_jsonl(columns))
+        else:
+            self._waiting.append(_arrow(columns))
+            if sum(part.num_rows for part in self._waiting) >= _ROW_GROUP:
+                self._write_waiting()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._write_waiting()
+            if self._parquet is not None:
+                self._parquet.close()
+        elif self._parquet is not None:
+            with contextlib.suppress(PrescreenError, OSError):  # the file is given up; what went wrong is known
+                self._parquet.close()
+            self._parquet.is_open = False  # it would try once more when it is collected
+
+    def _write_waiting(self) -> None:
+        if not self._waiting:
+            return
+        table = pa.concat_tables(self._waiting)
+        if self._parquet is None:
+            self._parquet = pq.ParquetWriter(self._file, table.schema, compression=_COMPRESSION)
+        self._parquet.write_table(table)
+        self._waiting = []
+
+
+def _columns(frame: pd.DataFrame) -> _Columns:
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         raise ValueError(f"columns must differ in name: {names}")
-    return writer({_escape(name): _plain(frame.iloc[:, i], name) for i, name in enumerate(names)})
+    return {_escape(name): _plain(frame.iloc[:, i], name) for i, name in enumerate(names)}
 
 
 def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMNS) -> pd.DataFrame:
@@ -188,7 +261,7 @@ def _series(values: Sequence[Any], name: str) -> pd.Series:
     raise ValueError(f"column {name!r} mixes text, booleans and numbers")
 
 
-def _write_csv(columns: _Columns) -> bytes:
+def _write_csv(columns: _Columns, *, header: bool = True) -> bytes:
     lone = len(columns) == 1  # an empty cell alone on its line would be an empty line
 
     def cell(value: Any) -> str:
@@ -199,7 +272,7 @@ def _write_csv(columns: _Columns) -> bytes:
             text = '"' + text.replace('"', '""') + '"'
         return text
 
-    rows = [columns.keys(), *zip(*(values for _, values in columns.values()), strict=True)]
+    rows = [*([columns.keys()] if header else []), *zip(*(values for _, values in columns.values()), strict=True)]
     return "".join(",".join(map(cell, row)) + "\n" for row in rows).encode()
 
 
@@ -260,11 +333,15 @@ def _read_jsonl(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
     return columns
 
 
-def _write_parquet(columns: _Columns) -> bytes:
+def _arrow(columns: _Columns) -> pa.Table:
     kinds = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
     arrays = [pa.array(values, type=kinds[kind]) for kind, values in columns.values()]
+    return pa.table(arrays, names=list(columns))
+
+
+def _write_parquet(columns: _Columns) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(pa.table(arrays, names=list(columns)), buffer, compression="zstd")
+    pq.write_table(_arrow(columns), buffer, compression=_COMPRESSION)
     return buffer.getvalue()
 
 

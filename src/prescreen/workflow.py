@@ -4,7 +4,6 @@ Each public function is a verb of the command line. The steps live in the module
 order.
 """
 
-import hashlib
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pandas as pd
 
 from prescreen import learning_curve as curves
 from prescreen import provenance, shortlisting, training
-from prescreen.atomic import write_files_atomic
+from prescreen.atomic import stage_file, write_files_atomic
 from prescreen.comparison import compare
 from prescreen.dataset import Dataset, join, resembles
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
@@ -32,8 +31,8 @@ from prescreen.ranking.goals import Goals, choose_goals
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
-from prescreen.scoring import OK, check_names, score_pictures
-from prescreen.tables import read_table, table_bytes, table_format, write_table
+from prescreen.scoring import OK, check_names, score_parts, score_pictures
+from prescreen.tables import TableWriter, read_table, table_bytes, table_format, write_table
 from prescreen.traits import Scale
 
 if TYPE_CHECKING:
@@ -360,11 +359,26 @@ def score(
     encoder = Encoder(loaded.manifest.encoder)
     files = _found(inputs)
     counts = EmbeddingCounts()
-    table = score_pictures(_embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant), loaded)
-    scored = int((table["status"] == OK).sum())
-    content = table_bytes(table, output)
-    note = ScoresNote(
-        table_sha256=hashlib.sha256(content).hexdigest(),
+    first = ""  # the reason why the first picture failed
+    with stage_file(output) as file:
+        rows = _embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant)
+        with TableWriter(file, output) as writer:
+            for part in score_parts(rows, loaded):
+                first = first or part["reason"].iloc[0]
+                writer.write(part)
+        scored = counts.decoded + counts.cached
+        note = _scores_note(inputs, predictor, loaded, file.sha256, scored, counts.failed, tolerant)
+        note.write(output, file.take_place)
+    if not scored:
+        raise NothingScored(f"none of the {counts.failed} pictures could be scored; the first: {first}")
+    return Scoring(output, scored, counts.failed, counts)
+
+
+def _scores_note(
+    inputs: Sequence[Path], predictor: str, loaded: Predictor, sha256: str, scored: int, failed: int, tolerant: bool
+) -> ScoresNote:
+    return ScoresNote(
+        table_sha256=sha256,
         predictor=_lasting(predictor),
         predictor_name=loaded.manifest.name,
         predictor_sha256=loaded.fingerprint,
@@ -373,16 +387,11 @@ def score(
         traits=loaded.traits,
         inputs=tuple(str(path.resolve()) for path in inputs),
         scored=scored,
-        failed=len(table) - scored,
+        failed=failed,
         tolerant=tolerant,
         simulated=loaded.manifest.simulated,
         versions=provenance.versions(),
     )
-    note.write(output, content)
-    if not scored:
-        reason = table["reason"].iloc[0]
-        raise NothingScored(f"none of the {len(table)} pictures could be scored; the first: {reason}")
-    return Scoring(output, scored, len(table) - scored, counts)
 
 
 def score_table(
