@@ -30,7 +30,7 @@ def commands(guide: str) -> Iterator[tuple[str, list[str]]]:
 def normalised(line: str) -> str:
     line = line.rsplit("\r", 1)[-1]  # what remains on the screen after a progress bar
     line = re.sub(r"\b[0-9a-f]{32}\b|sqlite:\S+db", "#", line)
-    return " ".join(re.sub(r"[-+]?\d+(\.\d+)?", "#", line).split())
+    return " ".join(re.sub(r"\b(?:over|under) #", "#", re.sub(r"[-+]?\d+(\.\d+)?", "#", line)).split())
 
 
 def matches(expected: list[str], actual: list[str]) -> bool:

@@ -33,6 +33,11 @@ def test_a_command_that_fails_or_a_guide_without_commands_is_not_accepted(tmp_pa
     assert done.returncode == 1
 
 
+def test_a_chance_near_one_is_a_number_too(tmp_path):
+    assert check(tmp_path, "echo 'a.jpg  over 99 %  likely'", "a.jpg  84 %  likely").returncode == 0
+    assert check(tmp_path, "echo 'a.jpg  over 99 %  likely'", "a.jpg  over likely").returncode == 1
+
+
 def test_the_sample_is_in_the_folder_and_progress_bars_do_not_count(tmp_path):
     command = r"ls -d rated portraits votes.csv now.jpg results.csv | sort; printf 'bar 10%%\rend 3\n'"
     done = check(tmp_path, command, "now.jpg\nportraits\nrated\nresults.csv\nvotes.csv\nend 4")
