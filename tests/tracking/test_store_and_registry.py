@@ -42,10 +42,10 @@ def empty_store(tmp_path_factory):
 
 
 @pytest.fixture
-def record(tmp_path, monkeypatch, empty_store):
+def record(tmp_path, tmp_path_factory, monkeypatch, empty_store):
     """A record of a run whose store and predictor lie in a folder of the test."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.chdir(tmp_path)
     predictor = tmp_path / "models" / "first"
     predictor.mkdir(parents=True)
