@@ -20,7 +20,7 @@ from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
 from prescreen.evaluation.table import table as evaluation_table
 from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
-from prescreen.ranking.correlation import PERSON_SHARE, fit_error_correlation
+from prescreen.ranking.correlation import PERSON_SHARE, ErrorCorrelation, fit_error_correlation
 from prescreen.ratings import Ratings, rated_attributes
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.fit import CrossValidation, cross_validate
@@ -122,7 +122,35 @@ def calibrate(dataset: Dataset, validation: CrossValidation, rated: Ratings) -> 
     likeness = fit_error_correlation(
         residuals, squared, validation.folds, np.clip(noise_share, 0.0, 1.0), person=person
     )
+    person = person_alone(person, likeness, squared, dataset.persons)
     return scale.with_errors(covariance, person, likeness.similar, likeness.gamma)
+
+
+def person_alone(
+    measured: float, likeness: ErrorCorrelation, squared_distances: NDArray[np.floating], persons: NDArray[np.str_]
+) -> float:
+    """Take off a person's share what their pictures have in common because they look alike.
+
+    The share that was measured on pairs of pictures of one person holds both; to add the share of like pictures to it
+    would count that twice, and make differences between one person's pictures look far more certain than they are.
+
+    Parameters
+    ----------
+    measured : float
+        What `person_share` found; returned as it is where no person has two pictures.
+    likeness : ErrorCorrelation
+        How much similar pictures err alike.
+    squared_distances : ndarray of shape (n, n)
+        Between the pictures.
+    persons : ndarray of str, shape (n,)
+        Named persons; empty where unknown.
+    """
+    pairs = (persons[:, None] == persons) & (persons != "")
+    np.fill_diagonal(pairs, False)
+    if not pairs.any():
+        return measured
+    alike = likeness.similar * float(np.exp(-likeness.gamma * squared_distances[pairs]).mean())
+    return max(0.0, measured - alike)
 
 
 def person_share(residuals: NDArray[np.float64], variances: NDArray[np.float64], persons: NDArray[np.str_]) -> float:
