@@ -238,7 +238,7 @@ assert get_telemetry_client() is None
 changed = {name for name, _ in set(os.environ.items()) ^ set(before.items())}
 assert not changed, changed
 """
-    hide = ("MLFLOW", "_MLFLOW", "DO_NOT_TRACK", "PYTEST", "CI", "GITHUB")  # MLflow reports nothing where it sees a test
+    hide = ("MLFLOW", "_MLFLOW", "DO_NOT_TRACK", "PYTEST", "CI", "GITHUB")  # where MLflow sees a test it is silent
     environment = {name: value for name, value in os.environ.items() if not name.startswith(hide)}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
