@@ -1,19 +1,20 @@
 """``prescreen learn``: human scores that came back."""
 
 from pathlib import Path
+from typing import Unpack
 
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.ranking_options import Comparing, comparing_options, parsed
 from prescreen.cli.tables import round_lines, shortlist_lines
-from prescreen.ranking.gate_names import GATES, gates_off
 from prescreen.traits import parse_names
 
 EXAMPLES = """\b
 Examples:
   prescreen learn results.csv --predictor models/mine --output models/me --images tested/
   prescreen learn results.csv --predictor models/mine --output models/me --scores scores.csv --baseline now.jpg
-  prescreen learn round2.csv --predictor models/me --output models/me2 --scores scores.csv --baseline now.jpg \
+  prescreen learn round2.csv --predictor models/me --output models/me2 --scores scores.csv --baseline now.jpg \\
       --shortlist round3.csv
 """
 
@@ -40,29 +41,7 @@ Examples:
     help="Votes behind a score, if not in RESULTS.",
 )
 @click.option("--baseline", help="The present picture, as for rank; with --scores the candidates are ranked again.")
-@click.option("--baseline-votes", type=click.IntRange(min=1), metavar="N", help="Votes behind scores in --baseline.")
-@click.option("--improve", help="Traits that should rise: influence,competence. [all that are not kept]")
-@click.option("--keep", help="Traits that must not fall, '' for none. [likeability, where it is predicted]")
-@click.option("--any-of", is_flag=True, help="One of the traits to improve is enough. [all of them must rise]")
-@click.option("--improve-margin", default=0.0, help="Score points by which the traits to improve must rise. [0]")
-@click.option("--keep-margin", default=0.0, help="Score points that the traits to keep may lose. [0]")
-@click.option("--budget", default=3, show_default=True, type=click.IntRange(min=1), help="How many to send next.")
-@click.option(
-    "--reference",
-    "references",
-    type=click.Path(path_type=Path, exists=True),
-    multiple=True,
-    metavar="PATH",
-    help="A picture, or a folder of pictures, that surely show the person; may be repeated.",
-)
-@click.option(
-    "--gates",
-    default="all",
-    show_default=True,
-    metavar="NAMES",
-    help=f"Which gates hold pictures back: all, none, or of {', '.join(GATES)}.",
-)
-@click.option("--no-gates", default="", metavar="NAMES", help="Which of these gates are off all the same: nose,eyes.")
+@comparing_options
 @click.option(
     "--shortlist", type=click.Path(path_type=Path), help="Table of the new ranking: .csv, .parquet or .jsonl."
 )
@@ -78,19 +57,10 @@ def learn(
     raw: bool,
     votes: int,
     baseline: str | None,
-    baseline_votes: int | None,
-    improve: str | None,
-    keep: str | None,
-    improve_margin: float,
-    keep_margin: float,
-    any_of: bool,
-    budget: int,
-    references: tuple[Path, ...],
-    gates: str,
-    no_gates: str,
     shortlist: Path | None,
     experiment: str,
     terminal: Terminal,
+    **comparing: Unpack[Comparing],
 ) -> None:
     """Learn from human scores that came back; RESULTS is a CSV image,TRAIT,TRAIT...,votes as somebody typed it."""
     from prescreen import rounds
@@ -105,18 +75,10 @@ def learn(
         raw=raw,
         votes=votes,
         baseline=baseline,
-        baseline_votes=baseline_votes,
-        improve=None if improve is None else parse_names(improve),
-        keep=None if keep is None else parse_names(keep) if keep else (),
-        improve_margin=improve_margin,
-        keep_margin=keep_margin,
-        any_of=any_of,
-        budget=budget,
-        references=references,
-        gates_off=gates_off(gates, no_gates),
         shortlist=shortlist,
         experiment=experiment,
         narrator=terminal,
+        **parsed(comparing),
     )
     for line in round_lines(done.content):
         click.echo(line)

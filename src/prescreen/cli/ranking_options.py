@@ -1,4 +1,4 @@
-"""The options that ``prescreen rank`` and ``prescreen review`` share."""
+"""The options that ``prescreen rank``, ``prescreen review`` and ``prescreen learn`` share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,9 @@ from prescreen.ranking.gate_names import GATES, gates_off
 from prescreen.traits import parse_names
 
 
-class Ranking(TypedDict):
-    """The options as they were given."""
+class Comparing(TypedDict):
+    """What says how candidates are compared with the present picture, as it was given."""
 
-    baseline: str
     baseline_votes: int | None
     improve: str | None
     keep: str | None
@@ -24,13 +23,16 @@ class Ranking(TypedDict):
     references: tuple[Path, ...]
     gates: str
     no_gates: str
+
+
+class Ranking(Comparing):
+    """The options of a command that ranks a table of scores."""
+
+    baseline: str
     predictor: str | None
 
 
-_OPTIONS = [
-    click.option(
-        "--baseline", required=True, help="The present picture: a file, or scores competence=8.2,likeability=9.0."
-    ),
+_COMPARING = [
     click.option(
         "--baseline-votes",
         type=click.IntRange(min=1),
@@ -59,19 +61,34 @@ _OPTIONS = [
         help=f"Which gates hold pictures back: all, none, or of {', '.join(GATES)}.",
     ),
     click.option("--no-gates", default="", metavar="NAMES", help="Which of these are off all the same: nose,eyes."),
+]
+_RANKING = [
+    click.option(
+        "--baseline", required=True, help="The present picture: a file, or scores competence=8.2,likeability=9.0."
+    ),
+    *_COMPARING,
     click.option("--predictor", help="The predictor, where the scores' .meta.json does not name it."),
 ]
 
+Command = Callable[..., Any]
 
-def ranking_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say what to compare with, what to improve and how many to send."""
-    for option in reversed(_OPTIONS):
+
+def comparing_options(function: Command) -> Command:
+    """Give a command the options that say what to improve, what holds pictures back and how many to send."""
+    for option in reversed(_COMPARING):
         function = option(function)
     return function
 
 
-def parsed(given: Ranking) -> dict[str, Any]:
-    """Return the options as `prescreen.workflow.rank` takes them.
+def ranking_options(function: Command) -> Command:
+    """Give a command those options, and what to compare with by which predictor."""
+    for option in reversed(_RANKING):
+        function = option(function)
+    return function
+
+
+def parsed(given: Comparing) -> dict[str, Any]:
+    """Return the options as `prescreen.workflow.rank` and `prescreen.rounds.learn` take them.
 
     Raises
     ------
