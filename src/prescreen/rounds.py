@@ -3,7 +3,7 @@
 The verb ``learn``; its steps live in `prescreen.learning`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
 from prescreen.predictor import check_place
-from prescreen.ranking.gate_names import check_gates
-from prescreen.ranking.goals import choose_goals
 from prescreen.ratings.results import SCORES, read_results
 from prescreen.tables import write_table
 from prescreen.traits import Scale
+from prescreen.wishes import DEFAULT_WISHES, Wishes
 from prescreen.workflow import open_predictor
 
 
@@ -61,15 +60,7 @@ def learn(
     raw: bool = False,
     votes: int = learning.USUAL_VOTES,
     baseline: str | None = None,
-    baseline_votes: int | None = None,
-    improve: Sequence[str] | None = None,
-    keep: Sequence[str] | None = None,
-    improve_margin: float = 0.0,
-    keep_margin: float = 0.0,
-    any_of: bool = False,
-    budget: int = 3,
-    references: Sequence[Path] = (),
-    gates_off: Collection[str] = (),
+    wishes: Wishes = DEFAULT_WISHES,
     shortlist: Path | None = None,
     experiment: str = "prescreen",
     narrator: Narrator | None = None,
@@ -96,7 +87,7 @@ def learn(
         Votes behind a score whose file does not say.
     baseline : str, optional
         The present picture as in `rank`; with it and ``scores`` the candidates are ranked again.
-    baseline_votes, improve, keep, improve_margin, keep_margin, any_of, budget, references, gates_off
+    wishes : Wishes
         As in `rank`.
     shortlist : Path, optional
         Where the new ranking goes; needs ``baseline`` and ``scores``.
@@ -110,10 +101,9 @@ def learn(
     narrator = narrator or Silence()
     learning.check_wishes(results, output, scores, baseline, shortlist)
     check_place(output)
-    check_gates(gates_off)
     before = open_predictor(predictor)
     tracking.check_store()
-    goals = choose_goals(before.traits, improve, keep, improve_margin, keep_margin, any_of)
+    goals = wishes.goals(before.traits)
     encoder = Encoder(before.manifest.encoder)
     note, table = learning.read_candidates(scores, before)
     files = shortlisting.candidate_files(note, table) if table is not None else []
@@ -135,9 +125,9 @@ def learn(
         agreed = learning.agree(before, newer, pictures)
         after = learning.with_results(before, newer, output.name)
         if table is not None and baseline is not None:
-            present = shortlisting.read_baseline(baseline, baseline_votes, after, encoder, cache)
+            present = shortlisting.read_baseline(baseline, wishes.baseline_votes, after, encoder, cache)
             narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
-            compared = shortlisting.read_references(references, present, encoder, cache)
+            compared = shortlisting.read_references(wishes.references, present, encoder, cache)
             with narrator.steps("comparing", len(table)) as advance:
                 vectors = shortlisting.candidate_vectors(table, files, encoder, cache, advance)
     if table is not None and present is not None:
@@ -145,7 +135,7 @@ def learn(
         comparison = compare(table, after, present.known(after.traits), vectors)
         descriptors = shortlisting.face_descriptors(vectors, encoder)
         ranked = shortlisting.rank_with_gates(
-            table, after, present, goals, budget, descriptors, compared, gates_off, comparison
+            table, after, present, goals, wishes.budget, descriptors, compared, wishes.gates_off, comparison
         )
         decision, name = learning.decide_next(table, ranked, after)
         ranked = learning.without_proposal(ranked, decision)

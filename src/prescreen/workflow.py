@@ -5,7 +5,7 @@ order.
 """
 
 import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +26,14 @@ from prescreen.images import ImageFile, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.predictor import Predictor, check_place
 from prescreen.provenance import ScoresNote
-from prescreen.ranking.gate_names import check_gates
-from prescreen.ranking.goals import Goals, choose_goals
+from prescreen.ranking.goals import Goals
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
 from prescreen.scoring import OK, check_names, score_parts, score_pictures
 from prescreen.tables import TableWriter, read_table, table_bytes, table_format, write_table
 from prescreen.traits import Scale
+from prescreen.wishes import DEFAULT_WISHES, Wishes
 
 if TYPE_CHECKING:
     from prescreen.tracking import TrackedRun
@@ -419,15 +419,7 @@ def rank(
     scores: Path,
     *,
     baseline: str,
-    baseline_votes: int | None = None,
-    improve: Sequence[str] | None = None,
-    keep: Sequence[str] | None = None,
-    improve_margin: float = 0.0,
-    keep_margin: float = 0.0,
-    any_of: bool = False,
-    budget: int = 3,
-    references: Sequence[Path] = (),
-    gates_off: Collection[str] = (),
+    wishes: Wishes = DEFAULT_WISHES,
     output: Path,
     report: Path | None = None,
     predictor: str | None = None,
@@ -441,20 +433,8 @@ def rank(
         A table that `score` wrote.
     baseline : str
         The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
-    baseline_votes : int, optional
-        How many votes such scores come from: they are shrunk and uncertain accordingly. Without it they count as exact.
-    improve, keep : sequence of str, optional
-        Traits that should rise, and traits that must not fall; see `prescreen.ranking.goals.choose_goals`.
-    improve_margin, keep_margin : float
-        Score points by which traits must rise, and may fall.
-    any_of : bool
-        Whether one of the traits to improve is enough; otherwise all of them have to rise.
-    budget : int
-        How many pictures can be sent to raters.
-    references : sequence of Path
-        Pictures, or folders of pictures, that surely show the person; the present picture is one of them.
-    gates_off : collection of str
-        Names of `prescreen.ranking.gates.GATES` that hold nothing back.
+    wishes : Wishes
+        What should improve, what must stay, how many pictures can be sent and which gates hold pictures back.
     output : Path
         ``.csv``, ``.parquet`` or ``.jsonl``.
     report : Path, optional
@@ -467,21 +447,7 @@ def rank(
     narrator = narrator or Silence()
     table_format(output)
     shortlisting.check_places(scores, output, report)
-    done = _compare(
-        scores,
-        baseline=baseline,
-        baseline_votes=baseline_votes,
-        improve=improve,
-        keep=keep,
-        improve_margin=improve_margin,
-        keep_margin=keep_margin,
-        any_of=any_of,
-        budget=budget,
-        references=references,
-        gates_off=gates_off,
-        predictor=predictor,
-        narrator=narrator,
-    )
+    done = _compare(scores, baseline, wishes, predictor, narrator)
     page = None if report is None else done.draw(narrator)
     written = {output: table_bytes(done.ranked, output)}
     if report is not None and page is not None:
@@ -494,15 +460,7 @@ def review(
     scores: Path,
     *,
     baseline: str,
-    baseline_votes: int | None = None,
-    improve: Sequence[str] | None = None,
-    keep: Sequence[str] | None = None,
-    improve_margin: float = 0.0,
-    keep_margin: float = 0.0,
-    any_of: bool = False,
-    budget: int = 3,
-    references: Sequence[Path] = (),
-    gates_off: Collection[str] = (),
+    wishes: Wishes = DEFAULT_WISHES,
     decisions: Path | None = None,
     port: int = 0,
     predictor: str | None = None,
@@ -513,9 +471,7 @@ def review(
 
     Parameters
     ----------
-    scores, baseline, baseline_votes, improve, keep, improve_margin, keep_margin, any_of, budget, references, gates_off
-        As in `rank`.
-    predictor, narrator
+    scores, baseline, wishes, predictor, narrator
         As in `rank`.
     decisions : Path, optional
         Table of decisions, read if it is there; by default beside the scores.
@@ -532,21 +488,7 @@ def review(
     shortlisting.check_places(scores, place, None)
     token = secrets.token_urlsafe(32)
     with reviewing.listen(port) as listener:
-        done = _compare(
-            scores,
-            baseline=baseline,
-            baseline_votes=baseline_votes,
-            improve=improve,
-            keep=keep,
-            improve_margin=improve_margin,
-            keep_margin=keep_margin,
-            any_of=any_of,
-            budget=budget,
-            references=references,
-            gates_off=gates_off,
-            predictor=predictor,
-            narrator=narrator,
-        )
+        done = _compare(scores, baseline, wishes, predictor, narrator)
         server = reviewing.ReviewServer(
             done.draw(narrator, token),
             {file.name: file for file in done.pictures},
@@ -577,23 +519,7 @@ class _Comparison:
             )
 
 
-def _compare(
-    scores: Path,
-    *,
-    baseline: str,
-    baseline_votes: int | None,
-    improve: Sequence[str] | None,
-    keep: Sequence[str] | None,
-    improve_margin: float,
-    keep_margin: float,
-    any_of: bool,
-    budget: int,
-    references: Sequence[Path],
-    gates_off: Collection[str],
-    predictor: str | None,
-    narrator: Narrator,
-) -> _Comparison:
-    check_gates(gates_off)
+def _compare(scores: Path, baseline: str, wishes: Wishes, predictor: str | None, narrator: Narrator) -> _Comparison:
     note = ScoresNote.read(scores, optional=predictor is not None)
     table = read_table(scores)
     loaded = open_predictor(predictor or (note.predictor if note else ""))
@@ -601,12 +527,12 @@ def _compare(
         note.check(scores, loaded.fingerprint)
     if loaded.manifest.simulated:
         narrator.say("the predictor was trained on simulated votes: these ranks mean nothing for real raters")
-    goals = choose_goals(loaded.traits, improve, keep, improve_margin, keep_margin, any_of)
+    goals = wishes.goals(loaded.traits)
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
-        present = shortlisting.read_baseline(baseline, baseline_votes, loaded, encoder, cache)
+        present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
-        compared = shortlisting.read_references(references, present, encoder, cache)
+        compared = shortlisting.read_references(wishes.references, present, encoder, cache)
         pictures = shortlisting.candidate_files(note, table)
         with narrator.steps("comparing", len(table)) as advance:
             vectors = shortlisting.candidate_vectors(table, pictures, encoder, cache, advance)
@@ -616,7 +542,7 @@ def _compare(
     descriptors = shortlisting.face_descriptors(vectors, encoder)
     comparison = compare(table, loaded, present.known(loaded.traits), vectors)
     ranked = shortlisting.rank_with_gates(
-        table, loaded, present, goals, budget, descriptors, compared, gates_off, comparison
+        table, loaded, present, goals, wishes.budget, descriptors, compared, wishes.gates_off, comparison
     )
     return _Comparison(ranked, loaded, present, goals, pictures, note)
 

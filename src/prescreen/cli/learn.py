@@ -6,7 +6,7 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.ranking_options import Comparing, comparing_options, parsed
+from prescreen.cli.ranking_options import Comparing, comparing_options, wishes
 from prescreen.cli.tables import round_lines, shortlist_lines
 from prescreen.traits import parse_names
 
@@ -75,10 +75,10 @@ def learn(
         raw=raw,
         votes=votes,
         baseline=baseline,
+        wishes=wishes(comparing),
         shortlist=shortlist,
         experiment=experiment,
         narrator=terminal,
-        **parsed(comparing),
     )
     for line in round_lines(done.content):
         click.echo(line)

@@ -6,7 +6,7 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.ranking_options import Ranking, parsed, ranking_options
+from prescreen.cli.ranking_options import Comparing, ranking_options, wishes
 from prescreen.cli.tables import shortlist_lines
 
 EXAMPLES = """\b
@@ -27,20 +27,24 @@ Examples:
 @verb
 def rank(
     scores: Path,
+    baseline: str,
+    predictor: str | None,
     output: Path,
     report: Path | None,
     terminal: Terminal,
-    **ranking: Unpack[Ranking],
+    **comparing: Unpack[Comparing],
 ) -> None:
     """Rank scored pictures by their chance to beat the present one; SCORES is what prescreen score wrote."""
     from prescreen import workflow
 
     done = workflow.rank(
         scores,
+        baseline=baseline,
+        wishes=wishes(comparing),
+        predictor=predictor,
         output=output,
         report=report,
         narrator=terminal,
-        **parsed(ranking),
     )
     for line in shortlist_lines(done.shortlist):
         click.echo(line)

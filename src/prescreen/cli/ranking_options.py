@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
 from prescreen.ranking.gate_names import GATES, gates_off
 from prescreen.traits import parse_names
+
+if TYPE_CHECKING:
+    from prescreen.wishes import Wishes
 
 
 class Comparing(TypedDict):
@@ -23,13 +26,6 @@ class Comparing(TypedDict):
     references: tuple[Path, ...]
     gates: str
     no_gates: str
-
-
-class Ranking(Comparing):
-    """The options of a command that ranks a table of scores."""
-
-    baseline: str
-    predictor: str | None
 
 
 _COMPARING = [
@@ -87,7 +83,7 @@ def ranking_options(function: Command) -> Command:
     return function
 
 
-def parsed(given: Comparing) -> dict[str, Any]:
+def wishes(given: Comparing) -> "Wishes":
     """Return the options as `prescreen.workflow.rank` and `prescreen.rounds.learn` take them.
 
     Raises
@@ -95,10 +91,17 @@ def parsed(given: Comparing) -> dict[str, Any]:
     UsageError
         If a list of names or gates cannot be understood.
     """
+    from prescreen.wishes import Wishes
+
     improve, keep = given["improve"], given["keep"]
-    options: dict[str, Any] = {name: value for name, value in given.items() if name not in ("gates", "no_gates")}
-    return options | {
-        "improve": None if improve is None else parse_names(improve),
-        "keep": None if keep is None else parse_names(keep) if keep else (),
-        "gates_off": gates_off(given["gates"], given["no_gates"]),
-    }
+    return Wishes(
+        improve=None if improve is None else parse_names(improve),
+        keep=None if keep is None else parse_names(keep) if keep else (),
+        improve_margin=given["improve_margin"],
+        keep_margin=given["keep_margin"],
+        any_of=given["any_of"],
+        budget=given["budget"],
+        baseline_votes=given["baseline_votes"],
+        references=given["references"],
+        gates_off=gates_off(given["gates"], given["no_gates"]),
+    )

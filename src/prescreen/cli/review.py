@@ -7,7 +7,7 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.ranking_options import Ranking, parsed, ranking_options
+from prescreen.cli.ranking_options import Comparing, ranking_options, wishes
 
 EXAMPLES = """\b
 Examples:
@@ -29,11 +29,13 @@ Examples:
 @verb
 def review(
     scores: Path,
+    baseline: str,
+    predictor: str | None,
     decisions: Path | None,
     port: int,
     browser: bool,
     terminal: Terminal,
-    **ranking: Unpack[Ranking],
+    **comparing: Unpack[Comparing],
 ) -> None:
     """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
     from prescreen import workflow
@@ -47,9 +49,11 @@ def review(
     with contextlib.suppress(KeyboardInterrupt):
         workflow.review(
             scores,
+            baseline=baseline,
+            wishes=wishes(comparing),
+            predictor=predictor,
             decisions=decisions,
             port=port,
             narrator=terminal,
             ready=ready,
-            **parsed(ranking),
         )

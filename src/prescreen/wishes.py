@@ -1,0 +1,65 @@
+"""What a person wants of the pictures to send, and what may hold a picture back."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from prescreen.ranking.gate_names import check_gates
+from prescreen.ranking.goals import Goals, choose_goals
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How candidates are compared with the present picture.
+
+    Parameters
+    ----------
+    improve, keep : sequence of str, optional
+        Traits that should rise, and traits that must not fall; see `prescreen.ranking.goals.choose_goals`.
+    improve_margin, keep_margin : float
+        Score points by which traits must rise, and may fall.
+    any_of : bool
+        Whether one of the traits to improve is enough; otherwise all of them have to rise.
+    budget : int
+        How many pictures can be sent to raters.
+    baseline_votes : int, optional
+        How many votes the present picture's scores come from, where it is given as scores: they are shrunk and
+        uncertain accordingly. Without it they count as exact.
+    references : sequence of Path
+        Pictures, or folders of pictures, that surely show the person; the present picture is one of them.
+    gates_off : collection of str
+        Names of `prescreen.ranking.gate_names.GATES` that hold nothing back.
+
+    Raises
+    ------
+    UsageError
+        For a gate that does not exist.
+    """
+
+    improve: Sequence[str] | None = None
+    keep: Sequence[str] | None = None
+    improve_margin: float = 0.0
+    keep_margin: float = 0.0
+    any_of: bool = False
+    budget: int = 3
+    baseline_votes: int | None = None
+    references: Sequence[Path] = ()
+    gates_off: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        check_gates(self.gates_off)
+
+    def goals(self, traits: Sequence[str]) -> Goals:
+        """Return the goals among the traits of a predictor.
+
+        Raises
+        ------
+        UsageError
+            If a trait is not predicted, or nothing is left to improve.
+        """
+        return choose_goals(traits, self.improve, self.keep, self.improve_margin, self.keep_margin, self.any_of)
+
+
+DEFAULT_WISHES: Final = Wishes()
+"""Improve what can be improved, keep likeability, three pictures, every gate on."""
