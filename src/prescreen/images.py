@@ -23,7 +23,7 @@ from prescreen.colours import to_srgb
 from prescreen.errors import PictureError, UsageError
 from prescreen.headers import JPEG_END, Header, exif_orientation, read_header
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same bytes come out as other pixels; part of what identifies an embedding."""
 
 MAX_PIXELS = 100_000_000

@@ -13,6 +13,11 @@ from prescreen.faces import FaceFinder
 from prescreen.images import decode
 
 SHARPNESS_VIEW: Final = "chip"
+LEAST_SIDE: Final = 1024
+"""Large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, their shorter side no shorter than this (pixels).
+
+Faces are searched in copies of 1280 pixels at most, and the most detailed view takes half of an aligned face for 260
+pixels: nothing is enlarged where the face fills half of the picture."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Inspector:
         WeightsNotFound, EncoderError
             dlib's model files are missing or not the expected ones.
         """
-        picture = decode(data, tolerant=self.tolerant)
+        picture = decode(data, tolerant=self.tolerant, min_side=LEAST_SIDE)
         face = self._finder.find(picture.pixels)
         views = {view: cut(picture.pixels, face, view) for view in self.views}
         quality = Quality(
