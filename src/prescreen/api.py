@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import pandas as pd
 
+from prescreen import opening, workflow
 from prescreen import predictor as saved
-from prescreen import workflow
 from prescreen.traits import Scale
 
 PathLike = str | os.PathLike[str]
@@ -51,7 +51,7 @@ class Predictor:
         prescreen.errors.StoreError
             If the MLflow store has no such model.
         """
-        return cls(workflow.open_predictor(os.fspath(place)), os.fspath(place))
+        return cls(opening.open_predictor(os.fspath(place)), os.fspath(place))
 
     @classmethod
     def train(

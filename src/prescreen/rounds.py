@@ -16,12 +16,12 @@ from prescreen.embeddings import EmbeddingCache
 from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
+from prescreen.opening import open_predictor
 from prescreen.predictor import check_place
 from prescreen.ratings.results import SCORES, read_results
 from prescreen.tables import write_table
 from prescreen.traits import Scale
 from prescreen.wishes import DEFAULT_WISHES, Wishes
-from prescreen.workflow import open_predictor
 
 
 @dataclass(frozen=True)

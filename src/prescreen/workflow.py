@@ -1,11 +1,11 @@
 """The job, top to bottom: ratings to predictor, folder to scores, scores to shortlist.
 
-Each public function is a verb of the command line. The steps live in the modules named after them; here they stand in
-order.
+Each public function is a verb of the command line, in the order of ``__all__``. Their steps live in the modules named
+after them; ``rank`` and ``review`` are told in `prescreen.candidates`, and ``learn``, which comes after, in
+`prescreen.rounds`.
 """
 
-import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ import pandas as pd
 
 from prescreen import learning_curve as curves
 from prescreen import provenance, shortlisting, training
-from prescreen.atomic import stage_file, write_files_atomic
-from prescreen.comparison import compare
+from prescreen.atomic import stage_file
+from prescreen.candidates import Ranked, rank, review
 from prescreen.dataset import Dataset, join, resembles
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
 from prescreen.encoders import Encoder, make_encoder
@@ -24,20 +24,33 @@ from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, Usa
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.images import ImageFile, find_images
 from prescreen.narrator import Narrator, Silence
+from prescreen.opening import lasting_name, open_predictor
 from prescreen.predictor import Predictor, check_place
 from prescreen.provenance import ScoresNote
-from prescreen.ranking.goals import Goals
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
-from prescreen.scoring import OK, check_names, score_parts, score_pictures
-from prescreen.tables import TableWriter, read_table, table_bytes, table_format, write_table
+from prescreen.scoring import check_names, score_parts, score_pictures
+from prescreen.tables import TableWriter, table_format, write_table
 from prescreen.traits import Scale
-from prescreen.wishes import DEFAULT_WISHES, Wishes
 
 if TYPE_CHECKING:
     from prescreen.tracking import TrackedRun
 
+__all__ = [
+    "train",
+    "evaluate",
+    "embed",
+    "score",
+    "score_table",
+    "rank",
+    "review",
+    "demo",
+    "Training",
+    "Scoring",
+    "Ranked",
+    "Demo",
+]
 
 # --- train ------------------------------------------------------------------------------------------------------------
 
@@ -379,7 +392,7 @@ def _scores_note(
 ) -> ScoresNote:
     return ScoresNote(
         table_sha256=sha256,
-        predictor=_lasting(predictor),
+        predictor=lasting_name(predictor),
         predictor_name=loaded.manifest.name,
         predictor_sha256=loaded.fingerprint,
         encoder=loaded.manifest.encoder.name,
@@ -404,150 +417,7 @@ def score_table(
     return score_pictures(rows, predictor)
 
 
-# --- rank -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """What `rank` made: the whole table and its first rows, the pictures to send."""
-
-    table: pd.DataFrame
-    shortlist: pd.DataFrame
-
-
-def rank(
-    scores: Path,
-    *,
-    baseline: str,
-    wishes: Wishes = DEFAULT_WISHES,
-    output: Path,
-    report: Path | None = None,
-    predictor: str | None = None,
-    narrator: Narrator | None = None,
-) -> Ranked:
-    """Rank scored pictures by their chance to beat the present one, and write the table and the report.
-
-    Parameters
-    ----------
-    scores : Path
-        A table that `score` wrote.
-    baseline : str
-        The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
-    wishes : Wishes
-        What should improve, what must stay, how many pictures can be sent and which gates hold pictures back.
-    output : Path
-        ``.csv``, ``.parquet`` or ``.jsonl``.
-    report : Path, optional
-        One HTML file with the pictures.
-    predictor : str, optional
-        Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
-    narrator : Narrator, optional
-        Hears how the work goes on.
-    """
-    narrator = narrator or Silence()
-    table_format(output)
-    shortlisting.check_places(scores, output, report)
-    done = _compare(scores, baseline, wishes, predictor, narrator)
-    page = None if report is None else done.draw(narrator)
-    written = {output: table_bytes(done.ranked, output)}
-    if report is not None and page is not None:
-        written[report] = page.encode()
-    write_files_atomic(written)
-    return Ranked(done.ranked, done.ranked[done.ranked["selected"]])
-
-
-def review(
-    scores: Path,
-    *,
-    baseline: str,
-    wishes: Wishes = DEFAULT_WISHES,
-    decisions: Path | None = None,
-    port: int = 0,
-    predictor: str | None = None,
-    narrator: Narrator | None = None,
-    ready: Callable[[str], object] = lambda address: None,
-) -> None:
-    """Serve the report to this machine's user until interrupted, and save what is kept and rejected.
-
-    Parameters
-    ----------
-    scores, baseline, wishes, predictor, narrator
-        As in `rank`.
-    decisions : Path, optional
-        Table of decisions, read if it is there; by default beside the scores.
-    port : int
-        Port of the loopback address; 0 takes any that is free.
-    ready : callable
-        Called with the page's address, which holds the token, before the first request is answered.
-    """
-    from prescreen import reviewing
-
-    narrator = narrator or Silence()
-    place = decisions or scores.with_name(f"{scores.stem}.decisions.csv")
-    table_format(place)
-    shortlisting.check_places(scores, place, None)
-    token = secrets.token_urlsafe(32)
-    with reviewing.listen(port) as listener:
-        done = _compare(scores, baseline, wishes, predictor, narrator)
-        server = reviewing.ReviewServer(
-            done.draw(narrator, token),
-            {file.name: file for file in done.pictures},
-            reviewing.Decisions(place, done.ranked["image"].tolist()),
-            token,
-            lambda file: shortlisting.thumbnail(file, shortlisting.SERVED, 85),
-        )
-        host, bound = listener.getsockname()
-        ready(f"http://{host}:{bound}/?token={token}")
-        reviewing.serve(server.app(), listener)
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """Candidates compared with the present picture, and what the page needs beside them."""
-
-    ranked: pd.DataFrame
-    predictor: Predictor
-    present: shortlisting.Baseline
-    goals: Goals
-    pictures: Sequence[ImageFile]
-    note: ScoresNote | None
-
-    def draw(self, narrator: Narrator, token: str | None = None) -> str:
-        with narrator.steps("drawing", len(self.pictures)) as advance:
-            return shortlisting.draw_report(
-                self.ranked, self.predictor, self.present, self.goals, self.pictures, self.note, advance, token
-            )
-
-
-def _compare(scores: Path, baseline: str, wishes: Wishes, predictor: str | None, narrator: Narrator) -> _Comparison:
-    note = ScoresNote.read(scores, optional=predictor is not None)
-    table = read_table(scores)
-    loaded = open_predictor(predictor or (note.predictor if note else ""))
-    if note is not None:
-        note.check(scores, loaded.fingerprint)
-    if loaded.manifest.simulated:
-        narrator.say("the predictor was trained on simulated votes: these ranks mean nothing for real raters")
-    goals = wishes.goals(loaded.traits)
-    encoder = Encoder(loaded.manifest.encoder)
-    with EmbeddingCache() as cache:
-        present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
-        narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
-        compared = shortlisting.read_references(wishes.references, present, encoder, cache)
-        pictures = shortlisting.candidate_files(note, table)
-        with narrator.steps("comparing", len(table)) as advance:
-            vectors = shortlisting.candidate_vectors(table, pictures, encoder, cache, advance)
-    scored = int((table["status"] == OK).sum())
-    if missing := scored - len(vectors):
-        narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
-    descriptors = shortlisting.face_descriptors(vectors, encoder)
-    comparison = compare(table, loaded, present.known(loaded.traits), vectors)
-    ranked = shortlisting.rank_with_gates(
-        table, loaded, present, goals, wishes.budget, descriptors, compared, wishes.gates_off, comparison
-    )
-    return _Comparison(ranked, loaded, present, goals, pictures, note)
-
-
-# --- demo and doctor --------------------------------------------------------------------------------------------------
+# --- demo -------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -600,24 +470,6 @@ def _sample() -> Path:
 
 
 # --- what the verbs share ---------------------------------------------------------------------------------------------
-
-
-def open_predictor(place: str) -> Predictor:
-    """Load a predictor from its directory or from MLflow (``models:/…``, ``runs:/…``)."""
-    if provenance.is_model_uri(place):
-        from prescreen import tracking
-
-        return Predictor.load(tracking.fetch_predictor(place))
-    return Predictor.load(Path(place))
-
-
-def _lasting(place: str) -> str:
-    """Return a name that still means the same predictor from another folder, or after an alias has moved."""
-    if not provenance.is_model_uri(place):
-        return str(Path(place).resolve())
-    from prescreen import tracking
-
-    return tracking.resolve_uri(place)
 
 
 def shared_names(predictor: Predictor, ratings: Path, scale: Scale | None, images: Path | None) -> dict[str, str]:

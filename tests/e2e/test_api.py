@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import prescreen
-from prescreen import workflow
+from prescreen import opening, workflow
 from prescreen.errors import NothingScored, PredictorError
 from prescreen.traits import Scale
 
@@ -39,7 +39,7 @@ def test_training_returns_the_predictor_that_it_saved(tmp_path, monkeypatch):
         return workflow.Training(Path("models/sample"), {}, None)
 
     monkeypatch.setattr(workflow, "train", train)
-    monkeypatch.setattr(workflow, "open_predictor", lambda place: heard.setdefault("opened", place))
+    monkeypatch.setattr(opening, "open_predictor", lambda place: heard.setdefault("opened", place))
     prescreen.Predictor.train("votes.csv", images="rated", scale=(0, 3), encoder="bundled", output="models/mine")
     assert (heard["ratings"], heard["images"], heard["output"]) == (
         Path("votes.csv"),

@@ -1,0 +1,166 @@
+"""Candidates against the present picture: the verbs ``rank`` and ``review``.
+
+Their steps live in `prescreen.shortlisting`, what they compute in `prescreen.comparison` and `prescreen.ranking`.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from prescreen import shortlisting
+from prescreen.atomic import write_files_atomic
+from prescreen.comparison import compare
+from prescreen.embeddings import EmbeddingCache
+from prescreen.encoders import Encoder
+from prescreen.images import ImageFile
+from prescreen.narrator import Narrator, Silence
+from prescreen.opening import open_predictor
+from prescreen.predictor import Predictor
+from prescreen.provenance import ScoresNote
+from prescreen.ranking.goals import Goals
+from prescreen.scoring import OK
+from prescreen.tables import read_table, table_bytes, table_format
+from prescreen.wishes import DEFAULT_WISHES, Wishes
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What `rank` made: the whole table and its first rows, the pictures to send."""
+
+    table: pd.DataFrame
+    shortlist: pd.DataFrame
+
+
+def rank(
+    scores: Path,
+    *,
+    baseline: str,
+    wishes: Wishes = DEFAULT_WISHES,
+    output: Path,
+    report: Path | None = None,
+    predictor: str | None = None,
+    narrator: Narrator | None = None,
+) -> Ranked:
+    """Rank scored pictures by their chance to beat the present one, and write the table and the report.
+
+    Parameters
+    ----------
+    scores : Path
+        A table that `score` wrote.
+    baseline : str
+        The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
+    wishes : Wishes
+        What should improve, what must stay, how many pictures can be sent and which gates hold pictures back.
+    output : Path
+        ``.csv``, ``.parquet`` or ``.jsonl``.
+    report : Path, optional
+        One HTML file with the pictures.
+    predictor : str, optional
+        Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+    """
+    narrator = narrator or Silence()
+    table_format(output)
+    shortlisting.check_places(scores, output, report)
+    done = _compared(scores, baseline, wishes, predictor, narrator)
+    page = None if report is None else done.draw(narrator)
+    written = {output: table_bytes(done.ranked, output)}
+    if report is not None and page is not None:
+        written[report] = page.encode()
+    write_files_atomic(written)
+    return Ranked(done.ranked, done.ranked[done.ranked["selected"]])
+
+
+def review(
+    scores: Path,
+    *,
+    baseline: str,
+    wishes: Wishes = DEFAULT_WISHES,
+    decisions: Path | None = None,
+    port: int = 0,
+    predictor: str | None = None,
+    narrator: Narrator | None = None,
+    ready: Callable[[str], object] = lambda address: None,
+) -> None:
+    """Serve the report to this machine's user until interrupted, and save what is kept and rejected.
+
+    Parameters
+    ----------
+    scores, baseline, wishes, predictor, narrator
+        As in `rank`.
+    decisions : Path, optional
+        Table of decisions, read if it is there; by default beside the scores.
+    port : int
+        Port of the loopback address; 0 takes any that is free.
+    ready : callable
+        Called with the page's address, which holds the token, before the first request is answered.
+    """
+    from prescreen import reviewing
+
+    narrator = narrator or Silence()
+    place = decisions or scores.with_name(f"{scores.stem}.decisions.csv")
+    table_format(place)
+    shortlisting.check_places(scores, place, None)
+    token = secrets.token_urlsafe(32)
+    with reviewing.listen(port) as listener:
+        done = _compared(scores, baseline, wishes, predictor, narrator)
+        server = reviewing.ReviewServer(
+            done.draw(narrator, token),
+            {file.name: file for file in done.pictures},
+            reviewing.Decisions(place, done.ranked["image"].tolist()),
+            token,
+            lambda file: shortlisting.thumbnail(file, shortlisting.SERVED, 85),
+        )
+        host, bound = listener.getsockname()
+        ready(f"http://{host}:{bound}/?token={token}")
+        reviewing.serve(server.app(), listener)
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Candidates compared with the present picture, and what the page needs beside them."""
+
+    ranked: pd.DataFrame
+    predictor: Predictor
+    present: shortlisting.Baseline
+    goals: Goals
+    pictures: Sequence[ImageFile]
+    note: ScoresNote | None
+
+    def draw(self, narrator: Narrator, token: str | None = None) -> str:
+        with narrator.steps("drawing", len(self.pictures)) as advance:
+            return shortlisting.draw_report(
+                self.ranked, self.predictor, self.present, self.goals, self.pictures, self.note, advance, token
+            )
+
+
+def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None, narrator: Narrator) -> _Candidates:
+    note = ScoresNote.read(scores, optional=predictor is not None)
+    table = read_table(scores)
+    loaded = open_predictor(predictor or (note.predictor if note else ""))
+    if note is not None:
+        note.check(scores, loaded.fingerprint)
+    if loaded.manifest.simulated:
+        narrator.say("the predictor was trained on simulated votes: these ranks mean nothing for real raters")
+    goals = wishes.goals(loaded.traits)
+    encoder = Encoder(loaded.manifest.encoder)
+    with EmbeddingCache() as cache:
+        present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
+        narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
+        compared = shortlisting.read_references(wishes.references, present, encoder, cache)
+        pictures = shortlisting.candidate_files(note, table)
+        with narrator.steps("comparing", len(table)) as advance:
+            vectors = shortlisting.candidate_vectors(table, pictures, encoder, cache, advance)
+    scored = int((table["status"] == OK).sum())
+    if missing := scored - len(vectors):
+        narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
+    descriptors = shortlisting.face_descriptors(vectors, encoder)
+    comparison = compare(table, loaded, present.known(loaded.traits), vectors)
+    ranked = shortlisting.rank_with_gates(
+        table, loaded, present, goals, wishes.budget, descriptors, compared, wishes.gates_off, comparison
+    )
+    return _Candidates(ranked, loaded, present, goals, pictures, note)
