@@ -99,6 +99,14 @@ def test_what_is_loaded_predicts_bit_for_bit_the_same(predictor, original, featu
     assert same(loaded.predict(features, CONTENTS[:25]), predictor.predict(features, CONTENTS[:25]))
 
 
+def test_a_directory_may_be_named_by_text(original, tmp_path):
+    loaded = Predictor.load(str(original))
+    loaded.save(str(tmp_path / "again"))
+    assert Predictor.load(str(tmp_path / "again")).fingerprint == loaded.fingerprint
+    with pytest.raises(PredictorError, match="nowhere"):
+        Predictor.load(str(tmp_path / "nowhere"))
+
+
 def test_saving_what_was_loaded_gives_the_same_bytes(original, tmp_path):
     Predictor.load(original).save(tmp_path / "again")
     assert contents(tmp_path / "again") == contents(original)

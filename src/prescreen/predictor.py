@@ -309,7 +309,7 @@ class Predictor:
             return np.full(len(features), np.nan)
         return self.familiarity.novelty(features.astype(np.float32))
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the predictor; the directory is the old one or the new one, never half.
 
         Raises
@@ -317,6 +317,7 @@ class Predictor:
         PredictorError
             If something stands there that is not a predictor, or it cannot be written.
         """
+        directory = Path(directory)
         check_place(directory)
         contents = self._contents()
         manifest = self._manifest_json() | {"files": _digests(contents)}
@@ -327,14 +328,20 @@ class Predictor:
             raise PredictorError(f"{directory}: cannot be written ({error.strerror or error})") from error
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
+    def load(cls, directory: str | os.PathLike[str]) -> Self:
         """Read a predictor.
+
+        Parameters
+        ----------
+        directory : path
+            What `save` wrote.
 
         Raises
         ------
         PredictorError
             If there is none, it is damaged, or another version of prescreen made it.
         """
+        directory = Path(directory)
         manifest, contents = _read_files(directory)
         try:
             arrays = load_arrays(contents[FILES.arrays])

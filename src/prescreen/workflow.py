@@ -1,8 +1,8 @@
 """The job, top to bottom: ratings to predictor, folder to scores, scores to shortlist.
 
 Each public function is a verb of the command line, in the order of ``__all__``. Their steps live in the modules named
-after them; ``rank`` and ``review`` are told in `prescreen.candidates`, and ``learn``, which comes after, in
-`prescreen.rounds`.
+after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``export`` in `prescreen.exporting`, and
+``learn``, which comes after, in `prescreen.rounds`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embe
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.report import evaluate as evaluate_predictions
+from prescreen.exporting import export
 from prescreen.images import ImageFile, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
@@ -45,6 +46,7 @@ __all__ = [
     "score_table",
     "rank",
     "review",
+    "export",
     "demo",
     "Training",
     "Scoring",

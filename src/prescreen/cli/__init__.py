@@ -9,6 +9,7 @@ from prescreen.cli.demo import demo
 from prescreen.cli.doctor import doctor
 from prescreen.cli.embed import embed
 from prescreen.cli.evaluate import evaluate
+from prescreen.cli.export import export
 from prescreen.cli.learn import learn
 from prescreen.cli.models import models
 from prescreen.cli.rank import rank
@@ -43,5 +44,5 @@ def main() -> None:
     """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
-for command in (doctor, train, evaluate, embed, score, rank, review, learn, models, data, cache, demo):
+for command in (doctor, train, evaluate, embed, score, rank, review, learn, export, models, data, cache, demo):
     main.add_command(command)

@@ -10,7 +10,7 @@ omi         a folder in the layout of One Million Impressions
 The first three are CSV, Parquet or JSON lines and may have a column ``person`` (blank where not known); other columns
 that a format does not know are ignored, except that in scores every column is a trait unless traits are chosen. A
 folder in Hugging Face's layout ``imagefolder`` is read by its ``metadata.csv`` or ``metadata.jsonl``, whose column
-``file_name`` is the image.
+``file_name`` is the image. Label Studio's JSON export is read as votes (`prescreen.ratings.label_studio`).
 
 One Million Impressions: ``attribute_ratings.zip`` holds single votes. A ``repeat`` is the same rater seeing the face
 again, and no vote. A ``fill-in`` comes from a rater who was added for a part of the faces; it is a vote like a
@@ -33,6 +33,7 @@ import pandas as pd
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.columns import numbers, read_bytes, read_frame, read_zip, refuse
 from prescreen.ratings.imagefolder import FILE_NAME, lines_as_table, metadata_file
+from prescreen.ratings.label_studio import label_studio_votes
 from prescreen.tables import shown
 from prescreen.traits import Scale, unknown_name
 
@@ -101,7 +102,9 @@ def read_rows(path: Path, traits: Mapping[str, str] | None = None) -> Rows:
         metadata = metadata_file(path)
         return _read_omi(path, traits) if metadata is None else read_rows(metadata, traits)
     data = read_bytes(path)
-    frame = read_frame(path, lines_as_table(path, data), (*_TEXT, FILE_NAME), _NUMBERS)
+    labelled = label_studio_votes(path, data)
+    table = lines_as_table(path, data) if labelled is None else labelled.to_csv(index=False).encode()
+    frame = read_frame(path, table, (*_TEXT, FILE_NAME), _NUMBERS)
     if FILE_NAME in frame and "image" not in frame:
         frame = frame.rename(columns={FILE_NAME: "image"})
     if "image" not in frame:

@@ -5,8 +5,9 @@ wide        ``image,TRAIT,TRAIT...[,votes]``: one row a picture, as Photofeeler 
 long        ``image,trait,mean[,votes]``: one row a picture and trait
 ==========  ===================================================================================================
 
-CSV in UTF-8 or Parquet; further columns are ignored. Every trait of the predictor must have a score for every picture,
-unless traits were chosen: a column that was forgotten is more likely than a trait that was not asked for.
+CSV in UTF-8 or Parquet; further columns are ignored. Of Label Studio's JSON export the means count. Every trait of the
+predictor must have a score for every picture, unless traits were chosen: a column that was forgotten is more likely
+than a trait that was not asked for.
 """
 
 import difflib
@@ -21,6 +22,7 @@ import pandas as pd
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.columns import numbers, read_frame, refuse
+from prescreen.ratings.label_studio import label_studio_votes
 from prescreen.tables import shown
 from prescreen.traits import Scale, unknown_name
 
@@ -125,12 +127,19 @@ def _read(path: Path) -> tuple[str, pd.DataFrame]:
         raise RatingsError(f"{shown(path)}: cannot be read ({error.strerror}); give the file of results") from error
     if not data.strip():
         raise RatingsError(f"{shown(path)}: the file is empty; expected image,TRAIT,TRAIT...,votes")
-    frame = read_frame(path, data, ("image", "trait"), ("mean", "votes"))
+    labelled = label_studio_votes(path, data)
+    table = data if labelled is None else _means(labelled).to_csv(index=False).encode()
+    frame = read_frame(path, table, ("image", "trait"), ("mean", "votes"))
     if "image" not in frame:
         columns = ", ".join(shown(str(name)) for name in frame.columns)
         raise RatingsError(f"{shown(path)}: no column image (columns: {columns}); expected image,TRAIT,TRAIT...,votes")
     refuse(path, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")
     return hashlib.sha256(data).hexdigest(), frame
+
+
+def _means(votes: pd.DataFrame) -> pd.DataFrame:
+    grouped = votes.groupby(["image", "trait"], sort=False)["vote"]
+    return grouped.agg(mean="mean", votes="size").reset_index()
 
 
 def _wide(path: Path, frame: pd.DataFrame, images: pd.Series, traits: Sequence[str]) -> pd.DataFrame:

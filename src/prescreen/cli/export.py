@@ -1,0 +1,66 @@
+"""``prescreen export``: scores and shortlists for other tools."""
+
+from pathlib import Path
+
+import click
+
+from prescreen.cli.console import Terminal, verb
+
+EXAMPLES = """\b
+Examples:
+  prescreen export scores.csv --to fiftyone --output scored/
+  prescreen export scores.csv --to label-studio --output tasks/
+  prescreen export shortlist.csv --to label-studio --selected --blind --images portraits/ --output round1/
+"""
+
+_NEXT = {
+    "label-studio": (
+        "In Label Studio: config.xml is the labeling interface, tasks.json the import. For the pictures start it with\n"
+        "  LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}\n"
+        "and add {folder} as a local storage of the project."
+    ),
+    "fiftyone": (
+        "In Python:\n"
+        "  import fiftyone as fo\n"
+        "  dataset = fo.Dataset.from_dir({output!r}, dataset_type=fo.types.FiftyOneDataset)\n"
+        "  fo.launch_app(dataset)"
+    ),
+}
+
+
+@click.command(short_help="Write scores for Label Studio or FiftyOne.", epilog=EXAMPLES)
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--to", required=True, type=click.Choice(sorted(_NEXT)), help="The tool that is to read it.")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of the pictures; a shortlist does not know it. [where they were scored]",
+)
+@click.option("--selected", is_flag=True, help="Only the pictures on the shortlist.")
+@click.option("--blind", is_flag=True, help="Label Studio: without predictions, by name; for people who are to judge.")
+@click.option("--prefix", metavar="URL", help="Label Studio: address that names are appended to. [its local files]")
+@verb
+def export(
+    table: Path,
+    to: str,
+    output: Path,
+    images: Path | None,
+    selected: bool,
+    blind: bool,
+    prefix: str | None,
+    terminal: Terminal,
+) -> None:
+    """Write scores or a shortlist for another tool; TABLE is what prescreen score or prescreen rank wrote.
+
+    The pictures stay where they are. Votes that were given in Label Studio come back as its JSON export: as ratings
+    for train and evaluate, or as results for learn.
+    """
+    from prescreen import workflow
+
+    done = workflow.export(table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix)
+    terminal.say(f"{done.pictures} pictures, {done.left_out} left out: not scored, or not found")
+    for path in done.files:
+        click.echo(str(path))
+    if prefix is None:
+        terminal.say(_NEXT[to].format(root=done.folder.parent, folder=done.folder, output=str(output)))

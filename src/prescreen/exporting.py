@@ -1,0 +1,297 @@
+"""Scores and shortlists for other tools: tasks for Label Studio, a dataset for FiftyOne.
+
+Both name the pictures where they are and copy none of them. Pictures that could not be scored are left out.
+
+References
+----------
+Label Studio, "Import pre-annotated data" and "Import data from a local directory",
+https://labelstud.io/guide/predictions and https://labelstud.io/guide/storage
+FiftyOne, "Importing data", section FiftyOneDataset, https://docs.voxel51.com/user_guide/import_datasets.html
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+import pandas as pd
+
+from prescreen.atomic import write_files_atomic
+from prescreen.errors import NothingScored, UsageError
+from prescreen.images import find_images
+from prescreen.provenance import ScoresNote
+from prescreen.scoring import OK
+from prescreen.tables import read_table
+
+LABEL_STUDIO: Final = "label-studio"
+FIFTYONE: Final = "fiftyone"
+TOOLS: Final = (LABEL_STUDIO, FIFTYONE)
+LOCAL_FILES: Final = "/data/local-files/?d="
+"""Where Label Studio serves files below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."""
+
+_DECIMALS: Final = 1  # of a score that people see and may correct
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `export` wrote: the files, how many pictures are in them, and the folder that holds all the pictures."""
+
+    files: tuple[Path, ...]
+    pictures: int
+    left_out: int
+    folder: Path
+
+
+def export(
+    table: Path,
+    *,
+    to: str,
+    output: Path,
+    images: Path | None = None,
+    selected: bool = False,
+    blind: bool = False,
+    prefix: str | None = None,
+) -> Written:
+    """Write scores or a shortlist in the form that another tool reads.
+
+    Parameters
+    ----------
+    table : Path
+        A table that ``prescreen score`` or ``prescreen rank`` wrote.
+    to : str
+        One of `TOOLS`.
+    output : Path
+        Folder to write to; other files in it stay.
+    images : Path, optional
+        Folder that the names in the table are relative to; scores know it themselves.
+    selected : bool
+        Only the pictures on the shortlist.
+    blind, prefix
+        For Label Studio, see `label_studio_files`.
+
+    Raises
+    ------
+    UsageError
+        If the folder of the pictures is not known, the table holds no scores, or options do not go together.
+    NothingScored
+        If no picture is left to export.
+    """
+    if to != LABEL_STUDIO and (blind or prefix is not None):
+        raise UsageError("--blind and --prefix are for Label Studio")
+    rows = read_table(table)
+    traits = scored_traits(rows)
+    if selected and "selected" not in rows:
+        raise UsageError(f"{table}: scores without a shortlist; give the table that prescreen rank wrote")
+    note = ScoresNote.read(table, optional=True)
+    places = [images] if images is not None else [Path(place) for place in (note.inputs if note else ())]
+    if not places:
+        raise UsageError(f"{table}: where its pictures are is not known; name their folder with --images")
+    wanted = rows[(rows["status"] == OK) & (rows["selected"] if selected else True)]
+    files = {file.name: file.path.absolute() for file in find_images(places)}
+    found = wanted[wanted["image"].isin(files.keys())]
+    if found.empty:
+        raise NothingScored(f"{table}: none of its {len(wanted)} pictures is in {', '.join(map(str, places))}")
+    model = f"{note.predictor_name} {note.predictor_sha256[:12]}" if note else "prescreen"
+    exported = Exported(found, traits, {name: files[name] for name in found["image"]}, model)
+    if to == LABEL_STUDIO:
+        content = label_studio_files(exported, blind=blind, prefix=prefix)
+    else:
+        content = fiftyone_files(exported, table.stem)
+    written = {output / name: text.encode() for name, text in content.items()}
+    write_files_atomic(written)
+    left_out = (len(rows) if not selected else int(rows["selected"].sum())) - len(found)
+    return Written(tuple(written), len(found), left_out, common_folder(exported.files))
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Pictures with what is known of them, ready for either tool.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A table of scores or a shortlist, only rows with a score.
+    traits : tuple of str
+        Traits scored.
+    files : mapping of str to Path
+        Where each picture is, absolute, by its name in the table.
+    model : str
+        What made the scores.
+    """
+
+    table: pd.DataFrame
+    traits: tuple[str, ...]
+    files: Mapping[str, Path]
+    model: str
+
+
+def scored_traits(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the traits that a table of scores or a shortlist holds.
+
+    Raises
+    ------
+    UsageError
+        If there are none.
+    """
+    columns = {str(name) for name in table.columns}
+    traits = [str(name) for name in table.columns if {f"{name}_low", f"{name}_high"} <= columns]
+    found = tuple(
+        name for name in traits if name.removesuffix("_raw") == name or name.removesuffix("_raw") not in traits
+    )
+    if not found or not {"image", "status"} <= columns:
+        raise UsageError("expected a table that prescreen score or prescreen rank wrote")
+    return found
+
+
+def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -> dict[str, str]:
+    """Return what Label Studio imports.
+
+    Parameters
+    ----------
+    exported : Exported
+        The pictures.
+    blind : bool
+        Leave out predictions, reasons and the order, so that people judge the pictures by themselves.
+    prefix : str, optional
+        Address that the pictures' names are appended to; by default the path below which Label Studio serves local
+        files, with the name of the folder that holds all the pictures.
+
+    Returns
+    -------
+    dict of str to str
+        ``tasks.json``, one task a picture with ``data`` and ``predictions``, and ``config.xml``, the labeling
+        configuration with a number from 0 to 10 for each trait.
+    """
+    if prefix is None:
+        base = common_folder(exported.files)
+        prefix = LOCAL_FILES + quote(os.fsencode(base.name)) + "/"
+        places = {name: path.relative_to(base).as_posix() for name, path in exported.files.items()}
+    else:
+        places = {name: name for name in exported.files}
+    rows = exported.table.sort_values("image") if blind else exported.table
+    tasks: list[dict[str, Any]] = []
+    for row in rows.to_dict("records"):
+        name = str(row["image"])
+        data: dict[str, Any] = {"image": prefix + quote(os.fsencode(places[name])), "name": name}
+        if blind:
+            tasks.append({"data": data})
+            continue
+        known = {key: value for key in ("rank", "p_better") if (value := _plain(row.get(key))) is not None}
+        data = data | {"prediction": _in_words(row, exported.traits)} | known
+        tasks.append({"data": data, "predictions": [_prediction(row, exported)]})
+    return {"tasks.json": _as_json(tasks), "config.xml": labeling_config(exported.traits, blind=blind)}
+
+
+def _prediction(row: Mapping[Any, Any], exported: Exported) -> dict[str, Any]:
+    regions = [
+        {
+            "id": f"trait{number}",
+            "from_name": trait,
+            "to_name": "picture",
+            "type": "number",
+            "value": {"number": round(float(row[trait]), _DECIMALS)},
+        }
+        for number, trait in enumerate(exported.traits)
+    ]
+    chance = _plain(row.get("p_better"))
+    return {"model_version": exported.model, "result": regions} | ({} if chance is None else {"score": chance})
+
+
+def _in_words(row: Mapping[Any, Any], traits: Sequence[str]) -> str:
+    """Say the scores with their intervals, and why the picture stands where it does."""
+    scores = [
+        f"{trait} {float(row[trait]):.1f} [{float(row[f'{trait}_low']):.1f}, {float(row[f'{trait}_high']):.1f}]"
+        for trait in traits
+    ]
+    return "; ".join([*scores, *([str(row["why"])] if row.get("why") else [])])
+
+
+def labeling_config(traits: Sequence[str], *, blind: bool) -> str:
+    """Return Label Studio's labeling configuration: the picture and a number from 0 to 10 for each trait."""
+    controls = [
+        f"  <Header value={quoteattr(trait)}/>\n"
+        f'  <Number name={quoteattr(trait)} toName="picture" min="0" max="10" step="0.1" required="true"/>'
+        for trait in traits
+    ]
+    told = [] if blind else ['  <Text name="prediction" value="$prediction"/>']
+    return "\n".join(
+        ["<View>", '  <Image name="picture" value="$image" zoom="true"/>', *told, *controls, "</View>", ""]
+    )
+
+
+def fiftyone_files(exported: Exported, name: str) -> dict[str, str]:
+    """Return a dataset in FiftyOne's own format on disk, ``fiftyone.types.FiftyOneDataset``.
+
+    Parameters
+    ----------
+    exported : Exported
+        The pictures; their paths in the dataset are absolute.
+    name : str
+        Name of the dataset.
+
+    Returns
+    -------
+    dict of str to str
+        ``metadata.json`` and ``samples.json``. Each trait is a ``Regression`` label; interval ends, quality and chances
+        are numbers; ``shortlist`` and the names of gates are tags.
+    """
+    samples = []
+    for row in exported.table.to_dict("records"):
+        labels: dict[str, Any] = {
+            _field(trait): {"_cls": "Regression", "tags": [], "value": float(row[trait]), "confidence": None}
+            for trait in exported.traits
+        }
+        path = exported.files[str(row["image"])]
+        samples.append({"filepath": str(path), "tags": _tags(row)} | labels | _facts(row, exported.traits))
+    info = {"model": exported.model, "traits": list(exported.traits), "pictures": len(samples)}
+    metadata = {"name": name, "info": info}
+    return {"metadata.json": _as_json(metadata), "samples.json": _as_json({"samples": samples})}
+
+
+def _tags(row: Mapping[Any, Any]) -> list[str]:
+    gates = [gate for gate in str(row.get("gates") or "").split(",") if gate]
+    return (["shortlist"] if _plain(row.get("selected")) else []) + gates
+
+
+def _facts(row: Mapping[Any, Any], traits: Sequence[str]) -> dict[str, Any]:
+    """Return everything of a row but its picture, its scores and what is empty."""
+    known = {
+        "image",
+        "status",
+        "reason",
+        "selected",
+        "gates",
+        "demoted",
+        "frames",
+        *traits,
+    }  # frames are those of videos
+    facts = {_field(str(key)): _plain(value) for key, value in row.items() if key not in known}
+    return {key: value for key, value in facts.items() if value is not None and value != ""}
+
+
+def _field(name: str) -> str:
+    """Return a name that FiftyOne accepts for a field, and that can be asked for as an attribute."""
+    return re.sub(r"\W", "_", name)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON knows it, None for a number that is missing."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+
+
+def common_folder(files: Mapping[str, Path]) -> Path:
+    """Return the deepest folder that holds all the pictures."""
+    folders = {str(path.parent) for path in files.values()}
+    return Path(os.path.commonpath(folders))
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(content, indent=1) + "\n"
