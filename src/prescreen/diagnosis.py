@@ -5,7 +5,9 @@ import os
 import platform
 
 from prescreen import provenance, tracking
+from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
 from prescreen.encoders.openclip import DEFAULT, cached_weights
+from prescreen.encoders.runtime import precisions
 from prescreen.errors import PrescreenError
 from prescreen.locations import CACHE_VARIABLE, cache_directory
 from prescreen.weights import DLIB_DETECTOR, DLIB_FACE_NETWORK, DLIB_LANDMARKS, EFFICIENTNET_LITE2, PackagedFile
@@ -16,7 +18,11 @@ def examine() -> dict[str, dict[str, str]]:
     size = sum(file.stat().st_size for file in cache_directory().rglob("*") if file.is_file())
     return {
         "versions": provenance.versions(),
-        "machine": {"system": platform.platform(), "processors": str(os.cpu_count())},
+        "machine": {
+            "system": platform.platform(),
+            "processors": f"{os.cpu_count()}, networks compute in {' and '.join(precisions())}",
+            "device": _device(),
+        },
         "encoders": {
             "bundled": _state(EFFICIENTNET_LITE2),
             "face network": _state(DLIB_FACE_NETWORK),
@@ -34,6 +40,13 @@ def examine() -> dict[str, dict[str, str]]:
 def _state(weights: PackagedFile) -> str:
     try:
         return f"ready: {weights.locate().name}"
+    except PrescreenError as error:
+        return str(error)
+
+
+def _device() -> str:
+    try:
+        return f"{resolve(chosen_device())} ({DEVICE_VARIABLE} or --device chooses)"
     except PrescreenError as error:
         return str(error)
 

@@ -74,6 +74,7 @@ def train(
     scale: Scale | None = None,
     encoder: str = "clip",
     precision: str = "f32",
+    device: str | None = None,
     output: Path | None = None,
     experiment: str = "prescreen",
     seed: int = 0,
@@ -98,6 +99,8 @@ def train(
         Name of an encoder, see `prescreen.encoders.make_encoder`.
     precision : str
         Arithmetic of its networks, ``f32`` or ``bf16``.
+    device : str, optional
+        What they run on, see `prescreen.encoders.devices`.
     output : Path, optional
         Directory of the predictor; by default ``models/`` and the name of the ratings.
     experiment : str
@@ -125,7 +128,7 @@ def train(
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
     tracking.check_store()
-    network = make_encoder(encoder, precision)
+    network = make_encoder(encoder, precision, device)
     with tracking.watched_run(experiment, output.name) as run_id:
         return _train(rated, network, traits, output, experiment, seed, simulated, learning_curve, run_id, narrator)
 
@@ -300,6 +303,7 @@ def embed(
     *,
     encoder: str = "clip",
     precision: str = "f32",
+    device: str | None = None,
     output: Path | None = None,
     narrator: Narrator | None = None,
 ) -> EmbeddingCounts:
@@ -310,7 +314,7 @@ def embed(
     narrator = narrator or Silence()
     if output is not None and table_format(output) != "parquet":
         raise UsageError(f"{output}: vectors are written as .parquet")
-    network = make_encoder(encoder, precision)
+    network = make_encoder(encoder, precision, device)
     files = _found(inputs)
     counts = EmbeddingCounts()
     rows = _embed(files, network, narrator, title="embedding", counts=counts)
@@ -346,6 +350,7 @@ def score(
     predictor: str,
     output: Path,
     tolerant: bool = False,
+    device: str | None = None,
     narrator: Narrator | None = None,
 ) -> Scoring:
     """Score pictures and write the table, with ``OUTPUT.meta.json`` beside it.
@@ -360,6 +365,8 @@ def score(
         ``.csv``, ``.parquet`` or ``.jsonl``; columns as in `prescreen.scoring.score_pictures`.
     tolerant : bool
         Score truncated pictures as far as they go instead of failing them.
+    device : str, optional
+        As in `train`.
     narrator : Narrator, optional
         Hears how the work goes on.
 
@@ -371,7 +378,7 @@ def score(
     narrator = narrator or Silence()
     table_format(output)
     loaded = open_predictor(predictor)
-    encoder = Encoder(loaded.manifest.encoder)
+    encoder = Encoder(loaded.manifest.encoder, device)
     files = _found(inputs)
     counts = EmbeddingCounts()
     first = ""  # the reason why the first picture failed

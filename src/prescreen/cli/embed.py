@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.encoder_options import device_option, encoder_option, precision_option
 
 EXAMPLES = """\b
 Examples:
@@ -14,24 +15,21 @@ Examples:
 
 @click.command(short_help="Turn pictures into vectors and cache them.", epilog=EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--encoder", default="clip", show_default=True, help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["f32", "bf16"]),
-    default="f32",
-    show_default=True,
-    help="Arithmetic of the networks; bf16 is faster where the processor has it, and its vectors are others.",
-)
+@encoder_option
+@precision_option
+@device_option
 @click.option("--output", type=click.Path(path_type=Path), help="Also write the vectors to this .parquet file.")
 @verb
-def embed(inputs: tuple[Path, ...], encoder: str, precision: str, output: Path | None, terminal: Terminal) -> None:
+def embed(
+    inputs: tuple[Path, ...], encoder: str, precision: str, device: str | None, output: Path | None, terminal: Terminal
+) -> None:
     """Turn pictures into vectors and keep them in the cache, so that train and score find them there.
 
     INPUTS are folders or image files.
     """
     from prescreen import workflow
 
-    counts = workflow.embed(inputs, encoder=encoder, precision=precision, output=output, narrator=terminal)
+    counts = workflow.embed(
+        inputs, encoder=encoder, precision=precision, device=device, output=output, narrator=terminal
+    )
     terminal.say(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.failed} failed")

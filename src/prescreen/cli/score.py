@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.encoder_options import device_option
 
 EXAMPLES = """\b
 Examples:
@@ -20,12 +21,17 @@ Examples:
     "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
 )
 @click.option("--tolerant", is_flag=True, help="Score truncated pictures as far as they go instead of failing them.")
+@device_option
 @verb
-def score(inputs: tuple[Path, ...], predictor: str, output: Path, tolerant: bool, terminal: Terminal) -> None:
+def score(
+    inputs: tuple[Path, ...], predictor: str, output: Path, tolerant: bool, device: str | None, terminal: Terminal
+) -> None:
     """Score pictures with a predictor; INPUTS are folders or image files."""
     from prescreen import workflow
 
-    done = workflow.score(inputs, predictor=predictor, output=output, tolerant=tolerant, narrator=terminal)
+    done = workflow.score(
+        inputs, predictor=predictor, output=output, tolerant=tolerant, device=device, narrator=terminal
+    )
     counts = done.counts
     terminal.say(
         f"{done.scored} scored, {done.failed} failed ({counts.decoded} decoded, {counts.cached} from the cache)"

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.encoder_options import device_option, encoder_option, precision_option
 from prescreen.cli.tables import accuracy_table
 from prescreen.traits import Scale, parse_traits
 
@@ -20,16 +21,9 @@ Examples:
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")
 @click.option("--traits", help="Which traits, and under which names: competence=smart,likeability=outgoing. [all]")
 @click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
-@click.option(
-    "--encoder", default="clip", show_default=True, help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["f32", "bf16"]),
-    default="f32",
-    show_default=True,
-    help="Arithmetic of the networks; bf16 is faster where the processor has it, and its vectors are others.",
-)
+@encoder_option
+@precision_option
+@device_option
 @click.option("--output", type=click.Path(path_type=Path), help="Where to save the predictor. [models/NAME_OF_RATINGS]")
 @click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment.")
 @click.option(
@@ -51,6 +45,7 @@ def train(
     scale: str | None,
     encoder: str,
     precision: str,
+    device: str | None,
     output: Path | None,
     experiment: str,
     seed: int,
@@ -70,6 +65,7 @@ def train(
         scale=told,
         encoder=encoder,
         precision=precision,
+        device=device,
         output=output,
         experiment=experiment,
         seed=seed,

@@ -3,12 +3,12 @@
 Both are small (6 and 5.6 million parameters) and free (Apache-2.0 and public domain).
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prescreen.encoders.devices import RunningNetwork, make_ready
 from prescreen.encoders.specification import LayoutSpecification, MemberSpecification
 from prescreen.errors import EncoderError
 from prescreen.weights import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
@@ -55,13 +55,16 @@ class BundledNetwork:
         `EFFICIENTNET` or `FACE`, with any choice of views.
     precision : str
         ``f32`` or ``bf16``.
+    device : str
+        One of `prescreen.encoders.devices.DEVICES`.
     """
 
-    def __init__(self, specification: MemberSpecification, precision: str) -> None:
+    def __init__(self, specification: MemberSpecification, precision: str, device: str = "cpu") -> None:
         self.specification = specification
         self.precision = precision
+        self.device = device
         self._weights = EFFICIENTNET_LITE2 if specification.network == EFFICIENTNET.network else DLIB_FACE_NETWORK
-        self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
+        self._run: RunningNetwork | None = None
 
     def load(self) -> None:
         """Check the weights and compile the network.
@@ -69,7 +72,7 @@ class BundledNetwork:
         Raises
         ------
         EncoderError
-            If the weights are not those of the specification.
+            If the weights are not those of the specification, or the device is not there or lacks the precision.
         """
         if self.specification.weights_sha256 != self._weights.sha256:
             raise EncoderError(
@@ -77,14 +80,13 @@ class BundledNetwork:
                 f"{self.specification.weights_sha256[:12]}… are asked for; train again or install the version that fits"
             )
         if self._run is None:
-            from prescreen.encoders.runtime import CompiledNetwork
-
-            self._run = CompiledNetwork(
+            self._run = make_ready(
                 self._build,
                 key=f"{self.specification.network}-{self._weights.sha256[:16]}-{CODE_VERSION}",
                 side=self.specification.side,
                 width=self.specification.output_width,
                 precision=self.precision,
+                device=self.device,
             )
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

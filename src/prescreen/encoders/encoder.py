@@ -15,6 +15,7 @@ from PIL import Image
 
 from prescreen.encoders import openclip
 from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
+from prescreen.encoders.devices import check_name, chosen_device
 from prescreen.encoders.specification import PREPROCESSING_VERSION, EncoderSpecification, MemberSpecification
 from prescreen.encoders.views import BOXES, Pixels, View, cut
 from prescreen.errors import PredictorMismatch, UsageError
@@ -44,21 +45,28 @@ class Encoder:
     ----------
     specification : EncoderSpecification
         What the encoder is.
+    device : str, optional
+        What its networks run on, one of `prescreen.encoders.devices.DEVICES`; by default ``PRESCREEN_DEVICE`` or
+        ``auto``.
 
     Raises
     ------
     PredictorMismatch
         If the specification asks for a preprocessing that this version of prescreen no longer does.
+    UsageError
+        If there is no such device.
     """
 
-    def __init__(self, specification: EncoderSpecification) -> None:
+    def __init__(self, specification: EncoderSpecification, device: str | None = None) -> None:
+        device = device or chosen_device()
+        check_name(device)
         if specification.preprocessing != PREPROCESSING_VERSION:
             raise PredictorMismatch(
                 f"encoder {specification.name}: made with preprocessing ({specification.preprocessing}), this version "
                 f"of prescreen has ({PREPROCESSING_VERSION}); train again or install the version that made it"
             )
         self.specification = specification
-        self._networks = [_network(member, specification.precision) for member in specification.members]
+        self._networks = [_network(member, specification.precision, device) for member in specification.members]
         self._views = {m.network: [View(name, m.side) for name in m.views] for m in specification.members}
 
     def load(self) -> None:
@@ -99,7 +107,7 @@ class Encoder:
         return np.concatenate(columns, axis=1).astype(np.float16)
 
 
-def make_encoder(name: str, precision: str = "f32") -> Encoder:
+def make_encoder(name: str, precision: str = "f32", device: str | None = None) -> Encoder:
     """Make the encoder that a user named.
 
     Parameters
@@ -107,7 +115,9 @@ def make_encoder(name: str, precision: str = "f32") -> Encoder:
     name : str
         ``bundled``, ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH``, or several joined by ``+``.
     precision : str
-        Arithmetic of the networks: ``f32``, or ``bf16`` where the processor has it.
+        Arithmetic of the networks: ``f32``, or ``bf16`` where the device has it.
+    device : str, optional
+        As in `Encoder`.
 
     Raises
     ------
@@ -128,15 +138,15 @@ def make_encoder(name: str, precision: str = "f32") -> Encoder:
             raise UsageError(unknown_name(part, known, "encoder"))
     if len({member.network for member in members}) < len(members):
         raise UsageError(f"encoder {name}: the same network is named twice")
-    return Encoder(EncoderSpecification(name=name, members=(*members, FACE), precision=precision))
+    return Encoder(EncoderSpecification(name=name, members=(*members, FACE), precision=precision), device)
 
 
-def _network(member: MemberSpecification, precision: str) -> Network:
+def _network(member: MemberSpecification, precision: str, device: str) -> Network:
     for names, known in [(member.views, {"whole", *BOXES}), *((lay.views, {*member.views}) for lay in member.layouts)]:
         if unknown := set(names) - known:
             raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
     if member.network.startswith(openclip.PREFIX):
-        return openclip.ClipNetwork(member, precision)
+        return openclip.ClipNetwork(member, precision, device)
     if member.network in (EFFICIENTNET.network, FACE.network):
-        return BundledNetwork(member, precision)
+        return BundledNetwork(member, precision, device)
     raise PredictorMismatch(f"unknown network {member.network!r}: made by another version of prescreen")

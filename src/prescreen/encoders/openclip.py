@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from prescreen.encoders.devices import RunningNetwork, make_ready
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from prescreen.encoders.runtime import CompiledNetwork
 
 DEFAULT: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
 VIEWS: Final = ("whole", "face", "eyes", "mouth")
@@ -89,12 +88,15 @@ class ClipNetwork:
         As `describe` made it.
     precision : str
         ``f32`` or ``bf16``.
+    device : str
+        One of `prescreen.encoders.devices.DEVICES`.
     """
 
-    def __init__(self, specification: MemberSpecification, precision: str) -> None:
+    def __init__(self, specification: MemberSpecification, precision: str, device: str = "cpu") -> None:
         self.specification = specification
         self.precision = precision
-        self._run: CompiledNetwork | None = None
+        self.device = device
+        self._run: RunningNetwork | None = None
 
     def load(self) -> None:
         """Check the weights and compile the network.
@@ -104,7 +106,7 @@ class ClipNetwork:
         WeightsNotFound
             If they are not here and cannot be had.
         EncoderError
-            If they are not those of the specification, or this processor lacks the precision.
+            If they are not those of the specification, or the device is not there or lacks the precision.
         """
         if self._run is not None:
             return
@@ -116,14 +118,13 @@ class ClipNetwork:
                 f"clip:{model} ({weights}): the weights hash to {actual[:12]}…, expected "
                 f"{self.specification.weights_sha256[:12]}…; get the file that was trained with, or train again"
             )
-        from prescreen.encoders.runtime import CompiledNetwork
-
-        self._run = CompiledNetwork(
+        self._run = make_ready(
             lambda: self._build(file),
             key=self._key(),
             side=self.specification.side,
             width=self.specification.width,
             precision=self.precision,
+            device=self.device,
         )
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
