@@ -12,7 +12,7 @@ import pandas as pd
 
 from prescreen import shortlisting
 from prescreen.atomic import write_files_atomic
-from prescreen.comparison import compare
+from prescreen.comparison import Chooser, compare
 from prescreen.embeddings import EmbeddingCache
 from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
@@ -21,6 +21,9 @@ from prescreen.opening import open_predictor
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.goals import Goals
+from prescreen.ranking.rounds import SWITCH_ABOVE
+from prescreen.ranking.shortlist import percent
+from prescreen.ranking.votes import VotePlan, best_plan
 from prescreen.scoring import OK
 from prescreen.tables import read_table, table_bytes, table_format
 from prescreen.wishes import DEFAULT_WISHES, Wishes
@@ -28,10 +31,11 @@ from prescreen.wishes import DEFAULT_WISHES, Wishes
 
 @dataclass(frozen=True)
 class Ranked:
-    """What `rank` made: the whole table and its first rows, the pictures to send."""
+    """What `rank` made: the whole table, its first rows, the pictures to send, and how the votes could be spent."""
 
     table: pd.DataFrame
     shortlist: pd.DataFrame
+    plans: Sequence[VotePlan] = ()
 
 
 def rank(
@@ -72,7 +76,7 @@ def rank(
     if report is not None and page is not None:
         written[report] = page.encode()
     write_files_atomic(written)
-    return Ranked(done.ranked, done.ranked[done.ranked["selected"]])
+    return Ranked(done.ranked, done.ranked[done.ranked["selected"]], done.plans)
 
 
 def review(
@@ -130,11 +134,20 @@ class _Candidates:
     goals: Goals
     pictures: Sequence[ImageFile]
     note: ScoresNote | None
+    plans: Sequence[VotePlan] = ()
 
     def draw(self, narrator: Narrator, token: str | None = None) -> str:
         with narrator.steps("drawing", len(self.pictures)) as advance:
             return shortlisting.draw_report(
-                self.ranked, self.predictor, self.present, self.goals, self.pictures, self.note, advance, token
+                self.ranked,
+                self.predictor,
+                self.present,
+                self.goals,
+                self.pictures,
+                self.note,
+                advance,
+                token,
+                plan_in_words(best_plan(self.plans)) if self.plans else "",
             )
 
 
@@ -160,7 +173,21 @@ def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None
         narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
     descriptors = shortlisting.face_descriptors(vectors, encoder)
     comparison = compare(table, loaded, present.known(loaded.traits), vectors)
+    choose = Chooser(comparison, loaded, goals, wishes.most, wishes.votes)
     ranked = shortlisting.rank_with_gates(
-        table, loaded, present, goals, wishes.budget, descriptors, compared, wishes.gates_off, comparison
+        table, loaded, present, goals, wishes.most or len(table), descriptors, compared, wishes.gates_off, choose
     )
-    return _Candidates(ranked, loaded, present, goals, pictures, note)
+    if choose.plan is not None:
+        narrator.say(f"votes      {plan_in_words(choose.plan)}")
+    return _Candidates(ranked, loaded, present, goals, pictures, note, choose.plans)
+
+
+def plan_in_words(plan: VotePlan) -> str:
+    """Say how the votes are spent, and what to expect of it."""
+    sentence = plan.in_words()
+    if plan.better is None or plan.shown is None:
+        return f"{sentence}; what the test can tell is not known, the pictures cannot be compared"
+    return (
+        f"{sentence}: with {percent(plan.better)} at least one of them meets the goals, "
+        f"with {percent(plan.shown)} the test shows it (a chance of {percent(SWITCH_ABOVE)} or more after it)"
+    )

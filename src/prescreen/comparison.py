@@ -4,21 +4,24 @@ Everything that is known goes in at once: the predictions, how their errors go t
 traits), what people said about pictures of the person so far, and how far the baseline itself is known.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from prescreen.calibration import score_to_z
+from prescreen.dataset import USUAL_ICC
 from prescreen.learned import Errors, HumanResults, Pictures
 from prescreen.predictor import Predictor
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.posterior import condition
+from prescreen.ranking.posterior import condition, vote_noise
 from prescreen.ranking.probability import difference_covariance
-from prescreen.ranking.rounds import CONSIDERED, choose_from
+from prescreen.ranking.rounds import CONSIDERED, SWITCH_ABOVE, choose_from
 from prescreen.ranking.selection import Selection
+from prescreen.ranking.votes import VotePlan, best_plan, chance_to_show, plan_votes
 
 Floats = NDArray[np.float64]
 Vectors = Mapping[str, NDArray[np.float16]]
@@ -105,6 +108,76 @@ class Comparison:
         rest = rows[~np.isin(rows, chosen)]
         return np.concatenate([chosen, rest[: k - len(chosen)]]), selection
 
+    def plan(
+        self,
+        rows: NDArray[np.intp],
+        traits: Sequence[str],
+        goals: Goals,
+        votes: int,
+        budget: int | None,
+        noise: Floats,
+        *,
+        seed: int = 0,
+    ) -> tuple[NDArray[np.intp], Sequence[VotePlan]]:
+        """Choose candidates for a number of votes, and say for each possible number of them what the test can tell.
+
+        A present picture of which no scores are known takes part in the test.
+
+        Parameters
+        ----------
+        rows, traits, goals, seed
+            As in `choose`.
+        votes, budget
+            As in `prescreen.ranking.votes.plan_votes`.
+        noise : ndarray (t,)
+            Noise variance of one vote in z.
+
+        Returns
+        -------
+        chosen : ndarray of int
+            As many of ``rows`` as the votes pay for, in the order of choice: a plan for k sends the first k.
+        plans : sequence of VotePlan
+            By number of pictures; a single one, without chances, where pictures have no vectors to compare, and none
+            where there is no picture to send.
+        """
+        is_picture = self._baseline.vector is not None
+        largest = plan_votes(votes, budget, with_present=is_picture)
+        if not len(rows):
+            return rows, []
+        most = min(largest.pictures, len(rows), CONSIDERED)
+        chosen, selection = self.choose(rows, traits, goals, most, seed=seed)
+        if selection is None:
+            return chosen, [plan_votes(votes, most, with_present=is_picture)]
+        pictures = self._others.pictures(chosen[: len(selection.chosen)])
+        posterior = condition(self._errors.prior(self._anchors, pictures, jointly=True), self._results.scores())
+        level, t = score_to_z(self._baseline.levels), len(traits)
+        plans = []
+        for k in (k for k in range(1, len(selection.chosen) + 1) if k <= 10 or k % 5 == 0 or k == most):
+            places = np.arange(k, dtype=np.intp) + len(self._anchors)
+            if is_picture:
+                mean, covariance = posterior.joint(np.append(places, len(self._results)))
+            else:
+                mean, covariance = posterior.joint(places)
+                mean = np.vstack([mean, level])
+                covariance = block_diag(covariance, self._baseline.covariance)
+            # Traits whose baseline is not known have no goal and do not count.
+            counted = [traits.index(name) for name in goals.traits]
+            pick = (np.arange(k + 1)[:, None] * t + counted).ravel()
+            plan = plan_votes(votes, k, with_present=is_picture)
+            shown = chance_to_show(
+                mean[:, counted],
+                covariance[np.ix_(pick, pick)],
+                noise[counted],
+                plan,
+                level[counted],
+                [traits[i] for i in counted],
+                goals,
+                SWITCH_ABOVE,
+                seed=seed,
+            )
+            plans.append(replace(plan, better=float(selection.chance[k - 1]), shown=shown))
+        return chosen, plans
+
 
 @dataclass(frozen=True)
 class _Others:
@@ -172,8 +245,52 @@ def compare(table: pd.DataFrame, predictor: Predictor, baseline: KnownBaseline, 
     return Comparison(difference, covariance, anchors, others, errors, results, baseline)
 
 
-def chooser(
-    comparison: Comparison, traits: Sequence[str], goals: Goals, k: int
-) -> Callable[[NDArray[np.intp]], NDArray[np.intp]]:
-    """Return a function from the rows that may be sent, best first, to the few that are sent."""
-    return lambda rows: comparison.choose(rows, traits, goals, k)[0]
+@dataclass
+class Chooser:
+    """Takes from the rows that may be sent, best first, the few that are sent.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The candidates.
+    predictor : Predictor
+        Whose traits they are compared on.
+    goals : Goals
+        What counts.
+    budget : int or None
+        Most pictures to send.
+    votes : int, optional
+        Votes that can be had in all; as many pictures are sent as make it most likely that the test shows a better one.
+
+    Attributes
+    ----------
+    plans : sequence of VotePlan
+        What the last choice could have been, by number of pictures; empty without votes.
+    """
+
+    comparison: Comparison
+    predictor: Predictor
+    goals: Goals
+    budget: int | None
+    votes: int | None = None
+    plans: Sequence[VotePlan] = ()
+
+    @property
+    def plan(self) -> VotePlan | None:
+        """How the votes are spent."""
+        return best_plan(self.plans) if self.plans else None
+
+    def __call__(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Choose."""
+        traits = self.predictor.traits
+        if self.votes is None:
+            return self.comparison.choose(rows, traits, self.goals, self.budget or len(rows))[0]
+        noise = noise_of_one_vote(self.predictor)
+        chosen, self.plans = self.comparison.plan(rows, traits, self.goals, self.votes, self.budget, noise)
+        return chosen if self.plan is None else chosen[: self.plan.pictures]
+
+
+def noise_of_one_vote(predictor: Predictor) -> Floats:
+    """Return the noise variance of one vote on each trait in z, shape (t,), from the reliability of its ratings."""
+    found = [predictor.manifest.reliability.get(trait, {}).get("icc1") or USUAL_ICC for trait in predictor.traits]
+    return np.array([vote_noise(icc) for icc in found])

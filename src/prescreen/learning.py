@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from prescreen.calibration import score_to_z, z_to_score
-from prescreen.comparison import Comparison
-from prescreen.dataset import USUAL_ICC
+from prescreen.comparison import Comparison, noise_of_one_vote
 from prescreen.embeddings import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
@@ -21,7 +20,7 @@ from prescreen.learned import HumanResults, offset
 from prescreen.predictor import Predictor, content_key
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.posterior import HumanScores, Prior, vote_noise
+from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.rounds import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
 from prescreen.ratings.results import TypedResults
 from prescreen.scoring import DECIMALS, OK
@@ -144,15 +143,13 @@ def human_results(
     known = np.where(told, values, middle)
     z = predictor.calibration.z(known) if raw else score_to_z(known)
     counted = typed.votes.reindex(columns=list(predictor.traits)).to_numpy(np.float64)
-    noise = [
-        vote_noise(predictor.manifest.reliability.get(trait, {}).get("icc1") or USUAL_ICC) for trait in predictor.traits
-    ]
+    noise = noise_of_one_vote(predictor)
     earlier = predictor.results
     return HumanResults(
         keys=np.array([content_key(picture.content) for picture in pictures], dtype=np.uint64),
         vectors=np.stack([picture.vector for picture in pictures]),
         z=np.where(told, z, np.nan),
-        variance=np.where(told, np.array(noise) / np.where(np.isfinite(counted), counted, votes), np.nan),
+        variance=np.where(told, noise / np.where(np.isfinite(counted), counted, votes), np.nan),
         rounds=np.full(len(pictures), 1 + (0 if earlier is None else int(earlier.rounds.max())), dtype=np.int64),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from prescreen import learning, shortlisting
-from prescreen.comparison import compare
+from prescreen.comparison import Chooser, compare
 from prescreen.embeddings import EmbeddingCache
 from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
@@ -21,7 +21,7 @@ from prescreen.predictor import check_place
 from prescreen.ratings.results import SCORES, read_results
 from prescreen.tables import write_table
 from prescreen.traits import Scale
-from prescreen.wishes import DEFAULT_WISHES, Wishes
+from prescreen.wishes import DEFAULT_WISHES, USUAL_BUDGET, Wishes
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,10 @@ def learn(
         table = learning.score_again(table, after, vectors)
         comparison = compare(table, after, present.known(after.traits), vectors)
         descriptors = shortlisting.face_descriptors(vectors, encoder)
+        most = wishes.most or USUAL_BUDGET
+        choose = Chooser(comparison, after, goals, most)
         ranked = shortlisting.rank_with_gates(
-            table, after, present, goals, wishes.budget, descriptors, compared, wishes.gates_off, comparison
+            table, after, present, goals, most, descriptors, compared, wishes.gates_off, choose
         )
         decision, name = learning.decide_next(table, ranked, after)
         ranked = learning.without_proposal(ranked, decision)

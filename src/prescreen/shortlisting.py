@@ -16,7 +16,7 @@ from scipy.stats import norm
 
 from prescreen import __version__
 from prescreen.calibration import score_to_z, z_to_score
-from prescreen.comparison import Comparison, KnownBaseline, chooser
+from prescreen.comparison import Chooser, KnownBaseline
 from prescreen.dataset import USUAL_ICC
 from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
@@ -32,6 +32,8 @@ from prescreen.ratings import spearman_brown
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
 from prescreen.traits import parse_levels
+
+Rows = NDArray[np.intp]
 
 _NO_FACE: Final = np.full(128, np.nan)
 
@@ -251,7 +253,7 @@ def rank_with_gates(
     descriptors: Mapping[str, NDArray[np.float32]],
     compared: Compared,
     off: Collection[str] = (),
-    comparison: Comparison | None = None,
+    choose: Chooser | None = None,
 ) -> pd.DataFrame:
     """Rank the candidates; doubtful ones and near-copies of better ones are held back, with the reason in their row.
 
@@ -267,15 +269,16 @@ def rank_with_gates(
         What the candidates are compared with.
     off : collection of str
         Gates that hold nothing back.
-    comparison : Comparison, optional
-        The candidates against the present picture by all that is known. With it the shortlist is chosen together;
-        without it every picture counts by its scores alone.
+    choose : Chooser, optional
+        Has the candidates against the present picture by all that is known, and chooses those of the shortlist
+        together; without it every picture counts by its scores alone.
 
     Returns
     -------
     DataFrame
         As from `prescreen.ranking.shortlist.rank_candidates`, with the column ``gates``: the names of the gates that
-        hold a candidate back, separated by commas.
+        hold a candidate back, separated by commas; and where votes are planned, the column ``votes``: how many each
+        picture of the shortlist gets, 0 for all others.
     """
     names = table["image"].tolist()
     faces = np.array([descriptors.get(name, _NO_FACE) for name in names], dtype=np.float64).reshape(len(names), -1)
@@ -285,7 +288,9 @@ def rank_with_gates(
     calibration = predictor.calibration
     given = np.zeros_like(calibration.error_covariance) if baseline.covariance is None else baseline.covariance
 
-    def ranked(duplicate_of: pd.Series | None) -> pd.DataFrame:
+    comparison = None if choose is None else choose.comparison
+
+    def ranked(duplicate_of: pd.Series | None, choose: Callable[[Rows], Rows] | None) -> pd.DataFrame:
         return rank_candidates(
             table,
             predictor.traits,
@@ -296,7 +301,7 @@ def rank_with_gates(
             baseline_covariance=None if baseline.file else given,
             shared=calibration.person_share if baseline.file else 0.0,
             difference=None if comparison is None else (comparison.difference, comparison.covariance),
-            choose=None if comparison is None else chooser(comparison, predictor.traits, goals, budget),
+            choose=choose,
             budget=budget,
             duplicate_of=duplicate_of,
             demotions=list(gates.values()),
@@ -307,7 +312,7 @@ def rank_with_gates(
     if "copies" not in off:
         # Of two copies the one that nothing else speaks against stays; among those, the better one.
         doubtful = {name for reasons in gates.values() for name, text in zip(names, reasons, strict=True) if text}
-        best_first = [name for name in ranked(None)["image"] if name in descriptors]
+        best_first = [name for name in ranked(None, lambda rows: rows[:0])["image"] if name in descriptors]
         order = [place[name] for name in sorted(best_first, key=lambda name: name in doubtful)]
         copy_of = near_duplicates(faces, np.array(order, dtype=np.intp), NEAR_COPY)
         copies = pd.Series([names[better] if better >= 0 else "" for better in copy_of], index=table.index)
@@ -317,8 +322,12 @@ def rank_with_gates(
         for name, text in zip(names, reasons, strict=True):
             if text:
                 held[name] = f"{held[name]},{gate}" if held[name] else gate
-    result = ranked(copies)
+    result = ranked(copies, choose)
     result.insert(list(result.columns).index("demoted"), "gates", [held[name] for name in result["image"]])
+    if choose is not None and choose.plan is not None:
+        votes = np.zeros(len(result), dtype=np.int64)
+        votes[result["selected"].to_numpy()] = choose.plan.votes_each
+        result.insert(list(result.columns).index("selected") + 1, "votes", votes)
     return result
 
 
@@ -337,6 +346,7 @@ def draw_report(
     note: ScoresNote | None,
     advance: Callable[[], object],
     token: str | None = None,
+    plan: str = "",
 ) -> str:
     """Draw the page with the pictures, one HTML file; with a token it is the one that a server gives out."""
     interval = {t: TraitValue(v, baseline.low.get(t), baseline.high.get(t)) for t, v in baseline.levels.items()}
@@ -356,6 +366,7 @@ def draw_report(
         ),
         accuracy=[_accuracy(name, trait) for name, trait in predictor.evaluation["traits"].items()],
         simulated=manifest.simulated,
+        plan=plan,
     )
     images = _thumbnails(files, ranked["image"].tolist(), advance)
     present = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)

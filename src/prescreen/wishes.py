@@ -8,6 +8,9 @@ from typing import Final
 from prescreen.ranking.gate_names import check_gates
 from prescreen.ranking.goals import Goals, choose_goals
 
+USUAL_BUDGET: Final = 3
+"""Pictures to send where nothing is said."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -21,8 +24,10 @@ class Wishes:
         Score points by which traits must rise, and may fall.
     any_of : bool
         Whether one of the traits to improve is enough; otherwise all of them have to rise.
-    budget : int
-        How many pictures can be sent to raters.
+    budget : int, optional
+        How many pictures can be sent to raters; without it as many as the votes pay for, or else `USUAL_BUDGET`.
+    votes : int, optional
+        Votes that can be had in all; the shortlist then has no more pictures than get enough of them.
     baseline_votes : int, optional
         How many votes the present picture's scores come from, where it is given as scores: they are shrunk and
         uncertain accordingly. Without it they count as exact.
@@ -42,13 +47,19 @@ class Wishes:
     improve_margin: float = 0.0
     keep_margin: float = 0.0
     any_of: bool = False
-    budget: int = 3
+    budget: int | None = None
+    votes: int | None = None
     baseline_votes: int | None = None
     references: Sequence[Path] = ()
     gates_off: Collection[str] = ()
 
     def __post_init__(self) -> None:
         check_gates(self.gates_off)
+
+    @property
+    def most(self) -> int | None:
+        """How many pictures can be sent; None where the votes alone decide."""
+        return self.budget if self.budget is not None or self.votes is not None else USUAL_BUDGET
 
     def goals(self, traits: Sequence[str]) -> Goals:
         """Return the goals among the traits of a predictor.

@@ -35,7 +35,7 @@ def ranked(monkeypatch):
 
     def rank(scores, **options):
         asked.update(options)
-        return SimpleNamespace(shortlist=shortlist)
+        return SimpleNamespace(shortlist=shortlist, plans=())
 
     monkeypatch.setattr(workflow, "rank", rank)
     return asked

@@ -58,6 +58,25 @@ def test_scores_of_raters_serve_as_baseline(shell):
     assert pd.read_csv(shell.folder / "ranked.csv")["selected"].sum() == 5
 
 
+def test_votes_decide_how_many_pictures_are_sent_and_the_page_and_the_table_say_so(shell, demo):
+    words = ("rank", "demo/scores.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "votes.csv")
+    done = shell(*words, "--votes", "125", "--report", "votes.html")
+    assert done.returncode == 0, done.stderr
+    assert "<- send these" in done.stdout
+    table = pd.read_csv(shell.folder / "votes.csv")
+    sent = int(table["selected"].sum())
+    assert 1 <= sent <= 5  # of 6 that 125 votes pay for, the present picture is one
+    assert (table["votes"] > 0).tolist() == table["selected"].tolist()
+    assert table["votes"].sum() + table["votes"][0] in range(124, 128)  # the present picture gets as many
+    said = next(line for line in done.stderr.splitlines() if "votes      send" in line).partition("votes      ")[2]
+    assert said in (shell.folder / "votes.html").read_text()
+    shell(*words, "--votes", "125", "--budget", "1")
+    assert pd.read_csv(shell.folder / "votes.csv")["votes"].tolist()[:2] == [63, 0]
+    few = shell(*words, "--votes", "39")
+    assert few.returncode == 2
+    assert "39 votes: one picture and the present one need at least 40" in few.stderr
+
+
 def test_goals_change_the_ranking(shell):
     for name, improve in (("a", "competence"), ("b", "likeability")):
         options = ("--improve", improve, "--keep", "", "--output", f"{name}.csv", "--baseline", SAMPLE / "baseline.jpg")

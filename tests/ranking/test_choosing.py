@@ -3,11 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
-from prescreen.errors import UsageError
 from prescreen.ranking.acquisition import next_votes
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.probability import p_better_by
-from prescreen.ranking.selection import choose_together, plan_votes
+from prescreen.ranking.selection import choose_together
 
 ONE = (("a",), Goals(("a",)))
 TWO = (("a", "b"), Goals(("a",), ("b",)))
@@ -66,24 +65,6 @@ def test_the_same_seed_chooses_the_same_and_no_more_than_there_are():
 
 def test_hopeless_pictures_are_still_taken_by_their_chances():
     assert choose([-9.0, -1.0, -12.0], np.eye(3), 1).chosen.tolist() == [1]
-
-
-@pytest.mark.parametrize(
-    ("votes", "budget", "each"),
-    [(100, 3, (34, 33, 33)), (100, 10, (20,) * 5), (20, 3, (20,)), (59, 3, (30, 29)), (60, 3, (20,) * 3)],
-)
-def test_every_picture_gets_enough_votes_and_every_vote_is_used(votes, budget, each):
-    plan = plan_votes(votes, budget)
-    assert plan.votes_each == each
-    assert plan.pictures == len(each)
-
-
-def test_too_few_votes_are_refused():
-    with pytest.raises(UsageError, match="at least 20"):
-        plan_votes(19, 3)
-    with pytest.raises(UsageError, match="budget 0"):
-        plan_votes(100, 0)
-    assert plan_votes(19, 3, minimum=5).votes_each == (7, 6, 6)
 
 
 def ask(means, variances, k, noise=1.0, **options):

@@ -7,12 +7,13 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.ranking_options import Comparing, ranking_options, wishes
-from prescreen.cli.tables import shortlist_lines
+from prescreen.cli.tables import plan_lines, shortlist_lines
 
 EXAMPLES = """\b
 Examples:
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
   prescreen rank scores.csv --baseline now.jpg --reference me/ --no-gates blurred,unfamiliar --output shortlist.csv
+  prescreen rank scores.csv --baseline now.jpg --votes 120 --output shortlist.csv
   prescreen rank scores.csv --baseline competence=8.2,likeability=9.0,influence=7.1 --output shortlist.csv
 """
 
@@ -28,6 +29,7 @@ Examples:
 def rank(
     scores: Path,
     baseline: str,
+    votes: int | None,
     predictor: str | None,
     output: Path,
     report: Path | None,
@@ -40,13 +42,15 @@ def rank(
     done = workflow.rank(
         scores,
         baseline=baseline,
-        wishes=wishes(comparing),
+        wishes=wishes(comparing, votes),
         predictor=predictor,
         output=output,
         report=report,
         narrator=terminal,
     )
     for line in shortlist_lines(done.shortlist):
+        click.echo(line)
+    for line in plan_lines(done.plans):
         click.echo(line)
     terminal.say(f"shortlist  {output}")
     if report is not None:

@@ -22,7 +22,7 @@ class Comparing(TypedDict):
     any_of: bool
     improve_margin: float
     keep_margin: float
-    budget: int
+    budget: int | None
     references: tuple[Path, ...]
     gates: str
     no_gates: str
@@ -40,7 +40,7 @@ _COMPARING = [
     click.option("--any-of", is_flag=True, help="One of the traits to improve is enough. [all of them must rise]"),
     click.option("--improve-margin", default=0.0, help="Score points by which the traits to improve must rise. [0]"),
     click.option("--keep-margin", default=0.0, help="Score points that the traits to keep may lose. [0]"),
-    click.option("--budget", default=3, show_default=True, type=click.IntRange(min=1), help="How many to send."),
+    click.option("--budget", type=click.IntRange(min=1), help="How many to send. [3, or as many as --votes pay for]"),
     click.option(
         "--reference",
         "references",
@@ -63,6 +63,12 @@ _RANKING = [
         "--baseline", required=True, help="The present picture: a file, or scores competence=8.2,likeability=9.0."
     ),
     *_COMPARING,
+    click.option(
+        "--votes",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Votes that you can get in all: says how many pictures to send, with how many votes each.",
+    ),
     click.option("--predictor", help="The predictor, where the scores' .meta.json does not name it."),
 ]
 
@@ -83,8 +89,15 @@ def ranking_options(function: Command) -> Command:
     return function
 
 
-def wishes(given: Comparing) -> "Wishes":
+def wishes(given: Comparing, votes: int | None = None) -> "Wishes":
     """Return the options as `prescreen.workflow.rank` and `prescreen.rounds.learn` take them.
+
+    Parameters
+    ----------
+    given : Comparing
+        The options.
+    votes : int, optional
+        Votes that can be had in all.
 
     Raises
     ------
@@ -101,6 +114,7 @@ def wishes(given: Comparing) -> "Wishes":
         keep_margin=given["keep_margin"],
         any_of=given["any_of"],
         budget=given["budget"],
+        votes=votes,
         baseline_votes=given["baseline_votes"],
         references=given["references"],
         gates_off=gates_off(given["gates"], given["no_gates"]),

@@ -30,6 +30,7 @@ Examples:
 def review(
     scores: Path,
     baseline: str,
+    votes: int | None,
     predictor: str | None,
     decisions: Path | None,
     port: int,
@@ -50,7 +51,7 @@ def review(
         workflow.review(
             scores,
             baseline=baseline,
-            wishes=wishes(comparing),
+            wishes=wishes(comparing, votes),
             predictor=predictor,
             decisions=decisions,
             port=port,

@@ -1,10 +1,12 @@
 """Tables for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from prescreen.ranking.votes import VotePlan
 
 
 def accuracy_table(evaluation: Mapping[str, Any]) -> str:
@@ -152,6 +154,21 @@ def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
 
     rows = zip(*(shortlist[column].tolist() for column in ("rank", "image", "p_better", "why")), strict=True)
     return [f"{rank}. {shown(image)}  {percent(chance)}  {shown(why)}" for rank, image, chance, why in rows]
+
+
+def plan_lines(plans: "Sequence[VotePlan]") -> list[str]:
+    """Lay out how the votes can be spent, by number of pictures; the line of the best plan is marked."""
+    from prescreen.ranking.shortlist import percent
+    from prescreen.ranking.votes import best_plan
+
+    if len(plans) < 2:
+        return []
+    best = best_plan(plans)
+    rows: list[tuple[str, ...]] = [("pictures", "votes each", "one is better", "the test shows it", "")]
+    for plan in plans:
+        chances = [percent(chance) if chance is not None else "-" for chance in (plan.better, plan.shown)]
+        rows.append((str(plan.pictures), str(min(plan.votes_each)), *chances, "<- send these" if plan is best else ""))
+    return ["", *_aligned(rows).splitlines()]
 
 
 def round_lines(content: Mapping[str, Any]) -> list[str]:

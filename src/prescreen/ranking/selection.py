@@ -1,4 +1,4 @@
-"""Which pictures to send together, and with how many votes each.
+"""Which pictures to send together.
 
 Sending the k pictures with the highest single chances wastes votes when they are alike: where one fails, so do its
 near-copies. What counts is the chance that at least one of the k meets all goals. Its gain shrinks with every picture
@@ -19,58 +19,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.probability import Floats, thresholds
 
-MINIMUM_VOTES: Final = 20
-"""Votes below which a picture's score says too little."""
-
 DRAWS: Final = 12  # 2 ** 12 joint draws: a chance is known to about 0.5 %
-
-
-@dataclass(frozen=True)
-class VotePlan:
-    """How a number of votes is spent.
-
-    Parameters
-    ----------
-    votes_each : tuple of int
-        Votes of each picture to send, the first one's first.
-    """
-
-    votes_each: tuple[int, ...]
-
-    @property
-    def pictures(self) -> int:
-        """How many pictures are sent."""
-        return len(self.votes_each)
-
-
-def plan_votes(votes: int, budget: int, minimum: int = MINIMUM_VOTES) -> VotePlan:
-    """Share votes out between as many pictures as get enough of them.
-
-    Parameters
-    ----------
-    votes : int
-        Votes that can be had in all.
-    budget : int
-        Pictures that can be sent, at least 1.
-    minimum : int
-        Votes that each has to get.
-
-    Raises
-    ------
-    UsageError
-        If the votes are too few for one picture, or the budget is below 1.
-    """
-    if budget < 1:
-        raise UsageError(f"budget {budget}: expected at least 1 picture to send")
-    if minimum < 1 or votes < minimum:
-        raise UsageError(f"{votes} votes: one picture needs at least {minimum}; collect more, or send no picture")
-    pictures = min(budget, votes // minimum)
-    each, left = divmod(votes, pictures)
-    return VotePlan(tuple(each + (k < left) for k in range(pictures)))
 
 
 @dataclass(frozen=True)

@@ -205,6 +205,7 @@ class RankingSummary:
     accuracy: tuple[TraitAccuracy, ...]
     provenance: Provenance
     warnings: tuple[str, ...]
+    plan: str = ""
 
 
 def summarize_ranking(
@@ -218,6 +219,7 @@ def summarize_ranking(
     accuracy: Sequence[TraitAccuracy] = (),
     simulated: bool = False,
     warnings: Sequence[str] = (),
+    plan: str = "",
 ) -> RankingSummary:
     """Compute the ranking report from a ranked table.
 
@@ -241,6 +243,8 @@ def summarize_ranking(
         Whether the predictor learned from simulated votes.
     warnings : sequence of str
         What the reader has to know first; this function adds its own.
+    plan : str
+        How the votes are spent, where they are planned: a sentence or two.
 
     Returns
     -------
@@ -278,6 +282,7 @@ def summarize_ranking(
         accuracy=tuple(accuracy),
         provenance=provenance,
         warnings=(*warnings, *_own_warnings(counts)),
+        plan=plan,
     )
 
 
