@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from prescreen import atomic
 from prescreen.calibration import Calibration, sorted_columns
+from prescreen.canaries import Canaries
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import PredictorError, PredictorMismatch
@@ -59,6 +60,7 @@ def predictor():
             predictions=np.column_stack([np.linspace(1, 2, 60), np.linspace(2, 1, 60)]),
         ),
         evaluation={"traits": {"smart": {"pearson": 0.5}}, "text": "ä \udcff"},
+        canaries=Canaries((b"one picture", b"another"), np.array([[1.0, 2], [1.5, 1.75]])),
     )
 
 
@@ -161,7 +163,7 @@ def test_vectors_of_another_shape_are_refused(predictor, shape):
 
 def test_nothing_in_a_predictor_can_run_code(original):
     assert {path.name for path in original.iterdir()} == {
-        "manifest.json", "arrays.safetensors", "regressors.json", "evaluation.json"
+        "manifest.json", "arrays.safetensors", "regressors.json", "evaluation.json", "canaries.safetensors"
     }  # fmt: skip
     for path in original.iterdir():
         data = path.read_bytes()
@@ -284,7 +286,9 @@ def test_whatever_decides_a_score_changes_the_fingerprint(predictor, change):
 
 
 def test_what_does_not_decide_a_score_leaves_the_fingerprint(predictor):
-    other = replace(predictor, manifest=replace(MANIFEST, name="other", seed=8, versions={}), evaluation={})
+    other = replace(
+        predictor, manifest=replace(MANIFEST, name="other", seed=8, versions={}), evaluation={}, canaries=None
+    )
     assert other.fingerprint == predictor.fingerprint
     widths = replace(predictor.calibration, half_widths=np.array([0.4, 0.7]))
     assert replace(predictor, calibration=widths).fingerprint != predictor.fingerprint

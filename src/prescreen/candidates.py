@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prescreen import shortlisting
+from prescreen import drift, shortlisting
 from prescreen.atomic import write_files_atomic
 from prescreen.comparison import Chooser, compare
 from prescreen.embeddings import EmbeddingCache
@@ -161,6 +161,7 @@ def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None
         narrator.say("the predictor was trained on simulated votes: these ranks mean nothing for real raters")
     goals = wishes.goals(loaded.traits)
     encoder = Encoder(loaded.manifest.encoder)
+    drift.watch(loaded, encoder, narrator)
     with EmbeddingCache() as cache:
         present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")

@@ -4,12 +4,14 @@ import importlib.util
 import os
 import platform
 
-from prescreen import provenance, tracking
+from prescreen import drift, provenance, tracking
+from prescreen.encoders import Encoder
 from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
 from prescreen.encoders.openclip import DEFAULT, cached_weights
 from prescreen.encoders.runtime import precisions
 from prescreen.errors import PrescreenError
 from prescreen.locations import CACHE_VARIABLE, cache_directory
+from prescreen.predictor import Predictor
 from prescreen.weights import DLIB_DETECTOR, DLIB_FACE_NETWORK, DLIB_LANDMARKS, EFFICIENTNET_LITE2, PackagedFile
 
 
@@ -34,6 +36,25 @@ def examine() -> dict[str, dict[str, str]]:
             "cache": f"{cache_directory()} ({size / 1e6:.0f} MB; {CACHE_VARIABLE} moves it)",
             "MLflow store": f"{tracking.store_uri()} (MLFLOW_TRACKING_URI moves it)",
         },
+    }
+
+
+def examine_predictor(predictor: Predictor) -> dict[str, str]:
+    """Return what a predictor is, and how it scores its canaries here and now.
+
+    Raises
+    ------
+    PredictorMismatch
+        If this version of prescreen has another preprocessing than its encoder.
+    """
+    manifest = predictor.manifest
+    votes = " (simulated votes)" if manifest.simulated else ""
+    finding = drift.check(predictor, Encoder(manifest.encoder), afresh=True)
+    return {
+        "name": f"{manifest.name} ({predictor.fingerprint[:12]}…)",
+        "traits": f"{', '.join(manifest.traits)} on {manifest.scale}{votes}",
+        "encoder": f"{manifest.encoder.name}, {manifest.encoder.precision}",
+        "canaries": finding.warning or finding.text,
     }
 
 

@@ -1,6 +1,7 @@
 """Who hears how the work goes on: the terminal, or nobody."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -12,15 +13,22 @@ class Narrator(Protocol):
     def say(self, message: str) -> None:
         """Take a message for the user."""
 
+    def warn(self, message: str) -> None:
+        """Take a message that must not be missed, whatever else is kept quiet."""
+
     def steps(self, title: str, total: int) -> AbstractContextManager[Callable[[], object]]:
         """Begin something that takes ``total`` steps; the callable is called after each."""
 
 
 class Silence:
-    """A narrator that says nothing: the default of the library."""
+    """A narrator that says nothing: the default of the library. Warnings are Python's."""
 
     def say(self, message: str) -> None:
         """Say nothing."""
+
+    def warn(self, message: str) -> None:
+        """Warn with Python's means, which the caller's program decides over."""
+        warnings.warn(message, stacklevel=2)
 
     @contextlib.contextmanager
     def steps(self, title: str, total: int) -> Iterator[Callable[[], object]]:

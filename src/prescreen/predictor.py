@@ -7,6 +7,7 @@
       arrays.safetensors     regressors and calibration
       regressors.json        configuration of the regressors
       evaluation.json        how well it did in cross-validation
+      canaries.safetensors   drawn pictures with their predictions at training
 
 Nothing in it can run code when it is loaded.
 """
@@ -27,6 +28,7 @@ from safetensors.numpy import save as save_arrays
 
 from prescreen.atomic import recover_folder, replace_folder
 from prescreen.calibration import Calibration
+from prescreen.canaries import Canaries
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import PredictorError, PredictorMismatch
 from prescreen.learned import Errors, HumanResults, Pictures, see, updated
@@ -45,11 +47,12 @@ class PredictorFiles:
     arrays: str = "arrays.safetensors"
     regressors: str = "regressors.json"
     evaluation: str = "evaluation.json"
+    canaries: str = "canaries.safetensors"
 
     @property
     def content(self) -> tuple[str, ...]:
-        """The files that the manifest vouches for."""
-        return self.arrays, self.regressors, self.evaluation
+        """The files that the manifest vouches for; older predictors have no canaries."""
+        return self.arrays, self.regressors, self.evaluation, self.canaries
 
 
 FILES: Final = PredictorFiles()
@@ -169,6 +172,8 @@ class Predictor:
         How unlike the training portraits a picture may be; None where there were too few to tell.
     results : HumanResults or None
         What people said about pictures of the one person for whom it has learned since.
+    canaries : Canaries or None
+        Pictures that tell whether it still predicts as it did; see `prescreen.drift`.
     """
 
     manifest: Manifest
@@ -178,6 +183,7 @@ class Predictor:
     evaluation: Mapping[str, Any]
     familiarity: Familiarity | None = None
     results: HumanResults | None = None
+    canaries: Canaries | None = None
 
     @property
     def traits(self) -> tuple[str, ...]:
@@ -188,7 +194,8 @@ class Predictor:
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides a score."""
         content = _digests(self._contents())
-        del content[FILES.evaluation]
+        for name in (FILES.evaluation, FILES.canaries):
+            content.pop(name, None)
         manifest = self._manifest_json()
         deciding = [content, *(manifest[name] for name in ("encoder", "traits", "is_score"))]
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
@@ -357,6 +364,9 @@ class Predictor:
                 evaluation=json.loads(contents[FILES.evaluation]),
                 familiarity=Familiarity.from_arrays(_below("familiarity/", arrays)),
                 results=HumanResults(**learned) if (learned := _below("results/", arrays)) else None,
+                canaries=None
+                if FILES.canaries not in contents
+                else Canaries.from_arrays(load_arrays(contents[FILES.canaries]), len(description.traits)),
             )
             predictor._check_shapes()
         except (LookupError, TypeError, ValueError, SafetensorError) as error:
@@ -394,11 +404,14 @@ class Predictor:
             parts |= {f"familiarity/{name}": array for name, array in self.familiarity.to_arrays().items()}
         if self.results is not None:
             parts |= {f"results/{field.name}": getattr(self.results, field.name) for field in fields(HumanResults)}
-        return {
+        contents = {
             FILES.arrays: save_arrays({name: np.ascontiguousarray(array) for name, array in parts.items()}),
             FILES.regressors: json.dumps(configuration).encode(),
             FILES.evaluation: (json.dumps(dict(self.evaluation), indent=2) + "\n").encode(),
         }
+        if self.canaries is not None:
+            contents[FILES.canaries] = save_arrays(self.canaries.to_arrays())
+        return contents
 
     def _manifest_json(self) -> dict[str, Any]:
         content = {field.name: getattr(self.manifest, field.name) for field in fields(Manifest)}
@@ -464,7 +477,7 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
         raise PredictorError(f"{path}: cannot be read as a manifest ({type(error).__name__})") from error
     if version != FORMAT:
         raise PredictorError(f"{directory}: predictor format {version}, this version reads {FORMAT}; train it again")
-    if not isinstance(files, dict) or set(files) != set(FILES.content):
+    if not isinstance(files, dict) or set(files) | {FILES.canaries} != set(FILES.content):
         raise PredictorError(f"{path}: expected the files {', '.join(FILES.content)}")
     result: dict[str, Any] = manifest
     return result

@@ -21,6 +21,7 @@ _LIBRARIES: Final = {
     "prescreen": "portrait-prescreen",
     "numpy": "numpy",
     "pillow": "pillow",
+    "scipy": "scipy",
     "scikit-learn": "scikit-learn",
     "lightgbm": "lightgbm",
     "torch": "torch",
@@ -94,6 +95,8 @@ class ScoresNote:
         Whether the predictor was trained on simulated votes.
     versions : dict of str to str
         As `versions` returned them.
+    canaries : str
+        Whether the predictor still scored its canaries as at training; see `prescreen.drift`.
     """
 
     table_sha256: str
@@ -109,6 +112,7 @@ class ScoresNote:
     tolerant: bool
     simulated: bool
     versions: dict[str, str]
+    canaries: str = ""
 
     def write(self, table: Path, put: Callable[[], object]) -> None:
         """Write a table and the note beside it, as one: a kill at any moment leaves the old pair or the new one.

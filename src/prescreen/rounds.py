@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from prescreen import learning, shortlisting
+from prescreen import drift, learning, shortlisting
 from prescreen.comparison import Chooser, compare
 from prescreen.embeddings import EmbeddingCache
 from prescreen.encoders import Encoder
@@ -118,6 +118,7 @@ def learn(
         where=str(scores or images or results.parent),
         scale=Scale.parse(before.manifest.scale) if raw else SCORES,
     )
+    drift.watch(before, encoder, narrator)
     ranked, decision, name, present, chance = None, None, "", None, None
     with EmbeddingCache() as cache:
         pictures = learning.find_pictures(typed.images, files, contents, encoder, cache)

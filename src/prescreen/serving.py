@@ -12,8 +12,10 @@ from typing import Any, Final
 
 import pandas as pd
 
+from prescreen import drift
 from prescreen.embeddings import Embedded, embed_bytes
 from prescreen.encoders import Encoder
+from prescreen.narrator import Silence
 from prescreen.predictor import Predictor
 from prescreen.scoring import score_pictures
 
@@ -33,6 +35,7 @@ class PortraitModel:
         self.predictor = predictor
         self.encoder = Encoder(predictor.manifest.encoder)
         self.encoder.load()
+        drift.watch(predictor, self.encoder, Silence())
 
     def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Score pictures.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from prescreen import drift, provenance, shortlisting, training
 from prescreen import learning_curve as curves
-from prescreen import provenance, shortlisting, training
 from prescreen.atomic import stage_file
 from prescreen.candidates import Ranked, rank, review
 from prescreen.dataset import Dataset, join, resembles
@@ -174,6 +174,7 @@ def _train(
         evaluation=evaluation.to_json() | {"simulated": simulated} | curve,
         familiarity=Familiarity.fit(dataset.features, dataset.groups),
     )
+    predictor = drift.with_canaries(predictor, network)
     predictor.save(output)
 
     example = embedded[0], shortlisting.picture_base64(files[0])
@@ -259,6 +260,7 @@ def _measure(
             f"{rated.source}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}"
         )
     encoder = Encoder(loaded.manifest.encoder)
+    drift.watch(loaded, encoder, narrator)
     embedded = list(_embed(_rated_files(rated), encoder, narrator, title="embedding"))
     dataset = join(rated, embedded, encoder.specification)
     curve = _learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else {}
@@ -380,6 +382,7 @@ def score(
     loaded = open_predictor(predictor)
     encoder = Encoder(loaded.manifest.encoder, device)
     files = _found(inputs)
+    canaries = drift.watch(loaded, encoder, narrator)
     counts = EmbeddingCounts()
     first = ""  # the reason why the first picture failed
     with stage_file(output) as file:
@@ -389,7 +392,7 @@ def score(
                 first = first or part["reason"].iloc[0]
                 writer.write(part)
         scored = counts.decoded + counts.cached
-        note = _scores_note(inputs, predictor, loaded, file.sha256, scored, counts.failed, tolerant)
+        note = _scores_note(inputs, predictor, loaded, file.sha256, scored, counts.failed, tolerant, canaries.text)
         note.write(output, file.take_place)
     if not scored:
         raise NothingScored(f"none of the {counts.failed} pictures could be scored; the first: {first}")
@@ -397,7 +400,14 @@ def score(
 
 
 def _scores_note(
-    inputs: Sequence[Path], predictor: str, loaded: Predictor, sha256: str, scored: int, failed: int, tolerant: bool
+    inputs: Sequence[Path],
+    predictor: str,
+    loaded: Predictor,
+    sha256: str,
+    scored: int,
+    failed: int,
+    tolerant: bool,
+    canaries: str,
 ) -> ScoresNote:
     return ScoresNote(
         table_sha256=sha256,
@@ -413,6 +423,7 @@ def _scores_note(
         tolerant=tolerant,
         simulated=loaded.manifest.simulated,
         versions=provenance.versions(),
+        canaries=canaries,
     )
 
 
@@ -420,9 +431,10 @@ def score_table(
     inputs: Sequence[Path], predictor: Predictor, *, tolerant: bool = False, narrator: Narrator | None = None
 ) -> pd.DataFrame:
     """Score pictures and return the table, with the columns of `prescreen.scoring.score_pictures`."""
-    rows = _embed(
-        _found(inputs), Encoder(predictor.manifest.encoder), narrator or Silence(), title="scoring", tolerant=tolerant
-    )
+    narrator = narrator or Silence()
+    files, encoder = _found(inputs), Encoder(predictor.manifest.encoder)
+    drift.watch(predictor, encoder, narrator)
+    rows = _embed(files, encoder, narrator, title="scoring", tolerant=tolerant)
     return score_pictures(rows, predictor)
 
 

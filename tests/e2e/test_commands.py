@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file, save_file
+
+from prescreen.provenance import file_sha256
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 PREDICTOR = "demo/models/sample"
@@ -240,3 +243,32 @@ def test_help_shows_every_verb_of_the_contract(shell):
     done = shell("--help")
     for verb in ("doctor", "train", "evaluate", "score", "rank", "demo"):
         assert f"\n  {verb} " in done.stdout
+
+
+def test_a_predictor_that_scores_its_canaries_differently_is_told_and_noted(shell, demo):
+    note = json.loads((demo / "scores.csv.meta.json").read_text())
+    assert note["canaries"].startswith("canaries scored as at training")
+    copy = shell.folder / "drifted"
+    shutil.copytree(demo / "models" / "sample", copy)
+    arrays = load_file(copy / "canaries.safetensors")
+    arrays["raw"][1, 0] += 0.2  # as if it had scored so at training
+    save_file(arrays, copy / "canaries.safetensors")
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["files"]["canaries.safetensors"] = file_sha256(copy / "canaries.safetensors")
+    manifest["versions"]["pillow"] = "1.0"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    done = shell("score", SAMPLE / "candidates", "--predictor", "drifted", "--output", "drifted.csv", "--quiet")
+    assert done.returncode == 0, done.stderr
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith(
+        "prescreen: warning: this predictor now scores its canaries differently: competence from "
+    )
+    assert "changed since: pillow from 1.0 to " in warning
+    note = json.loads((shell.folder / "drifted.csv.meta.json").read_text())
+    assert note["canaries"] in warning
+    assert (shell.folder / "drifted.csv").read_bytes() == (demo / "scores.csv").read_bytes()
+    again = shell("rank", "drifted.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "drifted-rank.csv")
+    assert again.returncode == 0, again.stderr
+    assert warning in again.stderr
+    assert "differently" in shell("doctor", "--predictor", "drifted").stdout
+    assert "as at training" in shell("doctor", "--predictor", PREDICTOR).stdout

@@ -31,6 +31,10 @@ class Terminal:
         if not self.quiet:
             click.echo(message, err=True)
 
+    def warn(self, message: str) -> None:
+        """Print a warning, even when quiet."""
+        click.echo(f"prescreen: warning: {message}", err=True)
+
     @contextlib.contextmanager
     def steps(self, title: str, total: int) -> Iterator[Callable[[], object]]:
         """Draw a progress bar; the callable moves it on by one."""
@@ -43,7 +47,7 @@ class Terminal:
 def verb(function: Callable[P, Any]) -> Callable[P, None]:
     """Give a command ``--quiet`` and ``--debug``, and turn its errors into one line and an exit code."""
 
-    @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+    @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors and warnings.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -6,12 +6,17 @@ from prescreen.cli.console import Terminal, verb
 
 
 @click.command(short_help="Show versions, weights and places.")
+@click.option("--predictor", help="Also a predictor, and whether it still scores its canaries as at training.")
 @verb
-def doctor(terminal: Terminal) -> None:
+def doctor(predictor: str | None, terminal: Terminal) -> None:
     """Show what is installed, which encoders have weights, and where things are stored."""
     from prescreen import diagnosis
+    from prescreen.opening import open_predictor
 
-    for title, findings in diagnosis.examine().items():
+    found = diagnosis.examine()
+    if predictor is not None:
+        found["predictor"] = diagnosis.examine_predictor(open_predictor(predictor))
+    for title, findings in found.items():
         click.echo(f"{title}")
         for name, finding in findings.items():
             click.echo(f"  {name:<16} {finding}")

@@ -60,6 +60,7 @@ class Encoder:
     def __init__(self, specification: EncoderSpecification, device: str | None = None) -> None:
         device = device or chosen_device()
         check_name(device)
+        self.device = device
         if specification.preprocessing != PREPROCESSING_VERSION:
             raise PredictorMismatch(
                 f"encoder {specification.name}: made with preprocessing ({specification.preprocessing}), this version "
