@@ -18,7 +18,6 @@ from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.flat import flat_metrics
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
-from prescreen.evaluation.table import table as evaluation_table
 from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
 from prescreen.ranking.correlation import PERSON_SHARE, ErrorCorrelation, fit_error_correlation
 from prescreen.ratings import Ratings, rated_attributes
@@ -31,7 +30,7 @@ from prescreen.regressors.intervals import (
     residual_covariance,
 )
 from prescreen.regressors.threads import blas_threads
-from prescreen.reports.card import model_card
+from prescreen.reports.card import model_card, summary
 from prescreen.reports.evaluation_figures import evaluation_figures
 from prescreen.reports.figures import training_figures
 from prescreen.scoring import score_pictures
@@ -278,7 +277,7 @@ def record(
     embedded, picture = example
     fitted = predictor.regressors
     shares = dict(zip(fitted.regressors, fitted.weights, strict=True))
-    description = _describe_run(manifest, evaluation)
+    description = summary(manifest, predictor.evaluation)
     return TrainingRecord(
         experiment=experiment,
         name=manifest.name,
@@ -331,19 +330,3 @@ def record_evaluation(
 def _mean_pearson(evaluation: Evaluation) -> float:
     """Mean of Pearson's r over the traits; a trait without a defined r counts as 0."""
     return float(np.mean([trait.pearson.value or 0.0 for trait in evaluation.traits]))
-
-
-def _describe_run(manifest: Manifest, evaluation: Evaluation) -> str:
-    """Say in Markdown what was trained on what, and how good it is."""
-    table = evaluation_table(evaluation)
-    rows = [["", *table.columns], ["---"] * (len(table.columns) + 1)]
-    rows += [[str(name), *map(str, values)] for name, values in zip(table.index, table.to_numpy(), strict=True)]
-    votes = "simulated votes" if manifest.simulated else "votes"
-    return "\n".join(
-        [
-            f"Encoder `{manifest.encoder.name}`, {manifest.data['images']} portraits, "
-            f"{votes} from `{manifest.data['source']}`. Cross-validated, with 95 % intervals:",
-            "",
-            *("| " + " | ".join(row) + " |" for row in rows),
-        ]
-    )

@@ -57,6 +57,25 @@ def test_mlflow_evaluates_the_model_on_one_of_its_traits(store, demo, pictures):
     assert done.metrics["mean_absolute_error"] == pytest.approx(expected.abs().mean(), abs=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_server_of_the_model_scores_its_example_and_what_a_client_sends(store, demo):
+    from mlflow.pyfunc import scoring_server
+    from starlette.testclient import TestClient
+
+    model = store.pyfunc.load_model("models:/prescreen@champion")
+    example = Path(store.artifacts.download_artifacts("models:/prescreen@champion")) / "serving_input_example.json"
+    scores = pd.read_csv(demo / "scores.csv").set_index("image")
+    sent = {
+        "dataframe_records": [{"image": base64.b64encode((SAMPLE / "candidates" / "027.jpg").read_bytes()).decode()}]
+    }
+    with TestClient(scoring_server.init(model)) as client:
+        (first,) = client.post("/invocations", json=json.loads(example.read_text())).json()["predictions"]
+        (second,) = client.post("/invocations", json=sent).json()["predictions"]
+    assert first["status"] == "ok"
+    for trait in ("competence", "likeability", "influence"):
+        assert second[trait] == pytest.approx(scores.loc["027.jpg", trait], abs=1e-3)
+
+
 def test_the_demo_left_a_run_that_tells_its_story(store, demo):
     client = store.MlflowClient()
     experiment = client.get_experiment_by_name("demo")
@@ -66,6 +85,11 @@ def test_the_demo_left_a_run_that_tells_its_story(store, demo):
     assert kinds["fold"] == 10
     assert kinds["candidate"] >= 3
     assert any(name.startswith("system/cpu") for name in parent.data.metrics)
+    own = [name for name in parent.data.metrics if not name.startswith("system/")]
+    assert len(own) < 80  # each is a chart on the page
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith(f"Mean r {parent.data.metrics['mean/pearson']:.3f} [")
+    assert "simulated votes" in note
     card = store.artifacts.load_text(f"{parent.info.artifact_uri}/model_card.md")
     assert "**simulated**" in card
     assert json.loads((demo / "models" / "sample" / "manifest.json").read_text())["data"]["sha256"] in card

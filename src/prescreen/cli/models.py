@@ -91,8 +91,10 @@ def _figure(value: float | None) -> str:
 
 
 def _interval(metrics: Mapping[str, float], name: str) -> str:
+    from prescreen.evaluation.flat import interval_names
+
     text = _figure(metrics.get(name))
-    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    low, high = (metrics.get(end) for end in interval_names(name))
     return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
 
 

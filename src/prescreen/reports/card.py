@@ -18,6 +18,65 @@ with their prejudices about age, gender, skin colour and dress. They say nothing
 """
 
 
+def summary(manifest: Manifest, evaluation: Mapping[str, Any]) -> str:
+    """Say in a sentence and a small table what was trained on what, and how good it is.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        What the predictor is.
+    evaluation : mapping
+        JSON form of `prescreen.evaluation.report.Evaluation`.
+
+    Returns
+    -------
+    str
+        Markdown. The first sentence has the figures that decide, since lists show no more of it.
+    """
+    overall = evaluation["overall"]
+    parts = [f"Mean r {_figure(overall['pearson'])}, cross-validated"]
+    if overall["r_share"] is not None:
+        parts.append(f"{100 * overall['r_share']['value']:.0f} % of what the raters' noise leaves possible")
+    if overall["votes"] is not None:
+        parts.append(f"a prediction is worth {_figure(overall['votes'], 1)} votes")
+    votes = "simulated votes" if manifest.simulated else "votes"
+    rows = [_trait_row(name, trait) for name, trait in evaluation["traits"].items()]
+    return "\n".join(
+        [
+            f"{'; '.join(parts)}. Encoder `{manifest.encoder.name}`, {manifest.data['images']} portraits, "
+            f"{votes} from `{manifest.data['source']}`.",
+            "",
+            "| trait | r | ceiling of r | worth in votes | r within persons | MAE (of the mean) | in 90 % intervals |",
+            "|---|---|---|---|---|---|---|",
+            *("| " + " | ".join(row) + " |" for row in rows),
+            "",
+            "In brackets 95 % intervals. Every figure: `evaluation.json`.",
+        ]
+    )
+
+
+def _trait_row(name: str, trait: Mapping[str, Any]) -> list[str]:
+    ceiling, persons, coverage = (trait[part] or {} for part in ("ceiling", "within_person", "coverage"))
+    return [
+        name.replace("|", chr(92) + "|"),
+        _figure(trait["pearson"]),
+        _figure({"value": ceiling.get("highest_r")}),
+        _figure(ceiling.get("votes"), 1),
+        _figure(persons.get("pearson")),
+        f"{_figure({'value': trait['mae']['value']})} ({_figure({'value': trait['naive']['mae']['value']})})",
+        _figure(coverage.get("share"), 2),
+    ]
+
+
+def _figure(figure: Mapping[str, float | None] | None, digits: int = 3) -> str:
+    """Write a figure with its interval, where it has one."""
+    if figure is None or figure.get("value") is None:
+        return "-"
+    low, high = figure.get("low"), figure.get("high")
+    ends = f" [{low:.{digits}f}, {'-' if high is None else f'{high:.{digits}f}'}]" if low is not None else ""
+    return f"{figure['value']:.{digits}f}{ends}"
+
+
 def model_card(manifest: Manifest, summary: str) -> str:
     """Write the model card of a predictor.
 

@@ -206,8 +206,11 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
             data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
             mlflow.log_input(data, context="training")
             example = pd.DataFrame({INPUT_COLUMN: [record.example]})
-            model = mlflow.pyfunc.log_model(
+            model = mlflow.models.Model.log(
+                artifact_path=None,
+                flavor=_Untried,
                 name=MODEL_NAME,
+                validate_serving_input=False,
                 loader_module=_LOADER,
                 data_path=str(record.predictor),
                 signature=_signature(record.output),
@@ -218,6 +221,22 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
         version = register(client, run_id, model, record.description)
         champion, comparison = crown(client, version, record.compared_on, run_id)
         return TrackedRun(uri, run_id, version, champion, comparison)
+
+
+class _Untried:
+    """The flavor `mlflow.pyfunc`, without MLflow's trial prediction of the example while it logs.
+
+    The trial loads all networks once more and takes longer than everything else in a run; where it fails, MLflow only
+    warns.
+    """
+
+    __name__ = "mlflow.pyfunc"
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: Any, *, validate_serving_input: bool, **options: Any) -> None:
+        import mlflow
+
+        mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **options)
 
 
 def _describe(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
