@@ -1,6 +1,7 @@
 """What several test modules need: pictures, and the reference data sets where they are."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -64,3 +65,25 @@ def kills() -> Callable[..., int]:
         return int(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with an open_clip model of seeded weights as the Hugging Face hub keeps them."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    model = {
+        "embed_dim": 16,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
+        "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
+    }
+    normalisation = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model, "preprocess_cfg": normalisation}))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = open_clip.CLIP(**model)
+    save_file(network.state_dict(), folder / "open_clip_model.safetensors")
+    return folder

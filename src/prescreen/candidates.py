@@ -151,14 +151,37 @@ class _Candidates:
             )
 
 
-def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None, narrator: Narrator) -> _Candidates:
+def open_scores(
+    scores: Path, predictor: str | None, narrator: Narrator
+) -> tuple[ScoresNote | None, pd.DataFrame, Predictor]:
+    """Read a table of scores with its note, and the predictor that made it.
+
+    Parameters
+    ----------
+    scores : Path
+        A table that `score` wrote.
+    predictor : str or None
+        Directory or MLflow model URI; None for the one that the note names.
+    narrator : Narrator
+        Hears if its votes are simulated.
+
+    Raises
+    ------
+    PredictorMismatch
+        If another predictor made the table, or it was changed.
+    """
     note = ScoresNote.read(scores, optional=predictor is not None)
     table = read_table(scores)
     loaded = open_predictor(predictor or (note.predictor if note else ""))
     if note is not None:
         note.check(scores, loaded.fingerprint)
     if loaded.manifest.simulated:
-        narrator.say("the predictor was trained on simulated votes: these ranks mean nothing for real raters")
+        narrator.say("the predictor was trained on simulated votes: what follows means nothing for real raters")
+    return note, table, loaded
+
+
+def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None, narrator: Narrator) -> _Candidates:
+    note, table, loaded = open_scores(scores, predictor, narrator)
     goals = wishes.goals(loaded.traits)
     encoder = Encoder(loaded.manifest.encoder)
     drift.watch(loaded, encoder, narrator)

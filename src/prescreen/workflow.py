@@ -1,8 +1,8 @@
 """The job, top to bottom: ratings to predictor, folder to scores, scores to shortlist.
 
 Each public function is a verb of the command line, in the order of ``__all__``. Their steps live in the modules named
-after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``export`` in `prescreen.exporting`, and
-``learn``, which comes after, in `prescreen.rounds`.
+after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``effects`` in
+`prescreen.effects`, ``export`` in `prescreen.exporting`, and ``learn``, which comes after, in `prescreen.rounds`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ from prescreen import learning_curve as curves
 from prescreen.atomic import stage_file
 from prescreen.candidates import Ranked, rank, review
 from prescreen.dataset import Dataset, join, resembles
+from prescreen.effects import effects
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
@@ -46,6 +47,7 @@ __all__ = [
     "score_table",
     "rank",
     "review",
+    "effects",
     "export",
     "demo",
     "Training",

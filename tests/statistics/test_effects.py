@@ -18,6 +18,7 @@ def groups(rng, n, share):
 
 def effects(scores, hypotheses, clusters=None, variances=None, likeness=NO_ERRORS, features=None):
     n, t = scores.shape
+    points = np.zeros((n, 1)) if features is None else features
     return find_effects(
         scores,
         norm.ppf(np.clip(scores, 0.01, 9.99) / 10),
@@ -25,7 +26,8 @@ def effects(scores, hypotheses, clusters=None, variances=None, likeness=NO_ERROR
         np.arange(n) if clusters is None else clusters,
         np.full(t, 0.3) if variances is None else variances,
         likeness,
-        np.zeros((n, 1)) if features is None else features,
+        np.isfinite(points).all(axis=1),
+        lambda rows: points[rows],
     )
 
 

@@ -7,6 +7,7 @@ from prescreen.cli.cache import cache
 from prescreen.cli.data import data
 from prescreen.cli.demo import demo
 from prescreen.cli.doctor import doctor
+from prescreen.cli.effects import effects
 from prescreen.cli.embed import embed
 from prescreen.cli.evaluate import evaluate
 from prescreen.cli.export import export
@@ -44,5 +45,5 @@ def main() -> None:
     """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
-for command in (doctor, train, evaluate, embed, score, rank, review, learn, export, models, data, cache, demo):
+for command in (doctor, train, evaluate, embed, score, rank, review, effects, learn, export, models, data, cache, demo):
     main.add_command(command)

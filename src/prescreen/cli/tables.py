@@ -171,6 +171,61 @@ def plan_lines(plans: "Sequence[VotePlan]") -> list[str]:
     return ["", *_aligned(rows).splitlines()]
 
 
+def effect_lines(table: "pd.DataFrame", most: int = 12) -> list[str]:
+    """Lay out effects, a part for each trait, the strongest first; what could not be tested is only counted.
+
+    ``predicted`` is the difference in predicted score points, ``raters`` that in the scores that raters would give,
+    both with 95 % intervals; ``p`` is that of the second, adjusted for all effects of the table.
+    """
+    from prescreen.hypotheses import MEASURED
+    from prescreen.tables import shown
+
+    lines: list[str] = []
+    for trait in dict.fromkeys(table["trait"]):
+        tested = table[(table["trait"] == trait) & table["p"].notna()]
+        ordered = tested.sort_values("effect", key=lambda column: -column.abs(), kind="stable").head(most)
+        rows: list[tuple[str, ...]] = [(str(trait), "pictures", "predicted [95 %]", "raters [95 %]", "p", "")]
+        for row in ordered.sort_values("effect", ascending=False, kind="stable").to_dict("records"):
+            what = f"{row['by']} {row['value']}".strip()
+            if row["against"] == MEASURED:
+                what += ", per SD"
+            elif row["against"] != "the rest":
+                what += f", not {row['against']}"
+            rows.append(
+                (
+                    "  " + shown(what)[:48],
+                    f"{row['pictures']}"
+                    if row["others"] == 0
+                    else f"{row['pictures']} of {row['pictures'] + row['others']}",
+                    _signed(row, "effect", "low", "high"),
+                    _signed(row, "raters", "raters_low", "raters_high"),
+                    "-" if row["raters_p_adjusted"] != row["raters_p_adjusted"] else _p(row["raters_p_adjusted"]),
+                    row["verdict"],
+                )
+            )
+        lines += [
+            *_aligned(rows).splitlines(),
+            *([f"  and {left} weaker ones"] if (left := len(tested) - len(ordered)) else []),
+            "",
+        ]
+    few = table[table["p"].isna()]
+    if len(few):
+        names = dict.fromkeys(f"{by} {value}".strip() for by, value in zip(few["by"], few["value"], strict=True))
+        listed = ", ".join(shown(name) for name in list(names)[:most])
+        lines.append(f"too few different pictures to be tested: {listed}{', ...' if len(names) > most else ''}")
+    return lines
+
+
+def _signed(row: Mapping[Any, Any], value: str, low: str, high: str) -> str:
+    if row[low] != row[low]:
+        return "-"
+    return f"{row[value]:+.2f} [{row[low]:+.2f}, {row[high]:+.2f}]"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def round_lines(content: Mapping[str, Any]) -> list[str]:
     """Lay out how predictions and human scores agreed, one trait a row; offsets in score points with 90 % intervals.
 

@@ -7,6 +7,7 @@ from prescreen.encoders.specification import (
     LayoutSpecification,
     MemberSpecification,
 )
+from prescreen.encoders.wording import Wording
 
 __all__ = [
     "IDENTITY_BLOCK",
@@ -15,5 +16,6 @@ __all__ = [
     "EncoderSpecification",
     "LayoutSpecification",
     "MemberSpecification",
+    "Wording",
     "make_encoder",
 ]

@@ -110,14 +110,7 @@ class ClipNetwork:
         """
         if self._run is not None:
             return
-        model, weights = self.specification.network.removeprefix(PREFIX), self.specification.weights
-        file = _weights_file(model, weights)
-        actual = _sha256(file, weights)
-        if actual != self.specification.weights_sha256:
-            raise EncoderError(
-                f"clip:{model} ({weights}): the weights hash to {actual[:12]}…, expected "
-                f"{self.specification.weights_sha256[:12]}…; get the file that was trained with, or train again"
-            )
+        file = checked_file(self.specification)
         self._run = make_ready(
             lambda: self._build(file),
             key=self._key(),
@@ -147,15 +140,48 @@ class ClipNetwork:
 
         from prescreen.encoders.networks import ImageTower
 
-        model, weights = self.specification.network.removeprefix(PREFIX), self.specification.weights
-        network = _create(model, weights, file)
-        if _configuration(network) != self.specification.configuration:
-            raise EncoderError(
-                f"clip:{model} ({weights}): this version of open_clip builds another network from these weights; "
-                "install the version that was trained with, or train again"
-            )
+        network = checked_model(self.specification, file)
         preprocessing = open_clip.get_model_preprocess_cfg(network)
         return ImageTower(network, preprocessing["mean"], preprocessing["std"])
+
+
+def checked_file(member: MemberSpecification) -> Path:
+    """Find the weights file of a specification.
+
+    Raises
+    ------
+    WeightsNotFound
+        If it is not here and cannot be had.
+    EncoderError
+        If it is another file.
+    """
+    model, weights = member.network.removeprefix(PREFIX), member.weights
+    file = _weights_file(model, weights)
+    actual = _sha256(file, weights)
+    if actual != member.weights_sha256:
+        raise EncoderError(
+            f"clip:{model} ({weights}): the weights hash to {actual[:12]}…, expected "
+            f"{member.weights_sha256[:12]}…; get the file that was trained with, or train again"
+        )
+    return file
+
+
+def checked_model(member: MemberSpecification, file: Path) -> Any:
+    """Build the whole model of a specification, both towers.
+
+    Raises
+    ------
+    EncoderError
+        If it cannot be built, or this version of open_clip builds another one.
+    """
+    model, weights = member.network.removeprefix(PREFIX), member.weights
+    network = _create(model, weights, file)
+    if _configuration(network) != member.configuration:
+        raise EncoderError(
+            f"clip:{model} ({weights}): this version of open_clip builds another network from these weights; "
+            "install the version that was trained with, or train again"
+        )
+    return network
 
 
 def _weights_file(model: str, weights: str) -> Path:

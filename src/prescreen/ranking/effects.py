@@ -32,7 +32,7 @@ Pustejovsky & Tipton (2018), Small-sample methods for cluster-robust variance es
 Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6(2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -137,7 +137,8 @@ def find_effects(
     clusters: NDArray[np.integer],
     variances: Floats,
     likeness: ErrorCorrelation,
-    features: NDArray[np.floating],
+    has: NDArray[np.bool_],
+    features: Callable[[NDArray[np.intp]], NDArray[np.floating]],
     *,
     seed: int = 0,
 ) -> list[Effect]:
@@ -155,8 +156,10 @@ def find_effects(
         Variance of the prediction errors in z.
     likeness : ErrorCorrelation
         How errors go together.
-    features : ndarray (n, d)
-        In which pictures are alike; NaN where a picture has none.
+    has : ndarray (n,), bool
+        Which pictures have features.
+    features : callable
+        Returns the features (m, d), in which pictures are alike, of the pictures in m rows.
     seed : int
         Of the choice of pictures to compare where there are more than `COMPARED`.
 
@@ -165,8 +168,8 @@ def find_effects(
     list of Effect
         In the order of hypotheses and traits; those that cannot be tested with NaN.
     """
-    compared = _to_compare(hypotheses, np.isfinite(features).all(axis=1), seed)
-    correlation = _shared(likeness, features[compared]) if len(compared) else np.zeros((0, 0))
+    compared = _to_compare(hypotheses, has, seed)
+    correlation = _shared(likeness, features(compared)) if len(compared) else np.zeros((0, 0))
     shrunk = 1 / np.sqrt(1 + variances)
     expected, steepness = 10 * norm.cdf(z * shrunk), 10 * norm.pdf(z * shrunk) * shrunk
     found = []

@@ -30,6 +30,12 @@ def check_gates(names: Collection[str]) -> None:
             raise UsageError(unknown_name(name, list(GATES), "gate"))
 
 
+def gates_on(names: str) -> tuple[str, ...]:
+    """Return the gates that are on, from ``all``, ``none``, or names separated by commas; errors as `gates_off`."""
+    off = gates_off(names)
+    return tuple(name for name in GATES if name not in off)
+
+
 def gates_off(on: str, off: str = "") -> tuple[str, ...]:
     """Return the gates that are off.
 

@@ -1,0 +1,105 @@
+"""Pictures compared with words: the text tower of a CLIP model beside the vectors of its image tower."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prescreen.encoders.openclip import PREFIX, checked_file, checked_model
+from prescreen.encoders.specification import EncoderSpecification, MemberSpecification
+from prescreen.errors import UsageError, WeightsNotFound
+
+VIEW: Final = "whole"
+"""The view that is compared with words: a text is about the whole picture."""
+
+
+_TINY: Final = 1e-12
+
+
+class Wording:
+    """Compares the vectors of an encoder with texts, by the cosine of their embeddings in its CLIP model.
+
+    Parameters
+    ----------
+    specification : EncoderSpecification
+        The encoder.
+
+    Raises
+    ------
+    UsageError
+        If it has no CLIP model that sees whole pictures.
+    """
+
+    def __init__(self, specification: EncoderSpecification) -> None:
+        self._member = _member(specification)
+        self._columns = specification.blocks[f"{self._member.network}/{VIEW}"]
+
+    def likeness(self, texts: Sequence[str], vectors: Sequence[NDArray[np.floating] | None]) -> NDArray[np.float64]:
+        """Return how much n pictures are like m texts, as cosines.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Each as one would caption such a picture.
+        vectors : sequence of ndarray (d,) or None
+            Vectors of the encoder.
+
+        Returns
+        -------
+        ndarray (m, n)
+            NaN where there is no vector.
+
+        Raises
+        ------
+        UsageError
+            If a text is blank.
+        WeightsNotFound, EncoderError
+            If the model's weights or its tokenizer are not here, or are not those of the encoder.
+        """
+        said = embed_texts(self._member, texts)
+        found = np.full((len(texts), len(vectors)), np.nan)
+        for place, vector in enumerate(vectors):
+            if vector is not None:
+                seen = vector[self._columns].astype(np.float64)
+                found[:, place] = said @ seen / max(float(np.linalg.norm(seen)), _TINY)
+        return found
+
+
+def embed_texts(member: MemberSpecification, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return the embeddings (m, width) of texts, each of length 1; errors as from `Wording.likeness`."""
+    blank = [text for text in texts if not text.strip()]
+    if blank:
+        raise UsageError("a text is blank; say what pictures may show, for instance 'a portrait in a formal suit'")
+    file = checked_file(member)
+    network = checked_model(member, file)
+    import torch
+
+    tokens = _tokenizer(member)(list(texts))
+    with torch.inference_mode():
+        features = network.encode_text(tokens, normalize=True)
+    return np.asarray(features.double().numpy())
+
+
+def _member(specification: EncoderSpecification) -> MemberSpecification:
+    for member in specification.members:
+        if member.network.startswith(PREFIX) and VIEW in member.views:
+            return member
+    raise UsageError(
+        f"encoder {specification.name}: its networks learned from pictures alone and cannot compare them with words; "
+        "texts need an encoder with CLIP: --encoder clip"
+    )
+
+
+def _tokenizer(member: MemberSpecification) -> Any:
+    """Return what cuts texts into the model's tokens; most models' comes with open_clip."""
+    import open_clip
+
+    model, place = member.network.removeprefix(PREFIX), member.weights.partition(":")[2]
+    folder = member.weights.startswith("local:") and Path(place).is_dir()
+    try:
+        return open_clip.get_tokenizer(f"local-dir:{place}" if folder else model)
+    except Exception as error:  # tokenizers of other libraries raise whatever they like
+        first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise WeightsNotFound(f"encoder clip:{model}: its tokenizer is not to be had: {first}") from error
