@@ -34,7 +34,7 @@ def examine() -> dict[str, dict[str, str]]:
         },
         "places": {
             "cache": f"{cache_directory()} ({size / 1e6:.0f} MB; {CACHE_VARIABLE} moves it)",
-            "MLflow store": f"{tracking.store_uri()} (MLFLOW_TRACKING_URI moves it)",
+            "MLflow store": f"{tracking.store_name()} (MLFLOW_TRACKING_URI moves it)",
         },
     }
 

@@ -244,7 +244,7 @@ def evaluate(
     tracking.check_store()
     measured = _measure(loaded, rated, columns, learning_curve, narrator)
     run_id = tracking.track_evaluation(training.record_evaluation(loaded, rated, measured, experiment))
-    narrator.say(f"MLflow     run {run_id} in {tracking.store_uri()}")
+    narrator.say(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured
 
 

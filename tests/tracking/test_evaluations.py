@@ -1,4 +1,8 @@
 import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
 
 import mlflow
 import pytest
@@ -37,3 +41,43 @@ def test_everything_of_an_evaluation_is_in_its_run(record, tmp_path, monkeypatch
     assert {"evaluation.json", "figures/accuracy.png"} <= names
     artifacts = tmp_path / "mlruns" / "artifacts" / "trial" / run_id / "artifacts"
     assert json.loads((artifacts / "evaluation.json").read_text()) == {"n": 12}
+
+
+DIES = """
+import os, signal
+from matplotlib.figure import Figure
+from mlflow.tracking import MlflowClient
+from prescreen.tracking import EvaluationRecord, track_evaluation
+MlflowClient.log_figure = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+track_evaluation(EvaluationRecord("trial", "dies", {}, {}, {}, {"a.png": Figure()}, {}))
+"""
+
+
+def test_an_evaluation_that_broke_or_was_killed_is_closed(record, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+    assert subprocess.run([sys.executable, "-c", DIES]).returncode == -signal.SIGKILL
+    client = mlflow.MlflowClient(store_uri())
+    assert states(client) == ["RUNNING"]
+    with pytest.raises(TypeError):
+        track_evaluation(replace(record, figures={"broken.png": None}))
+    assert states(client) == ["FAILED", "KILLED"]
+
+
+def states(client):
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return sorted(run.info.status for run in client.search_runs(experiments))
+
+
+def test_no_secret_of_the_environment_gets_into_a_run(record, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("HF_TOKEN", "hf_AbCdEfGhIjKl")
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+    told = replace(
+        record, parameters={"from": "https://a:b@host/hf_AbCdEfGhIjKl"}, tags={"by": "hf_AbCdEfGhIjKl"}, metrics={}
+    )
+    with store_below(tmp_path):
+        run = mlflow.MlflowClient(store_uri()).get_run(track_evaluation(told))
+    assert run.data.params == {"from": "https://***@host/***"}
+    assert run.data.tags["by"] == "***"

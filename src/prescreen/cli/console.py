@@ -10,6 +10,7 @@ from typing import Any, ParamSpec
 import click
 
 from prescreen.errors import PrescreenError
+from prescreen.masking import masked
 
 P = ParamSpec("P")
 
@@ -29,11 +30,11 @@ class Terminal:
     def say(self, message: str) -> None:
         """Print a message for the user."""
         if not self.quiet:
-            click.echo(message, err=True)
+            click.echo(masked(message), err=True)
 
     def warn(self, message: str) -> None:
         """Print a warning, even when quiet."""
-        click.echo(f"prescreen: warning: {message}", err=True)
+        click.echo(f"prescreen: warning: {masked(message)}", err=True)
 
     @contextlib.contextmanager
     def steps(self, title: str, total: int) -> Iterator[Callable[[], object]]:
@@ -76,5 +77,5 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
 
 def _fail(error: Exception, message: str, debug: bool) -> None:
     if debug:
-        traceback.print_exception(error)
-    click.echo(f"prescreen: error: {' '.join(message.split())}", err=True)
+        click.echo(masked("".join(traceback.format_exception(error))), err=True, nl=False)
+    click.echo(f"prescreen: error: {masked(' '.join(message.split()))}", err=True)

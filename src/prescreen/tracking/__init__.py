@@ -19,7 +19,7 @@ from prescreen.tracking.registry import (
 )
 from prescreen.tracking.rounds import RoundRecord, track_round
 from prescreen.tracking.runs import NestedRun, TrackedRun, TrainingRecord, track_training, watched_run
-from prescreen.tracking.store import check_store, store_below, store_uri
+from prescreen.tracking.store import check_store, store_below, store_name, store_uri
 
 __all__ = [
     "CHALLENGER",
@@ -40,6 +40,7 @@ __all__ = [
     "promote",
     "resolve_uri",
     "store_below",
+    "store_name",
     "store_uri",
     "track_evaluation",
     "track_round",

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from prescreen.masking import masked, masked_values
+from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
 from prescreen.tracking.runs import log_metrics
 from prescreen.tracking.store import experiment_id, opened_store
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,22 @@ def track_evaluation(record: EvaluationRecord) -> str:
 
         client = MlflowClient()
         experiment = experiment_id(client, record.experiment, uri)
-        tags = {"prescreen.kind": "evaluation"} | dict(record.tags)
-        run_id = str(client.create_run(experiment, run_name=record.name, tags=tags).info.run_id)
-        for name, value in safely_named(record.parameters).items():
-            client.log_param(run_id, name, value)
-        log_metrics(client, run_id, record.metrics)
-        for name, figure in record.figures.items():
-            client.log_figure(run_id, figure, f"figures/{name}")
-        client.log_dict(run_id, dict(record.document), "evaluation.json")
-        client.set_terminated(run_id)
+        with marked(client, uri) as mark:
+            tags = {"prescreen.kind": "evaluation"} | masked_values(record.tags) | mark
+            run_id = str(client.create_run(experiment, run_name=record.name, tags=tags).info.run_id)
+            status = "FAILED"
+            try:
+                _write(client, run_id, record)
+                status = "FINISHED"
+            finally:
+                client.set_terminated(run_id, status)
         return run_id
+
+
+def _write(client: "MlflowClient", run_id: str, record: EvaluationRecord) -> None:
+    for name, value in safely_named(record.parameters).items():
+        client.log_param(run_id, name, masked(value))
+    log_metrics(client, run_id, record.metrics)
+    for name, figure in record.figures.items():
+        client.log_figure(run_id, figure, f"figures/{name}")
+    client.log_dict(run_id, dict(record.document), "evaluation.json")

@@ -5,6 +5,7 @@ process, however it ends: a file that nobody holds belongs to a run that was kil
 """
 
 import contextlib
+import hashlib
 import os
 import secrets
 import sys
@@ -46,11 +47,19 @@ def living_process(store: str) -> Iterator[str]:
         return
     try:
         if _lock(descriptor):
-            os.write(descriptor, store.encode())
+            os.write(descriptor, _digest(store).encode())
         yield path.name
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def marked(client: "MlflowClient", store: str) -> Iterator[dict[str, str]]:
+    """Close the runs that were killed, and give the tags for a run that lasts at most as long as the block."""
+    close_killed(client, store)
+    with living_process(store) as mark:
+        yield {MARK: mark}
 
 
 def close_killed(client: "MlflowClient", store: str) -> list[str]:
@@ -73,7 +82,7 @@ def close_killed(client: "MlflowClient", store: str) -> list[str]:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDWR)
             try:
-                if _lock(descriptor) and path.read_text("utf-8") in ("", store):
+                if _lock(descriptor) and path.read_text("utf-8") in ("", _digest(store)):
                     closed += _close(client, path.name)
                     path.unlink(missing_ok=True)
             finally:
@@ -92,6 +101,11 @@ def _close(client: "MlflowClient", mark: str) -> list[str]:
     for run_id in closed:
         client.set_terminated(run_id, "KILLED")
     return closed
+
+
+def _digest(store: str) -> str:
+    """Name a store in a file; its address may hold a password."""
+    return hashlib.sha256(store.encode()).hexdigest()
 
 
 def _folder() -> Path:

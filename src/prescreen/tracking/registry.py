@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from prescreen.errors import PredictorError, StoreError, UsageError
+from prescreen.masking import masked
 from prescreen.tracking.store import first_line, opened_store
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def find_version(which: str) -> ModelVersion:
             return _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, which).version))
         except MlflowException as error:
             raise StoreError(
-                f"{which}: no such version or alias of the model {REGISTERED_NAME} in {store}; "
+                f"{which}: no such version or alias of the model {REGISTERED_NAME} in {masked(store)}; "
                 "prescreen models list shows them"
             ) from error
 
@@ -267,7 +268,7 @@ def fetch_predictor(uri: str) -> Path:
         try:
             folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
         except (MlflowException, OSError) as error:
-            raise StoreError(f"{uri}: no such model in {store} ({first_line(error)})") from error
+            raise StoreError(f"{uri}: no such model in {masked(store)} ({first_line(error)})") from error
     found = sorted(folder.glob("data/*/manifest.json"))
     if len(found) != 1:
         raise PredictorError(f"{uri}: a model, but not one that prescreen logged")
@@ -297,7 +298,7 @@ def resolve_uri(uri: str) -> str:
         try:
             version = MlflowClient().get_model_version_by_alias(alias[1], alias[2]).version
         except MlflowException as error:
-            raise StoreError(f"{uri}: no such model in {store} ({first_line(error)})") from error
+            raise StoreError(f"{uri}: no such model in {masked(store)} ({first_line(error)})") from error
     return f"models:/{alias[1]}/{version}"
 
 

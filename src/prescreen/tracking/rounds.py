@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from prescreen.masking import masked, masked_values
+from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
 from prescreen.tracking.runs import MODEL_NAME, log_metrics
 from prescreen.tracking.store import experiment_id, opened_store
@@ -64,16 +66,21 @@ def track_round(record: RoundRecord) -> str:
         from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
         client = MlflowClient()
-        tags = dict(resolve_tags()) | dict(record.tags)
+        tags = masked_values(resolve_tags()) | masked_values(record.tags)
         tags |= {MLFLOW_RUN_NOTE: record.description} if record.description else {}
         experiment = experiment_id(client, record.experiment, uri)
-        with mlflow.start_run(experiment_id=experiment, run_name=record.name, log_system_metrics=False) as run:
+        with (
+            marked(client, uri) as mark,
+            mlflow.start_run(
+                experiment_id=experiment, run_name=record.name, tags=mark, log_system_metrics=False
+            ) as run,
+        ):
             run_id = str(run.info.run_id)
             log_metrics(client, run_id, record.metrics)
             client.log_batch(
                 run_id,
                 [],
-                [Param(name, value) for name, value in safely_named(record.parameters).items()],
+                [Param(name, masked(value)) for name, value in safely_named(record.parameters).items()],
                 [RunTag(name, value) for name, value in tags.items()],
             )
             client.log_dict(run_id, dict(record.content), DOCUMENT)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 from matplotlib.figure import Figure
 
+from prescreen.masking import masked, masked_values
 from prescreen.serving import INPUT_COLUMN
 from prescreen.tracking.killed import MARK, close_killed, living_process
 from prescreen.tracking.naming import safely_named
@@ -113,7 +114,7 @@ class TrackedRun:
     Parameters
     ----------
     store : str
-        Tracking URI.
+        Tracking URI, without user and password.
     run_id : str
         The run.
     version : str
@@ -161,7 +162,7 @@ def watched_run(experiment: str, name: str) -> Iterator[str]:
             client = MlflowClient()
             close_killed(client, uri)
             experiment_ = experiment_id(client, experiment, uri)
-            tags = resolve_tags() | {MARK: stack.enter_context(living_process(uri))}
+            tags = masked_values(resolve_tags()) | {MARK: stack.enter_context(living_process(uri))}
             run_id = str(client.create_run(experiment_, run_name=name, tags=tags).info.run_id)
             monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
             monitor.start()
@@ -220,7 +221,7 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
         _nest(client, run_id, record.nested)
         version = register(client, run_id, model, record.description)
         champion, comparison = crown(client, version, record.compared_on, run_id)
-        return TrackedRun(uri, run_id, version, champion, comparison)
+        return TrackedRun(masked(uri), run_id, version, champion, comparison)
 
 
 class _Untried:
@@ -249,8 +250,8 @@ def _describe(client: "MlflowClient", run_id: str, record: TrainingRecord) -> No
     client.log_batch(
         run_id,
         [],
-        [Param(name, value) for name, value in safely_named(record.parameters).items()],
-        [RunTag(name, value) for name, value in tags.items()],
+        [Param(name, masked(value)) for name, value in safely_named(record.parameters).items()],
+        [RunTag(name, masked(value)) for name, value in tags.items()],
     )
     for name, figure in record.figures.items():
         client.log_figure(run_id, figure, f"figures/{name}")

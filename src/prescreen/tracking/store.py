@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from prescreen.errors import StoreError
+from prescreen.masking import masked
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -31,6 +32,11 @@ _KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 def store_uri() -> str:
     """Return the tracking URI in force."""
     return os.environ.get(_VARIABLE) or _default_uri()
+
+
+def store_name() -> str:
+    """Return the tracking URI in force as it may be shown: without user and password."""
+    return masked(store_uri())
 
 
 def check_store() -> None:
@@ -97,7 +103,9 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
     uri = store_uri()
     location = None if os.environ.get(_VARIABLE) else _default_folder()
     if wanted is not None and _is_missing(uri):
-        raise StoreError(f"{wanted}: no such model, there is no MLflow store {uri}; name the store with {_VARIABLE}")
+        raise StoreError(
+            f"{wanted}: no such model, there is no MLflow store {masked(uri)}; name the store with {_VARIABLE}"
+        )
     if location is not None and wanted is None:
         location.mkdir(parents=True, exist_ok=True)
     with _quiet():
@@ -107,7 +115,7 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
             with _pointed_at(uri):
                 yield uri
         except MlflowException as error:
-            raise StoreError(_explain(uri, error)) from error
+            raise StoreError(_explain(masked(uri), error)) from error
 
 
 def _is_missing(uri: str) -> bool:
@@ -178,4 +186,4 @@ def _explain(uri: str, error: Exception) -> str:
 def first_line(error: Exception) -> str:
     """Return the first line of an error, or its kind where it says nothing."""
     lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return masked(lines[0])[:200] if lines else type(error).__name__
