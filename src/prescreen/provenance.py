@@ -69,6 +69,10 @@ def git_commit() -> str:
     return described.stdout.strip()
 
 
+ZERO_SHOT: Final = "zero-shot"
+"""Kind of the note beside a table that holds no scores, but an order by words alone."""
+
+
 @dataclass(frozen=True)
 class ScoresNote:
     """What stands in ``OUTPUT.meta.json`` beside a table of scores.
@@ -177,6 +181,8 @@ class ScoresNote:
         path = _beside(table)
         try:
             content = json.loads(path.read_text("utf-8"))
+            if content.get("kind") == ZERO_SHOT:
+                raise UsageError(f"{table}: an order by words alone, without scores; score the folder with a predictor")
             before = content.pop(_BEFORE, None)
             if before is not None and table.is_file() and file_sha256(table) == before["table_sha256"]:
                 content = before

@@ -35,6 +35,7 @@ from prescreen.regressors.fit import fit_final
 from prescreen.scoring import check_names, score_parts, score_pictures
 from prescreen.tables import TableWriter, table_format, write_table
 from prescreen.traits import Scale
+from prescreen.zero_shot import rank_zero_shot
 
 if TYPE_CHECKING:
     from prescreen.tracking import TrackedRun
@@ -46,6 +47,7 @@ __all__ = [
     "score",
     "score_table",
     "rank",
+    "rank_zero_shot",
     "review",
     "effects",
     "export",

@@ -6,21 +6,28 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.ranking_options import Comparing, ranking_options, wishes
-from prescreen.cli.tables import plan_lines, shortlist_lines
+from prescreen.cli.ranking_options import Comparing, ranking_options_baseline_later, wishes
+from prescreen.cli.tables import plan_lines, shortlist_lines, zero_shot_lines
 
 EXAMPLES = """\b
 Examples:
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
   prescreen rank scores.csv --baseline now.jpg --reference me/ --no-gates blurred,unfamiliar --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --votes 120 --output shortlist.csv
+  prescreen rank portraits/ --zero-shot --output order.csv --report order.html
   prescreen rank scores.csv --baseline competence=8.2,likeability=9.0,influence=7.1 --output shortlist.csv
 """
 
 
 @click.command(short_help="Rank scored pictures; pick the few to send.", epilog=EXAMPLES)
 @click.argument("scores", type=click.Path(path_type=Path))
-@ranking_options
+@ranking_options_baseline_later
+@click.option(
+    "--zero-shot",
+    is_flag=True,
+    help="No ratings at all: SCORES is a folder of pictures, ranked by words. Uncalibrated; needs a CLIP encoder.",
+)
+@click.option("--encoder", help="With --zero-shot: clip, clip:MODEL/PRETRAINED or clip:MODEL@PATH. [clip]")
 @click.option(
     "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
 )
@@ -28,7 +35,9 @@ Examples:
 @verb
 def rank(
     scores: Path,
-    baseline: str,
+    baseline: str | None,
+    zero_shot: bool,
+    encoder: str | None,
     votes: int | None,
     predictor: str | None,
     output: Path,
@@ -39,6 +48,26 @@ def rank(
     """Rank scored pictures by their chance to beat the present one; SCORES is what prescreen score wrote."""
     from prescreen import workflow
 
+    if zero_shot:
+        if predictor is not None:
+            raise click.UsageError("--predictor: has no meaning with --zero-shot, which ranks by words alone")
+        by_words = workflow.rank_zero_shot(
+            [scores],
+            encoder=encoder or "clip",
+            baseline=baseline,
+            wishes=wishes(comparing, votes),
+            output=output,
+            report=report,
+            narrator=terminal,
+        )
+        for line in zero_shot_lines(by_words.shortlist):
+            click.echo(line)
+        _written(terminal, output, report)
+        return
+    if encoder is not None:
+        raise click.UsageError("--encoder: goes with --zero-shot; a predictor has its own")
+    if baseline is None:
+        raise click.UsageError("Missing option '--baseline'.")
     done = workflow.rank(
         scores,
         baseline=baseline,
@@ -52,6 +81,10 @@ def rank(
         click.echo(line)
     for line in plan_lines(done.plans):
         click.echo(line)
+    _written(terminal, output, report)
+
+
+def _written(terminal: Terminal, output: Path, report: Path | None) -> None:
     terminal.say(f"shortlist  {output}")
     if report is not None:
         terminal.say(f"report     {report}")

@@ -58,10 +58,8 @@ _COMPARING = [
     ),
     click.option("--no-gates", default="", metavar="NAMES", help="Which of these are off all the same: nose,eyes."),
 ]
+_BASELINE = "The present picture: a file, or scores competence=8.2,likeability=9.0."
 _RANKING = [
-    click.option(
-        "--baseline", required=True, help="The present picture: a file, or scores competence=8.2,likeability=9.0."
-    ),
     *_COMPARING,
     click.option(
         "--votes",
@@ -84,6 +82,15 @@ def comparing_options(function: Command) -> Command:
 
 def ranking_options(function: Command) -> Command:
     """Give a command those options, and what to compare with by which predictor."""
+    return click.option("--baseline", required=True, help=_BASELINE)(_with_ranking(function))
+
+
+def ranking_options_baseline_later(function: Command) -> Command:
+    """Do the same for a command that can also do without a present picture."""
+    return click.option("--baseline", help=_BASELINE)(_with_ranking(function))
+
+
+def _with_ranking(function: Command) -> Command:
     for option in reversed(_RANKING):
         function = option(function)
     return function

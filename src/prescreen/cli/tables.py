@@ -156,6 +156,14 @@ def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
     return [f"{rank}. {shown(image)}  {percent(chance)}  {shown(why)}" for rank, image, chance, why in rows]
 
 
+def zero_shot_lines(shortlist: "pd.DataFrame") -> list[str]:
+    """Say of each picture that words alone put first its rank, its name and by how much, and that it is no score."""
+    from prescreen.tables import shown
+
+    rows = zip(*(shortlist[column].tolist() for column in ("rank", "image", "why", "basis")), strict=True)
+    return [f"{rank}. {shown(image)}  {shown(why)}  ({basis})" for rank, image, why, basis in rows]
+
+
 def plan_lines(plans: "Sequence[VotePlan]") -> list[str]:
     """Lay out how the votes can be spent, by number of pictures; the line of the best plan is marked."""
     from prescreen.ranking.shortlist import percent

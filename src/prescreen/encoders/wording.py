@@ -88,7 +88,7 @@ def _member(specification: EncoderSpecification) -> MemberSpecification:
             return member
     raise UsageError(
         f"encoder {specification.name}: its networks learned from pictures alone and cannot compare them with words; "
-        "texts need an encoder with CLIP: --encoder clip"
+        "that needs an encoder with CLIP: --encoder clip, or clip:MODEL@PATH with a weights file"
     )
 
 

@@ -54,9 +54,9 @@ def render_ranking(
         If an image is no WebP, JPEG or PNG file.
     """
     names = [card.image for card in summary.candidates] + [failure.image for failure in summary.failures]
-    pictures = [_data_uri(images.get(name)) for name in names]
-    style = Markup(_template_file("ranking.css"))
-    script = Markup("\n".join(_template_file(name) for name in _SCRIPTS))
+    pictures = [data_uri(images.get(name)) for name in names]
+    style = Markup(template_file("ranking.css"))
+    script = Markup("\n".join(template_file(name) for name in _SCRIPTS))
     environment = Environment(
         loader=PackageLoader("prescreen.reports"),
         autoescape=True,
@@ -81,12 +81,12 @@ def render_ranking(
         summary=summary,
         levels=levels,
         pictures=pictures,
-        baseline_picture=_data_uri(baseline_image),
+        baseline_picture=data_uri(baseline_image),
         provenance=_provenance(summary),
         style=style,
-        style_hash=_hash(style),
+        style_hash=hash_of(style),
         script=script,
-        script_hash=_hash(script),
+        script_hash=hash_of(script),
         gates=_gates(summary),
         data=htmlsafe_json_dumps(_data(summary, pictures)),
         token=token,
@@ -174,15 +174,18 @@ def _provenance(summary: RankingSummary) -> list[tuple[str, str]]:
     return [(label, text) for label, text in lines if text]
 
 
-def _template_file(name: str) -> str:
+def template_file(name: str) -> str:
+    """Return one of the templates as it is."""
     return (resources.files("prescreen.reports") / "templates" / name).read_text("utf-8")
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
+    """Return what a content security policy names a style or script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _data_uri(image: bytes | None) -> str | None:
+def data_uri(image: bytes | None) -> str | None:
+    """Return a WebP, JPEG or PNG file as a ``data:`` address; ValueError if it is none of these."""
     if image is None:
         return None
     for signature, kind in _SIGNATURES.items():
