@@ -191,19 +191,36 @@ def replace_folder(directory: Path, files: Mapping[str, bytes], may_go: Callable
     OSError
         If the folder cannot be written; the older one stays.
     """
-    target = Path(os.path.realpath(directory))
-    recover_folder(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary(target.parent, folder=True) as (temporary, descriptor):
+    with stage_folder(directory, may_go) as (temporary, take_place):
         for name, data in files.items():
             handle = os.open(temporary / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 _write_out(handle, data)
             finally:
                 os.close(handle)
-        os.fsync(descriptor)
-        _take_place(temporary, target, may_go)
-        _sync_folder(target.parent)
+        take_place()
+
+
+@contextlib.contextmanager
+def stage_folder(directory: Path, may_go: Callable[[Path], bool]) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Make a folder to be filled, and what puts it in the place of an older one; `replace_folder` says how.
+
+    Yields
+    ------
+    (Path, callable)
+        The folder under a temporary name, and what is called when all its files are on the disk.
+    """
+    target = Path(os.path.realpath(directory))
+    recover_folder(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(target.parent, folder=True) as (temporary, descriptor):
+
+        def take_place() -> None:
+            os.fsync(descriptor)
+            _take_place(temporary, target, may_go)
+            _sync_folder(target.parent)
+
+        yield temporary, take_place
 
 
 def recover_folder(directory: Path) -> None:

@@ -5,7 +5,6 @@ Safe with several writers; a stopped run leaves whole rows only. Files that have
 
 import contextlib
 import json
-import os
 import random
 import sqlite3
 import time
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from prescreen import appearance
 from prescreen.errors import PrescreenError
-from prescreen.images import content_hash
+from prescreen.images import FileKey, content_hash
 from prescreen.inspection import Quality
 from prescreen.locations import cache_directory
 
@@ -139,15 +138,15 @@ class EmbeddingCache:
             values.append((content, specification, blob, _check_sum(blob, text), text))
         self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", values)
 
-    def known_content(self, path: Path, status: os.stat_result) -> str | None:
+    def known_content(self, key: FileKey) -> str | None:
         """Return the hash of a file that has not changed since it was last read."""
         query = "SELECT content FROM files WHERE path = ? AND size = ? AND modified = ? AND inode = ?"
-        row = self._first(query, _file_key(path, status))
+        row = self._first(query, key)
         return row[0] if row else None
 
-    def remember_files(self, rows: Iterable[tuple[Path, os.stat_result, str]]) -> None:
+    def remember_files(self, rows: Iterable[tuple[FileKey, str]]) -> None:
         """Note which content files had when they were read."""
-        values = [(*_file_key(path, status), content) for path, status, content in rows]
+        values = [(*key, content) for key, content in rows]
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
 
     def holdings(self) -> list[Holding]:
@@ -265,7 +264,3 @@ def _intact(row: tuple[Any, ...], dimension: int) -> tuple[Vector, Quality] | No
     if measures.pop("version", None) != appearance.VERSION:
         return None
     return np.frombuffer(blob, np.float16), Quality(**measures)
-
-
-def _file_key(path: Path, status: os.stat_result) -> tuple[bytes, int, int, int]:
-    return os.fsencode(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino

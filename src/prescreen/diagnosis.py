@@ -1,7 +1,6 @@
 """What `prescreen doctor` finds out: versions, weights, places."""
 
 import importlib.util
-import os
 import platform
 
 from prescreen import drift, provenance, tracking
@@ -12,6 +11,7 @@ from prescreen.encoders.runtime import precisions
 from prescreen.errors import PrescreenError
 from prescreen.locations import CACHE_VARIABLE, cache_directory
 from prescreen.predictor import Predictor
+from prescreen.processors import processors
 from prescreen.weights import DLIB_DETECTOR, DLIB_FACE_NETWORK, DLIB_LANDMARKS, EFFICIENTNET_LITE2, PackagedFile
 
 
@@ -22,7 +22,7 @@ def examine() -> dict[str, dict[str, str]]:
         "versions": provenance.versions(),
         "machine": {
             "system": platform.platform(),
-            "processors": f"{os.cpu_count()}, networks compute in {' and '.join(precisions())}",
+            "processors": f"{processors()}, networks compute in {' and '.join(precisions())}",
             "device": _device(),
         },
         "encoders": {

@@ -4,20 +4,19 @@ The cache is looked up by content before a picture is decoded, so that a second 
 moved, renamed and repeated pictures are decoded once. A picture that fails becomes a row with its reason.
 """
 
-import contextlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from prescreen.cache import EmbeddingCache, Vector
 from prescreen.encoders import Encoder
 from prescreen.encoders.views import Pixels, View
 from prescreen.errors import PictureError
-from prescreen.images import ImageFile, content_hash, read_bytes
+from prescreen.images import FileKey, ImageFile, content_hash, file_key, read_bytes
 from prescreen.inspection import Inspector, Quality
+from prescreen.processors import processors
 from prescreen.workers import Workers, shared_workers
 
 __all__ = ["Embedded", "EmbeddingCache", "EmbeddingCounts", "Quality", "embed_bytes", "embed_images"]
@@ -52,11 +51,22 @@ class Embedded:
 
 @dataclass
 class EmbeddingCounts:
-    """What `embed_images` has done so far: pictures decoded, found in the cache (or equal to one before), failed."""
+    """What `embed_images` has done so far: pictures decoded, found in the cache (or equal to one before), failed.
+
+    The reason is that of the first picture that failed.
+    """
 
     decoded: int = 0
     cached: int = 0
     failed: int = 0
+    reason: str = ""
+
+    def add(self, other: "EmbeddingCounts") -> None:
+        """Count what another run did, too."""
+        self.decoded += other.decoded
+        self.cached += other.cached
+        self.failed += other.failed
+        self.reason = self.reason or other.reason
 
 
 @dataclass
@@ -65,7 +75,7 @@ class _Pending:
 
     file: ImageFile
     content: str = ""
-    status: os.stat_result | None = field(default=None, repr=False)
+    key: FileKey | None = None
     work: "Future[_Described] | None" = None
     decoded: bool = False
     twin: "_Pending | None" = None
@@ -120,7 +130,7 @@ def embed_images(
     """
     counts = counts or EmbeddingCounts()
     run = _Run(encoder, cache, tolerant, workers or shared_workers(), counts)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(max_workers=processors(), thread_name_prefix="decode") as pool:
         window: deque[_Pending] = deque()
 
         def finished() -> Iterator[Embedded]:
@@ -160,22 +170,22 @@ class _Run:
     def begin(self, file: ImageFile, pool: ThreadPoolExecutor) -> _Pending:
         """Look a picture up in the cache, or start to decode it."""
         pending = _Pending(file)
-        with contextlib.suppress(OSError):  # why, reading it will tell
-            pending.status = file.path.stat()
+        pending.key = file_key(file)
         try:
             data = None
-            content = self.cache.known_content(file.path, pending.status) if pending.status else None
+            content = self.cache.known_content(pending.key) if pending.key else None
             if content is None:
                 data = read_bytes(file)
                 content = content_hash(data)
             pending.content = content
             found = self.cache.get(content, self.key, self.encoder.specification.dimension)
+            twin = self.on_the_way.get(content) if found is None else None
+            if (found or twin) and data is not None and pending.key is not None:
+                self.cache.remember_files([(pending.key, content)])
             if found is not None:
-                if data is not None and pending.status is not None:
-                    self.cache.remember_files([(file.path, pending.status, content)])
                 pending.done = Embedded(file.name, content, *found)
-            elif content in self.on_the_way:
-                pending.twin = self.on_the_way[content]
+            elif twin is not None:
+                pending.twin = twin
             else:
                 self.encoder.load()
                 self.on_the_way[content] = pending
@@ -200,7 +210,7 @@ class _Run:
             return
         vectors = self.encoder.encode([described.views for _, described in batch])
         self.cache.put(self.key, [(d.content, v, d.quality) for (_, d), v in zip(batch, vectors, strict=True)])
-        self.cache.remember_files([(p.file.path, p.status, d.content) for p, d in batch if p.status is not None])
+        self.cache.remember_files([(p.key, d.content) for p, d in batch if p.key is not None])
         for (pending, described), vector in zip(batch, vectors, strict=True):
             pending.decoded = True
             pending.done = Embedded(pending.file.name, described.content, vector, described.quality)
@@ -209,6 +219,7 @@ class _Run:
         """Count a picture that is done; of several with the same content one is decoded."""
         if row.vector is None:
             self.counts.failed += 1
+            self.counts.reason = self.counts.reason or row.reason
         elif pending.decoded:
             self.counts.decoded += 1
         else:

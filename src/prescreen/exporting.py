@@ -94,7 +94,7 @@ def export(
     if not places:
         raise UsageError(f"{table}: where its pictures are is not known; name their folder with --images")
     wanted = rows[(rows["status"] == OK) & (rows["selected"] if selected else True)]
-    files = {file.name: file.path.absolute() for file in find_images(places)}
+    files = {file.name: Path(file.path).absolute() for file in find_images(places)}
     found = wanted[wanted["image"].isin(files.keys())]
     if found.empty:
         raise NothingScored(f"{table}: none of its {len(wanted)} pictures is in {', '.join(map(str, places))}")

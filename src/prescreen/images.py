@@ -12,9 +12,10 @@ import importlib
 import io
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from PIL.ImageFile import ImageFile as Opened
@@ -22,6 +23,7 @@ from PIL.ImageFile import ImageFile as Opened
 from prescreen.colours import to_srgb
 from prescreen.errors import PictureError, UsageError
 from prescreen.headers import JPEG_END, Header, exif_orientation, read_header
+from prescreen.remote import find_files, is_url, read, version
 
 VERSION = 2
 """Raised whenever the same bytes come out as other pixels; part of what identifies an embedding."""
@@ -63,23 +65,62 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True)
+FileKey = tuple[bytes, int, int, int]
+"""What tells whether a file is the one that was read before: path, size, time of change, inode; see `file_key`."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """A file that claims to be a picture.
 
     Parameters
     ----------
-    path : Path
-        Absolute path.
+    path : Path or str
+        Absolute path, or a URL.
     name : str
         POSIX path relative to the folder that was given; for a single file its name.
     problem : str or None
         Why it cannot even be read: set for a folder that could not be listed.
     """
 
-    path: Path
+    path: Path | str
     name: str
     problem: str | None = None
+
+
+class ImageFiles(Sequence[ImageFile]):
+    """Pictures below one folder, sorted by name; only the names are in memory.
+
+    Parameters
+    ----------
+    base : Path or str
+        The folder: an absolute path, or a URL.
+    names : list of str
+        Their POSIX paths relative to it, sorted.
+    problems : mapping of str to str
+        Name to why it cannot even be read.
+    """
+
+    def __init__(self, base: Path | str, names: list[str], problems: Mapping[str, str]) -> None:
+        self.base = base
+        self.names = names
+        self.problems = problems
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageFile: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "ImageFiles": ...
+
+    def __getitem__(self, index: int | slice) -> "ImageFile | ImageFiles":
+        if isinstance(index, slice):
+            return ImageFiles(self.base, self.names[index], self.problems)
+        name = self.names[index]
+        path = f"{self.base}/{name}" if isinstance(self.base, str) else self.base / name
+        return ImageFile(path, name, self.problems.get(name))
 
 
 @dataclass(frozen=True)
@@ -108,7 +149,7 @@ class Picture:
     flags: tuple[str, ...] = ()
 
 
-def find_images(inputs: Sequence[Path]) -> list[ImageFile]:
+def find_images(inputs: Sequence[Path | str]) -> ImageFiles:
     """List the pictures in folders, and files given one by one, sorted by name.
 
     Folders are searched to the bottom. Hidden files and folders, and files without a picture's extension, are left
@@ -118,53 +159,84 @@ def find_images(inputs: Sequence[Path]) -> list[ImageFile]:
     Names are relative to the folder given. With several inputs they are relative to the deepest folder that holds all
     of them, so that they are unique and do not depend on the order of the inputs.
 
+    Parameters
+    ----------
+    inputs : sequence of Path or str
+        Folders and files of this machine, or one URL that fsspec knows (``s3://bucket/folder``).
+
     Raises
     ------
     UsageError
-        An input that does not exist.
+        An input that does not exist, or a URL beside other inputs.
     """
+    urls = [str(given) for given in inputs if is_url(given)]
+    if urls:
+        if len(inputs) > 1:
+            raise UsageError(f"{urls[0]}: a URL is given alone; score one folder after the other")
+        return _find_remote(urls[0])
     roots = [Path(os.path.abspath(given)) for given in inputs]
     for given, root in zip(inputs, roots, strict=True):
         if not os.path.exists(root):
             raise UsageError(f"{given}: no such file or folder")
     if not roots:
-        return []
+        return ImageFiles(Path(), [], {})
     base = Path(os.path.commonpath(roots))
     if not base.is_dir():
         base = base.parent
-    found: dict[str, ImageFile] = {}
+    names: set[str] = set()
+    problems: dict[str, str] = {}
     for root in roots:
-        for path, problem in _walk(root) if os.path.isdir(root) else [(root, None)]:
-            name = path.relative_to(base).as_posix()
-            found.setdefault(name, ImageFile(path, name, problem))
-    return [found[name] for name in sorted(found)]
+        for path, problem in _walk(str(root)) if os.path.isdir(root) else [(str(root), None)]:
+            name = _below(base, path)
+            if problem is not None and name not in names:
+                problems[name] = problem
+            names.add(name)
+    return ImageFiles(base, sorted(names), problems)
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
+def _find_remote(url: str) -> ImageFiles:
+    base, found = find_files(url)
+    names = [name for name in found if _is_listed(name)]
+    return ImageFiles(base, sorted(names), {})
+
+
+def _below(base: Path, path: str) -> str:
+    """Return the POSIX path from a folder to what is in it, or ``.`` for the folder itself."""
+    start = len(str(base).rstrip(os.sep)) + 1
+    return path[start:].replace(os.sep, "/") or "."
+
+
+def _walk(root: str) -> Iterator[tuple[str, str | None]]:
     """Pictures below a folder. Links to folders come last, so that a real folder keeps its own name."""
     seen: set[tuple[int, int]] = set()
-    folders, links = [root], list[Path]()
+    folders, links = [root], list[str]()
     while folders or links:
         folder = folders.pop() if folders else links.pop()
         try:
-            status = folder.stat()
+            status = os.stat(folder)
             if (status.st_dev, status.st_ino) in seen:
                 yield folder, "symbolic link to a folder that is listed already"
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=_name)
         except OSError as error:
             yield folder, f"folder cannot be read: {_reason(error)}"
             continue
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            path = folder / entry.name
             if _is_folder(entry):
-                (links if entry.is_symlink() else folders).append(path)
-            elif path.suffix.lower() in SUFFIXES:
-                yield path, None
+                (links if entry.is_symlink() else folders).append(entry.path)
+            elif _is_listed(entry.name):
+                yield entry.path, None
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _is_listed(name: str) -> bool:
+    """Tell a picture by its name, none of whose parts is hidden."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not any(part.startswith(".") for part in name.split("/"))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -184,18 +256,35 @@ def read_bytes(file: ImageFile) -> bytes:
     """
     if file.problem:
         raise PictureError(file.problem)
+    data = read(file.path, MAX_BYTES) if isinstance(file.path, str) else _read_local(file.path)
+    if not data:
+        raise PictureError("empty file")
+    return data
+
+
+def _read_local(path: Path) -> bytes:
     try:
-        status = file.path.stat()
+        status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise PictureError("not a plain file")
         if status.st_size > MAX_BYTES:
             raise PictureError(f"file too large: {status.st_size} bytes, at most {MAX_BYTES} are read")
-        data = file.path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise PictureError(_reason(error)) from None
-    if not data:
-        raise PictureError("empty file")
-    return data
+
+
+def file_key(file: ImageFile) -> FileKey | None:
+    """Return what changes when a file does, without reading it; None if that cannot be known."""
+    if isinstance(file.path, str):
+        known = version(file.path)
+        return known and (file.path.encode("utf-8", "surrogateescape"), known[0], 0, known[1])
+    try:
+        status = file.path.stat()
+        place = os.fsencode(file.path.resolve())
+    except OSError:  # why, reading it will tell
+        return None
+    return place, status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def content_hash(data: bytes) -> str:

@@ -327,7 +327,7 @@ def find_tested(folder: Path) -> list[ImageFile]:
     NothingScored
         If there are none.
     """
-    files = find_images([folder])
+    files = list(find_images([folder]))
     if not files:
         raise NothingScored(
             f"{folder}: no pictures there (JPEG, PNG, WebP); name the tested ones' folder with --images"

@@ -5,7 +5,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from prescreen.atomic import write_text_atomic
 from prescreen.errors import PredictorMismatch, PrescreenError, UsageError
+from prescreen.tables import part_files
 
 _BEFORE: Final = "before"
 """Key in a note of the one that it takes the place of, while the table is on its way."""
@@ -54,6 +55,18 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def table_sha256(table: Path) -> str:
+    """Return the SHA-256 of a table: of the file, or of the names and contents of the parts in a folder."""
+    if not table.is_dir():
+        return file_sha256(table)
+    return parts_sha256((part.name, file_sha256(part)) for part in part_files(table))
+
+
+def parts_sha256(parts: Iterable[tuple[str, str]]) -> str:
+    """Return the SHA-256 of a folder of parts from their names and hashes, in their order."""
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in parts).encode()).hexdigest()
+
+
 def git_commit() -> str:
     """Return the commit of the working directory, ``-dirty`` if it has changes, or the empty text outside of git."""
     try:
@@ -80,7 +93,7 @@ class ScoresNote:
     Parameters
     ----------
     table_sha256 : str
-        SHA-256 of the table.
+        SHA-256 of the table, as `table_sha256` returns it.
     predictor : str
         Absolute directory or MLflow model URI of the predictor.
     predictor_name, predictor_sha256 : str
@@ -159,7 +172,7 @@ class ScoresNote:
         PredictorMismatch
             If the note does not fit.
         """
-        if file_sha256(table) != self.table_sha256:
+        if table_sha256(table) != self.table_sha256:
             raise PredictorMismatch(f"{table}: not the table that the note beside it describes; score the folder again")
         if fingerprint != self.predictor_sha256:
             raise PredictorMismatch(
@@ -184,7 +197,7 @@ class ScoresNote:
             if content.get("kind") == ZERO_SHOT:
                 raise UsageError(f"{table}: an order by words alone, without scores; score the folder with a predictor")
             before = content.pop(_BEFORE, None)
-            if before is not None and table.is_file() and file_sha256(table) == before["table_sha256"]:
+            if before is not None and table.exists() and table_sha256(table) == before["table_sha256"]:
                 content = before
             return cls(**content | {name: tuple(content[name]) for name in ("traits", "inputs")})
         except FileNotFoundError:

@@ -20,7 +20,7 @@ from prescreen.comparison import Chooser, KnownBaseline
 from prescreen.dataset import USUAL_ICC
 from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
-from prescreen.errors import PictureError, UsageError
+from prescreen.errors import PictureError, PrescreenError, UsageError
 from prescreen.images import ImageFile, decode, find_images, read_bytes
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
@@ -29,6 +29,7 @@ from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.shortlist import rank_candidates
 from prescreen.ratings import spearman_brown
+from prescreen.remote import is_url
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
 from prescreen.traits import parse_levels
@@ -208,8 +209,12 @@ def _irises(row: Embedded) -> NDArray[np.float64]:
 def candidate_files(note: ScoresNote | None, table: pd.DataFrame) -> list[ImageFile]:
     """Find the scored pictures again, those that are still where they were."""
     known = set(table.loc[table["status"] == "ok", "image"])
-    inputs = [Path(place) for place in (note.inputs if note else ()) if Path(place).exists()]
-    return [file for file in find_images(inputs) if file.name in known] if inputs else []
+    inputs = [place if is_url(place) else Path(place) for place in (note.inputs if note else ())]
+    try:
+        there = [place for place in inputs if isinstance(place, str) or place.exists()]
+        return [file for file in find_images(there) if file.name in known]
+    except PrescreenError:  # a storage that does not answer
+        return []
 
 
 def candidate_vectors(

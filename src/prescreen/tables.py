@@ -38,6 +38,9 @@ from prescreen.errors import shown as shown
 TEXT_COLUMNS = frozenset({"content", "image", "status", "reason", "why", "demoted", "duplicate_of"})
 """Columns that stay text in a CSV even where every value looks like a number (a file named ``0001``)."""
 
+PARTS: Final = "part-*.parquet"
+"""Names of the files of a table that is a folder; their order is the order of the rows."""
+
 _ROW_GROUP: Final = 8192
 _COMPRESSION: Final = "zstd"
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
@@ -108,7 +111,7 @@ class TableWriter:
     """Writes a table part by part, so that the whole need not be in memory; used in a ``with`` statement.
 
     CSV and JSON lines become the bytes that `table_bytes` gives for the whole. Parquet gets a row group every 8192
-    rows or a few more.
+    rows. The bytes do not depend on how the rows were divided into parts.
 
     Parameters
     ----------
@@ -146,7 +149,7 @@ class TableWriter:
         else:
             self._waiting.append(_arrow(columns))
             if sum(part.num_rows for part in self._waiting) >= _ROW_GROUP:
-                self._write_waiting()
+                self._write_waiting(all_of_it=False)
 
     def __enter__(self) -> Self:
         return self
@@ -161,21 +164,24 @@ class TableWriter:
                 self._parquet.close()
             self._parquet.is_open = False  # it would try once more when it is collected
 
-    def _write_waiting(self) -> None:
+    def _write_waiting(self, *, all_of_it: bool = True) -> None:
+        """Write full row groups, and the rest too if that is all; where parts ended leaves no trace."""
         if not self._waiting:
             return
-        table = pa.concat_tables(self._waiting)
+        table = pa.concat_tables(self._waiting).combine_chunks()
         if self._parquet is None:
             self._parquet = pq.ParquetWriter(self._file, table.schema, compression=_COMPRESSION)
-        self._parquet.write_table(table)
-        self._waiting = []
+        end = table.num_rows if all_of_it else table.num_rows - table.num_rows % _ROW_GROUP
+        for start in range(0, end, _ROW_GROUP):
+            self._parquet.write_table(table.slice(start, min(_ROW_GROUP, end - start)))
+        self._waiting = [table.slice(end)] if end < table.num_rows else []
 
 
 def _columns(frame: pd.DataFrame) -> _Columns:
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         raise ValueError(f"columns must differ in name: {names}")
-    return {_escape(name): _plain(frame.iloc[:, i], name) for i, name in enumerate(names)}
+    return {escape(name): _plain(frame.iloc[:, i], name) for i, name in enumerate(names)}
 
 
 def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMNS) -> pd.DataFrame:
@@ -184,7 +190,7 @@ def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMN
     Parameters
     ----------
     path : path
-        A ``.csv``, ``.parquet`` or ``.jsonl`` file.
+        A ``.csv``, ``.parquet`` or ``.jsonl`` file, or a folder of Parquet parts, which are read in their order.
     text : collection of str
         Columns of a CSV that are text even if all their values look like numbers. Any other column is what its
         values look like; one without values is ``float64``.
@@ -201,13 +207,27 @@ def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMN
     PrescreenError
         If its content cannot be read as a table; names the line where there is one.
     """
-    reader = _READERS[f".{table_format(path)}"]
+    if Path(path).is_dir():
+        return _read_folder(Path(path), text)
+    table_format(path)
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
         raise UsageError(f"{shown(path)}: no such file") from None
     except OSError as error:
         raise PrescreenError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+    return read_table_bytes(data, path, text)
+
+
+def read_table_bytes(data: bytes, path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMNS) -> pd.DataFrame:
+    """Read a table from the content of a file, as `read_table` does; the path tells the format and names it in errors.
+
+    Raises
+    ------
+    PrescreenError
+        As from `read_table`.
+    """
+    reader = _READERS[f".{table_format(path)}"]
     try:
         columns = {_unescape(name): values for name, values in reader(data, text).items()}
         return pd.DataFrame({name: _series(values, name) for name, values in columns.items()})
@@ -216,7 +236,20 @@ def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMN
         raise PrescreenError(f"{shown(path)}: not a readable table ({reason}); write it again") from error
 
 
-def _escape(text: str) -> str:
+def part_files(folder: Path) -> list[Path]:
+    """Return the parts of a table that is a folder, in their order."""
+    return sorted(folder.glob(PARTS))
+
+
+def _read_folder(folder: Path, text: Collection[str]) -> pd.DataFrame:
+    parts = part_files(folder)
+    if not parts:
+        raise UsageError(f"{shown(folder)}: a folder without {PARTS}; expected one that prescreen score wrote")
+    return pd.concat([read_table(part, text) for part in parts], ignore_index=True)
+
+
+def escape(text: str) -> str:
+    """Return text that UTF-8 can hold; the rule stands at the top of this module."""
     if not (_SURROGATE.search(text) or _ESCAPE.search(text)):
         return text
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\\", "\\\\"))
@@ -242,7 +275,7 @@ def _plain(column: pd.Series, name: str) -> tuple[type, list[Any]]:
     values = ["" if missing else value for value, missing in zip(column.array, pd.isna(column), strict=True)]
     if not all(isinstance(value, str) for value in values):
         raise ValueError(f"column {name!r}: expected text, booleans or numbers")
-    return str, [_escape(value) for value in values]
+    return str, [escape(value) for value in values]
 
 
 def _series(values: Sequence[Any], name: str) -> pd.Series:

@@ -8,14 +8,13 @@ after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``effect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from prescreen import drift, provenance, shortlisting, training
+from prescreen import distributed, drift, provenance, shortlisting, staging, training
 from prescreen import learning_curve as curves
-from prescreen.atomic import stage_file
 from prescreen.candidates import Ranked, rank, review
 from prescreen.dataset import Dataset, join, resembles
 from prescreen.effects import effects
@@ -24,7 +23,7 @@ from prescreen.encoders import Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.exporting import export
-from prescreen.images import ImageFile, find_images
+from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
 from prescreen.predictor import Predictor, check_place
@@ -32,9 +31,11 @@ from prescreen.provenance import ScoresNote
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
+from prescreen.remote import is_url
 from prescreen.scoring import check_names, score_parts, score_pictures
-from prescreen.tables import TableWriter, table_format, write_table
-from prescreen.traits import Scale
+from prescreen.tables import table_format
+from prescreen.traits import Scale, unknown_name
+from prescreen.vectors import write_vectors
 from prescreen.zero_shot import rank_zero_shot
 
 if TYPE_CHECKING:
@@ -301,11 +302,16 @@ def _learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narra
         return {"learning_curve": curves.learning_curve(dataset, noise, seed, advance).to_json()}
 
 
+LOCAL: Final = "local"
+RAY: Final = "ray"
+ENGINES: Final = (LOCAL, RAY)
+
+
 # --- embed and score --------------------------------------------------------------------------------------------------
 
 
 def embed(
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | str],
     *,
     encoder: str = "clip",
     precision: str = "f32",
@@ -315,7 +321,7 @@ def embed(
 ) -> EmbeddingCounts:
     """Turn pictures into vectors, keep them in the cache and, if asked to, write them to a Parquet file.
 
-    The file has the columns ``image``, ``reason`` (why it failed, or empty) and ``f0``, ``f1`` … for the features.
+    The columns of the file are those of `prescreen.vectors.write_vectors`.
     """
     narrator = narrator or Silence()
     if output is not None and table_format(output) != "parquet":
@@ -324,19 +330,12 @@ def embed(
     files = _found(inputs)
     counts = EmbeddingCounts()
     rows = _embed(files, network, narrator, title="embedding", counts=counts)
-    if output is None:
-        for _ in rows:
-            pass
-    else:
-        done = list(rows)
-        missing = np.full(network.specification.dimension, np.nan, np.float32)
-        vectors = np.stack([missing if row.vector is None else row.vector.astype(np.float32) for row in done])
-        table = pd.DataFrame(vectors.astype(np.float64), columns=[f"f{i}" for i in range(vectors.shape[1])])
-        table.insert(0, "image", [row.name for row in done])
-        table.insert(1, "reason", [row.reason for row in done])
-        write_table(table, output)
+    if output is not None:
+        write_vectors(rows, network.specification.dimension, output)
+    for _ in rows:  # where nothing is written, the cache is what is wanted
+        pass
     if counts.failed == len(files):
-        raise NothingScored(f"none of the {len(files)} pictures could be used")
+        raise NothingScored(f"none of the {len(files)} pictures could be used; the first: {counts.reason}")
     return counts
 
 
@@ -344,18 +343,20 @@ def embed(
 class Scoring:
     """What `score` did: the table's path, pictures scored and failed, and where the vectors came from."""
 
-    output: Path
+    output: Path | str
     scored: int
     failed: int
     counts: EmbeddingCounts
 
 
 def score(
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | str],
     *,
     predictor: str,
-    output: Path,
+    output: Path | str,
     tolerant: bool = False,
+    engine: str = LOCAL,
+    ray_address: str | None = None,
     device: str | None = None,
     narrator: Narrator | None = None,
 ) -> Scoring:
@@ -363,14 +364,19 @@ def score(
 
     Parameters
     ----------
-    inputs : sequence of Path
-        Folders or image files.
+    inputs : sequence of Path or str
+        Folders or image files, or one URL that fsspec knows.
     predictor : str
         Directory or MLflow model URI.
-    output : Path
-        ``.csv``, ``.parquet`` or ``.jsonl``; columns as in `prescreen.scoring.score_pictures`.
+    output : Path or str
+        ``.csv``, ``.parquet`` or ``.jsonl``, or a folder of Parquet parts (no suffix, or ``/`` at the end), here or at
+        a URL; columns as in `prescreen.scoring.score_pictures`.
     tolerant : bool
         Score truncated pictures as far as they go instead of failing them.
+    engine : str
+        ``local``, or ``ray`` for actors on this machine or a cluster; see `prescreen.distributed`.
+    ray_address : str, optional
+        Address of a Ray cluster.
     device : str, optional
         As in `train`.
     narrator : Narrator, optional
@@ -382,29 +388,43 @@ def score(
         If there is no picture, or every picture failed; the table is written in the second case.
     """
     narrator = narrator or Silence()
-    table_format(output)
+    if engine not in ENGINES:
+        raise UsageError(unknown_name(engine, ENGINES, "engine"))
+    staging.is_folder(str(output))  # a wrong ending is known before the work is done
+    if engine == RAY:
+        distributed.check_installed()
     loaded = open_predictor(predictor)
     encoder = Encoder(loaded.manifest.encoder, device)
     files = _found(inputs)
     canaries = drift.watch(loaded, encoder, narrator)
     counts = EmbeddingCounts()
-    first = ""  # the reason why the first picture failed
-    with stage_file(output) as file:
-        rows = _embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant)
-        with TableWriter(file, output) as writer:
-            for part in score_parts(rows, loaded):
-                first = first or part["reason"].iloc[0]
-                writer.write(part)
+    with staging.stage_table(str(output)) as table:
+        if engine == RAY:
+            with narrator.steps("scoring", len(files)) as advance:
+                table.write(
+                    distributed.score_distributed(
+                        files,
+                        loaded,
+                        tolerant=tolerant,
+                        device=encoder.device,
+                        counts=counts,
+                        address=ray_address,
+                        advance=advance,
+                    )
+                )
+        else:
+            rows = _embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant)
+            table.write(score_parts(rows, loaded))
         scored = counts.decoded + counts.cached
-        note = _scores_note(inputs, predictor, loaded, file.sha256, scored, counts.failed, tolerant, canaries.text)
-        note.write(output, file.take_place)
+        note = _scores_note(inputs, predictor, loaded, table.sha256, scored, counts.failed, tolerant, canaries.text)
+        note.write(table.place, table.take_place)
     if not scored:
-        raise NothingScored(f"none of the {counts.failed} pictures could be scored; the first: {first}")
+        raise NothingScored(f"none of the {counts.failed} pictures could be scored; the first: {counts.reason}")
     return Scoring(output, scored, counts.failed, counts)
 
 
 def _scores_note(
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | str],
     predictor: str,
     loaded: Predictor,
     sha256: str,
@@ -421,7 +441,7 @@ def _scores_note(
         encoder=loaded.manifest.encoder.name,
         encoder_sha256=loaded.manifest.encoder.fingerprint,
         traits=loaded.traits,
-        inputs=tuple(str(path.resolve()) for path in inputs),
+        inputs=tuple(str(place if is_url(place) else Path(place).resolve()) for place in inputs),
         scored=scored,
         failed=failed,
         tolerant=tolerant,
@@ -432,7 +452,7 @@ def _scores_note(
 
 
 def score_table(
-    inputs: Sequence[Path], predictor: Predictor, *, tolerant: bool = False, narrator: Narrator | None = None
+    inputs: Sequence[Path | str], predictor: Predictor, *, tolerant: bool = False, narrator: Narrator | None = None
 ) -> pd.DataFrame:
     """Score pictures and return the table, with the columns of `prescreen.scoring.score_pictures`."""
     narrator = narrator or Silence()
@@ -507,7 +527,7 @@ def shared_names(predictor: Predictor, ratings: Path, scale: Scale | None, image
     return own
 
 
-def _found(inputs: Sequence[Path]) -> list[ImageFile]:
+def _found(inputs: Sequence[Path | str]) -> ImageFiles:
     files = find_images(inputs)
     if not files:
         raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")

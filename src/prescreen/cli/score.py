@@ -1,6 +1,7 @@
 """``prescreen score``: a folder of portraits in, a table of scores out."""
 
-from pathlib import Path
+import contextlib
+import sys
 
 import click
 
@@ -11,27 +12,61 @@ EXAMPLES = """\b
 Examples:
   prescreen score portraits/ --predictor models/mine --output scores.csv
   prescreen score a.jpg b.jpg --predictor models:/prescreen@champion --output scores.parquet
+  prescreen score s3://bucket/portraits --predictor models/mine --output scores/ --engine ray
 """
 
 
 @click.command(short_help="Score a folder of pictures with a predictor.", epilog=EXAMPLES)
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True)
 @click.option("--predictor", required=True, help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.")
 @click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
+    "--output",
+    required=True,
+    help="Table to write: .csv, .parquet or .jsonl, or a folder of Parquet parts: scores/.",
 )
 @click.option("--tolerant", is_flag=True, help="Score truncated pictures as far as they go instead of failing them.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="What does the work: this process and its workers, or Ray actors here or on a cluster.",
+)
+@click.option(
+    "--ray-address",
+    help="A running Ray cluster; by default RAY_ADDRESS, or else Ray is started on this machine for the run.",
+)
 @device_option
 @verb
 def score(
-    inputs: tuple[Path, ...], predictor: str, output: Path, tolerant: bool, device: str | None, terminal: Terminal
+    inputs: tuple[str, ...],
+    predictor: str,
+    output: str,
+    tolerant: bool,
+    engine: str,
+    ray_address: str | None,
+    device: str | None,
+    terminal: Terminal,
 ) -> None:
-    """Score pictures with a predictor; INPUTS are folders or image files."""
+    """Score pictures with a predictor.
+
+    INPUTS are folders or image files, or one URL such as s3://bucket/folder. The output may be a URL, too.
+    """
     from prescreen import workflow
 
-    done = workflow.score(
-        inputs, predictor=predictor, output=output, tolerant=tolerant, device=device, narrator=terminal
-    )
+    if ray_address and engine != "ray":
+        raise click.UsageError("--ray-address goes with --engine ray")
+    with contextlib.redirect_stdout(sys.stderr):  # what Ray says of itself is not data
+        done = workflow.score(
+            inputs,
+            predictor=predictor,
+            output=output,
+            tolerant=tolerant,
+            engine=engine,
+            ray_address=ray_address,
+            device=device,
+            narrator=terminal,
+        )
     counts = done.counts
     terminal.say(
         f"{done.scored} scored, {done.failed} failed ({counts.decoded} decoded, {counts.cached} from the cache)"

@@ -5,7 +5,6 @@ The converted network is kept in the cache folder, so that only the first run ne
 
 import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from prescreen.errors import EncoderError
 from prescreen.locations import cache_directory
+from prescreen.processors import processors
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +68,7 @@ class CompiledNetwork:
             model = core.read_model(_converted(build, key, side))
         if list(model.output(0).shape) != [BATCH, width]:
             raise EncoderError(f"network {key}: features of shape {model.output(0).shape}, expected [{BATCH}, {width}]")
-        streams = os.cpu_count() or 1
+        streams = processors()
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "NUM_STREAMS": streams,
