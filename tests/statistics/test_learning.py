@@ -5,7 +5,6 @@ import pytest
 
 from prescreen.ranking.correlation import ErrorCorrelation, fit_error_correlation
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.local_errors import local_errors
 from prescreen.ranking.posterior import HumanScores, Prior, condition
 from prescreen.ranking.probability import p_better_by
 from prescreen.ranking.rounds import agreement, next_round
@@ -106,16 +105,3 @@ def test_the_share_that_similar_pictures_have_in_common_is_found(similar):
     fitted = fit_error_correlation(residuals, squared, np.arange(n) % 4, np.zeros(2), person=0.1)
     assert fitted.similar == pytest.approx(similar, abs=0.11)
     assert fitted.person == 0.1
-
-
-def test_errors_that_depend_on_the_prediction_are_found():
-    rng = np.random.default_rng(6)
-    n, votes = 4000, 20.0
-    predicted = rng.normal(size=(n, 1))
-    sd, noise = np.where(predicted > 0.8, 0.2, 0.6), np.where(predicted > 0.8, 0.5, 2.0)
-    drift = np.where(predicted > 0.8, -0.1, 0.0)
-    residuals = drift + rng.normal(size=(n, 1)) * np.sqrt(sd**2 + noise / votes)
-    found = local_errors(np.array([[1.8], [-1.0]]), predicted, residuals, noise, np.full((n, 1), votes), width=0.25)
-    assert found.scale[0, 0] / found.scale[1, 0] == pytest.approx(1 / 3, abs=0.08)
-    np.testing.assert_allclose(found.shift[:, 0], [-0.1, 0.0], atol=0.04)
-    np.testing.assert_allclose(found.noise[:, 0], [0.5, 2.0], atol=0.1)
