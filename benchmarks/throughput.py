@@ -1,6 +1,8 @@
 """How many pictures a second prescreen embeds, stage by stage, and beside the loop that a user would write.
 
-Usage:  python benchmarks/throughput.py FOLDER [--pictures 200]
+Usage:  python benchmarks/throughput.py FOLDER [--pictures 200] [--predictor DIRECTORY]
+
+With a predictor of the bundled encoder, start-up and a killed run of ``prescreen score`` are measured, too.
 
 Everything runs in one process tree on one machine, one after the other, with a cache of its own; other work on the
 machine makes the figures wrong. Vectors of CLIP come from ViT-B-32 with seeded random weights: speed does not depend
@@ -28,6 +30,7 @@ from safetensors.torch import save_file
 
 from prescreen.embeddings import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder, make_encoder
+from prescreen.encoders.accelerated import AcceleratedNetwork
 from prescreen.encoders.bundled import BundledNetwork
 from prescreen.encoders.runtime import precisions
 from prescreen.images import ImageFile, decode, find_images
@@ -105,6 +108,25 @@ def network_alone(encoder: Encoder, views: list[dict], pictures: int) -> tuple[C
     return cost, np.concatenate(found)
 
 
+def torch_alone(encoder: Encoder, views: list[dict], precision: str) -> Cost:
+    """Run the same networks in torch on the processor, in full batches."""
+    ready = []
+    for network in encoder._networks:
+        member = network.specification
+        build = network._build if isinstance(network, BundledNetwork) else partial(network._build, _clip_file(encoder))
+        run = AcceleratedNetwork(build, side=member.side, width=member.output_width, precision=precision, device="cpu")
+        ready.append((member, run))
+    with measured() as cost:
+        for member, run in ready:
+            pixels = np.stack([p[v] for p in views for v in p if v.side == member.side and v.name in member.views])
+            run(np.concatenate([pixels, pixels[:, :, ::-1]]))
+    return cost
+
+
+def _clip_file(encoder: Encoder) -> Path:
+    return Path(encoder.specification.members[0].weights.partition(":")[2])
+
+
 def _batches(pictures: int, size: int = 16) -> list[range]:
     return [range(start, min(start + size, pictures)) for start in range(0, pictures, size)]
 
@@ -129,6 +151,34 @@ def seconds(command: list[str], times: int = 5) -> float:
     return float(np.median(taken))
 
 
+def killed_run(folder: Path, files: list[ImageFile], predictor: Path, caches: Path) -> tuple[bool, int]:
+    """Kill ``score`` half-way and score again; tell whether the bytes are those of an undisturbed run."""
+    words = [sys.executable, "-m", "prescreen", "score", *(str(f.path) for f in files), "--predictor", str(predictor)]
+    outputs = []
+    for name in ("undisturbed", "killed"):
+        environment = os.environ | {"PRESCREEN_CACHE": str(caches / name)}
+        output = folder / f"{name}.csv"
+        command = [*words, "--output", str(output)]
+        if name == "killed":
+            process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+            while process.poll() is None and (kept := _kept(caches / name)) < len(files) // 2:
+                time.sleep(0.02)
+            process.kill()
+            process.wait()
+            kept = _kept(caches / name)
+            assert not output.exists(), "it was killed too late"
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        outputs.append(output.read_bytes())
+    return outputs[0] == outputs[1], kept
+
+
+def _kept(folder: Path) -> int:
+    if not (folder / "embeddings.sqlite").is_file():
+        return 0
+    with EmbeddingCache(folder / "embeddings.sqlite") as cache:
+        return sum(holding.vectors for holding in cache.holdings())
+
+
 def timed(name: str, pictures: int, work: Callable[[], object]) -> float:
     with measured() as cost:
         work()
@@ -139,6 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--predictor", type=Path, help="of the bundled encoder; measures start-up and a killed run")
     parser.add_argument("--loops", type=int, default=64, help="pictures of the loops that prescreen is compared with")
     options = parser.parse_args()
     files = find_images([options.folder])[: options.pictures]
@@ -165,6 +216,8 @@ def main() -> None:
                 variant = Encoder(replace(encoder.specification, precision=precision))
                 networks[precision] = network_alone(variant, views, len(few))
                 show(f"networks alone, {precision}", len(few), networks[precision][0])
+            for precision in ("f32", "bf16"):
+                show(f"networks alone, torch {precision}", 8, torch_alone(encoder, views[:8], precision))
             if "bf16" in networks:
                 one, other = (networks[p][1].astype(np.float32) for p in ("f32", "bf16"))
                 cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
@@ -190,6 +243,25 @@ def main() -> None:
                 print(
                     f"  cold / loop: {cold / loop:.2f} (target 4); prescreen looks at {len(encoder.views)} views twice"
                 )
+        if options.predictor:
+            print()
+            with EmbeddingCache(folder / "embeddings.sqlite") as cache:  # one picture in it
+                list(embed_images(files[:1], make_encoder("bundled"), cache))
+            os.environ["PRESCREEN_CACHE"], before = str(folder), os.environ.get("PRESCREEN_CACHE")
+            one = [
+                "score",
+                str(files[0].path),
+                "--predictor",
+                str(options.predictor),
+                "--output",
+                str(folder / "1.csv"),
+            ]
+            print(f"prescreen score, one cached picture: {seconds([sys.executable, '-m', 'prescreen', *one]):.2f} s")
+            os.environ.pop("PRESCREEN_CACHE")
+            if before:
+                os.environ["PRESCREEN_CACHE"] = before
+            same, kept = killed_run(folder, files[:64], options.predictor, folder)
+            print(f"killed with {kept} of 64 pictures in the cache, then run again: the same bytes {same}")
 
 
 if __name__ == "__main__":
