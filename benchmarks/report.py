@@ -47,7 +47,7 @@ def measure(browser: Browser, report: Path) -> dict[str, float]:
     page = browser.new_page(viewport={"width": 1360, "height": 900})
     page.add_init_script(OBSERVE)
     page.goto(report.resolve().as_uri())
-    page.locator("#grid > li").first.wait_for(state="attached")
+    page.locator("#grid li").first.wait_for(state="attached")
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     ready = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
     loading = page.evaluate("window.longTasks")

@@ -5,17 +5,41 @@ const Grid = (() => {
   let visible = []; // rows in their order
   const tileOf = new Map();
 
+  // Tiles lie in blocks of whole rows: what is far away costs the browser a block and not its tiles.
+  const ROWS = 2;
+  let columns = 0;
+  const columnsNow = () => getComputedStyle(grid).gridTemplateColumns.split(" ").length;
   const loader = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       loader.unobserve(entry.target);
-      entry.target.querySelector("img").src = Pictures.thumbnail(entry.target.row);
+      for (const item of entry.target.children) if (item.row.picture) item.querySelector("img").src = Pictures.thumbnail(item.row);
     }
   }, { rootMargin: "800px" });
+  const arrange = () => {
+    columns = columnsNow();
+    loader.disconnect();
+    const blocks = [];
+    for (let start = 0; start < visible.length; start += columns * ROWS) {
+      const block = make("ul", "block", ...visible.slice(start, start + columns * ROWS).map((row) => tileOf.get(row)));
+      block.setAttribute("role", "presentation"); // to a screen reader all tiles are one list
+      block.style.setProperty("--rows", Math.ceil(block.children.length / columns));
+      blocks.push(block);
+    }
+    grid.replaceChildren(...blocks);
+    blocks.forEach((block) => loader.observe(block));
+  };
+  new ResizeObserver(() => {
+    if (columnsNow() === columns) return;
+    const focused = grid.contains(document.activeElement) ? document.activeElement : null;
+    arrange();
+    focused?.focus();
+  }).observe(grid);
 
   const line = (...parts) => make("span", "line", ...parts);
   const makeTile = (row) => {
     const item = make("li");
+    item.setAttribute("role", "listitem");
     const button = make("button", "tile" + (row.selected ? " selected" : "") + (row.held ? " dim" : ""));
     button.type = "button";
     button.tabIndex = -1;
@@ -53,7 +77,6 @@ const Grid = (() => {
     button.addEventListener("click", () => Viewer.open(row));
     button.addEventListener("focus", () => rove(item));
     tileOf.set(row, item);
-    if (row.picture) loader.observe(item);
     return item;
   };
 
@@ -107,15 +130,15 @@ const Grid = (() => {
     const stacked = byId("stacked").checked;
     const seen = new Set();
     visible = stacked ? fitting.filter((row) => !seen.has(row.stack) && seen.add(row.stack)) : fitting;
-    grid.replaceChildren(...visible.map((row) => {
+    for (const row of visible) {
       const others = stacked ? stacks.get(row.stack).length - 1 : 0;
       const item = tileOf.get(row);
       item.classList.toggle("stacked", others > 0);
       const badge = item.querySelector(".stack");
       badge.hidden = others === 0;
       badge.textContent = "+" + others + (others === 1 ? " near-copy" : " near-copies");
-      return item;
-    }));
+    }
+    arrange();
     if (visible.length && !visible.some((row) => tileOf.get(row).firstChild.tabIndex === 0)) rove(tileOf.get(visible[0]));
     byId("nothing").hidden = visible.length > 0;
     byId("shown").textContent = visible.length + " of " + rows.length + " shown";
@@ -133,7 +156,6 @@ const Grid = (() => {
   grid.addEventListener("keydown", (event) => {
     const row = event.target.closest("li")?.row;
     if (!row || typing(event)) return;
-    const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -Infinity, End: Infinity };
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (key in steps) {
@@ -151,6 +173,7 @@ const Grid = (() => {
     byId("find").focus();
   });
 
+  grid.style.setProperty("--traits", data.traits.length);
   rows.forEach(makeTile);
   Decisions.onChange((row) => {
     for (const changed of row ? [row] : rows) showDecision(changed);
