@@ -147,7 +147,7 @@ class _Candidates:
                 self.note,
                 advance,
                 token,
-                plan_in_words(best_plan(self.plans)) if self.plans else "",
+                f"{_capitalised(plan_in_words(best_plan(self.plans)))}." if self.plans else "",
             )
 
 
@@ -212,6 +212,10 @@ def plan_in_words(plan: VotePlan) -> str:
     if plan.better is None or plan.shown is None:
         return f"{sentence}; what the test can tell is not known, the pictures cannot be compared"
     return (
-        f"{sentence}: with {percent(plan.better)} at least one of them meets the goals, "
-        f"with {percent(plan.shown)} the test shows it (a chance of {percent(SWITCH_ABOVE)} or more after it)"
+        f"{sentence}; the chance that at least one meets the goals is {percent(plan.better)}, "
+        f"that the test shows it {percent(plan.shown)} (one then has a chance of {percent(SWITCH_ABOVE)} or more)"
     )
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -21,7 +21,7 @@ from prescreen.ranking.posterior import condition, vote_noise
 from prescreen.ranking.probability import difference_covariance
 from prescreen.ranking.rounds import CONSIDERED, SWITCH_ABOVE, choose_from
 from prescreen.ranking.selection import Selection
-from prescreen.ranking.votes import VotePlan, best_plan, chance_to_show, plan_votes
+from prescreen.ranking.votes import VotePlan, best_plan, chance_to_show, plan_votes, sizes_to_try
 
 Floats = NDArray[np.float64]
 Vectors = Mapping[str, NDArray[np.float16]]
@@ -152,7 +152,7 @@ class Comparison:
         posterior = condition(self._errors.prior(self._anchors, pictures, jointly=True), self._results.scores())
         level, t = score_to_z(self._baseline.levels), len(traits)
         plans = []
-        for k in (k for k in range(1, len(selection.chosen) + 1) if k <= 10 or k % 5 == 0 or k == most):
+        for k in sizes_to_try(len(selection.chosen)):
             places = np.arange(k, dtype=np.intp) + len(self._anchors)
             if is_picture:
                 mean, covariance = posterior.joint(np.append(places, len(self._results)))

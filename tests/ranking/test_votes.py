@@ -4,7 +4,7 @@ from scipy.stats import norm
 
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.votes import VotePlan, best_plan, chance_to_show, plan_votes
+from prescreen.ranking.votes import VotePlan, best_plan, chance_to_show, plan_votes, sizes_to_try
 
 ONE = (np.zeros(1), ("a",), Goals(("a",)))
 TWO = (np.zeros(2), ("a", "b"), Goals(("a",), ("b",)))
@@ -87,6 +87,14 @@ def test_more_votes_show_more_and_what_cannot_be_better_is_never_shown():
     )
 
 
-def test_of_plans_as_good_as_the_best_the_one_with_fewest_pictures_is_taken():
-    plans = [VotePlan((60,), 0, 0.3, 0.2), VotePlan((30,) * 2, 0, 0.4, 0.295), VotePlan((20,) * 3, 0, 0.5, 0.3)]
-    assert best_plan(plans).pictures == 2
+def test_all_numbers_of_pictures_up_to_ten_are_tried_and_the_largest():
+    assert sizes_to_try(3) == [1, 2, 3]
+    assert sizes_to_try(10) == list(range(1, 11))
+    assert sizes_to_try(27) == [*range(1, 11), 12, 15, 20, 25, 27]
+    assert sizes_to_try(0) == []
+
+
+def test_of_plans_as_good_as_the_best_the_one_with_most_pictures_is_taken():
+    shown = {1: 0.2, 2: 0.3, 3: 0.295, 4: 0.28}
+    assert best_plan([VotePlan((120 // k,) * k, 0, 0.1 * k, chance) for k, chance in shown.items()]).pictures == 3
+    assert best_plan([VotePlan((20,) * 5)]).pictures == 5

@@ -26,7 +26,8 @@ MINIMUM_VOTES: Final = 20
 
 DRAWS: Final = 10  # 2 ** 10 outcomes of a test: a chance is known to about 1 %
 
-_AS_GOOD: Final = 0.01  # chances that differ less are the same
+AS_GOOD: Final = 0.01
+"""Chances that differ less are the same: they are known no better."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,15 @@ def chance_to_show(
     return float(len(np.unique(draw[chance >= switch_above])) / len(moved))
 
 
+def sizes_to_try(most: int) -> list[int]:
+    """Return the numbers of pictures to compare: all up to ten, then fewer and fewer, and the largest."""
+    return [k for k in (*range(1, 11), 12, 15, 20, 25, 30, 40, 50, 60, 80) if k < most] + [most] * (most > 0)
+
+
 def best_plan(plans: Sequence[VotePlan]) -> VotePlan:
-    """Return the plan most likely to show a better picture; of plans as good as that, the one with fewest pictures."""
+    """Return the plan most likely to show a better picture; of plans as good as that, the one with most pictures.
+
+    Of two tests that show one equally often, the one with more pictures leaves more to follow up in another round.
+    """
     highest = max(plan.shown or 0.0 for plan in plans)
-    return min((plan for plan in plans if (plan.shown or 0.0) >= highest - _AS_GOOD), key=lambda plan: plan.pictures)
+    return max((plan for plan in plans if (plan.shown or 0.0) >= highest - AS_GOOD), key=lambda plan: plan.pictures)

@@ -74,7 +74,7 @@ def render_ranking(
         "shown": shown,
         "signed": _signed,
         "told": _told,
-        "typographic": _typographic,
+        "typographic": typographic,
     }
     levels = {name: value.score for name, value in summary.baseline.values.items()}
     return environment.get_template("ranking.html.j2").render(
@@ -137,7 +137,7 @@ def _gates(summary: RankingSummary) -> list[tuple[str, int]]:
 def _row(card: Card) -> dict[str, Any]:
     return {
         "name": shown(card.image),
-        "why": _typographic(shown(card.why)),
+        "why": typographic(shown(card.why)),
         "failed": False,
         "rank": card.rank,
         "p": card.p_better,
@@ -211,7 +211,8 @@ def _place(score: float) -> str:
     return f"{min(max(10 * score, 0), 100):.2f}%"
 
 
-def _typographic(text: str) -> str:
+def typographic(text: str) -> str:
+    """Set minus signs and keep percentages on one line."""
     return text.replace(" -", " −").replace(" %", "\N{NO-BREAK SPACE}%")
 
 

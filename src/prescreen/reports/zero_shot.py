@@ -7,7 +7,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prescreen.reports.render import data_uri, hash_of, template_file
+from prescreen.reports.render import data_uri, hash_of, template_file, typographic
 from prescreen.tables import shown
 
 WARNING: Final = (
@@ -77,7 +77,7 @@ def render_zero_shot(page: ZeroShotPage) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = shown
+    environment.filters |= {"shown": shown, "typographic": typographic}
     style = Markup(template_file("ranking.css"))
     return environment.get_template("zero_shot.html.j2").render(
         page=page,
