@@ -21,19 +21,31 @@ from prescreen import appearance
 from prescreen.errors import PrescreenError
 from prescreen.images import FileKey, content_hash
 from prescreen.inspection import Quality
-from prescreen.locations import cache_directory
+from prescreen.locations import cache_directory, cache_limit
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 PATIENCE: Final = 60.0
 """Seconds to wait for another run that is writing."""
 
+# Vectors are large: they come last in their rows, and the rows are not in the index, so that a look-up reads little.
 TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS vectors (
-        content TEXT, specification TEXT, vector BLOB, check_sum TEXT, quality TEXT,
-        PRIMARY KEY (content, specification)) WITHOUT ROWID""",
+        id INTEGER PRIMARY KEY, content TEXT NOT NULL, specification TEXT NOT NULL, used INTEGER NOT NULL,
+        check_sum TEXT, quality TEXT, vector BLOB, UNIQUE (content, specification))""",
+    "CREATE INDEX IF NOT EXISTS vectors_by_use ON vectors (used)",
     """CREATE TABLE IF NOT EXISTS files (
         path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, inode INTEGER, content TEXT) WITHOUT ROWID""",
 )
+FROM_SCHEMA_1: Final = (
+    """INSERT INTO vectors (content, specification, used, check_sum, quality, vector)
+        SELECT content, specification, ?, check_sum, quality, vector FROM vectors_1""",
+    "DROP TABLE vectors_1",
+)
+
+_DAY: Final = 86400  # seconds; the use of a row is noted once a day
+_TOUCHED: Final = 256  # rows whose use is noted together
+_ROOM: Final = 0.9  # of the limit is left full when the cache has met it
+_SLACK: Final = 1.25  # as many times the limit may the file have before it is made smaller, which takes long
 Vector = NDArray[np.float16]
 
 
@@ -63,15 +75,22 @@ class EmbeddingCache:
     ----------
     path : Path, optional
         The file; by default ``embeddings.sqlite`` in the cache folder.
+    limit : int, optional
+        Bytes that it may have, by default `prescreen.locations.cache_limit`. Where more is written, the vectors that
+        have not been used for the longest time go.
 
     Raises
     ------
+    UsageError
+        If the limit in the environment is not a size.
     PrescreenError
         If the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, limit: int | None = None) -> None:
         self.path = path or cache_directory() / "embeddings.sqlite"
+        self.limit = cache_limit() if limit is None else limit
+        self._touched: list[int] = []
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
@@ -92,12 +111,18 @@ class EmbeddingCache:
             return
         with self._transaction() as database:
             version = self._version()  # again: another run may have been faster
-            if version not in (0, SCHEMA):
+            if version not in (0, 1, SCHEMA):
                 raise sqlite3.DatabaseError(
                     f"made by another version of prescreen (schema {version}, expected {SCHEMA})"
                 )
+            if version == 1:
+                database.execute("ALTER TABLE vectors RENAME TO vectors_1")
             for statement in TABLES:
                 database.execute(statement)
+            if version == 1:
+                copy, drop = FROM_SCHEMA_1
+                database.execute(copy, (_today(),))
+                database.execute(drop)
             database.execute(f"PRAGMA user_version={SCHEMA}")
 
     def _version(self) -> int:
@@ -122,21 +147,70 @@ class EmbeddingCache:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._note_use()
         self._database.close()
 
     def get(self, content: str, specification: str, dimension: int) -> tuple[Vector, Quality] | None:
         """Return what was stored, or None if there is nothing or it is damaged."""
-        query = "SELECT vector, check_sum, quality FROM vectors WHERE content = ? AND specification = ?"
+        query = "SELECT id, used, vector, check_sum, quality FROM vectors WHERE content = ? AND specification = ?"
         row = self._first(query, (content, specification))
-        return _intact(row, dimension) if row else None
+        if row is None:
+            return None
+        identity, used, *values = row
+        if used != _today():
+            self._touched.append(identity)
+            if len(self._touched) >= _TOUCHED:
+                self._note_use()
+        return _intact(tuple(values), dimension)
 
     def put(self, specification: str, rows: Iterable[tuple[str, Vector, Quality]]) -> None:
-        """Store vectors in one transaction."""
-        values = []
+        """Store vectors in one transaction, and make room for them where there is a limit."""
+        values, today = [], _today()
         for content, vector, quality in rows:
             blob, text = vector.tobytes(), json.dumps({"version": appearance.VERSION} | asdict(quality))
-            values.append((content, specification, blob, _check_sum(blob, text), text))
-        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?, ?)", values)
+            values.append((content, specification, today, _check_sum(blob, text), text, blob))
+        self._write(
+            "INSERT OR REPLACE INTO vectors (content, specification, used, check_sum, quality, vector) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            values,
+        )
+        if self.limit is not None and self.size() > self.limit:
+            self._make_room(self.limit)
+
+    def size(self) -> int:
+        """Return the bytes in use, which are fewer than those of the file where rows were deleted."""
+        pages, free, size = (
+            self._first(f"PRAGMA {name}", ()) or (0,) for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages[0] - free[0]) * size[0])
+
+    def _make_room(self, limit: int) -> None:
+        """Delete the vectors that were not used for the longest time; shrink the file where it is far too large."""
+        self._note_use()
+        oldest = "DELETE FROM vectors WHERE id IN (SELECT id FROM vectors ORDER BY used, id LIMIT 64)"
+        try:
+            while self.size() > _ROOM * limit:
+                with self._transaction() as database:
+                    if not database.execute(oldest).rowcount:
+                        break
+            if self.path.stat().st_size > _SLACK * max(limit, self.size()):
+                self._shrink()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _shrink(self) -> None:
+        try:
+            self._database.execute("VACUUM")
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.OperationalError:  # another run is at work, or the disk is full: the next one will
+            return
+
+    def _note_use(self) -> None:
+        """Note that rows were used today. Where that cannot be written, they count as older than they are."""
+        touched, self._touched = self._touched, []
+        if touched:
+            with contextlib.suppress(PrescreenError):
+                self._write("UPDATE vectors SET used = ? WHERE id = ?", [(_today(), identity) for identity in touched])
 
     def known_content(self, key: FileKey) -> str | None:
         """Return the hash of a file that has not changed since it was last read."""
@@ -243,6 +317,10 @@ class EmbeddingCache:
                 cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
+
+
+def _today() -> int:
+    return int(time.time() // _DAY)
 
 
 def _check_sum(blob: bytes, text: str) -> str:

@@ -21,13 +21,19 @@ def cache() -> None:
 @cache.command(short_help="Vectors by encoder specification, and their size.")
 @verb
 def info(terminal: Terminal) -> None:
-    """Show how many vectors are stored for each encoder specification, and how large they are."""
+    """Show how many vectors are stored for each encoder specification, and how large they are.
+
+    PRESCREEN_CACHE_LIMIT, for instance 20GB, limits the cache: the vectors that were not used for the longest time go.
+    """
     from prescreen.cache import EmbeddingCache
 
     with EmbeddingCache() as stored:
         holdings = stored.holdings()
-        size = stored.path.stat().st_size
-    click.echo(f"{stored.path}: {sum(h.vectors for h in holdings)} vectors, {size / 1e6:.1f} MB")
+        size, limit = stored.path.stat().st_size, stored.limit
+        full = (
+            "no limit" if limit is None else f"{stored.size() / max(limit, 1):.0%} of the limit of {limit / 1e6:.1f} MB"
+        )
+    click.echo(f"{stored.path}: {sum(h.vectors for h in holdings)} vectors, {size / 1e6:.1f} MB, {full}")
     for holding in holdings:
         click.echo(f"{holding.specification}  {holding.vectors} vectors  {holding.size / 1e6:.1f} MB")
 
