@@ -47,7 +47,9 @@ def find_files(url: str) -> tuple[str, Iterator[str]]:
             folder, _, name = path.rpartition("/")
             return _unstrip(system, folder), iter([name])
         start = len(path.rstrip("/")) + 1
-        return _unstrip(system, path), (found[start:] for found in system.find(path))
+        names = (found[start:] for found in system.find(path))
+        system.invalidate_cache()  # what some storages remember of each file is large
+        return _unstrip(system, path), names
     except Exception as error:
         raise _failure(url, error) from error
 
