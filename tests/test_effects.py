@@ -11,7 +11,7 @@ from prescreen import effects as verb
 from prescreen import shortlisting
 from prescreen.cli import main
 from prescreen.cli.tables import effect_lines
-from prescreen.effects import LOWERS, NOT_SHOWN, PREDICTED_ONLY, RAISES, TOO_FEW, effects
+from prescreen.effects import LOWERS, NOT_SHOWN, PREDICTED_ONLY, RAISES, TOO_FEW, compare_folders, effects
 from prescreen.encoders import IDENTITY_BLOCK, make_encoder
 from prescreen.encoders.wording import embed_texts
 from prescreen.errors import UsageError
@@ -91,6 +91,15 @@ def test_an_effect_within_the_errors_that_a_group_has_in_common_is_predicted_onl
     assert suit["raters_low"] < 0 < suit["low"]
 
 
+def test_rank_s_page_compares_the_same_folders(world, tmp_path):
+    kept = effects(tmp_path / "s.csv")
+    names = [name for k, name in enumerate(world.names) if k not in (35, 36, 37, 38, 39)]
+    table = world.table[world.table["image"].isin(names)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(compare_folders(table, world.predictor(), world.vectors), kept.table)
+    flat = table.assign(image=table["image"].str.replace("/", "-"))
+    assert compare_folders(flat, world.predictor(), {}).empty
+
+
 def test_near_copies_count_as_one_picture(world, tmp_path):
     block = world.specification.blocks[IDENTITY_BLOCK]
     for name in world.names[1:20]:
@@ -130,6 +139,7 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(world, tmp_path):
 
 def test_the_command_prints_a_part_for_each_trait_with_the_strongest_first(world, tmp_path):
     tags = pd.DataFrame({"file": world.names, "steps": np.arange(N), "lens": ["wide", "tele"] * (N // 2)})
+    tags.loc[0, "file"] = "gone.jpg"
     tags.to_csv("tags.csv", index=False)
     words = ["effects", "s.csv", "--tags", "tags.csv", "--output", "e.jsonl"]
     done = CliRunner().invoke(main, words)
@@ -141,6 +151,7 @@ def test_the_command_prints_a_part_for_each_trait_with_the_strongest_first(world
     assert any(line.startswith("  steps, per SD") for line in lines)
     assert any(line.startswith("  lens tele, not wide") for line in lines)
     assert "left out   5 pictures by the gates faces, person" in done.stderr
+    assert "tags       1 pictures are not in it; 1 of its rows are of no scored picture" in done.stderr
     assert len(read_table("e.jsonl")) == 2 * 5
     typo = CliRunner().invoke(main, [*words, "--gates", "persom"])
     assert typo.exit_code == 2

@@ -4,20 +4,23 @@ Their steps live in `prescreen.shortlisting`, what they compute in `prescreen.co
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from prescreen import drift, shortlisting
 from prescreen.atomic import write_files_atomic
 from prescreen.comparison import Chooser, compare
+from prescreen.effects import USUAL_GATES, compare_folders
 from prescreen.embeddings import EmbeddingCache
 from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
-from prescreen.opening import open_predictor
+from prescreen.opening import open_scores
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.goals import Goals
@@ -25,7 +28,7 @@ from prescreen.ranking.rounds import SWITCH_ABOVE
 from prescreen.ranking.shortlist import percent
 from prescreen.ranking.votes import VotePlan, best_plan
 from prescreen.scoring import OK
-from prescreen.tables import read_table, table_bytes, table_format
+from prescreen.tables import table_bytes, table_format
 from prescreen.wishes import DEFAULT_WISHES, Wishes
 
 
@@ -134,7 +137,16 @@ class _Candidates:
     goals: Goals
     pictures: Sequence[ImageFile]
     note: ScoresNote | None
+    scores: pd.DataFrame
+    vectors: Mapping[str, NDArray[np.float16]]
     plans: Sequence[VotePlan] = ()
+
+    def folders(self) -> pd.DataFrame:
+        """Compare the folders that candidates lie in, without pictures of nobody or of somebody else."""
+        others = self.ranked["gates"].str.split(",").map(lambda gates: not USUAL_GATES.isdisjoint(gates))
+        left_out = set(self.ranked.loc[others, "image"])
+        kept = self.scores[(self.scores["status"] == OK) & ~self.scores["image"].isin(left_out)]
+        return compare_folders(kept.reset_index(drop=True), self.predictor, self.vectors)
 
     def draw(self, narrator: Narrator, token: str | None = None) -> str:
         with narrator.steps("drawing", len(self.pictures)) as advance:
@@ -148,36 +160,8 @@ class _Candidates:
                 advance,
                 token,
                 f"{_capitalised(plan_in_words(best_plan(self.plans)))}." if self.plans else "",
+                self.folders(),
             )
-
-
-def open_scores(
-    scores: Path, predictor: str | None, narrator: Narrator
-) -> tuple[ScoresNote | None, pd.DataFrame, Predictor]:
-    """Read a table of scores with its note, and the predictor that made it.
-
-    Parameters
-    ----------
-    scores : Path
-        A table that `score` wrote.
-    predictor : str or None
-        Directory or MLflow model URI; None for the one that the note names.
-    narrator : Narrator
-        Hears if its votes are simulated.
-
-    Raises
-    ------
-    PredictorMismatch
-        If another predictor made the table, or it was changed.
-    """
-    note = ScoresNote.read(scores, optional=predictor is not None)
-    table = read_table(scores)
-    loaded = open_predictor(predictor or (note.predictor if note else ""))
-    if note is not None:
-        note.check(scores, loaded.fingerprint)
-    if loaded.manifest.simulated:
-        narrator.say("the predictor was trained on simulated votes: what follows means nothing for real raters")
-    return note, table, loaded
 
 
 def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None, narrator: Narrator) -> _Candidates:
@@ -203,7 +187,7 @@ def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None
     )
     if choose.plan is not None:
         narrator.say(f"votes      {plan_in_words(choose.plan)}")
-    return _Candidates(ranked, loaded, present, goals, pictures, note, choose.plans)
+    return _Candidates(ranked, loaded, present, goals, pictures, note, table, vectors, choose.plans)
 
 
 def plan_in_words(plan: VotePlan) -> str:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from prescreen import shortlisting
 from prescreen.atomic import write_files_atomic
 from prescreen.calibration import score_to_z
-from prescreen.candidates import open_scores
 from prescreen.embeddings import EmbeddingCache
-from prescreen.encoders import Encoder, Wording
+from prescreen.encoders import IDENTITY_BLOCK, Encoder, Wording
 from prescreen.errors import UsageError
 from prescreen.hypotheses import FOLDER, Tags, by_folder, by_tags, by_text, read_tags
 from prescreen.narrator import Narrator, Silence
+from prescreen.opening import open_scores
 from prescreen.predictor import Predictor
 from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.effects import FEWEST, Effect, Hypothesis, find_effects
@@ -29,7 +29,7 @@ from prescreen.tables import table_bytes, table_format
 LEVEL: Final = 0.05
 """Chance of any false claim in a whole table."""
 
-USUAL_GATES: Final = ("faces", "person")
+USUAL_GATES: Final = frozenset({"faces", "person"})
 """Gates whose pictures are left out: they say nothing about pictures of the person."""
 
 RAISES: Final = "raises"
@@ -119,6 +119,12 @@ def effects(
     left_out = len(table) - len(kept)
     names = kept["image"].tolist()
     hypotheses = _hypotheses(names, by, read, separator)
+    if read is not None:
+        untagged = len(set(names) - set(read.frame.index))
+        if read.unknown or untagged:
+            narrator.say(
+                f"tags       {untagged} pictures are not in it; {read.unknown} of its rows are of no scored picture"
+            )
     if wording is not None:
         rows = [vectors.get(name) for name in names]
         hypotheses += [
@@ -133,7 +139,9 @@ def effects(
     if missing := sum(name not in vectors for name in names):
         narrator.say(f"{missing} of {len(names)} pictures cannot be found: near-copies and errors in common not seen")
     if left_out:
-        narrator.say(f"left out   {left_out} pictures by the gates {', '.join(gates)}; --gates none takes them in")
+        narrator.say(
+            f"left out   {left_out} pictures by the gates {', '.join(sorted(gates))}; --gates none takes them in"
+        )
     found = _test(kept, loaded, hypotheses, clusters, vectors)
     result = _table(found, hypotheses, loaded.traits)
     narrator.say(
@@ -146,6 +154,33 @@ def effects(
     if output is not None:
         write_files_atomic({output: table_bytes(result, output)})
     return Found(result, len(kept), len(np.unique(clusters)), left_out)
+
+
+def compare_folders(table: pd.DataFrame, predictor: Predictor, vectors: Vectors) -> pd.DataFrame:
+    """Compare the folders that pictures lie in.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Scores, index from 0.
+    predictor : Predictor
+        What made them.
+    vectors : mapping of str to ndarray
+        Vectors by name.
+
+    Returns
+    -------
+    DataFrame
+        As in `Found`; empty where there are no two folders of enough pictures.
+    """
+    names = table["image"].tolist()
+    hypotheses = by_folder(names)
+    if not hypotheses:
+        return pd.DataFrame()
+    block = predictor.manifest.encoder.blocks[IDENTITY_BLOCK]
+    faces = {name: vector[block].astype(np.float32) for name, vector in vectors.items()}
+    clusters = _near_copies(names, faces)
+    return _table(_test(table, predictor, hypotheses, clusters, vectors), hypotheses, predictor.traits)
 
 
 def _hypotheses(names: Sequence[str], by: Sequence[str], tags: Tags | None, separator: str) -> list[Hypothesis]:

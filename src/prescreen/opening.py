@@ -1,9 +1,14 @@
-"""A predictor by its name: a directory, or a model in MLflow."""
+"""A predictor by its name, a directory or a model in MLflow; and a table of scores with the predictor that made it."""
 
 from pathlib import Path
 
+import pandas as pd
+
 from prescreen import provenance
+from prescreen.narrator import Narrator
 from prescreen.predictor import Predictor
+from prescreen.provenance import ScoresNote
+from prescreen.tables import read_table
 
 
 def open_predictor(place: str) -> Predictor:
@@ -22,3 +27,32 @@ def lasting_name(place: str) -> str:
     from prescreen import tracking
 
     return tracking.resolve_uri(place)
+
+
+def open_scores(
+    scores: Path, predictor: str | None, narrator: Narrator
+) -> tuple[ScoresNote | None, pd.DataFrame, Predictor]:
+    """Read a table of scores with its note, and the predictor that made it.
+
+    Parameters
+    ----------
+    scores : Path
+        A table that `score` wrote.
+    predictor : str or None
+        Directory or MLflow model URI; None for the one that the note names.
+    narrator : Narrator
+        Hears if its votes are simulated.
+
+    Raises
+    ------
+    PredictorMismatch
+        If another predictor made the table, or it was changed.
+    """
+    note = ScoresNote.read(scores, optional=predictor is not None)
+    table = read_table(scores)
+    loaded = open_predictor(predictor or (note.predictor if note else ""))
+    if note is not None:
+        note.check(scores, loaded.fingerprint)
+    if loaded.manifest.simulated:
+        narrator.say("the predictor was trained on simulated votes: what follows means nothing for real raters")
+    return note, table, loaded

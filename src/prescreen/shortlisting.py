@@ -352,6 +352,7 @@ def draw_report(
     advance: Callable[[], object],
     token: str | None = None,
     plan: str = "",
+    folders: pd.DataFrame | None = None,
 ) -> str:
     """Draw the page with the pictures, one HTML file; with a token it is the one that a server gives out."""
     interval = {t: TraitValue(v, baseline.low.get(t), baseline.high.get(t)) for t, v in baseline.levels.items()}
@@ -372,6 +373,7 @@ def draw_report(
         accuracy=[_accuracy(name, trait) for name, trait in predictor.evaluation["traits"].items()],
         simulated=manifest.simulated,
         plan=plan,
+        folders=folders,
     )
     images = _thumbnails(files, ranked["image"].tolist(), advance)
     present = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)

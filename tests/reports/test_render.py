@@ -5,6 +5,8 @@ import os
 import re
 from html.parser import HTMLParser
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from prescreen.reports.render import render_ranking
@@ -191,3 +193,22 @@ def test_bars_are_told_in_words(page):
 def test_an_empty_shortlist_and_no_failures_render(page):
     assert "Nothing to send" in page(rows={"copy.jpg": (9.0, 8.0, 8.0)}).text
     assert "could not be scored" not in page(rows={"a.jpg": (9.0, 8.0, 8.0)}).text
+
+
+def test_folders_that_candidates_lie_in_are_compared_where_there_are_several(summary):
+    assert 'id="folders"' not in render_ranking(summary(), {})
+    rows = [
+        {"value": "<suit>", "against": "the rest", "trait": trait, "pictures": 20, "raters": 0.5, "raters_low": low,
+         "raters_high": 1.2, "verdict": verdict}
+        for trait, low, verdict in zip(
+            ("competence", "likeability", "influence"),
+            (-0.2, 0.1, np.nan),
+            ("predicted only", "raises", "too few pictures"),
+            strict=True,
+        )
+    ]  # fmt: skip
+    page = render_ranking(summary(folders=pd.DataFrame(rows)), {})
+    row = re.search(r"<bdi>&lt;suit&gt;</bdi>, 20 pictures.*?</tr>", page, re.DOTALL)[0]
+    assert "+0.5 (−0.2 to +1.2)" in row
+    assert row.count("<td>") == 3
+    assert re.search(r'<td><span class="fine">too few pictures</span></td>', row)

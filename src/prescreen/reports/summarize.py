@@ -186,6 +186,26 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class FolderEffect:
+    """How the pictures of one folder are predicted beside all others.
+
+    Attributes
+    ----------
+    folder, against : str
+        Its name, and what it is compared with.
+    pictures : int
+        How many it has.
+    traits : tuple of (TraitValue, str)
+        For each trait the difference in score points that raters would see, with its 95 % interval, and the verdict.
+    """
+
+    folder: str
+    against: str
+    pictures: int
+    traits: tuple[tuple[TraitValue, str], ...]
+
+
+@dataclass(frozen=True)
 class RankingSummary:
     """All that the ranking report says. ``candidates`` starts with the shortlist and is in the order of the table."""
 
@@ -206,6 +226,7 @@ class RankingSummary:
     provenance: Provenance
     warnings: tuple[str, ...]
     plan: str = ""
+    folders: tuple[FolderEffect, ...] = ()
 
 
 def summarize_ranking(
@@ -220,6 +241,7 @@ def summarize_ranking(
     simulated: bool = False,
     warnings: Sequence[str] = (),
     plan: str = "",
+    folders: pd.DataFrame | None = None,
 ) -> RankingSummary:
     """Compute the ranking report from a ranked table.
 
@@ -245,6 +267,8 @@ def summarize_ranking(
         What the reader has to know first; this function adds its own.
     plan : str
         How the votes are spent, where they are planned: a sentence or two.
+    folders : DataFrame, optional
+        Effects of the folders that candidates lie in; columns in docs/effects.md.
 
     Returns
     -------
@@ -283,7 +307,24 @@ def summarize_ranking(
         provenance=provenance,
         warnings=(*warnings, *_own_warnings(counts)),
         plan=plan,
+        folders=_folders(folders, traits) if folders is not None and len(folders) else (),
     )
+
+
+def _folders(table: pd.DataFrame, traits: Sequence[str]) -> tuple[FolderEffect, ...]:
+    found = []
+    for folder, rows in table.groupby("value", sort=False):
+        of = {row["trait"]: row for row in rows.to_dict("records")}
+        first = of[traits[0]]
+        readings = tuple(
+            (
+                TraitValue(of[name]["raters"], _number(of[name]["raters_low"]), _number(of[name]["raters_high"])),
+                str(of[name]["verdict"]),
+            )
+            for name in traits
+        )
+        found.append(FolderEffect(str(folder), str(first["against"]), int(first["pictures"]), readings))
+    return tuple(found)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
