@@ -346,6 +346,54 @@ def test_weights_are_fetched_once(hub, tiny_tag, clip_folder, tmp_path, pictures
     assert np.array_equal(features("tiny/small", pictures), found)
 
 
+@pytest.fixture
+def elsewhere(hub, monkeypatch, tmp_path):
+    """Return a function after which this is another machine, with an empty cache."""
+
+    def move():
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "another hub"))
+
+    return move
+
+
+def test_another_machine_gets_the_revision_that_was_trained_with(hub, tiny_tag, clip_folder, elsewhere, pictures):
+    weights = (clip_folder / "open_clip_model.safetensors").read_bytes()
+    hub["/a/b/resolve/main/open_clip_model.safetensors"] = weights
+    specification = describe("tiny/small")
+    assert specification.weights == f"hub:small@{'0' * 40}"
+    expected = ClipNetwork(specification, "f32")(pictures)
+    hub["/a/b/resolve/main/open_clip_model.safetensors"] = b"the author has changed them"
+    hub[f"/a/b/resolve/{'0' * 40}/open_clip_model.safetensors"] = weights
+    elsewhere()
+    assert np.array_equal(ClipNetwork(specification, "f32")(pictures), expected)
+
+
+def test_weights_that_another_revision_has_too_are_not_fetched_again(hub, tiny_tag, clip_folder, pictures):
+    hub["/a/b/resolve/main/open_clip_model.safetensors"] = (clip_folder / "open_clip_model.safetensors").read_bytes()
+    specification = replace(describe("tiny/small"), weights=f"hub:small@{'1' * 40}")
+    hub.clear()
+    ClipNetwork(specification, "f32")(pictures)
+    with pytest.raises(WeightsNotFound, match="--encoder bundled"):
+        ClipNetwork(replace(specification, weights_sha256="2" * 64), "f32").load()
+
+
+def test_a_predictor_from_before_revisions_were_noted_takes_the_latest(hub, tiny_tag, clip_folder, pictures):
+    hub["/a/b/resolve/main/open_clip_model.safetensors"] = (clip_folder / "open_clip_model.safetensors").read_bytes()
+    specification = describe("tiny/small")
+    older = replace(specification, weights="hub:small")
+    assert np.array_equal(ClipNetwork(older, "f32")(pictures), ClipNetwork(specification, "f32")(pictures))
+
+
+def test_a_pinned_revision_with_other_weights_is_refused(hub, tiny_tag, clip_folder, elsewhere):
+    name = "open_clip_model.safetensors"
+    hub[f"/a/b/resolve/main/{name}"] = (clip_folder / name).read_bytes()
+    specification = describe("tiny/small")
+    elsewhere()
+    hub[f"/a/b/resolve/{'0' * 40}/{name}"] = b"somebody else's"
+    with pytest.raises(EncoderError, match="hash to"):
+        ClipNetwork(specification, "f32").load()
+
+
 def test_a_hub_without_the_weights(hub, tiny_tag):
     with pytest.raises(WeightsNotFound, match="--encoder bundled"):
         describe("tiny/small")

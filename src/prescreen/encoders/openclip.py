@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -64,7 +65,7 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
     network = _create(model, weights, file)
     return MemberSpecification(
         network=PREFIX + model,
-        weights=weights,
+        weights=weights + (f"@{revision}" if not at and (revision := _revision(file)) else ""),
         weights_sha256=_sha256(file, weights),
         views=views,
         side=_side(network),
@@ -156,7 +157,7 @@ def checked_file(member: MemberSpecification) -> Path:
         If it is another file.
     """
     model, weights = member.network.removeprefix(PREFIX), member.weights
-    file = _weights_file(model, weights)
+    file = _weights_file(model, weights, member.weights_sha256)
     actual = _sha256(file, weights)
     if actual != member.weights_sha256:
         raise EncoderError(
@@ -184,7 +185,8 @@ def checked_model(member: MemberSpecification, file: Path) -> Any:
     return network
 
 
-def _weights_file(model: str, weights: str) -> Path:
+def _weights_file(model: str, weights: str, sha256: str = "") -> Path:
+    """Return the file, fetched if need be; what it must hash to spares a download where another revision has it."""
     kind, _, place = weights.partition(":")
     if kind == "local":
         path = Path(place)
@@ -193,6 +195,7 @@ def _weights_file(model: str, weights: str) -> Path:
         if not path.is_file():
             raise WeightsNotFound(f"encoder clip:{model}@{place}: no such file or folder; {REMEDY}")
         return path
+    place, _, revision = place.partition("@")
     configuration = _tag(model, place)
     if not configuration:
         from open_clip import pretrained
@@ -202,7 +205,12 @@ def _weights_file(model: str, weights: str) -> Path:
         raise UsageError(f"encoder clip:{model}/{place}: unknown; {known}")
     repository, names = _on_the_hub(configuration)
     try:
-        return _in_cache(repository, names) or _fetched(repository, names)
+        if pinned := _in_cache(repository, names, revision):
+            return pinned
+        latest = _in_cache(repository, names) if revision else None
+        if latest and latest.resolve().name == sha256:  # the hub's cache names large files by their hash
+            return latest
+        return _fetched(repository, names, revision)
     except Exception as error:  # the hub's client raises errors of many libraries
         raise WeightsNotFound(
             f"encoder clip:{model}/{place}: its weights are not on this machine and cannot be fetched "
@@ -218,25 +226,31 @@ def _on_the_hub(configuration: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]
     return repository, ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
-def _in_cache(repository: str, names: tuple[str, ...]) -> Path | None:
+def _revision(file: Path) -> str:
+    """Return the commit of the repository that a file of the hub's cache comes from."""
+    return file.parent.name if re.fullmatch("[0-9a-f]{40}", file.parent.name) else ""
+
+
+def _in_cache(repository: str, names: tuple[str, ...], revision: str = "") -> Path | None:
     import huggingface_hub
 
     for name in names if repository else ():
-        found = huggingface_hub.try_to_load_from_cache(repository, name)
+        found = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision or None)
         if isinstance(found, str):
             return Path(found)
     return None
 
 
-def _fetched(repository: str, names: tuple[str, ...]) -> Path:
+def _fetched(repository: str, names: tuple[str, ...], revision: str = "") -> Path:
     """Fetch a weights file, after asking once whether the hub is there and has it."""
     import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError
 
     for name in names if repository else ():
         with contextlib.suppress(EntryNotFoundError):
-            huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, name), timeout=PATIENCE)
-            return Path(huggingface_hub.hf_hub_download(repository, name))
+            address = huggingface_hub.hf_hub_url(repository, name, revision=revision or None)
+            huggingface_hub.get_hf_file_metadata(address, timeout=PATIENCE)
+            return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision or None))
     raise FileNotFoundError(f"no weights in {repository!r}")
 
 
@@ -252,7 +266,7 @@ def _create(model: str, weights: str, file: Path) -> Any:
     import open_clip
 
     kind, _, place = weights.partition(":")
-    tag = _tag(model, place) if kind == "hub" else {}
+    tag = _tag(model, place.partition("@")[0]) if kind == "hub" else {}
     try:
         with _quiet():
             network = open_clip.create_model(

@@ -47,7 +47,7 @@ class MemberSpecification:
     network : str
         ``efficientnet-lite2``, ``dlib-face`` or ``open_clip:MODEL``.
     weights : str
-        Where the weights come from: ``pip:PACKAGE``, ``hub:TAG`` or ``local:PATH``.
+        Where the weights come from: ``pip:PACKAGE``, ``hub:TAG@REVISION`` (older: without) or ``local:PATH``.
     weights_sha256 : str
         SHA-256 of the weights file (in a local folder: of it and the configuration), in hexadecimal.
     views : tuple of str

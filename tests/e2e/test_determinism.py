@@ -1,0 +1,71 @@
+"""The same seed gives the same predictor to the last bit, and other numbers of threads the same scores."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prescreen.predictor import FILES, Predictor
+
+SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+
+TOLERANCE = 0.001
+"""Score points between numbers of threads; docs/tables.md promises it."""
+
+# MLflow has no part in it and takes its time.
+TRAIN = """
+import contextlib, os, sys
+from pathlib import Path
+from prescreen import tracking, workflow
+threads = int(sys.argv[1])
+os.cpu_count = lambda: threads
+tracking.check_store = lambda: None
+tracking.watched_run = lambda *_: contextlib.nullcontext("run")
+tracking.track_training = lambda *_: None
+folder = Path(sys.argv[2])
+ratings = folder.parent / "votes.csv"
+workflow.train(ratings, images=Path(sys.argv[3]) / "training" / "images", encoder="bundled", output=folder / "model")
+workflow.score([Path(sys.argv[3]) / "candidates" / f"{i:03d}.jpg" for i in (2, 3, 4)],
+               predictor=str(folder / "model"), output=folder / "scores.csv")
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(demo, shell, tmp_path_factory):
+    """Train and score three times, each time with an empty cache: twice with one thread, once with two."""
+    folder = tmp_path_factory.mktemp("trained")
+    votes = pd.read_csv(SAMPLE / "training" / "votes.csv", dtype={"image": str})
+    few = sorted(votes["image"].unique())[::10]
+    votes[votes["image"].isin(few)].to_csv(folder / "votes.csv", index=False)
+    for name, threads in (("one", 1), ("again", 1), ("two", 2)):
+        place = folder / name
+        place.mkdir()
+        shutil.copytree(shell.cache / "networks", place / "cache" / "networks")
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        done = subprocess.run(
+            [sys.executable, "-c", TRAIN, str(threads), str(place), str(SAMPLE)],
+            env=os.environ | limits | {"PRESCREEN_CACHE": str(place / "cache")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_same_seed_gives_the_same_bytes(trained):
+    for name in [f"model/{file}" for file in (FILES.manifest, *FILES.content)] + ["scores.csv"]:
+        assert (trained / "one" / name).read_bytes() == (trained / "again" / name).read_bytes(), name
+
+
+def test_another_number_of_threads_gives_the_same_scores(trained):
+    one, two = (pd.read_csv(trained / name / "scores.csv") for name in ("one", "two"))
+    numbers = [column for column in one.columns if one[column].dtype == float]
+    np.testing.assert_allclose(one[numbers], two[numbers], atol=TOLERANCE)
+    assert one["image"].tolist() == two["image"].tolist()
+    canaries = [Predictor.load(trained / name / "model").canaries.raw for name in ("one", "two")]
+    np.testing.assert_allclose(*canaries, atol=TOLERANCE)
