@@ -34,6 +34,7 @@ from prescreen.errors import PredictorError, PredictorMismatch
 from prescreen.learned import Errors, HumanResults, Pictures, see, updated
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import TraitRegressors
+from prescreen.traits import Scale
 
 FORMAT: Final = 1
 _UNTOUCHED: Final = 1e-6  # of z: where results say less about a picture, its prediction stays to the last bit
@@ -353,7 +354,7 @@ class Predictor:
         try:
             arrays = load_arrays(contents[FILES.arrays])
             encoder = EncoderSpecification.from_json(manifest.pop("encoder"))
-            description = Manifest(**manifest | {"traits": tuple(manifest["traits"])}, encoder=encoder)
+            description = _checked(Manifest(**manifest | {"traits": tuple(manifest["traits"])}, encoder=encoder))
             predictor = cls(
                 manifest=description,
                 regressors=TraitRegressors.from_state(
@@ -369,11 +370,20 @@ class Predictor:
                 else Canaries.from_arrays(load_arrays(contents[FILES.canaries]), len(description.traits)),
             )
             predictor._check_shapes()
-        except (LookupError, TypeError, ValueError, SafetensorError) as error:
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            SafetensorError,
+        ) as error:
             raise PredictorError(f"{directory}: not a sound predictor ({type(error).__name__}: {error})") from error
         return predictor
 
     def _check_shapes(self) -> None:
+        """Refuse parts that do not fit together, by a prediction as the last of the checks."""
         calibration = self.calibration
         found = [calibration.distribution.shape[1], len(calibration.half_widths), self.regressors.weights.shape[1]]
         if set(found) != {len(self.traits)}:
@@ -394,6 +404,10 @@ class Predictor:
             raise ValueError(f"familiarity of {len(self.familiarity.mean)} features")
         if dimension != self.manifest.encoder.dimension:
             raise ValueError(f"{dimension} features, but {self.manifest.encoder.dimension} of the encoder")
+        if not isinstance(self.evaluation, dict):
+            raise TypeError("the evaluation is no object")
+        if self.predict(np.zeros((1, dimension), np.float16)).score.shape != (1, len(self.traits)):
+            raise ValueError("predictions for other traits")
 
     def _contents(self) -> dict[str, bytes]:
         arrays, configuration = self.regressors.to_state()
@@ -416,6 +430,32 @@ class Predictor:
     def _manifest_json(self) -> dict[str, Any]:
         content = {field.name: getattr(self.manifest, field.name) for field in fields(Manifest)}
         return {"format": FORMAT} | content | {"encoder": self.manifest.encoder.to_json()}
+
+
+def _checked(manifest: Manifest) -> Manifest:
+    """Refuse a manifest whose parts are of other kinds than those that training writes.
+
+    Raises
+    ------
+    TypeError, ValueError, PrescreenError
+        If they are.
+    """
+    kinds = {"name": str, "scale": str, "is_score": bool, "seed": int, "simulated": bool}
+    kinds |= dict.fromkeys(("data", "reliability", "versions"), dict)
+    for name, kind in kinds.items():
+        if type(getattr(manifest, name)) is not kind:
+            raise TypeError(f"{name} is {getattr(manifest, name)!r}")
+    texts = [*manifest.traits, *manifest.versions.values()]
+    columns = manifest.data.get("columns", {})
+    if not texts or not all(isinstance(text, str) for text in (*texts, *columns.values())):
+        raise TypeError("traits, columns and versions are texts")
+    if len(set(manifest.traits)) < len(manifest.traits) or (columns and set(columns) != set(manifest.traits)):
+        raise ValueError(f"traits {manifest.traits}, with columns for {tuple(columns)}")
+    figures = [value for known in manifest.reliability.values() for value in known.values()]
+    if not all(value is None or type(value) in (int, float) for value in figures):
+        raise TypeError("reliabilities are numbers")
+    Scale.parse(manifest.scale)
+    return manifest
 
 
 def check_place(directory: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Self
@@ -199,13 +199,30 @@ class ScoresNote:
             before = content.pop(_BEFORE, None)
             if before is not None and table.exists() and table_sha256(table) == before["table_sha256"]:
                 content = before
-            return cls(**content | {name: tuple(content[name]) for name in ("traits", "inputs")})
+            return cls(**content | {name: tuple(content[name]) for name in ("traits", "inputs")})._checked()
         except FileNotFoundError:
             if optional:
                 return None
             raise UsageError(f"{path}: not found; it stands beside the scores that prescreen score writes") from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise PrescreenError(f"{path}: cannot be read ({type(error).__name__}); score the folder again") from error
+
+    def _checked(self) -> Self:
+        """Refuse fields of another kind than their annotation.
+
+        Raises
+        ------
+        TypeError
+            If one is.
+        """
+        for part in fields(self):
+            found = getattr(self, part.name)
+            if part.type in (str, int, bool) and type(found) is not part.type:
+                raise TypeError(f"{part.name} is {found!r}")
+        texts = (*self.traits, *self.inputs, *self.versions, *self.versions.values())
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("traits, inputs and versions are texts")
+        return self
 
 
 def _as_json(content: Mapping[str, Any]) -> str:

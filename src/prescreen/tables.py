@@ -231,7 +231,7 @@ def read_table_bytes(data: bytes, path: str | os.PathLike[str], text: Collection
     try:
         columns = {_unescape(name): values for name, values in reader(data, text).items()}
         return pd.DataFrame({name: _series(values, name) for name, values in columns.items()})
-    except (ValueError, OverflowError, RecursionError, csv.Error, pa.ArrowException) as error:
+    except (ValueError, OverflowError, RecursionError, OSError, csv.Error, pa.ArrowException) as error:
         reason = " ".join(str(error).split())
         raise PrescreenError(f"{shown(path)}: not a readable table ({reason}); write it again") from error
 

@@ -152,11 +152,33 @@ class EncoderSpecification:
         """
         try:
             fields = dict(content)
-            return cls(members=tuple(_member(member) for member in fields.pop("members")), **fields)
+            found = cls(members=tuple(_member(member) for member in fields.pop("members")), **fields)
+            _check(found)
+            return found
         except (TypeError, KeyError, ValueError) as error:
             raise PredictorError(f"unreadable encoder specification ({error}): the manifest is damaged") from error
 
 
+_MOST: Final = 1 << 20
+"""Of sides and widths; no network has more."""
+
+
+def _check(part: EncoderSpecification | MemberSpecification | LayoutSpecification) -> None:
+    """Refuse fields of another kind than their annotation, and numbers that cannot be."""
+    for field in dataclasses.fields(part):
+        found = getattr(part, field.name)
+        if field.type in (str, int, bool) and type(found) is not field.type:
+            raise TypeError(f"{field.name} is {found!r}")
+        if field.type is int and not 0 < found <= _MOST:
+            raise ValueError(f"{field.name} is {found}")
+        if field.name == "views" and not all(isinstance(view, str) for view in found):
+            raise TypeError(f"views are {found!r}")
+
+
 def _member(content: Mapping[str, Any]) -> MemberSpecification:
     layouts = tuple(LayoutSpecification(**{**layout, "views": tuple(layout["views"])}) for layout in content["layouts"])
-    return MemberSpecification(**{**content, "views": tuple(content["views"]), "layouts": layouts})
+    member = MemberSpecification(**{**content, "views": tuple(content["views"]), "layouts": layouts})
+    _check(member)
+    for layout in layouts:
+        _check(layout)
+    return member

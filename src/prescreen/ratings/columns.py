@@ -7,6 +7,7 @@ The number stays in the index of the data frame, through any selection of rows.
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def read_zip(source: Path, data: bytes, member: str) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return archive.read(member)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise RatingsError(f"{shown(source)}: expected a zip archive with {member} in it ({_line(error)})") from error
 
 

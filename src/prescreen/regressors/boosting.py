@@ -12,6 +12,7 @@ from prescreen.errors import PredictorError
 from prescreen.regressors.base import BlockRegressor, State, check_targets, rated_together
 from prescreen.regressors.blocks import BlockDesign, Blocks, Float32, Float64, product
 from prescreen.regressors.folds import grouped_folds
+from prescreen.regressors.tree_text import check_trees
 
 _THREADS = 1  # at a thousand rows a second thread only waits for the first
 
@@ -110,9 +111,12 @@ class BoostedTrees(BlockRegressor):
 
     def _set_head(self, arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any]) -> None:
         self.components_ = [arrays[f"components/{k}"] for k in range(len(self.scaler_.blocks))]
+        inputs = sum(part.shape[1] for part in self.components_)
         try:
+            for text in head["models"]:
+                check_trees(text, inputs)
             self.models_ = [lightgbm.Booster(model_str=text) for text in head["models"]]
-        except lightgbm.basic.LightGBMError as error:
+        except (lightgbm.basic.LightGBMError, ValueError) as error:
             raise PredictorError(f"the saved trees are damaged ({error}); train the predictor again") from error
 
     def _project(self, Z: Float32) -> Float32:

@@ -110,7 +110,7 @@ class TraitRegressors:
             }
             errors = {name: np.array(values) for name, values in config["inner_errors"].items()}
             return cls(scaler, regressors, arrays["weights"], tuple(config["choices"]), errors)
-        except (KeyError, TypeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise PredictorError(f"the saved regressors are incomplete ({error}); train the predictor again") from error
 
 
