@@ -68,14 +68,16 @@ format: $(STAMP) ## Put the code into shape
 SECONDS ?= 60
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Feed damaged pictures to the decoders for SECONDS=60, guided by the lines they reach
+fuzz: $(STAMP) ## Feed damaged pictures and other files to all that reads them, for SECONDS=60
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python benchmarks/fuzz.py --seconds $(SECONDS)
 
 .PHONY: audit
 audit: $(STAMP) ## Ask a public service for known vulnerabilities of what is pinned (needs the network)
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check pip-audit
-	$(BIN)/python -m pip_audit -r constraints.txt --no-deps --disable-pip
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check pip-audit || { \
+		echo "audit: pip-audit cannot be installed (needs the network)" >&2; exit 1; }
+	@$(BIN)/python -m pip_audit -r constraints.txt --no-deps --disable-pip || { \
+		echo "audit: vulnerabilities are listed above, or the service was not reached (needs the network)" >&2; exit 1; }
 
 .PHONY: constraints
 constraints: $(STAMP) ## Pin the versions that .venv has now

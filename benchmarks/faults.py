@@ -1,257 +1,210 @@
-"""Kills prescreen at random moments, fills its disk, runs it twice at once, and looks at what is left.
+"""Kills prescreen at random moments, fills its disk, forbids writing, moves the clock, runs it twice at once.
 
 Claim: after any of these each output is the old one or the new one, the cache verifies, no MLflow run stays open after
-the next start, and a rerun gives what an undisturbed run gives.
+the next start, what failed says so in one line, and a rerun gives what an undisturbed run gives.
 
-    python benchmarks/faults.py --times 100
+A run is a process that was forked from one that has everything imported already, so that kills fall into the work.
+Old and new outputs differ by a seed, a budget or the pictures. Every second run begins without a cache, and every fifth
+is followed by an undisturbed one. "lost" counts outputs that were gone, "wrong" everything else that the claim forbids.
+Small disks and read-only places are mounted, which needs the rights of root; clocks are moved by libfaketime, if it is
+installed.
+
+    python benchmarks/faults.py --seconds 600
 """
 
 import argparse
-import hashlib
+import contextlib
+import glob
+import importlib
 import os
 import random
 import shutil
-import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from prescreen.cache import EmbeddingCache
-from prescreen.errors import PrescreenError
-from prescreen.predictor import Predictor
-from prescreen.provenance import ScoresNote
+import pandas as pd
+from fault_trials import PICTURES, Count, Place, Trial, content, verbs
 
-SAMPLE = Path(__file__).parents[1] / "data" / "sample"
-RERUN_EVERY = 5
+LIBFAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
+IMPORTED = ("mlflow", "sklearn.kernel_ridge", "lightgbm", "openvino", "matplotlib.pyplot", "prescreen.workflow")
 
 
-@dataclass
-class Count:
-    """One row of the table: how often a fault came, and how often an output was missing or something was wrong."""
-
-    injected: int = 0
-    lost: int = 0
-    wrong: int = 0
-
-
-@dataclass(frozen=True)
-class Verb:
-    """A command, what stood in the place of its output before, and how the output is told."""
-
-    name: str
-    words: list[str]
-    old_words: list[str]
-    output: str
-    identify: Callable[[Path], str]
-
-
-class Place:
-    """A working folder with its own cache, in which prescreen runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.cache = folder, folder / "cache"
-
-    def start(self, words: list[str], cache: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start prescreen in a process group of its own."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
-        environment |= {"PRESCREEN_CACHE": str(cache or self.cache), "HF_HUB_OFFLINE": "1"}
-        return subprocess.Popen(
-            [sys.executable, "-m", "prescreen", *words],
-            cwd=self.folder,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-
-    def run(self, words: list[str], cache: Path | None = None) -> tuple[int, str]:
-        """Run prescreen; return its exit code and what it said."""
-        process = self.start(words, cache)
-        message = process.communicate()[1].decode(errors="replace")
-        return process.returncode, message
-
-    def done(self, words: list[str]) -> None:
-        """Run prescreen, which must go well."""
-        code, message = self.run(words)
-        if code:
-            raise SystemExit(f"{' '.join(words)} failed without a fault: {message}")
-
-    def open_runs(self) -> int:
-        """Count MLflow runs that nobody closed."""
-        store = self.folder / "mlruns" / "mlflow.db"
-        if not store.is_file():
-            return 0
-        with sqlite3.connect(store) as database:
-            return int(database.execute("SELECT COUNT(*) FROM runs WHERE status = 'RUNNING'").fetchone()[0])
-
-    def cache_is_sound(self) -> bool:
-        """Tell whether every vector in the cache is intact."""
-        if not self.cache.is_dir():
-            return True
-        with EmbeddingCache(self.cache / "embeddings.sqlite") as cache:
-            return cache.verify()[1] == 0
-
-
-def scores(table: Path) -> str:
-    """Identify a table of scores whose note fits it."""
-    note = ScoresNote.read(table)
-    note.check(table, note.predictor_sha256)
-    return note.table_sha256
-
-
-def ranking(table: Path) -> str:
-    return hashlib.sha256(table.read_bytes()).hexdigest()
-
-
-def predictor(directory: Path) -> str:
-    return Predictor.load(directory).fingerprint
-
-
-def verbs() -> list[Verb]:
-    train = ["train", "--ratings", str(SAMPLE / "training" / "votes.csv"), "--encoder", "bundled", "--simulated"]
-    pictures = [str(path) for path in sorted((SAMPLE / "candidates").glob("*.jpg"))[:12]]
-    score = ["score", "--predictor", "first", "--output", "scores.csv"]
-    rank = ["rank", "first.csv", "--baseline", "competence=5,likeability=5,influence=5", "--output", "shortlist.csv"]
-    return [
-        Verb("score", [*score, *pictures], [*score, *pictures[:6]], "scores.csv", scores),
-        Verb("rank", [*rank, "--budget", "3"], [*rank, "--budget", "2"], "shortlist.csv", ranking),
-        Verb(
-            "train",
-            [*train, "--output", "model", "--seed", "0"],
-            [*train, "--output", "model", "--seed", "1"],
-            "model",
-            predictor,
-        ),
-    ]
-
-
-def remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-        path.with_name(f"{path.name}.meta.json").unlink(missing_ok=True)
-
-
-def prepare(place: Place, verb: Verb) -> tuple[dict[str, str], float, Path]:
-    """Make the old output and the new one undisturbed; keep the old one aside."""
-    output, aside = place.folder / verb.output, place.folder / "aside" / verb.name
-    place.done(verb.old_words)
-    old = verb.identify(output)
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    for path in place.folder.glob(f"{verb.output}*"):
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, aside / path.name)
-    begun = time.monotonic()
-    place.done(verb.words)
-    return {old: "old", verb.identify(output): "new"}, time.monotonic() - begun, aside
-
-
-def killed(place: Place, verb: Verb, times: int, dice: random.Random) -> Count:
-    """Kill a verb at random moments; check what is left each time, and a rerun now and then."""
-    known, seconds, aside = prepare(place, verb)
-    new, output, count = next(key for key, age in known.items() if age == "new"), place.folder / verb.output, Count()
-    if len(known) < 2:
-        raise SystemExit(f"{verb.name}: the old output equals the new one, which proves nothing")
-    for number in range(times):
-        remove(output)
-        for path in aside.iterdir():
-            (shutil.copytree if path.is_dir() else shutil.copy)(path, place.folder / path.name)
-        if verb.name == "score" and dice.random() < 0.5:
-            shutil.rmtree(place.cache, ignore_errors=True)
-        process = place.start(verb.words)
-        try:
-            process.wait(timeout=dice.uniform(0.1, 1.05) * seconds)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            count.injected += 1
-        process.communicate()
-        rerun = number % RERUN_EVERY == RERUN_EVERY - 1
-        judge(place, verb, known, count, new if rerun else None)
-    return count
-
-
-def judge(place: Place, verb: Verb, known: dict[str, str], count: Count, new: str | None) -> None:
-    output = place.folder / verb.output
+@contextlib.contextmanager
+def mounted(folder: Path, kilobytes: int | None) -> Iterator[None]:
+    """Put a folder's content on a disk with so much space left, or a read-only one; what it is then is kept."""
+    apart = folder.with_name(f"{folder.name}-apart")
+    shutil.copytree(folder, apart)
+    pages = sum(2 + path.stat().st_size // 4096 for path in folder.rglob("*"))
+    size = f"size={4 * pages + (kilobytes or 1024)}k"
+    command(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)])
     try:
-        sound = verb.identify(output) in known
-    except (PrescreenError, OSError):
-        sound = False
-    count.lost += not output.exists()
-    count.wrong += not (sound and place.cache_is_sound())
-    if new is not None:
-        place.done(verb.words)
-        count.wrong += verb.identify(output) != new or place.open_runs() > 0
+        shutil.copytree(apart, folder, dirs_exist_ok=True)
+        if kilobytes is None:
+            command(["mount", "-o", "remount,ro", str(folder)])
+        yield
+        shutil.rmtree(apart)
+        shutil.copytree(folder, apart)
+    finally:
+        command(["umount", str(folder)])
+        shutil.rmtree(folder)
+        apart.rename(folder)
 
 
-def twice_at_once(place: Place, verb: Verb, times: int) -> Count:
-    known, _, _ = prepare(place, verb)
-    count = Count()
-    for _ in range(times):
-        shutil.rmtree(place.cache, ignore_errors=True)
-        both = [place.start(verb.words) for _ in range(2)]
-        failed = sum(bool(process.communicate() and process.returncode) for process in both)
-        count.injected += 1
-        count.lost += failed
-        judge(place, verb, known, count, None)
-    return count
+def command(words: list[str]) -> None:
+    subprocess.run(words, check=True, capture_output=True)
 
 
-def disk_full(place: Place, verb: Verb, sizes: list[int]) -> Count | None:
-    """Let the disk be full in a small tmpfs that holds the cache; None where no tmpfs can be mounted."""
-    known, _, _ = prepare(place, verb)
-    count, small = Count(), place.folder / "small"
-    small.mkdir()
-    for size in sizes:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(small)], capture_output=True, check=False
-        )
-        if mounted.returncode:
-            return None
+def can_mount() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "a").mkdir()
         try:
-            code, message = place.run(verb.words, small)
-            count.injected += code != 0
-            clear = code in (0, 1) and "Traceback" not in message
-            judge(place, verb, known, count, None)
-            count.wrong += not clear
-        finally:
-            subprocess.run(["umount", str(small)], check=True)
-    return count
+            with mounted(Path(folder) / "a", 16):
+                return True
+        except (subprocess.CalledProcessError, OSError):
+            return False
+
+
+def at_once(one: Trial, other: Trial, dice: random.Random) -> None:
+    """Start two runs at the same time; both must go well."""
+    for trial in {one.verb.name: one, other.verb.name: other}.values():
+        trial.restore(dice)
+    place = one.place
+    for process in [place.start(trial.verb.words) for trial in (one, other)]:
+        code, message = place.end(process)
+        one.count.expect(code == 0, f"exit code {code}: {message}")
+    one.count.injected += 1
+    one.judge(rerun=True)
+
+
+def jump(trial: Trial, dice: random.Random, library: str) -> None:
+    """Move the clock by up to three years, back or ahead, while the verb runs."""
+    trial.restore(dice)
+    clock = trial.place.folder / "clock"
+    clock.write_text("+0d")
+    faked = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    faked |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "PRESCREEN_CACHE": str(trial.place.cache)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prescreen", *trial.verb.words],
+        cwd=trial.place.folder,
+        env=os.environ | faked,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(dice.uniform(0, 1.5) * trial.seconds)
+    clock.write_text(f"{dice.choice((-1, 1)) * dice.randrange(1, 1000)}d")
+    message = process.communicate()[1]
+    trial.count.injected += 1
+    trial.count.expect(process.returncode == 0, f"exit code {process.returncode}: {message}")
+    trial.judge(message)
+    trial.count.expect(trial.identify() == trial.new, "another result")
+
+
+def old_times(trial: Trial, dice: random.Random) -> None:
+    """Change pictures between two runs and give them times from the past or the future."""
+    folder, table = trial.place.folder / "changing", trial.place.folder / "changing.csv"
+    folder.mkdir(exist_ok=True)
+    for path in map(Path, dice.sample(PICTURES, 4)):
+        target = folder / f"{dice.randrange(4)}.jpg"
+        target.write_bytes(path.read_bytes())
+        moment = dice.uniform(0, 2**32)
+        os.utime(target, (moment, moment))
+    trial.place.done(["score", "changing", "--predictor", "first", "--output", table.name])
+    trial.count.injected += 1
+    read = pd.read_csv(table).set_index("image")["content"]
+    actual = {path.name: content(path) for path in folder.iterdir()}
+    trial.count.expect(read.to_dict() == actual, "scores of pictures as they were before")
+
+
+def prepare(folder: Path) -> tuple[Place, dict[str, Trial]]:
+    """Import, train and score once without faults."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    for name in [name for name in os.environ if name.startswith("MLFLOW_TRACKING")]:
+        del os.environ[name]
+    for module in IMPORTED:
+        importlib.import_module(module)
+    place, commands = Place(folder), verbs(folder)
+    first = commands["train"].words
+    place.done([word.replace("out/model", "first") for word in first])
+    place.done(["score", *PICTURES, "--predictor", "first", "--output", "first.csv"])
+    return place, {name: Trial(place, verb) for name, verb in commands.items()}
+
+
+def other_faults(trials: dict[str, Trial], dice: random.Random) -> Iterator[tuple[str, Count | None]]:
+    """Inject everything but kills; None where this machine cannot."""
+    mounts = can_mount()
+    for what, verb, folder, sizes in (
+        ("disk full under the cache", "score", "cache", (8, 16, 32, 64, 128, 256)),
+        ("disk full under the scores", "score", "out", (4, 8, 12)),
+        ("disk full under the predictor", "train", "out", (4, 64, 512)),
+        ("disk full under the shortlist", "rank", "out", (4, 8)),
+        ("read-only cache", "score", "cache", (None,)),
+        ("read-only folder of outputs", "score", "out", (None,)),
+        ("read-only folder of outputs, train", "train", "out", (None,)),
+    ):
+        trial = trials[verb]
+        trial.count = Count()
+        for size in sizes if mounts else ():
+            place = trial.place.folder / folder
+            trial.fail(dice, lambda place=place, size=size: mounted(place, size))
+        yield what, trial.count if mounts else None
+    for one, other in (("score", "score"), ("score", "cache clear"), ("train", "train"), ("learn", "learn")):
+        trials[one].count = Count()
+        for _ in range(3):
+            at_once(trials[one], trials[other], dice)
+        yield f"{one} and {other} at once", trials[one].count
+    library = next(iter(glob.glob(LIBFAKETIME)), None)
+    for verb in ("score", "train"):
+        trials[verb].count = Count()
+        for _ in range(3 if library else 0):
+            jump(trials[verb], dice, str(library))
+        yield f"clock jumps during {verb}", trials[verb].count if library else None
+    trials["score"].count = Count()
+    for _ in range(5):
+        old_times(trials["score"], dice)
+    yield "pictures changed, with old or future times", trials["score"].count
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=100, help="kills of each verb")
-    parser.add_argument("--verbs", default="score,rank,train")
+    parser.add_argument("--seconds", type=int, default=600, help="how long to go on killing")
+    parser.add_argument("--verbs", default="score,rank,train,learn,cache clear")
+    parser.add_argument("--kills-only", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     dice, begun = random.Random(given.seed), time.monotonic()  # noqa: NPY002 - when to kill is nothing to analyse
-    rows: list[tuple[str, Count | None]] = []
     with tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder))
-        chosen = {verb.name: verb for verb in verbs()}
-        train = chosen["train"].words
-        place.done([*train[: train.index("--output")], "--output", "first"])
-        place.done(["score", str(SAMPLE / "candidates"), "--predictor", "first", "--output", "first.csv"])
-        rows += [
-            (f"kill -9 during {name}", killed(place, chosen[name], given.times, dice))
-            for name in given.verbs.split(",")
-        ]
-        rows.append(("two runs of score at once", twice_at_once(place, chosen["score"], max(1, given.times // 20))))
-        rows.append(("disk full under the cache", disk_full(place, chosen["score"], [16, 64, 256, 512])))
-    print(f"{'fault':32}{'injected':>10}{'lost':>7}{'wrong':>7}")
-    for fault, count in rows:
+        _, trials = prepare(Path(folder))
         print(
-            f"{fault:32}" + (f"{count.injected:10}{count.lost:7}{count.wrong:7}" if count else "   not possible here")
+            f"undisturbed: {', '.join(f'{name} {trial.seconds:.1f} s' for name, trial in trials.items())}", flush=True
         )
+        rows = []
+        for fault, count in [] if given.kills_only else other_faults(trials, dice):
+            rows.append((fault, count))
+            show(fault, count)
+        for trial in trials.values():
+            trial.count = Count()
+        end = time.monotonic() + given.seconds
+        chosen = [trials[name] for name in given.verbs.split(",")]
+        while time.monotonic() < end:
+            for trial in chosen:
+                for _ in range(trial.verb.weight):
+                    trial.kill(dice)
+        for trial in chosen:
+            rows.append((f"kill -9 during {trial.verb.name}", trial.count))
+            show(*rows[-1])
     print(f"{time.monotonic() - begun:.0f} s, seed {given.seed}")
     if any(count and (count.lost or count.wrong) for _, count in rows):
         raise SystemExit(1)
+
+
+def show(fault: str, count: Count | None) -> None:
+    numbers = f"{count.injected:10}{count.lost:7}{count.wrong:7}" if count else "   not possible here"
+    print(f"{fault:44}{numbers}", *(count.said if count else ()), sep="\n    ", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
-"""Feeds damaged pictures to the decoding modules, guided by the lines that they reach, for a bounded time.
+"""Feeds damaged files to everything that reads one, for a bounded time.
 
-Claim: whatever the bytes are, `decode` gives an RGB picture of the size that it reports or a reason of one line.
-Anything else stops the run and is saved beside the corpus; such cases belong into ``tests/fuzzed``.
+Claims: whatever the bytes of a picture are, `decode` gives an RGB picture of the size that it reports or a reason of
+one line; whatever happened to ratings, results, tables, notes, manifests or the cache, the answer is one line or all
+that was there. Pictures take half of the time, guided by the lines that they reach; the other half goes to the tests
+below ``tests/properties`` with new seeds. Anything else than what is claimed stops the run; a picture is saved beside
+the corpus, and such cases belong among the tests.
 
     python benchmarks/fuzz.py --seconds 60
 """
 
 import argparse
 import io
+import json
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +26,10 @@ from PIL import Image
 from prescreen import colours, headers, images
 from prescreen.errors import PictureError
 
+ROOT = Path(__file__).parents[1]
 MODULES = (headers, images, colours)
+READERS = ("ratings/formats", "ratings/columns", "ratings/reading", "ratings/results", "ratings/imagefolder", "tables")
+READERS += ("provenance", "cache", "predictor", "encoders/specification", "regressors/tree_text")
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 
 
@@ -89,6 +98,40 @@ def coverage(corpus: Path) -> tuple[dict[str, tuple[int, int]], int]:
     return counts, len(files)
 
 
+def formats(seconds: float) -> tuple[int, dict[str, tuple[int, int]]]:
+    """Run the property tests with new seeds; return the cases, and the lines reached and all of each reading module."""
+    left, cases, seed = seconds, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "coverage"
+        coverage_ = [sys.executable, "-m", "coverage"]
+        while left > 0:
+            seed, begun = seed + 1, time.monotonic()
+            environment = os.environ | {"PRESCREEN_FUZZ_SECONDS": str(left), "PRESCREEN_FUZZ_SEED": str(seed)}
+            words = ["run", f"--data-file={data}", "--append", "--source=prescreen", "-m", "pytest", "-x"]
+            words += ["-p", "no:cacheprovider", f"--hypothesis-seed={seed}", "--hypothesis-show-statistics"]
+            done = subprocess.run(
+                [*coverage_, *words, str(ROOT / "tests" / "properties")],
+                env=environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise SystemExit(f"{done.stdout[-6000:]}{done.stderr[-2000:]}\na case was found, with seed {seed}")
+            cases += sum(map(int, re.findall(r"(\d+) passing", done.stdout)))
+            left -= time.monotonic() - begun
+        report = Path(folder) / "report.json"
+        words = ["json", f"--data-file={data}", "-q", "-o", str(report)]
+        subprocess.run([*coverage_, *words], check=True, cwd=ROOT)
+        files = json.loads(report.read_text())["files"]
+    reached = {}
+    for name in READERS:
+        summary = next(part["summary"] for path, part in files.items() if path.endswith(f"prescreen/{name}.py"))
+        reached[f"prescreen.{name.replace('/', '.')}"] = (summary["covered_lines"], summary["num_statements"])
+    return cases, reached
+
+
 def fuzz(arguments: list[str]) -> None:
     """Run in a process of its own, which libFuzzer ends."""
     import atheris
@@ -115,7 +158,12 @@ def main() -> None:
         for number, data in enumerate(seeds()):
             (corpus / f"seed-{number:03d}").write_bytes(data)
         begun = time.monotonic()
-        limits = [f"-max_total_time={given.seconds}", f"-seed={given.seed}", "-timeout=10", "-rss_limit_mb=3000"]
+        limits = [
+            f"-max_total_time={max(1, given.seconds // 2)}",
+            f"-seed={given.seed}",
+            "-timeout=10",
+            "-rss_limit_mb=3000",
+        ]
         done = subprocess.run(
             [sys.executable, __file__, "child", folder, *limits, f"-artifact_prefix={given.found}/", "-verbosity=0"]
             + ["-print_final_stats=1", "-max_len=20000"],
@@ -129,9 +177,16 @@ def main() -> None:
             raise SystemExit(f"{done.stderr[-4000:]}\na case was found: see {given.found}")
         said = [line.split() for line in done.stderr.splitlines() if "number_of_executed_units" in line]
         counts, kept = coverage(corpus)
-    print(f"cases {said[0][-1]}, seconds {seconds:.0f}, inputs kept {kept}, crashes 0, hangs 0")
+    show(f"pictures: cases {said[0][-1]}, seconds {seconds:.0f}, inputs kept {kept}, crashes 0, hangs 0", counts)
+    begun = time.monotonic()
+    cases, reached = formats(max(1, given.seconds - given.seconds // 2))
+    show(f"other files: cases {cases}, seconds {time.monotonic() - begun:.0f}, other answers than claimed 0", reached)
+
+
+def show(title: str, counts: dict[str, tuple[int, int]]) -> None:
+    print(title)
     for name, (reached, every) in counts.items():
-        print(f"{name:24} lines reached {reached:4} of {every:4} ({reached / every:.0%})")
+        print(f"  {name:34} lines reached {reached:4} of {every:4} ({reached / every:.0%})", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 import json
+from types import SimpleNamespace
 
+import pytest
 from click.testing import CliRunner
 
 from prescreen import workflow
 from prescreen.cli import main
+from prescreen.errors import PredictorMismatch
 
 REPORT = {"n": 12, "traits": {"smart": {"n": 12, "pearson": {"value": 0.5, "low": 0.1, "high": 0.8}}}}
 
@@ -15,3 +18,15 @@ def test_all_figures_and_the_headline_go_to_their_files(tmp_path, monkeypatch):
     CliRunner().invoke(main, ["evaluate", "--predictor", "p", "--ratings", "r.csv", *options])
     assert json.loads(files["json"].read_text()) == REPORT
     assert json.loads(files["metrics"].read_text()) == {"smart": {"r": 0.5}}
+
+
+def test_ratings_on_another_scale_are_refused_before_a_picture_is_read(tmp_path, monkeypatch):
+    names = [f"{number}.jpg" for number in range(12)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"never read")
+    rows = [f"{name},smart,{place % 4}" for place, name in enumerate(names)]
+    (tmp_path / "votes.csv").write_text("\n".join(["image,trait,vote", *rows]))
+    manifest = SimpleNamespace(scale="0:10", data={"sha256": "another file", "columns": {}})
+    monkeypatch.setattr(workflow, "open_predictor", lambda place: SimpleNamespace(traits=("smart",), manifest=manifest))
+    with pytest.raises(PredictorMismatch, match=r"votes on the scale 0:3, the predictor was trained on 0:10"):
+        workflow.evaluate("models/mine", tmp_path / "votes.csv")

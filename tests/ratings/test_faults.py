@@ -259,3 +259,27 @@ class TestOneMillionImpressions:
         (tmp_path / "attribute_ratings.zip").write_bytes(b"PK\3\4 no archive")
         with pytest.raises(RatingsError, match="expected a zip archive"):
             read_ratings(tmp_path)
+
+
+def test_a_picture_with_one_vote_stays_and_counts_as_one(folder, votes):
+    alone = votes.drop(votes.index[1:3])  # of three votes on the first picture, on the first trait
+    alone.to_csv(folder / "votes.csv", index=False)
+    rated = read_ratings(folder / "votes.csv", traits={"smart": "smart"})
+    first = rated.table.set_index("image").loc["01.jpg"]
+    assert (first["votes"], first["mean"]) == (1, votes["vote"].iloc[0])
+    assert np.isnan(first["std"])
+    noise = rated.sampling_variance()["smart"]
+    assert noise["01.jpg"] == pytest.approx(3 * noise["02.jpg"])
+    assert noise["01.jpg"] == noise.max()
+
+
+def test_one_vote_on_every_picture_tells_nothing_of_reliability(folder, votes):
+    votes[votes["rater"] == "rater 0"].to_csv(folder / "votes.csv", index=False)
+    rated = read_ratings(folder / "votes.csv")
+    assert (rated.table["votes"] == 1).all()
+    assert rated.reliability["smart"].icc1 is None
+    assert rated.reliability["smart"].of_mean is None
+
+
+def test_the_only_rating_of_a_file_is_named(folder, scores):
+    assert refusal(scores[:1], folder).startswith("'competence' is rated on 1 picture; at least 10")
