@@ -68,8 +68,9 @@ def original(tmp_path_factory):
         {"traits": {}},
         canaries=Canaries((b"picture",), np.ones((1, 2))),
     )
-    predictor.save(tmp_path_factory.mktemp("models") / "mine")
-    return tmp_path_factory.getbasetemp() / "models0" / "mine"
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    predictor.save(folder)
+    return folder
 
 
 def usable(predictor):
