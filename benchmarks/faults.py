@@ -100,7 +100,8 @@ def jump(trial: Trial, dice: random.Random, library: str) -> None:
     message = process.communicate()[1]
     trial.count.injected += 1
     trial.count.expect(process.returncode == 0, f"exit code {process.returncode}: {message}")
-    trial.judge(message)
+    # libfaketime makes time.sleep fail where the clock has just been moved, for instance while processes end.
+    trial.judge("" if "OSError: [Errno 22] Invalid argument" in message else message)
     trial.count.expect(trial.identify() == trial.new, "another result")
 
 
