@@ -96,7 +96,7 @@ def jump(trial: Trial, dice: random.Random, library: str) -> None:
         text=True,
     )
     time.sleep(dice.uniform(0, 1.5) * trial.seconds)
-    clock.write_text(f"{dice.choice((-1, 1)) * dice.randrange(1, 1000)}d")
+    clock.write_text(f"{dice.choice((-1, 1)) * dice.randrange(1, 1000):+d}d")
     message = process.communicate()[1]
     trial.count.injected += 1
     trial.count.expect(process.returncode == 0, f"exit code {process.returncode}: {message}")
