@@ -8,6 +8,7 @@ engine would have written.
 import contextlib
 import logging
 import os
+import platform
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,13 +19,13 @@ from typing import Any, Final
 import pandas as pd
 import pyarrow as pa
 
-from prescreen import errors
+from prescreen import __version__, errors
 from prescreen.cache import EmbeddingCache
 from prescreen.embeddings import EmbeddingCounts, embed_images
 from prescreen.encoders import Encoder
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.images import ImageFiles
-from prescreen.locations import CACHE_VARIABLE, cache_directory
+from prescreen.locations import CACHE_VARIABLE, LIMIT_VARIABLE, cache_directory
 from prescreen.predictor import Predictor
 from prescreen.processors import PROCESSORS_VARIABLE, processors
 from prescreen.scoring import score_parts
@@ -115,7 +116,10 @@ def score_distributed(
         cards = 1 if device == "cuda" else None
         actors = sum(count // each for count in processors_of)
         if cards:
-            actors = min(actors, sum(int(machine.get("GPU", 0)) for machine in machines))
+            there = sum(int(machine.get("GPU", 0)) for machine in machines)
+            if not there:
+                raise PrescreenError("--device cuda: no machine of the Ray cluster has a graphics card")
+            actors = min(actors, there)
         actors = max(1, actors)  # where there is no room yet, Ray waits for it and says so
         size = min(MOST_PICTURES, max(LEAST_PICTURES, len(files) // (4 * actors)))
         blocks = [_block(files, start, min(start + size, len(files))) for start in range(0, len(files), size)]
@@ -125,7 +129,7 @@ def score_distributed(
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=min(actors, len(blocks))),
-            fn_constructor_args=(ray.put(_contents(predictor)), *place, device, tolerant),
+            fn_constructor_args=(ray.put(_contents(predictor)), __version__, *place, device, tolerant),
             num_cpus=each,
             num_gpus=cards,
             runtime_env={"env_vars": _environment(each, alone=len(machines) == 1)},
@@ -153,10 +157,10 @@ def _contents(predictor: Predictor) -> dict[str, bytes]:
 
 
 def _environment(each: int, *, alone: bool) -> dict[str, str]:
-    """Return the variables of an actor: its share of the processors, and where the cache is."""
-    variables = {PROCESSORS_VARIABLE: str(each)}
+    """Return the variables of an actor: its share of the processors, and where the cache is and how large."""
+    variables = {PROCESSORS_VARIABLE: str(each), LIMIT_VARIABLE: os.environ.get(LIMIT_VARIABLE, "")}
     if alone or CACHE_VARIABLE in os.environ:
-        variables[CACHE_VARIABLE] = str(cache_directory())
+        variables[CACHE_VARIABLE] = str(cache_directory().absolute())
     return variables
 
 
@@ -233,12 +237,16 @@ def _cause(error: BaseException) -> str:
 class _Actor:
     """Scores blocks of pictures. Errors are answers, because Ray would try again where none of them goes away."""
 
-    def __init__(self, predictor: Any, base: str, remote: bool, device: str, tolerant: bool) -> None:
+    def __init__(self, predictor: Any, asked: str, base: str, remote: bool, device: str, tolerant: bool) -> None:
         self._base = base if remote else Path(base)
         self._device = device
         self._tolerant = tolerant
         self._error: PrescreenError | None = None
         try:
+            if asked != __version__:
+                raise PrescreenError(
+                    f"{platform.node()}: has prescreen {__version__}, this run is one of {asked}; install the same"
+                )
             self._load(predictor)
         except PrescreenError as error:
             self._error = error

@@ -269,6 +269,24 @@ def test_a_folder_of_parts_replaces_an_older_one_and_nothing_else(scored, pictur
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+def test_an_address_where_nobody_listens_is_an_error_at_once(predictor, pictures, tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'portrait-prescreen[ray]'")
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    options = ["--output", str(tmp_path / "x.csv"), "--engine", "ray", "--ray-address", "127.0.0.1:1"]
+    done = CliRunner().invoke(main, ["score", str(pictures), "--predictor", predictor, *options])
+    assert done.exit_code == 1
+    assert "Ray at 127.0.0.1:1" in done.stderr
+    assert "--ray-address" in done.stderr
+    assert not (tmp_path / "x.csv").exists()
+
+
+def test_an_address_without_ray_as_engine_is_refused(predictor, pictures, tmp_path):
+    words = ["score", str(pictures), "--predictor", predictor, "--output", str(tmp_path / "x.csv")]
+    done = CliRunner().invoke(main, [*words, "--ray-address", "127.0.0.1:1"])
+    assert done.exit_code == 2
+    assert "--engine ray" in done.stderr
+
+
 def test_without_ray_the_remedy_is_one_line(monkeypatch, predictor, pictures, tmp_path):
     monkeypatch.setitem(sys.modules, "ray.data", None)
     words = ["score", str(pictures), "--predictor", predictor, "--output", str(tmp_path / "x.csv"), "--engine", "ray"]
