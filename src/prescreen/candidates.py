@@ -49,6 +49,7 @@ def rank(
     output: Path,
     report: Path | None = None,
     predictor: str | None = None,
+    decisions: Path | None = None,
     narrator: Narrator | None = None,
 ) -> Ranked:
     """Rank scored pictures by their chance to beat the present one, and write the table and the report.
@@ -67,13 +68,16 @@ def rank(
         One HTML file with the pictures.
     predictor : str, optional
         Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
+    decisions : Path, optional
+        Table that `review` saved: pictures rejected there are held back.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
     narrator = narrator or Silence()
     table_format(output)
     shortlisting.check_places(scores, output, report)
-    done = _compared(scores, baseline, wishes, predictor, narrator)
+    rejected = frozenset[str]() if decisions is None else shortlisting.read_rejected(decisions)
+    done = _compared(scores, baseline, wishes, predictor, narrator, rejected)
     page = None if report is None else done.draw(narrator)
     written = {output: table_bytes(done.ranked, output)}
     if report is not None and page is not None:
@@ -164,7 +168,14 @@ class _Candidates:
             )
 
 
-def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None, narrator: Narrator) -> _Candidates:
+def _compared(
+    scores: Path,
+    baseline: str,
+    wishes: Wishes,
+    predictor: str | None,
+    narrator: Narrator,
+    rejected: frozenset[str] = frozenset(),
+) -> _Candidates:
     note, table, loaded = open_scores(scores, predictor, narrator)
     goals = wishes.goals(loaded.traits)
     encoder = Encoder(loaded.manifest.encoder)
@@ -183,8 +194,19 @@ def _compared(scores: Path, baseline: str, wishes: Wishes, predictor: str | None
     comparison = compare(table, loaded, present.known(loaded.traits), vectors)
     choose = Chooser(comparison, loaded, goals, wishes.most, wishes.votes)
     ranked = shortlisting.rank_with_gates(
-        table, loaded, present, goals, wishes.most or len(table), descriptors, compared, wishes.gates_off, choose
+        table,
+        loaded,
+        present,
+        goals,
+        wishes.most or len(table),
+        descriptors,
+        compared,
+        wishes.gates_off,
+        choose,
+        rejected,
     )
+    if unknown := len(rejected - set(table["image"])):
+        narrator.say(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
     if choose.plan is not None:
         narrator.say(f"votes      {plan_in_words(choose.plan)}")
     return _Candidates(ranked, loaded, present, goals, pictures, note, table, vectors, choose.plans)

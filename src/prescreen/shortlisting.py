@@ -32,6 +32,7 @@ from prescreen.ratings import spearman_brown
 from prescreen.remote import is_url
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
+from prescreen.tables import read_table
 from prescreen.traits import parse_levels
 
 Rows = NDArray[np.intp]
@@ -259,6 +260,7 @@ def rank_with_gates(
     compared: Compared,
     off: Collection[str] = (),
     choose: Chooser | None = None,
+    rejected: Collection[str] = (),
 ) -> pd.DataFrame:
     """Rank the candidates; doubtful ones and near-copies of better ones are held back, with the reason in their row.
 
@@ -277,6 +279,8 @@ def rank_with_gates(
     choose : Chooser, optional
         Has the candidates against the present picture by all that is known, and chooses those of the shortlist
         together; without it every picture counts by its scores alone.
+    rejected : collection of str
+        Names of pictures that the user does not want.
 
     Returns
     -------
@@ -290,6 +294,9 @@ def rank_with_gates(
     gates = hold_back(table, faces, compared, off)
     if "tested" not in off and "content" in table:
         gates["tested"] = _tested(table, predictor)
+    if "rejected" not in off:
+        unwanted = table["image"].isin(list(rejected))
+        gates["rejected"] = pd.Series(np.where(unwanted, "rejected by you", ""), index=table.index, dtype=object)
     calibration = predictor.calibration
     given = np.zeros_like(calibration.error_covariance) if baseline.covariance is None else baseline.covariance
 
@@ -334,6 +341,20 @@ def rank_with_gates(
         votes[result["selected"].to_numpy()] = choose.plan.votes_each
         result.insert(list(result.columns).index("selected") + 1, "votes", votes)
     return result
+
+
+def read_rejected(decisions: Path) -> frozenset[str]:
+    """Return the names that a table of decisions, as ``prescreen review`` saves it, rejects.
+
+    Raises
+    ------
+    PrescreenError
+        If it cannot be read, or is no table of decisions.
+    """
+    table = read_table(decisions, text={"image", "decision"})
+    if not {"image", "decision"} <= set(table.columns):
+        raise UsageError(f"{decisions}: expected the columns image and decision, as prescreen review saves them")
+    return frozenset(table.loc[table["decision"] == "reject", "image"])
 
 
 def _tested(table: pd.DataFrame, predictor: Predictor) -> pd.Series:

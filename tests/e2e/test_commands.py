@@ -120,6 +120,23 @@ def test_gates_are_switched_and_say_in_the_table_what_they_hold_back(shell, demo
     assert (done.returncode, "'nose'" in done.stderr) == (2, True)
 
 
+def test_what_was_rejected_while_reviewing_is_not_sent(shell, demo):
+    words = ("rank", "demo/scores.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "kept.csv")
+    assert shell(*words).returncode == 0
+    best, second = pd.read_csv(shell.folder / "kept.csv")["image"][:2]
+    decided = shell.folder / "scores.decisions.csv"
+    decided.write_text(f"image,decision,tags\n{best},reject,grin\n{second},keep,\ngone.jpg,reject,\n")
+    done = shell(*words, "--decisions", decided)
+    assert "1 of 2 rejected pictures are not in demo/scores.csv" in done.stderr
+    ranked = pd.read_csv(shell.folder / "kept.csv").set_index("image")
+    assert ranked.loc[best, ["gates", "demoted", "selected"]].tolist() == ["rejected", "rejected by you", False]
+    assert ranked["selected"].sum() == 3
+    assert shell(*words, "--decisions", decided, "--no-gates", "rejected").returncode == 0
+    assert pd.read_csv(shell.folder / "kept.csv")["image"][0] == best
+    decided.write_text("image,verdict\na.jpg,reject\n")
+    assert shell(*words, "--decisions", decided).returncode == 2
+
+
 def test_evaluation_on_the_training_ratings_is_the_cross_validated_one(shell, demo):
     ratings = SAMPLE / "training" / "votes.csv"
     done = shell("evaluate", "--predictor", PREDICTOR, "--ratings", ratings, "--json", "evaluation.json")

@@ -14,6 +14,7 @@ Examples:
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
   prescreen rank scores.csv --baseline now.jpg --reference me/ --no-gates blurred,unfamiliar --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --votes 120 --output shortlist.csv
+  prescreen rank scores.csv --baseline now.jpg --decisions scores.decisions.csv --output shortlist.csv
   prescreen rank portraits/ --zero-shot --output order.csv --report order.html
   prescreen rank scores.csv --baseline competence=8.2,likeability=9.0,influence=7.1 --output shortlist.csv
 """
@@ -31,6 +32,11 @@ Examples:
 @click.option(
     "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
 )
+@click.option(
+    "--decisions",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="What prescreen review saved: pictures rejected there are held back.",
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Also write a page with the pictures, one .html file.")
 @verb
 def rank(
@@ -42,6 +48,7 @@ def rank(
     predictor: str | None,
     output: Path,
     report: Path | None,
+    decisions: Path | None,
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:
@@ -49,6 +56,8 @@ def rank(
     from prescreen import workflow
 
     if zero_shot:
+        if decisions is not None:
+            raise click.UsageError("--decisions: has no meaning with --zero-shot")
         if predictor is not None:
             raise click.UsageError("--predictor: has no meaning with --zero-shot, which ranks by words alone")
         by_words = workflow.rank_zero_shot(
@@ -73,6 +82,7 @@ def rank(
         baseline=baseline,
         wishes=wishes(comparing, votes),
         predictor=predictor,
+        decisions=decisions,
         output=output,
         report=report,
         narrator=terminal,

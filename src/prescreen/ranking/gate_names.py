@@ -16,6 +16,7 @@ GATES: Final[Mapping[str, str]] = {
     "present": "a near-copy of the present picture",
     "copies": "a near-copy of a better candidate",
     "tested": "a picture that people have scored already",
+    "rejected": "a picture that you rejected while reviewing",
     "nose": "a nose beside the middle of the face",
     "eyes": "eyes that look at different points, or differ in colour",
     "eye-colour": "eyes of another colour than the reference's",
