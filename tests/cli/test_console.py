@@ -128,3 +128,27 @@ def test_nothing_to_keep_is_a_choice(ranked):
     assert rank("--keep", "").exit_code == 0
     assert ranked["wishes"].keep == ()
     assert ranked["wishes"].improve is None
+
+
+def leaves(command, path=()):
+    """Return the words that call each command that does something."""
+    if not isinstance(command, click.Group):
+        return [path]
+    return [leaf for name, part in command.commands.items() for leaf in leaves(part, (*path, name))]
+
+
+@pytest.mark.parametrize("words", leaves(main), ids="-".join)
+def test_help_of_every_command_shows_how_it_is_called(words):
+    shown = CliRunner().invoke(main, [*words, "--help"])
+    assert shown.exit_code == 0
+    assert f"prescreen {' '.join(words)}" in shown.output.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("re", {"review"}), ("ex", {"export"}), ("export --to ", {"fiftyone", "label-studio"})]
+)
+def test_the_shell_completes_commands_and_choices(typed, offered):
+    words = f"prescreen {typed}"
+    environment = {"_PRESCREEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = CliRunner().invoke(main, env=environment, prog_name="prescreen")
+    assert {line.partition(",")[2] for line in done.output.split()} == offered

@@ -4,8 +4,14 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 
+EXAMPLES = """\b
+Examples:
+  prescreen doctor
+  PRESCREEN_CACHE=/big/disk/cache prescreen doctor
+"""
 
-@click.command(short_help="Show versions, weights and places.")
+
+@click.command(short_help="Show versions, weights and places.", epilog=EXAMPLES)
 @click.option("--predictor", help="Also a predictor, and whether it still scores its canaries as at training.")
 @verb
 def doctor(predictor: str | None, terminal: Terminal) -> None:

@@ -26,7 +26,7 @@ def models() -> None:
     """
 
 
-@models.command("list", short_help="All versions, the newest first.")
+@models.command("list", short_help="All versions, the newest first.", epilog=EXAMPLES)
 @verb
 def list_(terminal: Terminal) -> None:
     """Show all registered versions, the newest first."""
@@ -50,7 +50,7 @@ def list_(terminal: Terminal) -> None:
         click.echo(line)
 
 
-@models.command(short_help="Two versions beside each other.")
+@models.command(short_help="Two versions beside each other.", epilog=EXAMPLES)
 @click.argument("new", default="challenger")
 @click.argument("old", default="champion")
 @verb
@@ -74,7 +74,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     terminal.say(f"version {one.version} is {'better' if verdict.better else 'not better'}: {verdict.reason}")
 
 
-@models.command(short_help="Make a version the champion.")
+@models.command(short_help="Make a version the champion.", epilog=EXAMPLES)
 @click.argument("version", default="challenger")
 @click.option("--force", is_flag=True, help="Whatever the comparison with the present champion says.")
 @verb
