@@ -77,6 +77,11 @@ def test_averages_leave_out_traits_without_the_figure():
     assert np.isnan(metrics.average([]).value)
 
 
+def test_an_average_is_not_defined_where_a_figure_is_infinite_in_both_directions():
+    parts = [metrics.Resampled(1.0, np.array([np.inf, 1.0, np.inf])), metrics.Resampled(3.0, np.array([-np.inf, 2, 5]))]
+    assert metrics.average(parts).draws.tolist() == pytest.approx([np.nan, 1.5, np.inf], nan_ok=True)
+
+
 def test_the_interval_of_an_average_is_narrower_where_traits_err_independently():
     generator = np.random.default_rng(0)
     truth = generator.standard_normal((400, 8))

@@ -98,7 +98,8 @@ def average(parts: Sequence[Resampled], how: Callable[..., Any] = np.mean) -> Re
     if not defined:
         return Resampled(np.nan, np.full(len(parts[0].draws) if parts else 0, np.nan))
     # A resample counts if every trait has the figure in it: otherwise traits would take turns.
-    draws = how(np.stack([part.draws for part in defined]), axis=0)
+    with np.errstate(invalid="ignore"):  # nor does one in which it is ∞ for one trait and −∞ for another
+        draws = how(np.stack([part.draws for part in defined]), axis=0)
     return Resampled(float(how([part.value for part in defined])), np.asarray(draws, np.float64))
 
 
