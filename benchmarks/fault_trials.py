@@ -209,20 +209,27 @@ class Trial:
             code, message = self.place.run(self.verb.words)
             self.count.expect(code == 0, f"rerun: {message}")
             self.count.expect(self.identify() == self.new, "a rerun gives something else")
-            self.count.expect(self.place.open_runs() == 0, "an open run")
+            closes = self.verb.name in ("train", "learn")  # the others open no run, and close none
+            self.count.expect(not closes or self.place.open_runs() == 0, "an open run")
             left = [path.name for path in self.place.folder.glob("**/.prescreen-*")]
             self.count.expect(not left, f"left behind: {left}")
 
     def kill(self, dice: random.Random) -> None:
         """Kill the verb once, at a moment between its start and its usual end."""
         self.restore(dice)
+        begun = time.monotonic()
         process = self.place.start(self.verb.words)
-        time.sleep(dice.uniform(0.0, 1.0) * self.seconds)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+        moment = begun + dice.uniform(0.0, 1.0) * self.seconds
+        while time.monotonic() < moment and os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.005)
+        took = time.monotonic() - begun
+        os.kill(process, signal.SIGKILL)
         code, message = self.place.end(process)
-        self.count.injected += code == -signal.SIGKILL
-        self.judge(message, rerun=self.count.injected % RERUN_EVERY == 0)
+        killed = code == -signal.SIGKILL
+        if not killed:  # the machine is less busy than it was: kill sooner
+            self.seconds = took
+        self.count.injected += killed
+        self.judge(message, rerun=killed and self.count.injected % RERUN_EVERY == 0)
 
     def fail(self, dice: random.Random, fault: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
         """Run the verb once under a fault, which must be told in one line or do no harm."""
