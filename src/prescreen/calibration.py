@@ -6,7 +6,7 @@ from typing import Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from prescreen.regressors.intervals import ErrorSize
 
@@ -124,12 +124,12 @@ class Calibration:
 def score_to_z(score: ArrayLike) -> Array:
     """Turn scores from 0 to 10 into standard normal deviates; the ends count as `SCORE_LIMIT` away from the end."""
     clipped = np.clip(np.asarray(score, dtype=np.float64), SCORE_LIMIT, 10 - SCORE_LIMIT)
-    return np.asarray(norm.ppf(clipped / 10))
+    return np.asarray(ndtri(clipped / 10))
 
 
 def z_to_score(z: ArrayLike) -> Array:
     """Turn standard normal deviates into scores from 0 to 10."""
-    return np.asarray(10 * norm.cdf(np.asarray(z, dtype=np.float64)))
+    return np.asarray(10 * ndtr(np.asarray(z, dtype=np.float64)))
 
 
 def sorted_columns(ratings: Array) -> Array:
@@ -152,4 +152,4 @@ def _empirical_raw(z: Array, training: Array) -> Array:
 def _empirical(training: Array) -> tuple[Array, Array, float]:
     """Return the distinct ratings, their z by mid-ranks, and the standard deviation."""
     levels, first, counts = np.unique(training, return_index=True, return_counts=True)
-    return levels, norm.ppf((first + counts / 2) / len(training)), float(training.std()) or 1.0
+    return levels, ndtri((first + counts / 2) / len(training)), float(training.std()) or 1.0

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from prescreen.calibration import score_to_z, z_to_score
 from prescreen.comparison import Comparison, noise_of_one_vote
@@ -31,7 +31,7 @@ from prescreen.tracking import RoundRecord
 USUAL_VOTES: Final = 20
 """Votes behind a score whose file does not say, as many as raters' panels usually give at least."""
 
-_Z90: Final = float(norm.ppf(0.95))
+_Z90: Final = float(ndtri(0.95))
 
 GONE: Final = "the picture is no longer there: not ranked again"
 

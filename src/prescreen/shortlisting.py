@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from prescreen import __version__
 from prescreen.calibration import score_to_z, z_to_score
@@ -168,7 +168,7 @@ def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Ba
         reliability = spearman_brown(icc, votes)
         centre, spread = reliability * score_to_z(level), np.sqrt(1 - reliability)
         means[trait], low[trait], high[trait] = (
-            float(z_to_score(centre + end * norm.ppf(0.95) * spread)) for end in (0, -1, 1)
+            float(z_to_score(centre + end * ndtri(0.95) * spread)) for end in (0, -1, 1)
         )
         noise[predictor.traits.index(trait)] = spread**2
     return Baseline(f"scores from {votes} votes", means, low, high, None, covariance=np.diag(noise))

@@ -31,8 +31,6 @@ from prescreen.regressors.intervals import (
 )
 from prescreen.regressors.threads import blas_threads
 from prescreen.reports.card import model_card, summary
-from prescreen.reports.evaluation_figures import evaluation_figures
-from prescreen.reports.figures import training_figures
 from prescreen.scoring import score_pictures
 from prescreen.tracking import EvaluationRecord, TrainingRecord
 from prescreen.tracking.nested import candidate_runs, fold_runs
@@ -251,6 +249,9 @@ def record(
     experiment : str
         Name of the experiment.
     """
+    from prescreen.reports.evaluation_figures import evaluation_figures  # matplotlib takes long to load
+    from prescreen.reports.figures import training_figures
+
     manifest = predictor.manifest
     choices = dict(zip(predictor.traits, predictor.regressors.choices, strict=True))
     parameters = {
@@ -306,6 +307,8 @@ def record_evaluation(
     predictor: Predictor, rated: Ratings, evaluation: Mapping[str, Any], experiment: str
 ) -> EvaluationRecord:
     """Gather what MLflow is to keep of an evaluation, in JSON form, of a finished predictor."""
+    from prescreen.reports.evaluation_figures import evaluation_figures  # matplotlib takes long to load
+
     return EvaluationRecord(
         experiment=experiment,
         name=f"{predictor.manifest.name} on {rated.source.name}",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 Float64 = NDArray[np.float64]
 Metric = Callable[[Float64, Float64, Float64], Float64]
@@ -154,7 +154,7 @@ def share(inside: NDArray[np.bool_], groups: NDArray[Any]) -> Estimate:
     if len(inside) == 0:
         return Estimate(None)
     p, n = float(inside.mean()), len(np.unique(groups))
-    z2 = float(norm.ppf((1 + LEVEL) / 2)) ** 2
+    z2 = float(ndtri((1 + LEVEL) / 2)) ** 2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n**2))) / (1 + z2 / n)
     return Estimate(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)))

@@ -38,8 +38,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtr, stdtrit
 
 from prescreen.ranking.correlation import ErrorCorrelation
 from prescreen.ranking.probability import Floats
@@ -171,7 +170,8 @@ def find_effects(
     compared = _to_compare(hypotheses, has, seed)
     correlation = _shared(likeness, features(compared)) if len(compared) else np.zeros((0, 0))
     shrunk = 1 / np.sqrt(1 + variances)
-    expected, steepness = 10 * norm.cdf(z * shrunk), 10 * norm.pdf(z * shrunk) * shrunk
+    expected = 10 * ndtr(z * shrunk)
+    steepness = 10 * np.exp(-((z * shrunk) ** 2) / 2) / np.sqrt(2 * np.pi) * shrunk
     found = []
     for place, hypothesis in enumerate(hypotheses):
         known = np.isfinite(hypothesis.numbers)
@@ -305,8 +305,8 @@ def _enough(is_group: bool, numbers: Floats, clusters: NDArray[np.integer]) -> b
 def _interval(value: float, se: float, dof: float) -> Interval:
     if not np.isfinite(se):
         return Interval(float(value), np.nan, np.nan, np.nan)
-    half = student.ppf(0.975, dof) * se
-    p = 2 * student.sf(abs(value) / se, dof) if se > 0 else float(value == 0)
+    half = stdtrit(dof, 0.975) * se
+    p = 2 * stdtr(dof, -abs(value) / se) if se > 0 else float(value == 0)
     return Interval(float(value), float(value - half), float(value + half), float(p))
 
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Posterior, Prior, condition
@@ -23,7 +23,7 @@ CONSIDERED: Final = 100
 """Candidates with the best single chances among which the next round is chosen."""
 
 _FEWEST_FOR_R = 3
-_Z90 = float(norm.ppf(0.95))
+_Z90 = float(ndtri(0.95))
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
-
 from prescreen.masking import masked, masked_values
 from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
@@ -13,6 +11,7 @@ from prescreen.tracking.runs import log_metrics
 from prescreen.tracking.store import experiment_id, opened_store
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from mlflow.tracking import MlflowClient
 
 
@@ -39,7 +38,7 @@ class EvaluationRecord:
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
-    figures: Mapping[str, Figure] = field(repr=False)
+    figures: "Mapping[str, Figure]" = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
 
 

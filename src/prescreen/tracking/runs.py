@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from prescreen.masking import masked, masked_values
 from prescreen.serving import INPUT_COLUMN
@@ -18,6 +17,7 @@ from prescreen.tracking.registry import crown, register
 from prescreen.tracking.store import experiment_id, opened_store
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from mlflow.models import ModelSignature
     from mlflow.tracking import MlflowClient
 
@@ -97,7 +97,7 @@ class TrainingRecord:
     compared_on: str
     data: pd.DataFrame = field(repr=False)
     data_source: str
-    figures: Mapping[str, Figure] = field(repr=False)
+    figures: "Mapping[str, Figure]" = field(repr=False)
     predictor: Path
     output: pd.DataFrame = field(repr=False)
     example: str = field(repr=False)
