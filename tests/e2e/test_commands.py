@@ -202,8 +202,9 @@ def test_a_picture_has_the_same_scores_however_it_is_stored(shell):
     done = shell("score", "stored", "--predictor", PREDICTOR, "--output", "stored.csv")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(shell.folder / "stored.csv").set_index("image")
-    lossless = table.loc[[f"{orientation}.png" for orientation in STORED]].drop(columns="content").fillna("")
-    assert (lossless == lossless.iloc[0]).all(axis=None)
+    lossless = table.loc[[f"{orientation}.png" for orientation in STORED]].drop(columns="content")
+    assert ((lossless == lossless.iloc[0]) | lossless.isna()).all(axis=None)
+    assert (lossless.isna() == lossless.iloc[0].isna()).all(axis=None)
     assert lossless.iloc[0][["width", "height"]].tolist() == [288, 320]
     scores = table[["competence", "likeability", "influence"]]
     jpegs = scores.loc[[f"{orientation}.jpg" for orientation in STORED]]

@@ -13,10 +13,12 @@ TRAITS = ("competence", "likeability", "influence")
 
 
 def documented(heading):
-    """Return {column: type} of the table below a heading; T stands for each trait."""
+    """Return {column: type} of the table below a heading, without those of an option; T stands for each trait."""
     section = PAGE.read_text().split(f"## {heading}")[1].split("\n## ")[0]
     types = {}
-    for names, kind in re.findall(r"^\| (`.*?) \| (\w+) \|", section, flags=re.MULTILINE):
+    for names, kind, rest in re.findall(r"^\| (`.*?) \| (\w+) \|(.*)$", section, flags=re.MULTILINE):
+        if re.search(r"with `--[\w-]+` only", rest):
+            continue
         for name in re.findall(r"`(\w+)`", names):
             traits = TRAITS if re.match(r"(p_)?T(_|$)", name) else ("",)
             types |= {re.sub(r"^(p_)?T(?=_|$)", rf"\g<1>{trait}", name) if trait else name: kind for trait in traits}
