@@ -25,7 +25,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import irfft2, next_fast_len, rfft2
 
 from prescreen.encoders.views import similarity, warp
 from prescreen.faces import Face
@@ -188,12 +187,12 @@ def find_iris(eye: NDArray[np.uint8]) -> Iris | None:
 def _convolve(picture: Points, kernels: Points) -> Points:
     """Convolve a picture (h, w) with kernels (n, k, k), beyond its edges 0; (n, h, w).
 
-    What ``scipy.signal`` has for this takes longer to load than a picture takes to be scored.
+    What SciPy has for this takes longer to load than a picture takes to be scored.
     """
     height, width = picture.shape
     reach = kernels.shape[-1] // 2
-    size = [next_fast_len(length + 2 * reach, real=True) for length in (height, width)]
-    full = irfft2(rfft2(picture, size) * rfft2(kernels, size), size)
+    size = (height + 2 * reach, width + 2 * reach)
+    full = np.fft.irfft2(np.fft.rfft2(picture, size) * np.fft.rfft2(kernels, size), size)
     return np.asarray(full[:, reach : reach + height, reach : reach + width])
 
 

@@ -6,7 +6,6 @@ from typing import Any, Self
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
 from prescreen.errors import PredictorError
 from prescreen.regressors.base import BlockRegressor, State, check_targets, rated_together
@@ -146,6 +145,8 @@ class BoostedTrees(BlockRegressor):
 
 def _leading_components(gram: Float32, features: Float32, n_components: int, seed: int) -> Float32:
     """Directions (d, k) of the largest variance, from the inner products of the rows; scores have unit scale."""
+    from sklearn.utils.extmath import randomized_svd  # slow to load, and scoring does not need it
+
     n = len(gram)
     k = min(n_components, n - 1, features.shape[1])
     vectors, values, _ = randomized_svd(gram.astype(np.float64), k, random_state=seed)

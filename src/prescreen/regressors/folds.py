@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
 from prescreen.errors import RatingsError
 
@@ -35,6 +34,8 @@ def grouped_folds(groups: NDArray[Any], n_splits: int, seed: int) -> list[Fold]:
     RatingsError
         With fewer than two groups.
     """
+    from sklearn.model_selection import GroupKFold  # slow to load, and scoring needs no folds
+
     if n_splits < 2:
         raise ValueError(f"n_splits is {n_splits}; at least 2 are needed")
     codes = group_codes(groups)
