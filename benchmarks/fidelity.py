@@ -75,13 +75,13 @@ def main() -> None:
     usual = Encoder(predictor.manifest.encoder)
     expected = scores(predictor, usual, pictures)
     print(f"{len(pictures)} pictures, {len(predictor.traits)} traits, predictor {predictor.manifest.name}")
-    for precision in ("f32", "bf16"):
-        with_torch = in_torch(Encoder(predictor.manifest.encoder), precision)
-        show(f"torch {precision} instead of OpenVINO f32", expected, scores(predictor, with_torch, pictures))
     for side in (2048, 4096):
         large = [enlarged(data, side) for data in pictures]
         full = scores(predictor, usual, large, least_side=1 << 20)
         show(f"{side} pixels, decoded at reduced size", full, scores(predictor, usual, large))
+    for precision in ("f32", "bf16"):
+        with_torch = in_torch(Encoder(predictor.manifest.encoder), precision)
+        show(f"torch {precision} instead of OpenVINO f32", expected, scores(predictor, with_torch, pictures))
 
 
 if __name__ == "__main__":
