@@ -57,13 +57,7 @@ def render_ranking(
     pictures = [data_uri(images.get(name)) for name in names]
     style = Markup(template_file("ranking.css"))
     script = Markup("\n".join(template_file(name) for name in _SCRIPTS))
-    environment = Environment(
-        loader=PackageLoader("prescreen.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {
         "decimals": _decimals,
         "described": _described,
@@ -71,10 +65,8 @@ def render_ranking(
         "interval": _interval,
         "percent": percent,
         "place": _place,
-        "shown": shown,
         "signed": _signed,
         "told": _told,
-        "typographic": typographic,
     }
     levels = {name: value.score for name, value in summary.baseline.values.items()}
     return environment.get_template("ranking.html.j2").render(
@@ -172,6 +164,19 @@ def _provenance(summary: RankingSummary) -> list[tuple[str, str]]:
         ("prescreen", origin.version),
     ]
     return [(label, text) for label, text in lines if text]
+
+
+def page_environment() -> Environment:
+    """Return where templates of pages are found and rendered, escaped and strict, with the filters all of them use."""
+    environment = Environment(
+        loader=PackageLoader("prescreen.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"shown": shown, "typographic": typographic}
+    return environment
 
 
 def template_file(name: str) -> str:

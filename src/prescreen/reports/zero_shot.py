@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from prescreen.reports.render import data_uri, hash_of, template_file, typographic
-from prescreen.tables import shown
+from prescreen.reports.render import data_uri, hash_of, page_environment, template_file
 
 WARNING: Final = (
     "by words alone: no ratings were learned from, nothing is calibrated, and how well this agrees with people "
@@ -70,19 +68,15 @@ class ZeroShotPage:
 
 def render_zero_shot(page: ZeroShotPage) -> str:
     """Render the page as one HTML file that needs nothing else."""
-    environment = Environment(
-        loader=PackageLoader("prescreen.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"shown": shown, "typographic": typographic}
     style = Markup(template_file("ranking.css"))
-    return environment.get_template("zero_shot.html.j2").render(
-        page=page,
-        pictures=[data_uri(card.picture) for card in page.cards],
-        warning=WARNING,
-        style=style,
-        style_hash=hash_of(style),
+    return (
+        page_environment()
+        .get_template("zero_shot.html.j2")
+        .render(
+            page=page,
+            pictures=[data_uri(card.picture) for card in page.cards],
+            warning=WARNING,
+            style=style,
+            style_hash=hash_of(style),
+        )
     )
