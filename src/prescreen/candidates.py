@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from prescreen import drift, shortlisting
+from prescreen import shortlisting
 from prescreen.atomic import write_files_atomic
 from prescreen.comparison import Chooser, compare
 from prescreen.effects import USUAL_GATES, compare_folders
@@ -179,7 +179,6 @@ def _compared(
     note, table, loaded = open_scores(scores, predictor, narrator)
     goals = wishes.goals(loaded.traits)
     encoder = Encoder(loaded.manifest.encoder)
-    drift.watch(loaded, encoder, narrator)
     with EmbeddingCache() as cache:
         present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")

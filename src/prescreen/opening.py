@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from prescreen import provenance
+from prescreen import drift, provenance
+from prescreen.encoders import Encoder
 from prescreen.narrator import Narrator
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
@@ -41,7 +42,7 @@ def open_scores(
     predictor : str or None
         Directory or MLflow model URI; None for the one that the note names.
     narrator : Narrator
-        Hears if its votes are simulated.
+        Hears if its votes are simulated, and if it scores its canaries differently now.
 
     Raises
     ------
@@ -55,4 +56,5 @@ def open_scores(
         note.check(scores, loaded.fingerprint)
     if loaded.manifest.simulated:
         narrator.say("the predictor was trained on simulated votes: what follows means nothing for real raters")
+    drift.watch(loaded, Encoder(loaded.manifest.encoder), narrator)
     return note, table, loaded
