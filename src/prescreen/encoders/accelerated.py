@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from prescreen.encoders.batches import full_batches
 from prescreen.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -46,24 +47,19 @@ class AcceleratedNetwork:
             raise EncoderError("precision bf16: this graphics card has none; train with f32, or use --device cpu")
         self._device = torch.device(device)
         self._precision = precision
-        self._shape = (BATCH, side, side, 3)
         self._width = width
         self._lock = threading.Lock()
         with self._memory_in_words():
             self._module = build().to(self._device).to(memory_format=torch.channels_last)
-        if (found := self._features(np.zeros(self._shape, np.uint8)).shape) != (BATCH, width):
+        if (found := self._features(np.zeros((BATCH, side, side, 3), np.uint8)).shape) != (BATCH, width):
             raise EncoderError(f"network on {device}: features of shape {found}, expected {(BATCH, width)}")
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn (n, side, side, 3) bytes into (n, width) features."""
         features = np.empty((len(pixels), self._width), np.float32)
         with self._lock:
-            for start in range(0, len(pixels), BATCH):
-                batch = pixels[start : start + BATCH]
-                count = len(batch)
-                if count < BATCH:
-                    batch = np.concatenate([batch, np.zeros((BATCH - count, *self._shape[1:]), np.uint8)])
-                features[start : start + count] = self._features(batch)[:count]
+            for place, batch in full_batches(pixels, BATCH):
+                features[place] = self._features(batch)[: place.stop - place.start]
         return features
 
     def _features(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:

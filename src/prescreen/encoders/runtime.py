@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from prescreen.encoders.batches import full_batches
 from prescreen.errors import EncoderError
 from prescreen.locations import cache_directory
 from prescreen.processors import processors
@@ -75,7 +76,6 @@ class CompiledNetwork:
             "INFERENCE_NUM_THREADS": streams,
         }
         self._queue = openvino.AsyncInferQueue(core.compile_model(model, "CPU", options), streams)
-        self._shape = (BATCH, side, side, 3)
         self._width = width
         self._lock = threading.Lock()
 
@@ -83,17 +83,13 @@ class CompiledNetwork:
         """Turn (n, side, side, 3) bytes into (n, width) features."""
         features = np.empty((len(pixels), self._width), np.float32)
 
-        def keep(request: Any, start: int) -> None:
-            end = min(start + BATCH, len(pixels))
-            features[start:end] = request.get_output_tensor().data[: end - start]
+        def keep(request: Any, place: slice) -> None:
+            features[place] = request.get_output_tensor().data[: place.stop - place.start]
 
         with self._lock:  # the queue has one callback for all its requests
             self._queue.set_callback(keep)
-            for start in range(0, len(pixels), BATCH):
-                batch = pixels[start : start + BATCH]
-                if len(batch) < BATCH:
-                    batch = np.concatenate([batch, np.zeros((BATCH - len(batch), *self._shape[1:]), np.uint8)])
-                self._queue.start_async({0: batch}, start)
+            for place, batch in full_batches(pixels, BATCH):
+                self._queue.start_async({0: batch}, place)
             self._queue.wait_all()
         return features
 
