@@ -302,12 +302,11 @@ def _learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narra
         return {"learning_curve": curves.learning_curve(dataset, noise, seed, advance).to_json()}
 
 
+# --- embed and score --------------------------------------------------------------------------------------------------
+
 LOCAL: Final = "local"
 RAY: Final = "ray"
 ENGINES: Final = (LOCAL, RAY)
-
-
-# --- embed and score --------------------------------------------------------------------------------------------------
 
 
 def embed(
