@@ -31,6 +31,21 @@ def patches() -> Image.Image:
 
 
 @pytest.fixture(scope="session")
+def stored_ways() -> dict[int, Callable[[np.ndarray], np.ndarray]]:
+    """Return by EXIF orientation how an upright picture is stored, after the EXIF standard."""
+    return {
+        1: lambda upright: upright,
+        2: np.fliplr,
+        3: lambda upright: np.rot90(upright, 2),
+        4: np.flipud,
+        5: lambda upright: upright.swapaxes(0, 1),
+        6: lambda upright: np.rot90(upright, 1),
+        7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
+        8: lambda upright: np.rot90(upright, -1),
+    }
+
+
+@pytest.fixture(scope="session")
 def encoded() -> Callable[..., bytes]:
     """Return a function from a picture, a format and Pillow's options to the bytes of a file."""
 

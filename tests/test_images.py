@@ -264,22 +264,10 @@ class TestTruncated:
 
 
 class TestOrientation:
-    # By the EXIF standard, which way round a picture is stored whose upright form is `upright`.
-    STORED = {
-        1: lambda upright: upright,
-        2: np.fliplr,
-        3: lambda upright: np.rot90(upright, 2),
-        4: np.flipud,
-        5: lambda upright: upright.swapaxes(0, 1),
-        6: lambda upright: np.rot90(upright, 1),
-        7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
-        8: lambda upright: np.rot90(upright, -1),
-    }
-
     @pytest.mark.parametrize("orientation", range(1, 9))
     @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "AVIF"])
-    def test_upright(self, format_, orientation, patches, encoded):
-        stored = Image.fromarray(np.ascontiguousarray(self.STORED[orientation](np.asarray(patches))))
+    def test_upright(self, format_, orientation, patches, encoded, stored_ways):
+        stored = Image.fromarray(np.ascontiguousarray(stored_ways[orientation](np.asarray(patches))))
         exif = Image.Exif()
         exif[0x0112] = orientation
         options = {"JPEG": {"quality": 95}, "WEBP": {"lossless": True}, "AVIF": {"quality": 95}}.get(format_, {})

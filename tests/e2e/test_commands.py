@@ -175,25 +175,12 @@ def test_pictures_in_a_moved_folder_are_found_in_the_cache(shell):
     assert pd.read_csv(shell.folder / "moved.csv")["image"].str.startswith("deep/").all()
 
 
-# By the EXIF standard, which way round a picture is stored whose upright form is `upright`.
-STORED = {
-    1: lambda upright: upright,
-    2: np.fliplr,
-    3: lambda upright: np.rot90(upright, 2),
-    4: np.flipud,
-    5: lambda upright: upright.swapaxes(0, 1),
-    6: lambda upright: np.rot90(upright, 1),
-    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
-    8: lambda upright: np.rot90(upright, -1),
-}
-
-
-def test_a_picture_has_the_same_scores_however_it_is_stored(shell):
+def test_a_picture_has_the_same_scores_however_it_is_stored(shell, stored_ways):
     """Lossless to the last digit; a JPEG that is stored another way round is compressed otherwise (docs/tables.md)."""
     upright = np.asarray(Image.open(SAMPLE / "candidates" / "013.jpg").convert("RGB"))[:, 16:304]
     folder = shell.folder / "stored"
     folder.mkdir()
-    for orientation, store in STORED.items():
+    for orientation, store in stored_ways.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
         stored = Image.fromarray(np.ascontiguousarray(store(upright)))
@@ -202,12 +189,12 @@ def test_a_picture_has_the_same_scores_however_it_is_stored(shell):
     done = shell("score", "stored", "--predictor", PREDICTOR, "--output", "stored.csv")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(shell.folder / "stored.csv").set_index("image")
-    lossless = table.loc[[f"{orientation}.png" for orientation in STORED]].drop(columns="content")
+    lossless = table.loc[[f"{orientation}.png" for orientation in stored_ways]].drop(columns="content")
     assert ((lossless == lossless.iloc[0]) | lossless.isna()).all(axis=None)
     assert (lossless.isna() == lossless.iloc[0].isna()).all(axis=None)
     assert lossless.iloc[0][["width", "height"]].tolist() == [288, 320]
     scores = table[["competence", "likeability", "influence"]]
-    jpegs = scores.loc[[f"{orientation}.jpg" for orientation in STORED]]
+    jpegs = scores.loc[[f"{orientation}.jpg" for orientation in stored_ways]]
     assert (jpegs - jpegs.loc["1.jpg"]).abs().max(axis=None) < 0.3
     assert scores.std().max() < 0.3
 
