@@ -39,9 +39,12 @@ install: $(STAMP) ## Create .venv and install prescreen in it
 demo: $(STAMP) ## Train, score and rank on the sample; look at demo/report.html afterwards
 	$(BIN)/prescreen demo --output demo
 
+# One process more than there are processors, because some tests wait. Types are checked beside them.
 .PHONY: test
-test: lint types imports ## All checks, as CI runs them: lint, types, imports, tests
-	$(BIN)/python -m pytest
+test: lint imports ## All checks, as CI runs them: lint, types, imports, tests
+	@$(BIN)/python -m mypy & types=$$!; \
+	$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder; \
+	tests=$$?; wait $$types && exit $$tests
 
 .PHONY: docs
 docs: $(STAMP) ## Run the guides on the sample and compare what is printed

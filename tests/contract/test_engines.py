@@ -208,7 +208,7 @@ def test_killed_actors_do_not_lose_the_run(ray_session, small_actors, scored, pi
     assert scored(pictures, "local.csv").read_bytes() == ray.read_bytes()
 
 
-def test_what_an_actor_raises_is_raised_here(ray_session, small_actors, scored, pictures, monkeypatch, tmp_path):
+def test_what_an_actor_raises_is_raised_here(ray_session, scored, pictures, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(PrescreenError, match="embedding cache .*set PRESCREEN_CACHE"):

@@ -30,7 +30,7 @@ def one_line(done, code):
 
 
 def test_a_second_run_decodes_nothing_and_writes_the_same_bytes(shell):
-    done = shell("score", SAMPLE / "candidates", "--predictor", PREDICTOR, "--output", "again.csv")
+    done = shell.process("score", SAMPLE / "candidates", "--predictor", PREDICTOR, "--output", "again.csv")
     assert done.returncode == 0
     assert "0 decoded, 39 from the cache" in done.stderr
     assert (shell.folder / "again.csv").read_bytes() == (shell.folder / "demo" / "scores.csv").read_bytes()
@@ -147,8 +147,9 @@ def test_evaluation_on_the_training_ratings_is_the_cross_validated_one(shell, de
 
 
 def test_an_evaluation_is_logged_with_its_learning_curve(shell, demo):
-    ratings = SAMPLE / "training" / "votes.csv"
+    ratings = SAMPLE / "candidates_votes.csv"
     options = ("--learning-curve", "--experiment", "trial", "--json", "evaluation.json")
+    options += ("--images", SAMPLE / "candidates")
     done = shell("evaluate", "--predictor", PREDICTOR, "--ratings", ratings, *options)
     assert done.returncode == 0, done.stderr
     assert "at most 5" in done.stdout
@@ -283,7 +284,7 @@ def test_doctor_names_the_encoders_and_the_places(shell):
 
 
 def test_help_shows_every_verb_of_the_contract(shell):
-    done = shell("--help")
+    done = shell.process("--help")
     for verb in ("doctor", "train", "evaluate", "score", "rank", "demo"):
         assert f"\n  {verb} " in done.stdout
 
