@@ -30,7 +30,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -248,7 +248,9 @@ def main() -> None:
     parser.add_argument("--encoder", default="bundled", help="an encoder's name, or face for the smallest there is")
     parser.add_argument("--folder", type=Path, help="where files are made and removed; by default the temporary folder")
     options = parser.parse_args()
-    face = Encoder(EncoderSpecification(name="face", members=(FACE,)))
+    layouts = tuple(replace(layout, views=("chip",)) for layout in FACE.layouts)
+    once = replace(FACE, views=("chip",), layouts=layouts)  # one pass through one network
+    face = Encoder(EncoderSpecification(name="face", members=(once,), mirror=False))
     encoder = face if options.encoder == "face" else make_encoder(options.encoder)
     print(
         f"encoder {options.encoder}, {encoder.specification.dimension} features, {os.cpu_count()} processors, "
