@@ -218,7 +218,7 @@ def plan_in_words(plan: VotePlan) -> str:
         return f"{sentence}; what the test can tell is not known, the pictures cannot be compared"
     return (
         f"{sentence}; the chance that at least one meets the goals is {percent(plan.better)}, "
-        f"that the test shows it {percent(plan.shown)} (one then has a chance of {percent(SWITCH_ABOVE)} or more)"
+        f"that the test shows it {percent(plan.shown)} (a picture then has a chance of {percent(SWITCH_ABOVE)} or more)"
     )
 
 

@@ -30,6 +30,12 @@ def lasting_name(place: str) -> str:
     return tracking.resolve_uri(place)
 
 
+def warn_of_simulation(predictor: Predictor, narrator: Narrator) -> None:
+    """Say so where a predictor's votes are simulated."""
+    if predictor.manifest.simulated:
+        narrator.say("the predictor was trained on simulated votes: what follows means nothing for real raters")
+
+
 def open_scores(
     scores: Path, predictor: str | None, narrator: Narrator
 ) -> tuple[ScoresNote | None, pd.DataFrame, Predictor]:
@@ -54,7 +60,6 @@ def open_scores(
     loaded = open_predictor(predictor or (note.predictor if note else ""))
     if note is not None:
         note.check(scores, loaded.fingerprint)
-    if loaded.manifest.simulated:
-        narrator.say("the predictor was trained on simulated votes: what follows means nothing for real raters")
+    warn_of_simulation(loaded, narrator)
     drift.watch(loaded, Encoder(loaded.manifest.encoder), narrator)
     return note, table, loaded

@@ -203,6 +203,10 @@ class ScoresNote:
         except FileNotFoundError:
             if optional:
                 return None
+            if table.is_dir():
+                raise UsageError(f"{table}: a folder without scores; give what prescreen score wrote") from None
+            if not table.exists():
+                raise UsageError(f"{table}: no such file; give what prescreen score wrote") from None
             raise UsageError(f"{path}: not found; it stands beside the scores that prescreen score writes") from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise PrescreenError(f"{path}: cannot be read ({type(error).__name__}); score the folder again") from error

@@ -16,7 +16,7 @@ from prescreen.embeddings import EmbeddingCache
 from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
-from prescreen.opening import open_predictor
+from prescreen.opening import open_predictor, warn_of_simulation
 from prescreen.predictor import check_place
 from prescreen.ratings.results import SCORES, read_results
 from prescreen.tables import write_table
@@ -102,6 +102,7 @@ def learn(
     learning.check_wishes(results, output, scores, baseline, shortlist)
     check_place(output)
     before = open_predictor(predictor)
+    warn_of_simulation(before, narrator)
     tracking.check_store()
     goals = wishes.goals(before.traits)
     encoder = Encoder(before.manifest.encoder)

@@ -66,7 +66,7 @@ def test_debug_shows_where_it_happened():
     [
         (NothingScored("none"), 3, "prescreen: error: none\n"),
         (PermissionError(13, "Denied", "x.csv"), 1, "prescreen: error: [Errno 13] Denied: 'x.csv'\n"),
-        (KeyboardInterrupt(), 130, "prescreen: interrupted; nothing half-written, vectors embedded so far are kept\n"),
+        (KeyboardInterrupt(), 130, "prescreen: interrupted; no output is half-written, finished pictures are cached\n"),
         (click.UsageError("wrong"), 2, "Error: wrong\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,

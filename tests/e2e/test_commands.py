@@ -215,7 +215,8 @@ def test_a_typo_in_an_option_is_a_usage_error_with_a_hint(shell):
         (("score", SAMPLE, "--predictor", "models/none", "--output", "x.csv"), 1, "no predictor there"),
         (("score", SAMPLE, "--predictor", PREDICTOR, "--output", "x.xlsx"), 2, ".parquet"),
         (("score", SAMPLE, "--predictor", "models:/nobody@champion", "--output", "x.csv"), 1, "no such model"),
-        (("rank", "none.csv", "--baseline", "competence=5", "--output", "x.csv"), 2, "none.csv"),
+        (("rank", "none.csv", "--baseline", "competence=5", "--output", "x.csv"), 2, "none.csv: no such file"),
+        (("rank", SAMPLE, "--baseline", "competence=5", "--output", "x.csv"), 2, "sample: a folder without scores"),
         (("rank", "demo/scores.csv", "--baseline", "cheer=5", "--output", "x.csv"), 2, "cheer"),
         (("rank", "demo/scores.csv", "--baseline", "now.jpg", "--output", "x.csv"), 2, "now.jpg"),
         (

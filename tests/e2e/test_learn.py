@@ -43,6 +43,7 @@ def inside(place, monkeypatch):
 
 
 def test_the_round_is_told(first):
+    assert "simulated votes" in first.stderr
     lines = first.stdout.splitlines()
     assert lines[0].split() == [
         "round",

@@ -69,7 +69,7 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
             _fail(error, f"unexpected {type(error).__name__}: {error}; {remedy}", debug)
             raise SystemExit(1) from None
         except KeyboardInterrupt:
-            click.echo("prescreen: interrupted; nothing half-written, vectors embedded so far are kept", err=True)
+            click.echo("prescreen: interrupted; no output is half-written, finished pictures are cached", err=True)
             raise SystemExit(130) from None
 
     return command

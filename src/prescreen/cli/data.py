@@ -9,7 +9,8 @@ from prescreen.cli.console import Terminal, verb
 EXAMPLES = """\b
 Examples:
   prescreen data omi --accept-licence
-  prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable
+  prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable \
+      --encoder bundled --output models/omi
 """
 
 

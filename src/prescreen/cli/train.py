@@ -12,7 +12,8 @@ from prescreen.traits import Scale, parse_traits
 EXAMPLES = """\b
 Examples:
   prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
-  prescreen train --ratings omi/ --traits competence=smart,influence=electable --encoder bundled
+  prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable \
+      --encoder bundled --output models/omi
 """
 
 

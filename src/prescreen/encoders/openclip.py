@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 DEFAULT: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
 VIEWS: Final = ("whole", "face", "eyes", "mouth")
 PREFIX: Final = "open_clip:"
-REMEDY: Final = "connect once to fetch them, name a file with --encoder clip:MODEL@PATH, or use --encoder bundled"
+REMEDY: Final = (
+    "connect once to fetch them, name a file with --encoder clip:MODEL@PATH, or, but not for --zero-shot, "
+    "use --encoder bundled"
+)
 PATIENCE: Final = 5.0
 """Seconds that the hub has to answer; its client alone would try for many minutes."""
 
