@@ -44,6 +44,7 @@ def test_a_note_stands_beside_its_table(tmp_path):
 
 
 def test_a_missing_note_is_a_usage_error_that_says_where_it_was_sought(tmp_path):
+    (tmp_path / "scores.csv").touch()
     with pytest.raises(UsageError, match=r"scores\.csv\.meta\.json.*prescreen score"):
         ScoresNote.read(tmp_path / "scores.csv")
 
