@@ -5,8 +5,9 @@ const Grid = (() => {
   let visible = []; // rows in their order
   const tileOf = new Map();
 
-  // Tiles lie in blocks of whole rows: what is far away costs the browser a block and not its tiles.
-  const ROWS = 2;
+  // Tiles lie in blocks of whole rows: what is far away costs the browser a block and not its tiles. Of more rows, a
+  // block that comes near takes longer than a frame.
+  const ROWS = 1;
   let columns = 0;
   const columnsNow = () => getComputedStyle(grid).gridTemplateColumns.split(" ").length;
   const loader = new IntersectionObserver((entries) => {
