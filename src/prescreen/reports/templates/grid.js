@@ -5,9 +5,8 @@ const Grid = (() => {
   let visible = []; // rows in their order
   const tileOf = new Map();
 
-  // Tiles lie in blocks of whole rows: what is far away costs the browser a block and not its tiles. Of more rows, a
-  // block that comes near takes longer than a frame.
-  const ROWS = 1;
+  // Each row of tiles is a block: what is far away costs the browser a block and not its tiles. A block of more rows
+  // takes longer than a frame when it comes near.
   let columns = 0;
   const columnsNow = () => getComputedStyle(grid).gridTemplateColumns.split(" ").length;
   const loader = new IntersectionObserver((entries) => {
@@ -21,10 +20,9 @@ const Grid = (() => {
     columns = columnsNow();
     loader.disconnect();
     const blocks = [];
-    for (let start = 0; start < visible.length; start += columns * ROWS) {
-      const block = make("ul", "block", ...visible.slice(start, start + columns * ROWS).map((row) => tileOf.get(row)));
+    for (let start = 0; start < visible.length; start += columns) {
+      const block = make("ul", "block", ...visible.slice(start, start + columns).map((row) => tileOf.get(row)));
       block.setAttribute("role", "presentation"); // to a screen reader all tiles are one list
-      block.style.setProperty("--rows", Math.ceil(block.children.length / columns));
       blocks.push(block);
     }
     grid.replaceChildren(...blocks);
