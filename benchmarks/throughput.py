@@ -222,27 +222,28 @@ def main() -> None:
                 one, other = (networks[p][1].astype(np.float32) for p in ("f32", "bf16"))
                 cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
                 print(f"  bf16 against f32: least cosine {cosine.min():.5f}")
-            cold = show(
-                "prescreen, cold", len(files), cold_cost := end_to_end(encoder, files, folder / f"{name}.sqlite")
-            )
-            warm = show("prescreen, warm", len(files), end_to_end(encoder, files, folder / f"{name}.sqlite"))
-            # what the stages' CPU time allows on all processors
-            stages = (looked.cpu + networks[encoder.specification.precision][0].cpu) / len(few)
-            allowed = (os.cpu_count() or 1) / stages
-            print(f"  cold / allowed by the stages' CPU time: {cold / allowed:.2f} (target 0.9)")
-            share = stages * len(files) / cold_cost.cpu
-            print(f"  CPU time of the stages / CPU time cold, start of workers and networks included: {share:.2f}")
-            print(f"  warm / cold: {warm / cold:.0f} (target 50); {cold_cost.wall:.1f} s cold")
+            cold = {}
+            for precision, (alone, _) in networks.items():
+                variant, cache = Encoder(replace(encoder.specification, precision=precision)), folder / f"{name}.sqlite"
+                cost = end_to_end(variant, files, cache)
+                cold[precision] = show(f"prescreen, cold, {precision}", len(files), cost)
+                warm = show(f"prescreen, warm, {precision}", len(files), end_to_end(variant, files, cache))
+                # what the stages' CPU time allows on all processors
+                stages = (looked.cpu + alone.cpu) / len(few)
+                allowed = (os.cpu_count() or 1) / stages
+                print(f"  cold / allowed by the stages' CPU time: {cold[precision] / allowed:.2f} (target 0.9)")
+                share = stages * len(files) / cost.cpu
+                print(f"  CPU time of the stages / CPU time cold, start of workers and networks included: {share:.2f}")
+                print(f"  warm / cold: {warm / cold[precision]:.0f} (target 50); {cost.wall:.1f} s cold")
             if name == "bundled":
                 loop = timed(
                     "a plain torch fp32 loop, same views and features", len(few), partial(plain_torch, encoder, few)
                 )
-                print(f"  cold / loop: {cold / loop:.1f} (target 8)")
+                target = "target 8"
             else:
                 loop = timed("the user's loop, fp32, whole picture only", len(few), partial(users_loop, few))
-                print(
-                    f"  cold / loop: {cold / loop:.2f} (target 4); prescreen looks at {len(encoder.views)} views twice"
-                )
+                target = f"target 4; prescreen looks at {len(encoder.views)} views twice"
+            print("  cold / loop:", ", ".join(f"{rate / loop:.2f} {p}" for p, rate in cold.items()), f"({target})")
         if options.predictor:
             print()
             with EmbeddingCache(folder / "embeddings.sqlite") as cache:  # one picture in it

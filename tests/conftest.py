@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
+
+LONGEST = ("tests/e2e/", "tests/contract/", "tests/test_determinism.py")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -30,7 +33,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let those begin that take longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(("tests/e2e/", "tests/contract/")))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +86,30 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the reference data sets are not here: set PRESCREEN_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder with the converted networks of the bundled encoder and nothing else: for copies.
+
+    Converting takes up to a minute, so that the first of the test processes does it for all.
+    """
+    from filelock import FileLock
+
+    from prescreen.encoders import make_encoder
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "converted"
+    with FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRESCREEN_CACHE", str(folder))
+        make_encoder("bundled").load()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def session_cache(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder with converted networks that the tests of one process share."""
+    return Path(shutil.copytree(networks, tmp_path_factory.getbasetemp() / "prescreen-cache"))
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,10 @@ D = SPECIFICATION.dimension
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(session_cache):
     """Where converted networks are, of all tests of this module."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PRESCREEN_CACHE", str(tmp_path_factory.getbasetemp() / "prescreen-cache"))
+        patch.setenv("PRESCREEN_CACHE", str(session_cache))
         yield
 
 

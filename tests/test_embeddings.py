@@ -32,9 +32,9 @@ class Unloadable(Encoder):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache_folder(tmp_path_factory):
+def cache_folder(session_cache):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PRESCREEN_CACHE", str(tmp_path_factory.getbasetemp() / "prescreen-cache"))
+        patch.setenv("PRESCREEN_CACHE", str(session_cache))
         yield
 
 

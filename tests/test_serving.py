@@ -30,9 +30,9 @@ class Planted:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(session_cache):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PRESCREEN_CACHE", str(tmp_path_factory.getbasetemp() / "prescreen-cache"))
+        patch.setenv("PRESCREEN_CACHE", str(session_cache))
         manifest = Manifest("sample", SPECIFICATION, ("smart", "kind"), "0:3", False, {}, {}, 0, True, {})
         training = sorted_columns(np.random.default_rng(1).normal(0, 2, (200, 2)))
         calibration = Calibration(training, np.ones(2), np.eye(2), False)

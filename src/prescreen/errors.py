@@ -9,6 +9,7 @@
     ├── EncoderError          an encoder that cannot work here
     │   └── WeightsNotFound   its weights are not on this machine and cannot be had
     ├── PredictorError        a predictor that cannot be loaded
+    │   ├── PredictorNotFound exit code 2: there is none at that place
     │   └── PredictorMismatch a sound predictor that does not fit what it was given
     ├── StoreError            the MLflow store
     └── NothingScored         exit code 3: not one picture could be used
@@ -58,6 +59,12 @@ class WeightsNotFound(EncoderError):
 
 class PredictorError(PrescreenError):
     """A predictor that cannot be loaded."""
+
+
+class PredictorNotFound(PredictorError):
+    """There is no predictor at the place that was named."""
+
+    exit_code = 2
 
 
 class PredictorMismatch(PredictorError):

@@ -6,6 +6,7 @@ import pandas as pd
 
 from prescreen import drift, provenance
 from prescreen.encoders import Encoder
+from prescreen.errors import PredictorError, PredictorNotFound, shown
 from prescreen.narrator import Narrator
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
@@ -52,12 +53,22 @@ def open_scores(
 
     Raises
     ------
+    PredictorError
+        If the predictor that the note names is not there any more.
     PredictorMismatch
         If another predictor made the table, or it was changed.
     """
     note = ScoresNote.read(scores, optional=predictor is not None)
     table = read_table(scores)
-    loaded = open_predictor(predictor or (note.predictor if note else ""))
+    try:
+        loaded = open_predictor(predictor or (note.predictor if note else ""))
+    except PredictorNotFound as error:
+        if predictor is not None or note is None:
+            raise
+        raise PredictorError(
+            f"{shown(scores)}: the predictor that made it, {shown(note.predictor)}, is not there any more; "
+            "say with --predictor where it is now"
+        ) from error
     if note is not None:
         note.check(scores, loaded.fingerprint)
     warn_of_simulation(loaded, narrator)

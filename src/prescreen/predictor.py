@@ -30,7 +30,7 @@ from prescreen.atomic import recover_folder, replace_folder
 from prescreen.calibration import Calibration
 from prescreen.canaries import Canaries
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
-from prescreen.errors import PredictorError, PredictorMismatch
+from prescreen.errors import PredictorError, PredictorMismatch, PredictorNotFound
 from prescreen.learned import Errors, HumanResults, Pictures, see, updated
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import TraitRegressors
@@ -508,7 +508,7 @@ def _identity(directory: Path) -> tuple[int, int] | None:
 def _read_manifest(directory: Path) -> dict[str, Any]:
     path = directory / FILES.manifest
     if not path.is_file():
-        raise PredictorError(f"{directory}: no predictor there (no {FILES.manifest}); prescreen train makes one")
+        raise PredictorNotFound(f"{directory}: no predictor there (no {FILES.manifest}); prescreen train makes one")
     try:
         manifest = json.loads(path.read_text("utf-8"))
         version = manifest.pop("format")

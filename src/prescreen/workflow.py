@@ -325,8 +325,8 @@ def embed(
     narrator = narrator or Silence()
     if output is not None and table_format(output) != "parquet":
         raise UsageError(f"{output}: vectors are written as .parquet")
+    files = _found(inputs)  # before any weights are fetched
     network = make_encoder(encoder, precision, device)
-    files = _found(inputs)
     counts = EmbeddingCounts()
     rows = _embed(files, network, narrator, title="embedding", counts=counts)
     if output is not None:

@@ -85,11 +85,11 @@ def rank_zero_shot(
     for given in inputs:
         shortlisting.check_places(given, output, report)
     goals = _goals(wishes)
-    network = make_encoder(encoder)
-    wording = Wording(network.specification)
-    files = find_images(inputs)
+    files = find_images(inputs)  # before any weights are fetched
     if not files:
         raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
+    network = make_encoder(encoder)
+    wording = Wording(network.specification)
     narrator.say(f"zero-shot  {WARNING}")
     against = "the candidates' mean" if baseline is None else "the present picture"
     narrator.say(f"goals      {goals.in_words()}; SD: standard deviations of these pictures above {against}")

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from prescreen import distributed, staging, workflow
 from prescreen.calibration import Calibration, sorted_columns
 from prescreen.cli import main
-from prescreen.encoders import Encoder, EncoderSpecification
+from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import NothingScored, PrescreenError, UsageError
 from prescreen.narrator import Silence
@@ -87,16 +87,6 @@ def local_only(pictures, tmp_path_factory):
     with contextlib.suppress(OSError):  # some file systems take UTF-8 only
         shutil.copy(CANDIDATES / "009.jpg", folder / os.fsdecode(b"caf\xe9.jpg"))
     (folder / "loop").symlink_to(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory):
-    """Return a cache folder with nothing but the converted network, which takes seconds to make."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PRESCREEN_CACHE", str(folder))
-        Encoder(SPECIFICATION).load()
     return folder
 
 

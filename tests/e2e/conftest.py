@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import traceback
@@ -52,9 +53,9 @@ class Shell:
 
 
 @pytest.fixture(scope="session")
-def shell(tmp_path_factory):
+def shell(tmp_path_factory, networks):
     folder = tmp_path_factory.mktemp("work")
-    return Shell(folder, folder / "cache")
+    return Shell(folder, Path(shutil.copytree(networks, folder / "cache")))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 import prescreen
 from prescreen import opening, workflow
-from prescreen.errors import NothingScored, PredictorError
+from prescreen.errors import NothingScored, PredictorNotFound
 from prescreen.traits import Scale
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
@@ -72,7 +72,7 @@ def test_the_champion_is_the_same_predictor(predictor):
 
 
 def test_no_predictor_is_one_line(tmp_path):
-    with pytest.raises(PredictorError, match="no predictor there"):
+    with pytest.raises(PredictorNotFound, match="no predictor there"):
         prescreen.Predictor.load(tmp_path)
 
 

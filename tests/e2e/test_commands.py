@@ -212,7 +212,7 @@ def test_a_typo_in_an_option_is_a_usage_error_with_a_hint(shell):
         (("score", "empty", "--predictor", PREDICTOR, "--output", "x.csv"), 3, "no pictures"),
         (("score", "nowhere", "--predictor", PREDICTOR, "--output", "x.csv"), 2, "nowhere"),
         (("score", "broken", "--predictor", PREDICTOR, "--output", "broken.csv"), 3, "none of the 1"),
-        (("score", SAMPLE, "--predictor", "models/none", "--output", "x.csv"), 1, "no predictor there"),
+        (("score", SAMPLE, "--predictor", "models/none", "--output", "x.csv"), 2, "no predictor there"),
         (("score", SAMPLE, "--predictor", PREDICTOR, "--output", "x.xlsx"), 2, ".parquet"),
         (("score", SAMPLE, "--predictor", "models:/nobody@champion", "--output", "x.csv"), 1, "no such model"),
         (("rank", "none.csv", "--baseline", "competence=5", "--output", "x.csv"), 2, "none.csv: no such file"),
@@ -224,7 +224,8 @@ def test_a_typo_in_an_option_is_a_usage_error_with_a_hint(shell):
             2,
             "did you mean 'competence'",
         ),
-        (("train", "--ratings", "none.csv", "--encoder", "bundled"), 1, "none.csv"),
+        (("train", "--ratings", "none.csv", "--encoder", "bundled"), 2, "none.csv: no such file"),
+        (("embed", "nowhere"), 2, "nowhere: no such file"),  # not that the weights of CLIP are missing
         (
             ("train", "--ratings", SAMPLE / "training" / "votes.csv", "--encoder", "bundeld"),
             2,
@@ -264,6 +265,17 @@ def test_a_changed_predictor_is_noticed_by_rank(shell, demo):
     (shell.folder / "foreign.csv.meta.json").write_text(json.dumps(note))
     done = shell("rank", "foreign.csv", "--baseline", "competence=5,likeability=5,influence=5", "--output", "x.csv")
     assert "score the folder again" in one_line(done, 1)
+
+
+def test_a_predictor_that_was_moved_away_is_asked_for(shell, demo):
+    shutil.copy(demo / "scores.csv", shell.folder / "old.csv")
+    note = json.loads((demo / "scores.csv.meta.json").read_text())
+    (shell.folder / "old.csv.meta.json").write_text(json.dumps(note | {"predictor": str(shell.folder / "gone")}))
+    words = ("rank", "old.csv", "--baseline", "competence=5,likeability=5,influence=5", "--output", "moved.csv")
+    told = one_line(shell(*words), 1)
+    assert told.startswith("prescreen: error: old.csv: the predictor that made it")
+    assert "gone, is not there any more; say with --predictor where it is now" in told
+    assert shell(*words, "--predictor", PREDICTOR).returncode == 0
 
 
 def test_a_predictor_of_another_preprocessing_is_refused_before_anything_is_scored(shell, demo):

@@ -10,10 +10,9 @@ IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache_folder(tmp_path_factory):
-    """One folder for the whole session, so that each network is converted once."""
+def cache_folder(session_cache):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PRESCREEN_CACHE", str(tmp_path_factory.getbasetemp() / "prescreen-cache"))
+        patch.setenv("PRESCREEN_CACHE", str(session_cache))
         yield
 
 

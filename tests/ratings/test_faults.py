@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prescreen.errors import RatingsError
+from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings import read_ratings
 from prescreen.traits import Scale
 
@@ -215,7 +215,7 @@ def test_long_and_odd_values_stay_on_one_short_line(folder, scores):
 
 
 def test_missing_file_and_folder_of_no_kind(tmp_path):
-    with pytest.raises(RatingsError, match=r"nothing\.csv: cannot be read"):
+    with pytest.raises(UsageError, match=r"nothing\.csv: no such file or folder; check --ratings"):
         read_ratings(tmp_path / "nothing.csv")
     with pytest.raises(RatingsError, match=r"neither attribute_ratings\.zip nor attribute_means\.csv"):
         read_ratings(tmp_path)

@@ -10,7 +10,7 @@ precision_option = click.option(
     type=click.Choice(["f32", "bf16"]),
     default="f32",
     show_default=True,
-    help="Arithmetic of the networks; bf16 is faster where the device has it, and its vectors are others.",
+    help="Arithmetic of the networks; bf16 is as accurate and faster; the predictor then needs a device with it.",
 )
 device_option = click.option(
     "--device",

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from prescreen.errors import RatingsError
+from prescreen.errors import RatingsError, UsageError
 from prescreen.tables import shown
 
 Floats = npt.NDArray[np.float64]
@@ -31,11 +31,15 @@ def read_bytes(source: Path) -> bytes:
 
     Raises
     ------
+    UsageError
+        If there is no such file.
     RatingsError
-        If there is no such file, or it cannot be read, or is empty.
+        If it cannot be read, or is empty.
     """
     try:
         data = source.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{shown(source)}: no such file or folder; check --ratings") from None
     except OSError as error:
         raise RatingsError(f"{shown(source)}: cannot be read ({error.strerror}); check --ratings") from error
     if not data.strip():
