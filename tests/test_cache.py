@@ -203,7 +203,7 @@ def test_other_limits_are_one_line(monkeypatch, path, text):
 def test_info_shows_the_limit_and_how_full_it_is(monkeypatch, path):
     assert command("info")[1].splitlines()[0].endswith("no limit")
     monkeypatch.setenv("PRESCREEN_CACHE_LIMIT", "1MB")
-    assert re.search(r", \d+% of the limit of 1\.0 MB$", command("info")[1].splitlines()[0])
+    assert re.search(r", \d+ % of the limit of 1\.0 MB$", command("info")[1].splitlines()[0])
 
 
 SCHEMA_1 = (

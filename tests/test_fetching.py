@@ -70,6 +70,7 @@ def test_what_is_fetched_over_http_can_be_read_as_ratings(tmp_path, served):
     done = fetch(tmp_path, f"{url}/HEAD.zip", "--accept-licence")
     assert done.exit_code == 0, done.output
     assert "3 pictures" in done.output
+    assert f"next: prescreen train --ratings {tmp_path / 'new' / 'omi'} --traits competence=smart" in done.output
     omi = tmp_path / "new" / "omi"
     assert sorted(str(path.relative_to(omi)) for path in omi.rglob("*") if path.is_file()) == [
         "LICENSE.txt", "attribute_ratings.zip", "fetched.json", "images/1.jpg", "images/2.jpg", "images/3.jpg",
@@ -106,7 +107,7 @@ def test_a_damaged_or_another_archive_is_refused(tmp_path):
     done = fetch(tmp_path, packed, "--accept-licence")
     assert done.exit_code == 1
     assert "not a sound ZIP archive" in done.output
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new").exists()
 
 
 def test_no_answer_and_no_file_say_what_to_do(tmp_path, served):
@@ -114,6 +115,7 @@ def test_no_answer_and_no_file_say_what_to_do(tmp_path, served):
         done = fetch(tmp_path, source, "--accept-licence")
         assert done.exit_code == 1
         assert "--source" in done.output
+        assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_with_something_in_it_stays(tmp_path):

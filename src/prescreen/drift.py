@@ -21,7 +21,7 @@ from PIL import features
 from prescreen import provenance
 from prescreen.atomic import write_text_atomic
 from prescreen.canaries import Canaries, draw_canaries, embed_canaries
-from prescreen.encoders import Encoder
+from prescreen.encoders import CONVERSION, Encoder
 from prescreen.encoders.devices import resolve
 from prescreen.errors import EncoderError, PrescreenError
 from prescreen.locations import cache_directory
@@ -112,6 +112,8 @@ def check(predictor: Predictor, encoder: Encoder, *, afresh: bool = False) -> Fi
 
 def watch(predictor: Predictor, encoder: Encoder, narrator: Narrator) -> Finding:
     """Do as `check`, and warn where the predictor scores differently now."""
+    if encoder.must_convert:
+        narrator.say(CONVERSION)
     finding = check(predictor, encoder)
     if finding.differs:
         narrator.warn(finding.warning)

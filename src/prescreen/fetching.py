@@ -13,7 +13,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -93,8 +93,7 @@ def fetch_omi(
         )
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UsageError(f"{shown(output)}: is there already; remove it, or choose another --output")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
+    with _parents(output), tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
         archive, folder = Path(place) / "archive.zip", Path(place) / "data"
         found = _download(source, archive, narrator)
         if sha256 is not None and found != sha256.lower():
@@ -107,6 +106,20 @@ def fetch_omi(
         (folder / "fetched.json").write_text(json.dumps(asdict(fetched), indent=2) + "\n", "utf-8")
         os.replace(folder, output)
     return fetched
+
+
+@contextmanager
+def _parents(output: Path) -> Iterator[None]:
+    """Make the folders above; if what follows fails, those that are new go again."""
+    new = [folder for folder in output.parents if not folder.exists()]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in new:
+            with suppress(OSError):  # somebody else put something there
+                folder.rmdir()
+        raise
 
 
 def _download(source: str, archive: Path, narrator: Narrator) -> str:

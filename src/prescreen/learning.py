@@ -22,6 +22,7 @@ from prescreen.provenance import ScoresNote
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.rounds import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
+from prescreen.ranking.shortlist import percent
 from prescreen.ratings.results import TypedResults
 from prescreen.scoring import DECIMALS, OK
 from prescreen.shortlisting import Baseline
@@ -268,7 +269,7 @@ def with_results(predictor: Predictor, results: HumanResults, name: str) -> Pred
 
 def in_words(decision: Decision, name: str, present: Baseline) -> str:
     """Say in one line what to do now."""
-    chance = f"{decision.chance:.0%}"
+    chance = percent(decision.chance)
     if decision.verdict == "switch":
         return f"take {shown(name)}: people have seen it, and it beats {shown(present.name)} with a chance of {chance}"
     if decision.verdict == "test":

@@ -19,7 +19,7 @@ from prescreen.candidates import Ranked, rank, review
 from prescreen.dataset import Dataset, join, resembles
 from prescreen.effects import effects
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
-from prescreen.encoders import Encoder, make_encoder
+from prescreen.encoders import CONVERSION, Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.exporting import export
@@ -548,6 +548,8 @@ def _embed(
     counts: EmbeddingCounts | None = None,
     tolerant: bool = False,
 ) -> Iterator[Embedded]:
+    if encoder.must_convert:
+        narrator.say(CONVERSION)
     with EmbeddingCache() as cache, narrator.steps(title, len(files)) as advance:
         yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
 

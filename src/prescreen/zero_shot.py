@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prescreen import __version__, provenance, shortlisting
 from prescreen.atomic import write_files_atomic
 from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
-from prescreen.encoders import IDENTITY_BLOCK, Encoder, Wording, make_encoder
+from prescreen.encoders import CONVERSION, IDENTITY_BLOCK, Encoder, Wording, make_encoder
 from prescreen.errors import NothingScored, UsageError
 from prescreen.images import ImageFile, find_images
 from prescreen.narrator import Narrator, Silence
@@ -93,6 +93,8 @@ def rank_zero_shot(
     narrator.say(f"zero-shot  {WARNING}")
     against = "the candidates' mean" if baseline is None else "the present picture"
     narrator.say(f"goals      {goals.in_words()}; SD: standard deviations of these pictures above {against}")
+    if network.must_convert:
+        narrator.say(CONVERSION)
     with EmbeddingCache() as cache:
         present = None if baseline is None else _present(baseline, network, cache)
         compared = shortlisting.read_references(

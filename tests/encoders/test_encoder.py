@@ -5,10 +5,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prescreen.encoders import IDENTITY_BLOCK, PREPROCESSING_VERSION, Encoder, EncoderSpecification, make_encoder
+from prescreen import workflow
+from prescreen.encoders import (
+    CONVERSION,
+    IDENTITY_BLOCK,
+    PREPROCESSING_VERSION,
+    Encoder,
+    EncoderSpecification,
+    make_encoder,
+)
 from prescreen.encoders.bundled import EFFICIENTNET, FACE
 from prescreen.errors import EncoderError, PredictorMismatch, UsageError
 from prescreen.faces import Face, FaceFinder
+from prescreen.narrator import Silence
 
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
 
@@ -189,3 +198,21 @@ def test_vectors_of_another_precision_are_another_encoder_s(clip_folder):
     assert plain.specification.fingerprint != fast.specification.fingerprint
     assert {network.precision for network in fast._networks} == {"bf16"}
     assert {network.precision for network in plain._networks} == {"f32"}
+
+
+class Heard(Silence):
+    def __init__(self):
+        self.said = []
+
+    def say(self, message):
+        self.said.append(message)
+
+
+def test_the_first_conversion_is_foretold(clip_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+    name, heard = f"clip:tiny@{clip_folder}", Heard()
+    assert not make_encoder(name, device="mps").must_convert
+    workflow.embed([IMAGES / "001.jpg"], encoder=name, narrator=heard)
+    assert heard.said == [CONVERSION]
+    workflow.embed([IMAGES / "013.jpg"], encoder=name, narrator=heard)
+    assert heard.said == [CONVERSION]

@@ -30,9 +30,9 @@ def info(terminal: Terminal) -> None:
     with EmbeddingCache() as stored:
         holdings = stored.holdings()
         size, limit = stored.path.stat().st_size, stored.limit
-        full = (
-            "no limit" if limit is None else f"{stored.size() / max(limit, 1):.0%} of the limit of {limit / 1e6:.1f} MB"
-        )
+        full = "no limit"
+        if limit is not None:
+            full = f"{100 * stored.size() / max(limit, 1):.0f} % of the limit of {limit / 1e6:.1f} MB"
     click.echo(f"{stored.path}: {sum(h.vectors for h in holdings)} vectors, {size / 1e6:.1f} MB, {full}")
     for holding in holdings:
         click.echo(f"{holding.specification}  {holding.vectors} vectors  {holding.size / 1e6:.1f} MB")

@@ -24,7 +24,7 @@ def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
     from prescreen.cli.tables import accuracy_table, shortlist_lines
 
     done = workflow.demo(output, sample=sample, narrator=terminal)
-    click.echo("Cross-validated on the sample (simulated votes):")
+    click.echo("Cross-validated on the sample:")
     click.echo(accuracy_table(done.training.evaluation))
     click.echo("\nWorth sending to raters (simulated votes):")
     for line in shortlist_lines(done.ranking.shortlist):

@@ -253,7 +253,7 @@ def round_lines(content: Mapping[str, Any]) -> list[str]:
                 str(part["pictures"]),
                 _number(part["pearson"], 2),
                 "-" if part["offset"] is None else f"{part['offset']:+.2f}",
-                "-" if part["inside"] is None else f"{part['inside']:.0%}",
+                "-" if part["inside"] is None else f"{100 * part['inside']:.0f} %",
                 f"{own['points']:+.1f} [{own['low']:+.1f}, {own['high']:+.1f}]",
             )
         )

@@ -1,6 +1,6 @@
 """From pictures to vectors: pretrained networks, what they look at, and how that is written down."""
 
-from prescreen.encoders.encoder import IDENTITY_BLOCK, Encoder, make_encoder
+from prescreen.encoders.encoder import CONVERSION, IDENTITY_BLOCK, Encoder, make_encoder
 from prescreen.encoders.specification import (
     PREPROCESSING_VERSION,
     EncoderSpecification,
@@ -10,6 +10,7 @@ from prescreen.encoders.specification import (
 from prescreen.encoders.wording import Wording
 
 __all__ = [
+    "CONVERSION",
     "IDENTITY_BLOCK",
     "PREPROCESSING_VERSION",
     "Encoder",

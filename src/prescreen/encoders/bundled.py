@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders.devices import RunningNetwork, make_ready
+from prescreen.encoders.devices import RunningNetwork, make_ready, must_convert
 from prescreen.encoders.specification import LayoutSpecification, MemberSpecification
 from prescreen.errors import EncoderError
 from prescreen.weights import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
@@ -82,12 +82,21 @@ class BundledNetwork:
         if self._run is None:
             self._run = make_ready(
                 self._build,
-                key=f"{self.specification.network}-{self._weights.sha256[:16]}-{CODE_VERSION}",
+                key=self._key,
                 side=self.specification.side,
                 width=self.specification.output_width,
                 precision=self.precision,
                 device=self.device,
             )
+
+    @property
+    def must_convert(self) -> bool:
+        """Whether loading converts it for this machine first."""
+        return self._run is None and must_convert(self._key, self.device)
+
+    @property
+    def _key(self) -> str:
+        return f"{self.specification.network}-{self._weights.sha256[:16]}-{CODE_VERSION}"
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn (n, side, side, 3) bytes into (n, output_width) features."""

@@ -61,6 +61,15 @@ def make_ready(
     return AcceleratedNetwork(build, side=side, width=width, precision=precision, device=found)
 
 
+def must_convert(key: str, device: str) -> bool:
+    """Tell whether `make_ready` will convert the network first; graphics cards need no conversion."""
+    if device not in ("auto", "cpu") or (device == "auto" and _may_have_card()):
+        return False
+    from prescreen.encoders.runtime import is_converted
+
+    return not is_converted(key)
+
+
 def chosen_device() -> str:
     """Return the device that the environment names, ``auto`` without one."""
     return os.environ.get(DEVICE_VARIABLE) or "auto"

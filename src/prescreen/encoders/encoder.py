@@ -25,6 +25,9 @@ from prescreen.traits import unknown_name
 IDENTITY_BLOCK: Final = f"{FACE.network}/chip"
 """The block whose Euclidean distance tells persons apart; see `prescreen.encoders.bundled`."""
 
+CONVERSION: Final = "networks   converted for this machine at their first use, once: up to a minute"
+"""What to tell before an encoder that must convert is used."""
+
 
 class Network(Protocol):
     """One network of an encoder."""
@@ -33,6 +36,10 @@ class Network(Protocol):
 
     def load(self) -> None:
         """Make ready, raising `EncoderError` if that cannot be done."""
+
+    @property
+    def must_convert(self) -> bool:
+        """Whether loading converts it for this machine first, which takes up to a minute."""
 
     def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
         """Turn (n, side, side, 3) bytes into (n, output_width) features."""
@@ -74,6 +81,11 @@ class Encoder:
         """Load all networks now, so that what is missing is known before the first picture is read."""
         for network in self._networks:
             network.load()
+
+    @property
+    def must_convert(self) -> bool:
+        """Whether loading converts some network for this machine first, which takes up to a minute."""
+        return any(network.must_convert for network in self._networks)
 
     def cut(self, picture: Image.Image, face: Face) -> Mapping[View, Pixels]:
         """Cut all views that the networks need."""

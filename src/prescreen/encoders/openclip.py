@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders.devices import RunningNetwork, make_ready
+from prescreen.encoders.devices import RunningNetwork, make_ready, must_convert
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 
@@ -123,6 +123,11 @@ class ClipNetwork:
             precision=self.precision,
             device=self.device,
         )
+
+    @property
+    def must_convert(self) -> bool:
+        """Whether loading converts it for this machine first."""
+        return self._run is None and must_convert(self._key(), self.device)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn (n, side, side, 3) bytes into (n, width) features of length 1."""

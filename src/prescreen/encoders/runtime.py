@@ -10,6 +10,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -102,12 +103,20 @@ def precisions() -> tuple[str, ...]:
     return ("f32", "bf16") if "BF16" in capabilities else ("f32",)
 
 
+def is_converted(key: str) -> bool:
+    """Tell whether a network's converted form is in the cache, intact or not."""
+    return _place(key).is_dir()
+
+
+def _place(key: str) -> Path:
+    return cache_directory() / "networks" / f"{key}-openvino-{metadata.version('openvino')}"
+
+
 def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
     """Return the path of the converted network, converting it first where that is new or damaged."""
     import openvino
 
-    version = openvino.__version__.split("-")[0]
-    target = cache_directory() / "networks" / f"{key}-openvino-{version}"
+    target = _place(key)
     if not _is_intact(target):
         import torch
 
