@@ -29,7 +29,8 @@ from prescreen.errors import PictureError
 ROOT = Path(__file__).parents[1]
 MODULES = (headers, images, colours)
 READERS = ("ratings/formats", "ratings/columns", "ratings/reading", "ratings/results", "ratings/imagefolder", "tables")
-READERS += ("provenance", "cache", "predictor", "encoders/specification", "regressors/tree_text")
+READERS += ("provenance", "cache", "predictor", "predictor_files", "manifest")
+READERS += ("encoders/specification", "regressors/tree_text")
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 
 

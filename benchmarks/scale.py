@@ -42,7 +42,8 @@ from prescreen.calibration import Calibration, sorted_columns
 from prescreen.embeddings import Quality
 from prescreen.encoders import Encoder, EncoderSpecification, make_encoder
 from prescreen.encoders.bundled import FACE
-from prescreen.predictor import Manifest, Predictor, TrainingPortraits
+from prescreen.manifest import Manifest
+from prescreen.predictor import Predictor, TrainingPortraits
 from prescreen.regressors.fit import fit_final
 
 QUALITY = Quality(

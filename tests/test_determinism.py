@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from prescreen.encoders.runtime import precisions
-from prescreen.predictor import FILES, Predictor
+from prescreen.predictor import Predictor
+from prescreen.predictor_files import FILES
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 TRAITS = ("competence", "likeability", "influence")

@@ -13,8 +13,10 @@ from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import EncoderError, PredictorError
 from prescreen.learned import HumanResults
+from prescreen.manifest import Manifest
 from prescreen.narrator import Silence
-from prescreen.predictor import FILES, Manifest, Predictor, TrainingPortraits
+from prescreen.predictor import Predictor, TrainingPortraits
+from prescreen.predictor_files import FILES
 from prescreen.regressors.fit import fit_final
 
 SPECIFICATION = EncoderSpecification(name="face", members=(FACE,))

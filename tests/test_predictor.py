@@ -16,7 +16,9 @@ from prescreen.canaries import Canaries
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import PredictorError, PredictorMismatch
-from prescreen.predictor import FILES, FORMAT, Manifest, Predictor, TrainingPortraits, content_key
+from prescreen.manifest import Manifest
+from prescreen.predictor import Predictor, TrainingPortraits, content_key
+from prescreen.predictor_files import FILES, FORMAT
 from prescreen.regressors.fit import fit_final
 
 SPECIFICATION = EncoderSpecification(name="face", members=(replace(FACE, views=("chip",)),))
@@ -205,7 +207,21 @@ def test_another_format_version_is_refused(saved, version):
         Predictor.load(saved)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "5", "null", '"text"', "{}", f'{{"format": {FORMAT}}}', "\x80\x81"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "5",
+        "null",
+        '"text"',
+        "{}",
+        f'{{"format": {FORMAT}}}',
+        "\x80\x81",
+        pytest.param("[" * 10**5, id="deep"),
+    ],
+)
 def test_a_damaged_manifest_is_refused(saved, text):
     (saved / FILES.manifest).write_text(text, "latin-1")
     with pytest.raises(PredictorError, match=r"manifest\.json"):

@@ -9,7 +9,8 @@ from prescreen.calibration import Calibration
 from prescreen.embeddings import Embedded, Quality
 from prescreen.encoders import EncoderSpecification, MemberSpecification
 from prescreen.errors import PredictorError, PredictorMismatch, UsageError
-from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
+from prescreen.manifest import Manifest
+from prescreen.predictor import Predictor, TrainingPortraits, content_key
 from prescreen.scoring import check_names, score_columns, score_parts, score_pictures
 from prescreen.tables import TableWriter, write_table
 

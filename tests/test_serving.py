@@ -12,7 +12,8 @@ from prescreen.embeddings import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.images import find_images
-from prescreen.predictor import Manifest, Predictor, TrainingPortraits
+from prescreen.manifest import Manifest
+from prescreen.predictor import Predictor, TrainingPortraits
 from prescreen.scoring import score_columns, score_pictures
 from prescreen.serving import PortraitModel
 

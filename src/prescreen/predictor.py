@@ -1,15 +1,6 @@
 """The predictor: encoder specification, regressors, calibration and manifest, in one directory.
 
-::
-
-    models/NAME/
-      manifest.json          what it is, what it was trained on, and the SHA-256 of the other files
-      arrays.safetensors     regressors and calibration
-      regressors.json        configuration of the regressors
-      evaluation.json        how well it did in cross-validation
-      canaries.safetensors   drawn pictures with their predictions at training
-
-Nothing in it can run code when it is loaded.
+`prescreen.predictor_files` has the names of its files. Nothing in them can run code when it is loaded.
 """
 
 import hashlib
@@ -26,78 +17,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from prescreen.atomic import recover_folder, replace_folder
 from prescreen.calibration import Calibration
 from prescreen.canaries import Canaries
-from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
-from prescreen.errors import PredictorError, PredictorMismatch, PredictorNotFound
+from prescreen.encoders import IDENTITY_BLOCK
+from prescreen.errors import PredictorError, PredictorMismatch
 from prescreen.learned import Errors, HumanResults, Pictures, see, updated
+from prescreen.manifest import Manifest
+from prescreen.predictor_files import FILES, digests, read_files, write_files
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import TraitRegressors
-from prescreen.traits import Scale
 
-FORMAT: Final = 1
 _UNTOUCHED: Final = 1e-6  # of z: where results say less about a picture, its prediction stays to the last bit
-
-
-@dataclass(frozen=True)
-class PredictorFiles:
-    """Names of the files of a saved predictor."""
-
-    manifest: str = "manifest.json"
-    arrays: str = "arrays.safetensors"
-    regressors: str = "regressors.json"
-    evaluation: str = "evaluation.json"
-    canaries: str = "canaries.safetensors"
-
-    @property
-    def content(self) -> tuple[str, ...]:
-        """The files that the manifest vouches for; older predictors have no canaries."""
-        return self.arrays, self.regressors, self.evaluation, self.canaries
-
-
-FILES: Final = PredictorFiles()
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a predictor is and where it comes from.
-
-    Parameters
-    ----------
-    name : str
-        Name of the predictor, that of its directory at training.
-    encoder : EncoderSpecification
-        What turns pictures into the vectors that the regressors expect.
-    traits : tuple of str
-        Traits that are predicted.
-    scale : str
-        Scale of the raw predictions, ``LOW:HIGH``.
-    is_score : bool
-        Whether raw ratings are 0-10 scores already.
-    data : mapping
-        Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
-        (``columns``).
-    reliability : mapping of str to mapping
-        For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
-    seed : int
-        Seed of folds and regressors.
-    simulated : bool
-        Whether the ratings were simulated.
-    versions : mapping of str to str
-        Versions of prescreen and of the libraries that made it.
-    """
-
-    name: str
-    encoder: EncoderSpecification
-    traits: tuple[str, ...]
-    scale: str
-    is_score: bool
-    data: Mapping[str, Any]
-    reliability: Mapping[str, Mapping[str, float | None]]
-    seed: int
-    simulated: bool
-    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -194,10 +124,10 @@ class Predictor:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides a score."""
-        content = _digests(self._contents())
+        content = digests(self._contents())
         for name in (FILES.evaluation, FILES.canaries):
             content.pop(name, None)
-        manifest = self._manifest_json()
+        manifest = self.manifest.to_json()
         deciding = [content, *(manifest[name] for name in ("encoder", "traits", "is_score"))]
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
@@ -325,15 +255,7 @@ class Predictor:
         PredictorError
             If something stands there that is not a predictor, or it cannot be written.
         """
-        directory = Path(directory)
-        check_place(directory)
-        contents = self._contents()
-        manifest = self._manifest_json() | {"files": _digests(contents)}
-        contents[FILES.manifest] = (json.dumps(manifest, indent=2) + "\n").encode()
-        try:
-            replace_folder(directory, contents, may_go=_is_free)
-        except OSError as error:
-            raise PredictorError(f"{directory}: cannot be written ({error.strerror or error})") from error
+        write_files(Path(directory), self.manifest.to_json(), self._contents())
 
     @classmethod
     def load(cls, directory: str | os.PathLike[str]) -> Self:
@@ -350,11 +272,10 @@ class Predictor:
             If there is none, it is damaged, or another version of prescreen made it.
         """
         directory = Path(directory)
-        manifest, contents = _read_files(directory)
+        manifest, contents = read_files(directory)
         try:
             arrays = load_arrays(contents[FILES.arrays])
-            encoder = EncoderSpecification.from_json(manifest.pop("encoder"))
-            description = _checked(Manifest(**manifest | {"traits": tuple(manifest["traits"])}, encoder=encoder))
+            description = Manifest.from_json(manifest)
             predictor = cls(
                 manifest=description,
                 regressors=TraitRegressors.from_state(
@@ -427,113 +348,6 @@ class Predictor:
             contents[FILES.canaries] = save_arrays(self.canaries.to_arrays())
         return contents
 
-    def _manifest_json(self) -> dict[str, Any]:
-        content = {field.name: getattr(self.manifest, field.name) for field in fields(Manifest)}
-        return {"format": FORMAT} | content | {"encoder": self.manifest.encoder.to_json()}
-
-
-def _checked(manifest: Manifest) -> Manifest:
-    """Refuse a manifest whose parts are of other kinds than those that training writes.
-
-    Raises
-    ------
-    TypeError, ValueError, PrescreenError
-        If they are.
-    """
-    kinds = {"name": str, "scale": str, "is_score": bool, "seed": int, "simulated": bool}
-    kinds |= dict.fromkeys(("data", "reliability", "versions"), dict)
-    for name, kind in kinds.items():
-        if type(getattr(manifest, name)) is not kind:
-            raise TypeError(f"{name} is {getattr(manifest, name)!r}")
-    texts = [*manifest.traits, *manifest.versions.values()]
-    columns = manifest.data.get("columns", {})
-    if not texts or not all(isinstance(text, str) for text in (*texts, *columns.values())):
-        raise TypeError("traits, columns and versions are texts")
-    if len(set(manifest.traits)) < len(manifest.traits) or (columns and set(columns) != set(manifest.traits)):
-        raise ValueError(f"traits {manifest.traits}, with columns for {tuple(columns)}")
-    figures = [value for known in manifest.reliability.values() for value in known.values()]
-    if not all(value is None or type(value) in (int, float) for value in figures):
-        raise TypeError("reliabilities are numbers")
-    Scale.parse(manifest.scale)
-    return manifest
-
-
-def check_place(directory: Path) -> None:
-    """Refuse a directory that is not free for a predictor: neither empty nor an older predictor and nothing else.
-
-    Raises
-    ------
-    PredictorError
-        If something would be lost.
-    """
-    if not _is_free(directory):
-        raise PredictorError(
-            f"{directory}: exists and is not a predictor, or has other files in it; choose another place with --output"
-        )
-
-
-def _read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read manifest and files of one predictor, even if another one takes its place meanwhile."""
-    recover_folder(directory)
-    while True:
-        before = _identity(directory)
-        try:
-            return _read_files_once(directory)
-        except PredictorError:
-            if _identity(directory) == before:
-                raise
-
-
-def _read_files_once(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    manifest = _read_manifest(directory)
-    contents = {}
-    for name, expected in manifest.pop("files").items():
-        try:
-            contents[name] = (directory / Path(name).name).read_bytes()
-        except OSError as error:
-            raise PredictorError(f"{directory}: {name} cannot be read ({error.strerror})") from error
-        if hashlib.sha256(contents[name]).hexdigest() != expected:
-            raise PredictorError(f"{directory}: {name} is damaged: it is not the file that the manifest describes")
-    return manifest, contents
-
-
-def _identity(directory: Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(directory)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _read_manifest(directory: Path) -> dict[str, Any]:
-    path = directory / FILES.manifest
-    if not path.is_file():
-        raise PredictorNotFound(f"{directory}: no predictor there (no {FILES.manifest}); prescreen train makes one")
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-        version = manifest.pop("format")
-        files = manifest["files"]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise PredictorError(f"{path}: cannot be read as a manifest ({type(error).__name__})") from error
-    if version != FORMAT:
-        raise PredictorError(f"{directory}: predictor format {version}, this version reads {FORMAT}; train it again")
-    if not isinstance(files, dict) or set(files) | {FILES.canaries} != set(FILES.content):
-        raise PredictorError(f"{path}: expected the files {', '.join(FILES.content)}")
-    result: dict[str, Any] = manifest
-    return result
-
-
-def _digests(contents: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-
 
 def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _is_free(directory: Path) -> bool:
-    """Whether nothing is lost if a predictor is written there: nothing else than an older one is there."""
-    if not directory.is_dir():
-        return not directory.exists()
-    names = {path.name for path in directory.iterdir()}
-    return not names or (FILES.manifest in names and names <= {FILES.manifest, *FILES.content})

@@ -17,7 +17,7 @@ from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_predictor, warn_of_simulation
-from prescreen.predictor import check_place
+from prescreen.predictor_files import check_place
 from prescreen.ratings.results import SCORES, read_results
 from prescreen.tables import write_table
 from prescreen.traits import Scale

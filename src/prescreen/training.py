@@ -18,7 +18,8 @@ from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.flat import flat_metrics
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
-from prescreen.predictor import Manifest, Predictor, TrainingPortraits, content_key
+from prescreen.manifest import Manifest
+from prescreen.predictor import Predictor, TrainingPortraits, content_key
 from prescreen.ranking.correlation import PERSON_SHARE, ErrorCorrelation, fit_error_correlation
 from prescreen.ratings import Ratings, rated_attributes
 from prescreen.regressors.blocks import BlockDesign

@@ -26,7 +26,8 @@ from prescreen.exporting import export
 from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
-from prescreen.predictor import Predictor, check_place
+from prescreen.predictor import Predictor
+from prescreen.predictor_files import check_place
 from prescreen.provenance import ScoresNote
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity

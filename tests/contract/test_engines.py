@@ -20,8 +20,9 @@ from prescreen.cli import main
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import NothingScored, PrescreenError, UsageError
+from prescreen.manifest import Manifest
 from prescreen.narrator import Silence
-from prescreen.predictor import Manifest, Predictor, TrainingPortraits
+from prescreen.predictor import Predictor, TrainingPortraits
 from prescreen.provenance import ScoresNote
 from prescreen.regressors.fit import fit_final
 from prescreen.tables import read_table

@@ -16,8 +16,10 @@ from prescreen.canaries import Canaries
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.inspection import Quality
+from prescreen.manifest import Manifest
 from prescreen.opening import open_predictor
-from prescreen.predictor import FILES, Manifest, Predictor, TrainingPortraits
+from prescreen.predictor import Predictor, TrainingPortraits
+from prescreen.predictor_files import FILES
 from prescreen.provenance import ScoresNote
 from prescreen.regressors.fit import fit_final
 from prescreen.traits import Scale

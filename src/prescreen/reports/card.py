@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from prescreen.predictor import Manifest
+from prescreen.manifest import Manifest
 
 _USE = """\
 ## Intended use
