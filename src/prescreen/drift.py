@@ -188,6 +188,6 @@ def _remembered(record: Path, shape: tuple[int, ...]) -> Array | None:
     try:
         content: Mapping[str, Any] = json.loads(record.read_text("utf-8"))
         raw = np.array(content["raw"], dtype=np.float64)
-    except (OSError, ValueError, TypeError, LookupError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
     return raw if raw.shape == shape else None

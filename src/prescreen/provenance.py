@@ -208,7 +208,7 @@ class ScoresNote:
             if not table.exists():
                 raise UsageError(f"{table}: no such file; give what prescreen score wrote") from None
             raise UsageError(f"{path}: not found; it stands beside the scores that prescreen score writes") from None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise PrescreenError(f"{path}: cannot be read ({type(error).__name__}); score the folder again") from error
 
     def _checked(self) -> Self:

@@ -357,7 +357,7 @@ def _read_jsonl(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"line {number}: {error}") from error
         if not isinstance(row, dict) or (columns and set(row) != set(columns)):
             raise ValueError(f"line {number}: expected an object with the same keys on every line")

@@ -48,7 +48,7 @@ def lines_as_table(source: Path, data: bytes) -> bytes:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RatingsError(f"{shown(source)}: line {number} is not JSON ({error}); one object a line") from error
         nested = (
             [name for name, value in row.items() if isinstance(value, dict | list)] if isinstance(row, dict) else []

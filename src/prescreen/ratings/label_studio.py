@@ -50,7 +50,7 @@ def label_studio_votes(source: Path, data: bytes) -> pd.DataFrame | None:
         return None
     try:
         tasks = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RatingsError(f"{shown(source)}: starts like JSON and is not ({error})") from error
     rows = []
     for number, task in enumerate(tasks, start=1):
