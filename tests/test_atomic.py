@@ -235,6 +235,19 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
     assert names(tmp_path) == ["scores.csv"]
 
 
+def test_a_pipe_or_device_in_the_place_of_a_file_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link.csv").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link.csv"):
+        with pytest.raises(PrescreenError, match=r"cannot be written \(not a plain file\); nothing was changed"):
+            write_files_atomic({tmp_path / "a": b"1", path: b"2"})
+        with pytest.raises(PrescreenError, match="not a plain file"), stage_file(path):
+            pass
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert names(tmp_path) == ["link.csv", "pipe"]
+
+
 def test_written_files_have_ordinary_permissions(tmp_path):
     (tmp_path / "ordinary").touch()
     write_bytes_atomic(tmp_path / "written", b"")

@@ -184,6 +184,7 @@ def test_a_frame_that_is_no_table_is_refused_and_the_old_file_stays(table, frame
 
 def test_shown_names_are_one_printable_line():
     assert shown(os.fsdecode(b"a\xff\nb\xc3\xa9")) == "a\\udcff\\nbé"
+    assert shown("\u202egpj.exe") == "\\u202egpj.exe"
 
 
 def in_parts(frame, path, sizes):

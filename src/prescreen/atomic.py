@@ -65,9 +65,7 @@ def write_files_atomic(files: Mapping[Path, bytes]) -> None:
         for path, data in files.items():
             target = Path(os.path.realpath(path))
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                if target.is_dir():
-                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+                _make_room(target)
                 temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
                 _write_out(descriptor, data)
             except OSError as error:
@@ -156,9 +154,7 @@ def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
     target = Path(os.path.realpath(path))
     with contextlib.ExitStack() as stack:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            _make_room(target)
             temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
         except OSError as error:
             raise _failure(path, error, "nothing was changed") from error
@@ -167,6 +163,21 @@ def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
             yield staged
         finally:
             staged.give_up()
+
+
+def _make_room(target: Path) -> None:
+    """Make the folders above a file that is to be written.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done, or a folder, a device or a pipe has the name: a file in its place would destroy it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "not a plain file")
 
 
 def replace_folder(directory: Path, files: Mapping[str, bytes], may_go: Callable[[Path], bool]) -> None:

@@ -108,7 +108,7 @@ def check_places(scores: Path, output: Path, report: Path | None) -> None:
     """
     places = [path.resolve() for path in (scores, output, report) if path is not None]
     if len(set(places)) < len(places):
-        raise UsageError("SCORES and what is written must be different files")
+        raise UsageError("SCORES, --output and --report must be different files")
     if report is not None and report.is_dir():
         raise UsageError(f"report {report}: a folder; give the name of an .html file")
 
