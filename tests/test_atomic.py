@@ -7,6 +7,7 @@ import shutil
 import stat
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from prescreen.atomic import (
     stage_file,
     write_bytes_atomic,
     write_files_atomic,
+    write_new_file,
     write_text_atomic,
 )
 from prescreen.errors import PrescreenError
@@ -292,3 +294,29 @@ def test_a_staged_file_for_a_place_that_cannot_be_is_refused_before_the_work(tmp
     (tmp_path / "table.csv").mkdir()
     with pytest.raises(PrescreenError, match="nothing was changed"), stage_file(tmp_path / "table.csv"):
         raise AssertionError("not to be reached")
+
+
+def test_a_new_file_takes_no_others_place_and_leaves_no_litter(tmp_path, monkeypatch):
+    assert write_new_file(tmp_path / "deep" / "a", b"first")
+    assert not write_new_file(tmp_path / "deep" / "a", b"second")
+
+    def no_links(*_):
+        raise OSError(errno.EPERM, "not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    assert write_new_file(tmp_path / "deep" / "b", b"first")
+    assert not write_new_file(tmp_path / "deep" / "b", b"second")
+    assert [path.read_bytes() for path in sorted((tmp_path / "deep").iterdir())] == [b"first", b"first"]
+
+
+def test_a_link_that_leads_to_itself_stays(tmp_path):
+    (tmp_path / "a").symlink_to("a")
+    with pytest.raises(PrescreenError, match="symbolic links"):
+        write_bytes_atomic(tmp_path / "a", b"new")
+    assert (tmp_path / "a").is_symlink()
+
+
+def test_the_working_directory_is_a_folder_like_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recover_folder(Path())
+    assert list(tmp_path.iterdir()) == []

@@ -44,7 +44,11 @@ def watched(encoder):
     rng = np.random.default_rng(0)
     faces = rng.normal(0, 0.1, (80, D)).astype(np.float32)
     ratings = np.column_stack([1.5 + 3 * faces[:, 0], 2 + 4 * faces[:, 1]]) + 0.1 * rng.normal(size=(80, 2))
-    manifest = Manifest("mine", SPECIFICATION, ("smart", "kind"), "0:3", False, {}, {}, 0, True, provenance.versions())
+    data = {"source": "v.csv", "sha256": "ab", "images": 80, "columns": {"smart": "smart", "kind": "kind"}}
+    reliability = {"smart": {"icc1": None}, "kind": {"icc1": None}}
+    manifest = Manifest(
+        "mine", SPECIFICATION, ("smart", "kind"), "0:3", False, data, reliability, 0, True, provenance.versions()
+    )
     plain = Predictor(
         manifest=manifest,
         regressors=fit_final(faces, ratings, None, SPECIFICATION.blocks, seed=0),

@@ -172,3 +172,15 @@ def test_the_commit_of_the_working_directory(repository, tmp_path):
 def test_without_git_there_is_no_commit(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance.git_commit() == ""
+
+
+@pytest.mark.parametrize("place", ["predictor", "inputs"])
+def test_half_a_character_in_a_place_is_a_damaged_note(tmp_path, place):
+    table = tmp_path / "scores.csv"
+    table.write_text("image\n")
+    NOTE.write(table, lambda: None)
+    path = tmp_path / "scores.csv.meta.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {place: "\ud800" if place == "predictor" else ["\ud800"]}))
+    with pytest.raises(PrescreenError, match="UnicodeEncodeError.*score the folder again"):
+        ScoresNote.read(table)

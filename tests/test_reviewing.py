@@ -1,11 +1,17 @@
+import asyncio
 import io
 import socket
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from prescreen import reviewing
 from prescreen.errors import PrescreenError
 from prescreen.images import ImageFile
 from prescreen.reviewing import LOOPBACK, Decisions, ReviewServer, listen
@@ -203,3 +209,63 @@ def test_it_listens_to_this_machine_only():
             listen(listener.getsockname()[1])
         with socket.create_connection(listener.getsockname(), timeout=5):
             pass
+
+
+@pytest.mark.parametrize("row", ["9" * 5001, "-1", "1.0", "٣", "0x1", " 1", "1\n"])
+@pytest.mark.parametrize("kind", ["pictures", "originals"])
+def test_a_row_that_is_none_is_not_found(client, kind, row):
+    assert client.get(f"/{kind}/{quote(row)}", headers=HEADER).status_code == 404
+    assert client.get(f"/{kind}/{quote(row)}").status_code in (403, 404)
+
+
+def asked(app, messages):
+    """Return the status of the answer to a request whose body arrives like this; None where it stalls."""
+    answers = []
+
+    async def receive():
+        if messages:
+            return messages.pop(0)
+        await asyncio.sleep(60)
+
+    async def send(message):
+        answers.append(message)
+
+    head = [(b"host", f"{LOOPBACK}:8123".encode()), (b"authorization", HEADER["Authorization"].encode())]
+    scope = {"type": "http", "method": "PUT", "path": "/decisions/0", "headers": head, "query_string": b""}
+    with ThreadPoolExecutor(1) as pool:  # this thread may have a loop that another test left running
+        pool.submit(asyncio.run, app(scope, receive, send)).result()
+    return answers[0]["status"]
+
+
+def test_a_body_that_stalls_is_given_up_and_one_that_is_cut_off_is_no_error(client, saved, monkeypatch):
+    monkeypatch.setattr(reviewing, "BODY_SECONDS", 0.05)
+    first = {"type": "http.request", "body": b'{"decision"', "more_body": True}
+    assert asked(client.app, [dict(first)]) == 408
+    assert asked(client.app, [dict(first), {"type": "http.disconnect"}]) == 400
+    assert not saved.exists()
+
+
+def test_it_ends_soon_whatever_a_client_does():
+    """A client that has sent half a request keeps neither a thread nor the process."""
+    code = """
+import os, signal, socket, sys, threading, time
+from prescreen import reviewing
+
+async def app(scope, receive, send):
+    await reviewing._decision(reviewing.Request(scope, receive))
+
+listener = reviewing.listen(0)
+def stall():
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall(b"PUT /decisions/0 HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 100\\r\\n\\r\\nhalf")
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+threading.Thread(target=stall, daemon=True).start()
+try:
+    reviewing.serve(app, listener)
+except KeyboardInterrupt:
+    pass
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -8,11 +8,11 @@ import pytest
 from prescreen.calibration import Calibration
 from prescreen.embeddings import Embedded, Quality
 from prescreen.encoders import EncoderSpecification, MemberSpecification
-from prescreen.errors import PredictorError, PredictorMismatch, UsageError
+from prescreen.errors import PredictorError, PredictorMismatch, PrescreenError, UsageError
 from prescreen.manifest import Manifest
 from prescreen.predictor import Predictor, TrainingPortraits, content_key
-from prescreen.scoring import check_names, score_columns, score_parts, score_pictures
-from prescreen.tables import TableWriter, write_table
+from prescreen.scoring import check_names, check_scores, score_columns, score_parts, score_pictures
+from prescreen.tables import TableWriter, read_table, write_table
 
 MEMBER = MemberSpecification("network", "nowhere", "00", ("chip",), 8, 2)
 MANIFEST = Manifest(
@@ -56,7 +56,7 @@ def predictor():
 
 
 def picture(name, smart, kind):
-    return Embedded(name, "ab", np.array([smart, kind], np.float16), QUALITY)
+    return Embedded(name, "ab" * 32, np.array([smart, kind], np.float16), QUALITY)
 
 
 def test_columns_are_those_that_are_documented(predictor):
@@ -86,7 +86,7 @@ def test_quality_and_status_stand_beside_the_scores(predictor):
     (row,) = score_pictures([picture("a.jpg", 50, 60)], predictor).to_dict("records")
     assert (row["status"], row["reason"]) == ("ok", "")
     assert {name: row[name] for name in asdict(QUALITY)} == asdict(QUALITY)
-    assert row["content"] == "ab"
+    assert row["content"] == "ab" * 32
 
 
 def test_a_picture_that_was_trained_on_has_its_cross_validated_prediction(predictor):
@@ -95,7 +95,7 @@ def test_a_picture_that_was_trained_on_has_its_cross_validated_prediction(predic
     table = score_pictures(rows, predictor)
     assert table["smart_raw"].tolist()[1:] == [50, 99]
     assert table["kind_raw"].tolist()[1:] == [60, 0]
-    assert table["content"].tolist() == [TRAINED_ON, "ab", TRAINED_ON]
+    assert table["content"].tolist() == [TRAINED_ON, "ab" * 32, TRAINED_ON]
 
 
 @pytest.mark.parametrize("traits", [["image"], ["width"], ["a", "a"], ["a", "a_raw"], ["a_low", "a"], ["content"]])
@@ -204,3 +204,47 @@ def test_memory_is_flat_in_the_number_of_pictures(predictor, tmp_path):
 
     peak(256)  # imports and caches
     assert peak(16 * 256) < 1.1 * peak(4 * 256)
+
+
+ODD_CELLS = {
+    "smart": ["abc", "inf", "", "11", "-1"],
+    "kind_raw_low": ["x", ""],
+    "faces": ["two", "inf", ""],
+    "novelty": ["far"],
+    "status": ["done"],
+    "content": ["0"],
+    "image": ["b.jpg"],
+}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [(column, value) for column, values in ODD_CELLS.items() for value in values]
+)
+def test_a_cell_that_was_edited_is_named(predictor, tmp_path, column, value):
+    path = tmp_path / "scores.csv"
+    write_table(score_pictures([picture("a.jpg", 50, 60), picture("b.jpg", 40, 60)], predictor), path)
+    cells = pd.read_csv(path, dtype=str, keep_default_na=False)
+    check_scores(read_table(path), ("smart", "kind"), path)
+    cells.loc[0, column] = value
+    cells.to_csv(path, index=False)
+    row = 3 if column == "image" else 2
+    with pytest.raises(PrescreenError, match=rf"scores\.csv: row {row}: {column} '.*', expected "):
+        check_scores(read_table(path), ("smart", "kind"), path)
+
+
+def test_what_is_no_table_of_scores_is_named(predictor, tmp_path):
+    table = score_pictures([picture("a.jpg", 50, 60)], predictor)
+    for lacking in ("content", "smart_raw", "faces"):
+        with pytest.raises(PrescreenError, match=f"no column {lacking}"):
+            check_scores(table.drop(columns=lacking), ("smart", "kind"), tmp_path / "s.csv")
+    with pytest.raises(PrescreenError, match="no rows"):
+        check_scores(table.iloc[:0], ("smart", "kind"), tmp_path / "s.csv")
+    older = table.drop(columns=["iris_a", "novelty"])
+    check_scores(older, ("smart", "kind"), tmp_path / "s.csv")
+
+
+def test_numbers_for_names_and_failures_without_numbers(predictor, tmp_path):
+    table = score_pictures([picture("a.jpg", 50, 60), Embedded("b.jpg", reason="empty file")], predictor)
+    check_scores(table, ("smart", "kind"), tmp_path / "s.jsonl")
+    with pytest.raises(PrescreenError, match="row 1: image '7', expected text"):
+        check_scores(table.assign(image=[7, 8]), ("smart", "kind"), tmp_path / "s.jsonl")

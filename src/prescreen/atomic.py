@@ -80,6 +80,37 @@ def write_files_atomic(files: Mapping[Path, bytes]) -> None:
                 raise _failure(path, error, remains) from error
 
 
+def write_new_file(path: Path, data: bytes) -> bool:
+    """Write a file that is not there yet, in one step; one that is there, or that another run makes meanwhile, stays.
+
+    Returns
+    -------
+    bool
+        Whether it was written.
+
+    Raises
+    ------
+    PrescreenError
+        If it cannot be written; missing folders are made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path.parent, folder=False) as (temporary, descriptor):
+            _write_out(descriptor, data)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without links: two runs may still meet between these two steps
+                if os.path.lexists(path):
+                    return False
+                temporary.rename(path)
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise _failure(path, error, "nothing was changed") from error
+    return True
+
+
 class StagedFile(io.RawIOBase):
     """A file that is written part by part and takes its place at the end; made by `stage_file`."""
 
@@ -171,9 +202,12 @@ def _make_room(target: Path) -> None:
     Raises
     ------
     OSError
-        If that cannot be done, or a folder, a device or a pipe has the name: a file in its place would destroy it.
+        If that cannot be done, or a folder, a device or a pipe has the name: a file in its place would destroy it; or
+        the name is a link that leads to itself.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if target.exists() and not target.is_file():
@@ -279,7 +313,7 @@ def _take_place_in_two_steps(new: Path, target: Path, may_go: Callable[[Path], b
 
 
 def _previous(directory: Path) -> Path:
-    return directory.with_name(f".{directory.name}.previous")
+    return directory.parent / f".{directory.name}.previous"
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -21,6 +21,7 @@ from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_scores
+from prescreen.places import check_page, check_places
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.goals import Goals
@@ -75,7 +76,11 @@ def rank(
     """
     narrator = narrator or Silence()
     table_format(output)
-    shortlisting.check_places(scores, output, report)
+    check_page(report)
+    check_places(
+        {"--output": output, "--report": report},
+        {"SCORES": scores, "--baseline": Path(baseline), "--decisions": decisions},
+    )
     rejected = frozenset[str]() if decisions is None else shortlisting.read_rejected(decisions)
     done = _compared(scores, baseline, wishes, predictor, narrator, rejected)
     page = None if report is None else done.draw(narrator)
@@ -113,9 +118,9 @@ def review(
     from prescreen import reviewing
 
     narrator = narrator or Silence()
-    place = decisions or scores.with_name(f"{scores.stem}.decisions.csv")
+    place = decisions or decisions_beside(scores)
     table_format(place)
-    shortlisting.check_places(scores, place, None)
+    check_places({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
     token = secrets.token_urlsafe(32)
     with reviewing.listen(port) as listener:
         done = _compared(scores, baseline, wishes, predictor, narrator)
@@ -129,6 +134,11 @@ def review(
         host, bound = listener.getsockname()
         ready(f"http://{host}:{bound}/?token={token}")
         reviewing.serve(server.app(), listener)
+
+
+def decisions_beside(scores: Path) -> Path:
+    """Return where `review` saves decisions if no other place is named."""
+    return scores.with_name(f"{scores.stem}.decisions.csv")
 
 
 @dataclass(frozen=True)
@@ -153,6 +163,8 @@ class _Candidates:
         return compare_folders(kept.reset_index(drop=True), self.predictor, self.vectors)
 
     def draw(self, narrator: Narrator, token: str | None = None) -> str:
+        if missing := int((self.scores["status"] == OK).sum()) - len(self.pictures):
+            narrator.say(f"{missing} pictures are no longer where they were scored: shown without a preview")
         with narrator.steps("drawing", len(self.pictures)) as advance:
             return shortlisting.draw_report(
                 self.ranked,
@@ -206,9 +218,19 @@ def _compared(
     )
     if unknown := len(rejected - set(table["image"])):
         narrator.say(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
+    if held := held_in_words(ranked):
+        narrator.say(f"held back  {held}")
     if choose.plan is not None:
         narrator.say(f"votes      {plan_in_words(choose.plan)}")
     return _Candidates(ranked, loaded, present, goals, pictures, note, table, vectors, choose.plans)
+
+
+def held_in_words(ranked: pd.DataFrame) -> str:
+    """Count what gates hold back, the most frequent gate first: ``12 pictures: copies 9, person 4``."""
+    held = ranked.loc[ranked["gates"] != "", "gates"]
+    counts = held.str.split(",").explode().value_counts()
+    listed = ", ".join(f"{gate} {count}" for gate, count in counts.items())
+    return f"{len(held)} pictures: {listed}" if len(held) else ""
 
 
 def plan_in_words(plan: VotePlan) -> str:

@@ -18,6 +18,7 @@ from prescreen.errors import UsageError
 from prescreen.hypotheses import FOLDER, Tags, by_folder, by_tags, by_text, read_tags
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_scores
+from prescreen.places import check_places
 from prescreen.predictor import Predictor
 from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.effects import FEWEST, Effect, Hypothesis, find_effects
@@ -104,7 +105,7 @@ def effects(
     narrator = narrator or Silence()
     if output is not None:
         table_format(output)
-        shortlisting.check_places(scores, output, None)
+        check_places({"--output": output}, {"SCORES": scores, "--tags": tags})
     note, table, loaded = open_scores(scores, predictor, narrator)
     encoder = Encoder(loaded.manifest.encoder)
     wording = Wording(loaded.manifest.encoder) if texts else None

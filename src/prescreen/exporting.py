@@ -94,6 +94,10 @@ def export(
     if not places:
         raise UsageError(f"{table}: where its pictures are is not known; name their folder with --images")
     wanted = rows[(rows["status"] == OK) & (rows["selected"] if selected else True)]
+    if wanted.empty:
+        raise NothingScored(
+            f"{table}: no picture is {'selected' if selected else 'scored'}; there is nothing to export"
+        )
     files = {file.name: Path(file.path).absolute() for file in find_images(places)}
     found = wanted[wanted["image"].isin(files.keys())]
     if found.empty:

@@ -17,6 +17,7 @@ from prescreen.encoders import Encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.images import ImageFile, find_images
 from prescreen.learned import HumanResults, offset
+from prescreen.places import check_places
 from prescreen.predictor import Predictor, content_key
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.goals import Goals
@@ -24,7 +25,7 @@ from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.rounds import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
 from prescreen.ranking.shortlist import percent
 from prescreen.ratings.results import TypedResults
-from prescreen.scoring import DECIMALS, OK
+from prescreen.scoring import DECIMALS, OK, check_scores
 from prescreen.shortlisting import Baseline
 from prescreen.tables import read_table, shown, table_format
 from prescreen.tracking import RoundRecord
@@ -152,6 +153,21 @@ def human_results(
         z=np.where(told, z, np.nan),
         variance=np.where(told, noise / np.where(np.isfinite(counted), counted, votes), np.nan),
         rounds=np.full(len(pictures), 1 + (0 if earlier is None else int(earlier.rounds.max())), dtype=np.int64),
+    )
+
+
+def known_already(predictor: Predictor, newer: HumanResults) -> bool:
+    """Tell whether a predictor has learned all these scores before."""
+    earlier = predictor.results
+    if earlier is None:
+        return False
+    places = {int(key): row for row, key in enumerate(earlier.keys)}
+    rows = [places.get(int(key)) for key in newer.keys]
+    return all(
+        row is not None
+        and np.array_equal(earlier.z[row], newer.z[m], equal_nan=True)
+        and np.array_equal(earlier.variance[row], newer.variance[m], equal_nan=True)
+        for m, row in enumerate(rows)
     )
 
 
@@ -352,9 +368,10 @@ def check_wishes(
         raise UsageError("--shortlist: candidates are ranked against the present picture; name it with --baseline")
     if shortlist is not None:
         table_format(shortlist)
-    places = [path.resolve() for path in (results, output, scores, shortlist) if path is not None]
-    if len(set(places)) < len(places):
-        raise UsageError("RESULTS, --output, --scores and --shortlist must be different files")
+    present = None if baseline is None else Path(baseline)
+    check_places(
+        {"--output": output, "--shortlist": shortlist}, {"RESULTS": results, "--scores": scores, "--baseline": present}
+    )
 
 
 def read_candidates(scores: Path | None, predictor: Predictor) -> tuple[ScoresNote | None, pd.DataFrame | None]:
@@ -376,6 +393,7 @@ def read_candidates(scores: Path | None, predictor: Predictor) -> tuple[ScoresNo
                 f"{scores}: scored by {note.predictor_name} with the encoder {note.encoder}, whose vectors or traits "
                 f"are not those of {predictor.manifest.name}; score the folder again with --predictor"
             )
+    check_scores(table, predictor.traits, scores)
     return note, table
 
 

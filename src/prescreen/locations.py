@@ -7,7 +7,7 @@ from typing import Final
 
 import platformdirs
 
-from prescreen.errors import UsageError
+from prescreen.errors import UsageError, shown
 
 CACHE_VARIABLE: Final = "PRESCREEN_CACHE"
 LIMIT_VARIABLE: Final = "PRESCREEN_CACHE_LIMIT"
@@ -17,9 +17,18 @@ _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 def cache_directory() -> Path:
-    """Return the folder for what can be made again: ``PRESCREEN_CACHE`` or the user's cache folder."""
+    """Return the folder for what can be made again: ``PRESCREEN_CACHE`` or the user's cache folder.
+
+    Raises
+    ------
+    UsageError
+        If something that is no folder stands there.
+    """
     chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("prescreen")
+    folder = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("prescreen")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{shown(folder)}: not a folder; name another one for the cache with {CACHE_VARIABLE}")
+    return folder
 
 
 def cache_limit() -> int | None:

@@ -74,12 +74,16 @@ class Manifest:
             if type(getattr(self, name)) is not kind:
                 raise TypeError(f"{name} is {getattr(self, name)!r}")
         texts = [*self.traits, *self.versions.values()]
-        columns = self.data.get("columns", {})
+        columns = self.data["columns"]
         if not texts or not all(isinstance(text, str) for text in (*texts, *columns.values())):
             raise TypeError("traits, columns and versions are texts")
-        if len(set(self.traits)) < len(self.traits) or (columns and set(columns) != set(self.traits)):
+        if len(set(self.traits)) < len(self.traits) or set(columns) != set(self.traits):
             raise ValueError(f"traits {self.traits}, with columns for {tuple(columns)}")
+        for name, kind in {"images": int, "source": str, "sha256": str}.items():
+            if type(self.data[name]) is not kind:
+                raise TypeError(f"data: {name} is {self.data[name]!r}")
         figures = [value for known in self.reliability.values() for value in known.values()]
+        figures += [self.reliability[trait]["icc1"] for trait in self.traits]
         if not all(value is None or type(value) in (int, float) for value in figures):
             raise TypeError("reliabilities are numbers")
         Scale.parse(self.scale)

@@ -10,6 +10,7 @@ from prescreen.errors import PredictorError, PredictorNotFound, shown
 from prescreen.narrator import Narrator
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
+from prescreen.scoring import check_scores
 from prescreen.tables import read_table
 
 
@@ -57,6 +58,8 @@ def open_scores(
         If the predictor that the note names is not there any more.
     PredictorMismatch
         If another predictor made the table, or it was changed.
+    PrescreenError
+        If it is no table of scores.
     """
     note = ScoresNote.read(scores, optional=predictor is not None)
     table = read_table(scores)
@@ -71,6 +74,7 @@ def open_scores(
         ) from error
     if note is not None:
         note.check(scores, loaded.fingerprint)
+    check_scores(table, loaded.traits, scores)
     warn_of_simulation(loaded, narrator)
     drift.watch(loaded, Encoder(loaded.manifest.encoder), narrator)
     return note, table, loaded

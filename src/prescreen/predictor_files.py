@@ -57,6 +57,11 @@ def check_place(directory: Path) -> None:
         )
 
 
+def holds_predictor(directory: Path) -> bool:
+    """Tell whether a predictor stands there already."""
+    return (directory / FILES.manifest).is_file()
+
+
 def write_files(directory: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
     """Write manifest and files; the directory is the old one or the new one, never half.
 

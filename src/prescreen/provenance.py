@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from prescreen.atomic import write_text_atomic
-from prescreen.errors import PredictorMismatch, PrescreenError, UsageError
+from prescreen.errors import PredictorMismatch, PrescreenError, UsageError, shown
 from prescreen.tables import part_files
 
 _BEFORE: Final = "before"
@@ -204,10 +205,16 @@ class ScoresNote:
             if optional:
                 return None
             if table.is_dir():
-                raise UsageError(f"{table}: a folder without scores; give what prescreen score wrote") from None
+                raise UsageError(
+                    f"{shown(table)}: a folder without scores; score it first: "
+                    f"prescreen score {shown(table)} --predictor MODEL --output scores.csv"
+                ) from None
             if not table.exists():
                 raise UsageError(f"{table}: no such file; give what prescreen score wrote") from None
-            raise UsageError(f"{path}: not found; it stands beside the scores that prescreen score writes") from None
+            raise UsageError(
+                f"{shown(table)}: not known to be scores, {path.name} is not beside it; "
+                "give the table that prescreen score wrote"
+            ) from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise PrescreenError(f"{path}: cannot be read ({type(error).__name__}); score the folder again") from error
 
@@ -216,8 +223,8 @@ class ScoresNote:
 
         Raises
         ------
-        TypeError
-            If one is.
+        TypeError, UnicodeEncodeError
+            If one is, or no file can have the name.
         """
         for part in fields(self):
             found = getattr(self, part.name)
@@ -226,6 +233,8 @@ class ScoresNote:
         texts = (*self.traits, *self.inputs, *self.versions, *self.versions.values())
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("traits, inputs and versions are texts")
+        for place in (self.predictor, *self.inputs):
+            os.fsencode(place)  # half a character cannot be looked for
         return self
 
 

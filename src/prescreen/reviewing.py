@@ -10,7 +10,10 @@ The pictures are private and the page can write a file, so nobody else gets in:
   files hands out originals.
 """
 
+import asyncio
 import json
+import logging
+import re
 import secrets
 import socket
 import threading
@@ -26,19 +29,23 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prescreen.errors import PictureError, PrescreenError
 from prescreen.images import ImageFile, read_bytes
+from prescreen.shortlisting import DECISIONS
 from prescreen.tables import read_table, shown, write_table
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_BODY: Final = 8192
 MAX_TAGS: Final = 20
-_DECISIONS: Final = frozenset({"", "keep", "reject"})
+BODY_SECONDS: Final = 5.0
+"""How long the body of a request may take to arrive."""
+
+_ROW: Final = re.compile("[0-9]{1,9}")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",  # with the page's own policy, which is stricter
@@ -134,10 +141,10 @@ class ReviewServer:
         return Starlette(
             routes=[
                 Route("/", self._index),
-                Route("/pictures/{row:int}", self._picture),
-                Route("/originals/{row:int}", self._original),
+                Route("/pictures/{row}", self._picture),
+                Route("/originals/{row}", self._original),
                 Route("/decisions", self._listed),
-                Route("/decisions/{row:int}", self._decide, methods=["PUT"]),
+                Route("/decisions/{row}", self._decide, methods=["PUT"]),
             ],
             middleware=[
                 Middleware(_SecurityHeaders),
@@ -187,7 +194,9 @@ class ReviewServer:
         self._check(request.headers.get("authorization", "").removeprefix("Bearer "))
 
     def _row(self, request: Request) -> int:
-        row: int = request.path_params["row"]
+        text = request.path_params["row"]
+        # Starlette's own converter takes any number of digits, which Python's int does not.
+        row = int(text) if _ROW.fullmatch(text) else len(self.decisions.names)
         if row >= len(self.decisions.names):
             raise HTTPException(HTTPStatus.NOT_FOUND, "no such row")
         return row
@@ -202,8 +211,24 @@ class ReviewServer:
 
 def serve(app: Starlette, listener: socket.socket) -> None:
     """Answer until interrupted."""
-    config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False, lifespan="off", ws="none")
-    uvicorn.Server(config).run(sockets=[listener])
+    config = uvicorn.Config(
+        app,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,  # a client that does not finish its request does not keep it from ending
+    )
+    _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """A server that ends without a word about requests that it cuts off."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
 
 
 def listen(port: int) -> socket.socket:
@@ -243,16 +268,22 @@ class _SecurityHeaders:
 
 async def _decision(request: Request) -> tuple[str, list[str]]:
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_BODY} bytes")
+    except TimeoutError:
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"not complete after {BODY_SECONDS:g} s") from None
+    except ClientDisconnect:  # nobody hears the answer
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the request was cut off") from None
     try:
         content = json.loads(body)
         decision, tags = content["decision"], content["tags"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "expected JSON with decision and tags") from None
-    if not isinstance(decision, str) or decision not in _DECISIONS:
+    if not isinstance(decision, str) or decision not in DECISIONS:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "decision: expected keep, reject or nothing")
     if not isinstance(tags, list) or len(tags) > MAX_TAGS or not all(isinstance(tag, str) for tag in tags):
         raise HTTPException(HTTPStatus.BAD_REQUEST, f"tags: expected at most {MAX_TAGS} texts")

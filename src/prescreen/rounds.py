@@ -17,7 +17,7 @@ from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_predictor, warn_of_simulation
-from prescreen.predictor_files import check_place
+from prescreen.predictor_files import check_place, holds_predictor
 from prescreen.ratings.results import SCORES, read_results
 from prescreen.tables import write_table
 from prescreen.traits import Scale
@@ -101,6 +101,8 @@ def learn(
     narrator = narrator or Silence()
     learning.check_wishes(results, output, scores, baseline, shortlist)
     check_place(output)
+    if holds_predictor(output):
+        narrator.say(f"output     {output}: takes the place of the predictor there")
     before = open_predictor(predictor)
     warn_of_simulation(before, narrator)
     tracking.check_store()
@@ -116,7 +118,7 @@ def learn(
         results,
         tested_traits or before.traits,
         {file.name for file in files} | contents.keys(),
-        where=str(scores or images or results.parent),
+        where=str(scores or images or "the folder of the results"),
         scale=Scale.parse(before.manifest.scale) if raw else SCORES,
     )
     drift.watch(before, encoder, narrator)
@@ -124,6 +126,8 @@ def learn(
     with EmbeddingCache() as cache:
         pictures = learning.find_pictures(typed.images, files, contents, encoder, cache)
         newer = learning.human_results(typed, pictures, before, raw=raw, votes=votes)
+        if learning.known_already(before, newer):
+            narrator.say("these scores are in the predictor already: they count once, and this round adds nothing")
         agreed = learning.agree(before, newer, pictures)
         after = learning.with_results(before, newer, output.name)
         if table is not None and baseline is not None:

@@ -1,15 +1,18 @@
 """From embedded pictures to the table of scores: one row a picture, failures included."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from prescreen.embeddings import Embedded, Quality
-from prescreen.errors import PredictorError, UsageError
+from prescreen.errors import PredictorError, PrescreenError, UsageError, shown
 from prescreen.predictor import Predictor
 
 OK: Final = "ok"
@@ -19,6 +22,9 @@ DECIMALS: Final = 4
 
 _CHUNK: Final = 256
 _PARTS: Final = ("", "_low", "_high", "_raw", "_raw_low", "_raw_high")
+_TEXTS: Final = ("image", "status", "reason", "content")
+_MEASURED: Final = ("width", "height", "faces", "face_share")  # what no version has been without
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
 def score_columns(traits: Sequence[str]) -> list[str]:
@@ -125,3 +131,74 @@ def _chunks(pictures: Iterable[Embedded]) -> Iterator[list[Embedded]]:
     iterator = iter(pictures)
     while chunk := list(islice(iterator, _CHUNK)):
         yield chunk
+
+
+def check_scores(table: pd.DataFrame, traits: Sequence[str], source: Path) -> None:
+    """Refuse a table that `score_pictures` cannot have made: one that was edited by hand, or is something else.
+
+    Columns that older versions did not write may be lacking.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `prescreen.tables.read_table` returned it.
+    traits : sequence of str
+        Traits that it must have scores on.
+    source : Path
+        Where it was read, for messages.
+
+    Raises
+    ------
+    PrescreenError
+        Naming file, row and value.
+    """
+    lacking = [column for column in _needed(traits) if column not in table]
+    if lacking:
+        columns = ", ".join(shown(str(column)) for column in table.columns[:8])
+        raise PrescreenError(
+            f"{shown(source)}: no column {lacking[0]} (its columns: {columns}, ...); "
+            f"expected a table that prescreen score wrote, with scores on {', '.join(traits)}"
+        )
+    if table.empty:
+        raise PrescreenError(f"{shown(source)}: it has a header but no rows; score the folder again")
+    for column, faulty, expected in _checks(table, traits):
+        if faulty.any():
+            row = int(np.flatnonzero(faulty)[0])
+            number = row + (2 if source.suffix.lower() == ".csv" else 1)  # as a spreadsheet counts
+            raise PrescreenError(
+                f"{shown(source)}: row {number}: {column} '{shown(str(table[column].iloc[row]))[:60]}', "
+                f"expected {expected}; correct it, or score the folder again"
+            )
+
+
+def _needed(traits: Sequence[str]) -> list[str]:
+    return [*_TEXTS, *(f"{trait}{part}" for trait in traits for part in _PARTS), *_MEASURED]
+
+
+def _checks(table: pd.DataFrame, traits: Sequence[str]) -> Iterator[tuple[str, NDArray[np.bool_], str]]:
+    """Look at one column after the other: its name, which rows are at fault, and what was expected."""
+    for column in _TEXTS:
+        yield column, np.array([not isinstance(value, str) for value in table[column]], dtype=bool), "text"
+    scored = (table["status"] == OK).to_numpy()
+    yield "status", ~scored & (table["status"] != FAILED).to_numpy(), f"{OK} or {FAILED}"
+    yield "image", table.duplicated("image").to_numpy(), "every picture once"
+    yield "content", ~table["content"].map(_is_sha256).to_numpy(dtype=bool) & scored, "the SHA-256 of its file"
+    scores = {f"{trait}{part}" for trait in traits for part in ("", "_low", "_high")}
+    needed = _needed(traits)
+    for column in score_columns(traits):
+        if column in _TEXTS or column == "face_detector" or column not in table:
+            continue
+        cells = table[column]
+        values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        blank = cells.isna().to_numpy() | (cells == "").to_numpy()
+        numeric = pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells)
+        yield column, (np.isnan(values) & ~blank) | np.isinf(values), "a number"
+        yield column, np.full(len(table), not numeric), "numbers in this column"
+        if column in needed:
+            yield column, np.isnan(values) & scored, "a number for a picture that was scored"
+        if column in scores:
+            yield column, (values < 0) | (values > 10), "a score from 0 to 10"
+
+
+def _is_sha256(text: str) -> bool:
+    return _SHA256.fullmatch(text) is not None

@@ -20,7 +20,7 @@ from prescreen.comparison import Chooser, KnownBaseline
 from prescreen.dataset import USUAL_ICC
 from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
-from prescreen.errors import PictureError, PrescreenError, UsageError
+from prescreen.errors import PictureError, PrescreenError, UsageError, shown
 from prescreen.images import ImageFile, decode, find_images, read_bytes
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
@@ -38,6 +38,9 @@ from prescreen.traits import parse_levels
 Rows = NDArray[np.intp]
 
 _NO_FACE: Final = np.full(128, np.nan)
+
+DECISIONS: Final = frozenset({"", "keep", "reject"})
+"""What can be decided about a picture; the empty text is nothing yet."""
 
 SERVED: Final = 1600
 """Longer side in pixels of the large pictures that ``prescreen review`` serves."""
@@ -96,21 +99,6 @@ class Baseline:
     def in_words(self) -> str:
         """Return the scores as one phrase."""
         return ", ".join(f"{trait} {level:.1f}" for trait, level in self.levels.items())
-
-
-def check_places(scores: Path, output: Path, report: Path | None) -> None:
-    """Refuse to write over what is read, or one result over the other.
-
-    Raises
-    ------
-    UsageError
-        If two of the paths are the same file, or the report is a folder.
-    """
-    places = [path.resolve() for path in (scores, output, report) if path is not None]
-    if len(set(places)) < len(places):
-        raise UsageError("SCORES, --output and --report must be different files")
-    if report is not None and report.is_dir():
-        raise UsageError(f"report {report}: a folder; give the name of an .html file")
 
 
 def read_baseline(
@@ -327,7 +315,8 @@ def rank_with_gates(
         best_first = [name for name in ranked(None, lambda rows: rows[:0])["image"] if name in descriptors]
         order = [place[name] for name in sorted(best_first, key=lambda name: name in doubtful)]
         copy_of = near_duplicates(faces, np.array(order, dtype=np.intp), NEAR_COPY)
-        copies = pd.Series([names[better] if better >= 0 else "" for better in copy_of], index=table.index)
+        better = [names[row] if row >= 0 else "" for row in copy_of]
+        copies = pd.Series(better, index=table.index, dtype=object)  # names may not be UTF-8
         gates = gates | {"copies": copies}
     held = dict.fromkeys(names, "")
     for gate, reasons in gates.items():
@@ -354,6 +343,12 @@ def read_rejected(decisions: Path) -> frozenset[str]:
     table = read_table(decisions, text={"image", "decision"})
     if not {"image", "decision"} <= set(table.columns):
         raise UsageError(f"{decisions}: expected the columns image and decision, as prescreen review saves them")
+    strange = ~table["decision"].isin(list(DECISIONS))
+    if strange.any():
+        raise UsageError(
+            f"{shown(decisions)}: decision '{shown(table['decision'][strange].iloc[0])}' of "
+            f"'{shown(table['image'][strange].iloc[0])}', expected keep, reject or nothing"
+        )
     return frozenset(table.loc[table["decision"] == "reject", "image"])
 
 
@@ -377,7 +372,7 @@ def draw_report(
 ) -> str:
     """Draw the page with the pictures, one HTML file; with a token it is the one that a server gives out."""
     interval = {t: TraitValue(v, baseline.low.get(t), baseline.high.get(t)) for t, v in baseline.levels.items()}
-    source = baseline.name if baseline.file is None else "predicted from the picture"
+    source = baseline.name.removeprefix("scores ") if baseline.file is None else "predicted from the picture"
     manifest = predictor.manifest
     summary = summarize_ranking(
         ranked,

@@ -26,8 +26,9 @@ from prescreen.exporting import export
 from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
+from prescreen.places import check_places
 from prescreen.predictor import Predictor
-from prescreen.predictor_files import check_place
+from prescreen.predictor_files import check_place, holds_predictor
 from prescreen.provenance import ScoresNote
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
@@ -127,6 +128,8 @@ def train(
     narrator = narrator or Silence()
     output = output or Path("models") / ratings.resolve().stem
     check_place(output)
+    if holds_predictor(output):
+        narrator.say(f"output     {output}: takes the place of the predictor there")
     rated = read_ratings(ratings, traits, scale, images)
     check_names(rated.traits)
     narrator.say(_in_words(rated))
@@ -396,6 +399,8 @@ def score(
     loaded = open_predictor(predictor)
     encoder = Encoder(loaded.manifest.encoder, device)
     files = _found(inputs)
+    if not is_url(output):
+        check_places({"--output": Path(output)}, {str(place): Path(place) for place in inputs if not is_url(place)})
     canaries = drift.watch(loaded, encoder, narrator)
     counts = EmbeddingCounts()
     with staging.stage_table(str(output)) as table:

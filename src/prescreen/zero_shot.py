@@ -21,6 +21,7 @@ from prescreen.encoders import CONVERSION, IDENTITY_BLOCK, Encoder, Wording, mak
 from prescreen.errors import NothingScored, UsageError
 from prescreen.images import ImageFile, find_images
 from prescreen.narrator import Narrator, Silence
+from prescreen.places import check_page, check_places
 from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.gates import NEAR_COPY, hold_back
 from prescreen.ranking.goals import Goals
@@ -82,8 +83,11 @@ def rank_zero_shot(
     """
     narrator = narrator or Silence()
     table_format(output)
-    for given in inputs:
-        shortlisting.check_places(given, output, report)
+    check_page(report)
+    check_places(
+        {"--output": output, "--report": report},
+        {"the present picture": None if baseline is None else Path(baseline)} | {str(place): place for place in inputs},
+    )
     goals = _goals(wishes)
     files = find_images(inputs)  # before any weights are fetched
     if not files:

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from prescreen import workflow
+from prescreen.__main__ import run
 from prescreen.cli import main
 from prescreen.cli.console import verb
 from prescreen.errors import NothingScored
@@ -152,3 +153,19 @@ def test_the_shell_completes_commands_and_choices(typed, offered):
     environment = {"_PRESCREEN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = CliRunner().invoke(main, env=environment, prog_name="prescreen")
     assert {line.partition(",")[2] for line in done.output.split()} == offered
+
+
+def test_an_interrupt_before_the_verb_begins_has_the_same_exit_code(monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(main.commands["rank"], "make_context", interrupt)
+        done = CliRunner().invoke(main, ["rank"])
+    assert done.exit_code == 130
+    assert done.stderr == "prescreen: interrupted; no output is half-written, finished pictures are cached\n"
+    monkeypatch.setattr("prescreen.cli.main", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        run()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "prescreen: interrupted; nothing was begun\n"

@@ -53,7 +53,9 @@ def predictor(tmp_path_factory):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, SPECIFICATION.dimension)).astype(np.float32)
     Y = np.column_stack([X[:, 0], X[:, 1]]) + 0.2 * rng.normal(size=(60, 2))
-    manifest = Manifest("planted", SPECIFICATION, ("smart", "kind"), "0:3", False, {}, {}, 0, True, {})
+    data = {"source": "v.csv", "sha256": "ab", "images": 60, "columns": {"smart": "smart", "kind": "kind"}}
+    reliability = {"smart": {"icc1": None}, "kind": {"icc1": None}}
+    manifest = Manifest("planted", SPECIFICATION, ("smart", "kind"), "0:3", False, data, reliability, 0, True, {})
     portraits = TrainingPortraits(np.zeros(0, np.uint64), np.zeros((0, 128), np.float16), np.zeros((0, 2)))
     place = tmp_path_factory.mktemp("models") / "planted"
     Predictor(

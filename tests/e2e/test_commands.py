@@ -329,3 +329,51 @@ def test_a_predictor_that_scores_its_canaries_differently_is_told_and_noted(shel
     assert warning in again.stderr
     assert "differently" in shell("doctor", "--predictor", "drifted").stdout
     assert "as at training" in shell("doctor", "--predictor", PREDICTOR).stdout
+
+
+PLACES = [
+    (("--baseline", "now.jpg", "--output", "o.csv", "--report", "now.jpg"), "--report now.jpg: it is a page"),
+    (("--baseline", "now.jpg", "--output", "o.csv", "--report", "r.pdf"), "ends in .html"),
+    (("--baseline", "a=5", "--output", "s.csv"), "--output s.csv: would write over SCORES"),
+    (("--baseline", "a=5", "--output", "linked.csv"), "--output linked.csv: would write over SCORES"),
+    (("--baseline", "a=5", "--output", "d.csv", "--decisions", "d.csv"), "would write over --decisions"),
+    (("--baseline", "now.csv", "--output", "now.csv"), "would write over --baseline"),
+    (("--baseline", "a=5", "--output", "loop.csv"), "symbolic links"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), PLACES, ids=[" ".join(words[2:]) for words, _ in PLACES])
+def test_no_result_takes_the_place_of_what_is_read(shell, demo, tmp_path, words, says):
+    work = type(shell)(tmp_path, shell.cache)
+    for name in ("scores.csv", "scores.csv.meta.json"):
+        shutil.copy(demo / name, tmp_path / name.replace("scores", "s"))
+    for name in ("now.jpg", "now.csv"):
+        shutil.copy(SAMPLE / "baseline.jpg", tmp_path / name)
+    (tmp_path / "d.csv").write_text("image,decision,tags\n027.jpg,reject,\n")
+    (tmp_path / "linked.csv").symlink_to("s.csv")
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    levels = "competence=5,likeability=5,influence=5"
+    done = work("rank", "s.csv", *(levels if word == "a=5" else word for word in words))
+    assert says in one_line(done, 1 if "loop.csv" in words else 2)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    done = work("score", "now.csv", "--predictor", demo / "models" / "sample", "--output", "now.csv")
+    assert "--output now.csv: would write over now.csv" in one_line(done, 2)
+
+
+def test_a_near_copy_of_a_picture_whose_name_is_not_utf_8_says_so(shell, demo, tmp_path):
+    work = type(shell)(tmp_path, shell.cache)
+    (tmp_path / "two").mkdir()
+    for name in ("\udce9.jpg", "z.jpg"):
+        shutil.copy(SAMPLE / "candidates" / "027.jpg", tmp_path / "two" / name)
+    assert work("score", "two", "--predictor", demo / "models" / "sample", "--output", "s.csv").returncode == 0
+    done = work("rank", "s.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "o.csv", "--report", "o.html")
+    assert done.returncode == 0, done.stderr
+    assert "held back  1 pictures: copies 1" in done.stderr
+    assert "\\udce9.jpg" in (tmp_path / "o.csv").read_text()
+
+
+def test_a_word_that_is_no_decision_is_named(shell, demo, tmp_path):
+    (tmp_path / "d.csv").write_text("image,decision,tags\n027.jpg,rejected,\n")
+    words = ("--baseline", SAMPLE / "baseline.jpg", "--output", "x.csv", "--decisions", tmp_path / "d.csv")
+    assert "decision 'rejected' of '027.jpg', expected keep" in one_line(shell("rank", "demo/scores.csv", *words), 2)

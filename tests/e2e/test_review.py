@@ -55,5 +55,5 @@ def test_it_serves_this_machine_saves_and_ends_quietly(shell, demo):
 def test_decisions_do_not_go_over_the_scores(shell, demo):
     done = shell("review", demo / "scores.csv", "--baseline", "x=1", "--decisions", demo / "scores.csv", "--no-browser")
     assert done.returncode != 0
-    assert "different files" in done.stderr
+    assert "would write over SCORES" in done.stderr
     assert done.stderr.count("\n") == 1

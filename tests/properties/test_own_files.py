@@ -57,7 +57,7 @@ def original(tmp_path_factory):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, D)).astype(np.float32)
     Y = np.column_stack([1.5 + 0.3 * X[:, 0], 2 + np.sin(X[:, 1])]) + 0.2 * rng.normal(size=(40, 2))
-    reliability = {"smart": {"icc1": 0.2, "votes_per_image": 9.0, "of_mean": 0.7}, "kind": {"of_mean": None}}
+    reliability = {"smart": {"icc1": 0.2, "votes_per_image": 9.0, "of_mean": 0.7}, "kind": {"icc1": None}}
     data = {"source": "v.csv", "sha256": "ab", "images": 40, "columns": {"smart": "smart", "kind": "kind"}}
     manifest = Manifest(
         "mine", SPECIFICATION, ("smart", "kind"), "0:3", False, data, reliability, 0, True, {"numpy": "2"}

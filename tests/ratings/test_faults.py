@@ -283,3 +283,7 @@ def test_one_vote_on_every_picture_tells_nothing_of_reliability(folder, votes):
 
 def test_the_only_rating_of_a_file_is_named(folder, scores):
     assert refusal(scores[:1], folder).startswith("'competence' is rated on 1 picture; at least 10")
+
+
+def test_a_number_beyond_all_reason(folder, votes):
+    assert refusal(with_cell(votes, 6, "vote", 1e308), folder).startswith("row 6: vote 1e+308 is too large")

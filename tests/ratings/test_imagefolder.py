@@ -47,9 +47,32 @@ def test_two_metadata_files_are_refused(folder):
 
 @pytest.mark.parametrize(
     ("line", "says"),
-    [("{broken", "line 2 is not JSON"), ("[1]", "line 2: not an object"), ('{"a": [1]}', "a holds more than one")],
+    [("{broken", "line 2 is not JSON"), ("[1]", "line 2: not an object"), ('{"a": [1]}', "'a' holds more than one")],
 )
 def test_a_faulty_line_is_named(folder, line, says):
     (folder / "metadata.jsonl").write_text(f'{{"file_name": "01.jpg", "smart": 5}}\n{line}\n')
     with pytest.raises(RatingsError, match=says):
         read_ratings(folder)
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (b'{"file_name": "01.jpg", "smart": 5, "smart": 6}', "line 1: 'smart' stands there twice"),
+        (b'{"file_name": "01.jpg", "smart": 5}\n{"file_name": "\xe9.jpg", "smart": 5}', "line 2 is not UTF-8"),
+        (b'{"file_name": "\\ud800.jpg", "smart": 5}', "ud800"),
+    ],
+)
+def test_what_a_table_cannot_hold_is_named(folder, lines, says):
+    (folder / "metadata.jsonl").write_bytes(lines)
+    with pytest.raises(RatingsError, match=says):
+        read_ratings(folder)
+
+
+def test_a_byte_order_mark_and_blank_lines_change_nothing(folder):
+    lines = [f'{{"file_name": "{number:02d}.jpg", "smart": {number % 10}, "kind": null}}' for number in range(1, 13)]
+    path = folder / "metadata.jsonl"
+    path.write_text("\n".join(lines))
+    plain = read_ratings(folder, {"smart": "smart"}).table
+    path.write_bytes(b"\xef\xbb\xbf" + "\n\n".join(lines).encode())
+    assert read_ratings(folder, {"smart": "smart"}).table.equals(plain)

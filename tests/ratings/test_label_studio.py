@@ -95,3 +95,38 @@ def test_results_are_the_means_and_how_many_gave_them(folder):
     found = read_results(written(folder, tasks), ("smart", "kind"), ["02.jpg"], where="scores.csv")
     assert found.scores.to_numpy().tolist() == [[7.5, 5.5]]
     assert found.votes.to_numpy().tolist() == [[2, 2]]
+
+
+@pytest.mark.parametrize("value", ["abc", "3", None, True, 10**400, float("inf")])
+def test_a_vote_that_is_no_number_is_named(folder, exported, value):
+    exported[1]["annotations"][0]["result"][0]["value"]["number"] = value
+    with pytest.raises(RatingsError, match=f"entry 2: smart '{str(value)[:8]}.*' is not a number"):
+        read_ratings(written(folder, exported))
+
+
+def test_an_address_that_is_none_is_no_task(folder, exported):
+    exported[0]["data"] = {"image": "http://[half"}
+    with pytest.raises(RatingsError, match="entry 1 is no annotated task"):
+        read_ratings(written(folder, exported))
+
+
+def test_a_byte_order_mark_changes_nothing(folder, exported):
+    before = read_ratings(written(folder, exported)).table
+    path = folder / "project.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert_frame_equal(read_ratings(path).table, before)
+
+
+@pytest.mark.parametrize("name", ["a\rb.jpg", 'a,"b.jpg', "café.jpg"])
+def test_odd_names_are_those_of_the_files(folder, exported, name):
+    (folder / name).write_bytes(b"picture")
+    exported[0]["data"]["name"] = name
+    assert name in set(read_ratings(written(folder, exported)).table["image"])
+
+
+@pytest.mark.parametrize("half", ["ud800", "udce9"])
+def test_a_name_that_is_no_text_is_named(folder, exported, half):
+    path = written(folder, exported)
+    path.write_text(path.read_text().replace('"name": "01.jpg"', f'"name": "\\{half}.jpg"'))
+    with pytest.raises(RatingsError, match=rf"row 1: image '.{half}\.jpg' is no Unicode text"):
+        read_ratings(path)

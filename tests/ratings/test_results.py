@@ -75,3 +75,25 @@ def test_names_as_they_were_typed(tmp_path):
     path = tmp_path / "results.csv"
     path.write_text("image,competence\nb.jpg,1\na.jpg,2\nb.jpg,3\n", "utf-8")
     assert typed_names(path) == ("b.jpg", "a.jpg")
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["image,status,reason,competence,likeability", "rank,image,p_better,competence,likeability"],
+)
+def test_predictions_are_not_what_people_said(tmp_path, head):
+    row = ",".join({"image": "2.jpg", "status": "ok", "reason": ""}.get(name, "1") for name in head.split(","))
+    with pytest.raises(RatingsError, match="predictions that prescreen wrote"):
+        read(tmp_path, f"{head}\n{row}\n")
+
+
+def test_a_web_page_and_other_separators_are_named(tmp_path):
+    with pytest.raises(RatingsError, match="a web page and no table"):
+        read(tmp_path, "<!doctype html><p>report")
+    with pytest.raises(RatingsError, match="separate columns by commas"):
+        read(tmp_path, "image;competence;likeability\n2.jpg;7;8\n")
+
+
+def test_a_file_that_is_not_there_is_a_mistake_in_the_request(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.csv: no such file"):
+        read_results(tmp_path / "none.csv", TRAITS, KNOWN, where="scores.csv")

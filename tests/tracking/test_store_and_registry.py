@@ -1,4 +1,5 @@
 import base64
+import contextlib
 import os
 import shutil
 import subprocess
@@ -384,3 +385,29 @@ def test_a_version_that_is_not_there_is_one_line(record):
     for which in ("7", "nobody"):
         with pytest.raises(StoreError, match=f"{which}: no such version or alias.*prescreen models list"):
             tracking.promote(which)
+
+
+def test_a_store_whose_making_was_interrupted_is_made_anew(tmp_path, monkeypatch):
+    from mlflow.store.db import utils
+
+    def interrupt(engine):
+        raise KeyboardInterrupt
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "_upgrade_db", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            tracking.check_store()
+    assert list((tmp_path / "mlruns").iterdir()) == []
+    tracking.check_store()
+
+
+def test_a_store_that_something_else_left_half_made_is_named(tmp_path, monkeypatch):
+    import sqlite3
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "half.db")) as database:
+        database.execute("CREATE TABLE webhooks (id INTEGER)")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/half.db")
+    with pytest.raises(StoreError, match=r"half\.db was left half made; if it holds no runs"):
+        tracking.check_store()

@@ -1,9 +1,12 @@
 """The command line: one module a verb, each thin; printing and exit codes happen here only."""
 
+from typing import Any
+
 import click
 
 from prescreen import __version__
 from prescreen.cli.cache import cache
+from prescreen.cli.console import interrupted
 from prescreen.cli.data import data
 from prescreen.cli.demo import demo
 from prescreen.cli.doctor import doctor
@@ -19,9 +22,17 @@ from prescreen.cli.score import score
 from prescreen.cli.train import train
 
 
-class _InOrder(click.Group):
+class _Main(click.Group):
+    """Lists commands in their order, and ends on Ctrl-C before a verb begins as verbs do."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SystemExit(interrupted()) from None
 
 
 EXAMPLES = """\b
@@ -36,7 +47,7 @@ Examples:
 
 
 @click.group(
-    cls=_InOrder,
+    cls=_Main,
     epilog=EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -69,10 +69,15 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
             _fail(error, f"unexpected {type(error).__name__}: {error}; {remedy}", debug)
             raise SystemExit(1) from None
         except KeyboardInterrupt:
-            click.echo("prescreen: interrupted; no output is half-written, finished pictures are cached", err=True)
-            raise SystemExit(130) from None
+            raise SystemExit(interrupted()) from None
 
     return command
+
+
+def interrupted() -> int:
+    """Say that Ctrl-C ended the command, and return its exit code."""
+    click.echo("prescreen: interrupted; no output is half-written, finished pictures are cached", err=True)
+    return 130
 
 
 def _fail(error: Exception, message: str, debug: bool) -> None:

@@ -48,6 +48,8 @@ def list_(terminal: Terminal) -> None:
     head = ["version", "aliases", "name", "mean r", "traits", "encoder", "votes", "registered (UTC)"]
     for line in _columns([head, *rows]):
         click.echo(line)
+    if not rows:
+        terminal.say(f"none in {tracking.store_name()}: prescreen train adds one; another store: MLFLOW_TRACKING_URI")
 
 
 @models.command(short_help="Two versions beside each other.", epilog=EXAMPLES)

@@ -35,8 +35,11 @@ _COMPARING = [
         metavar="N",
         help="How many votes the scores in --baseline come from; without it they count as exact.",
     ),
-    click.option("--improve", help="Traits that should rise: influence,competence. [all that are not kept]"),
-    click.option("--keep", help="Traits that must not fall, '' for none. [likeability, where it is predicted]"),
+    click.option("--improve", help="Traits that should rise: influence,competence. [all others]"),
+    click.option(
+        "--keep",
+        help="Traits that must not fall, '' for none. [all others; likeability, where --improve is not given either]",
+    ),
     click.option("--any-of", is_flag=True, help="One of the traits to improve is enough. [all of them must rise]"),
     click.option("--improve-margin", default=0.0, help="Score points by which the traits to improve must rise. [0]"),
     click.option("--keep-margin", default=0.0, help="Score points that the traits to keep may lose. [0]"),

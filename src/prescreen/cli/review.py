@@ -40,9 +40,11 @@ def review(
 ) -> None:
     """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
     from prescreen import workflow
+    from prescreen.candidates import decisions_beside
 
     def ready(address: str) -> None:
         click.echo(address)
+        terminal.say(f"decisions  {decisions or decisions_beside(scores)}")
         terminal.say("for this machine only, and only with this address; Ctrl-C ends it")
         if browser:
             click.launch(address)

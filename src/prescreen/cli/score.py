@@ -53,6 +53,7 @@ def score(
     INPUTS are folders or image files, or one URL such as s3://bucket/folder. The output may be a URL, too.
     """
     from prescreen import workflow
+    from prescreen.staging import is_folder
 
     if ray_address and engine != "ray":
         raise click.UsageError("--ray-address goes with --engine ray")
@@ -71,4 +72,5 @@ def score(
     terminal.say(
         f"{done.scored} scored, {done.failed} failed ({counts.decoded} decoded, {counts.cached} from the cache)"
     )
-    terminal.say(f"scores     {done.output}")
+    folder = " (a folder of Parquet parts)" if is_folder(output) else ""
+    terminal.say(f"scores     {done.output}{folder}")

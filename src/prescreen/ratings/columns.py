@@ -6,11 +6,12 @@ The number stays in the index of the data frame, through any selection of rows.
 
 import csv
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,11 @@ from prescreen.tables import shown
 
 Floats = npt.NDArray[np.float64]
 
+LARGEST: Final = 1e9
+"""Votes and scores beyond it, either side of 0, are taken for mistakes."""
+
 _BLANK = ("", "na", "n/a", "nan")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SHOWN_ROWS = 5
 _SHOWN_CHARACTERS = 60
 
@@ -88,9 +93,47 @@ def read_frame(source: Path, data: bytes, text: Collection[str], known: Collecti
     RatingsError
         If this is not such a table, or has no rows, or two columns of the same name.
     """
+    if data.lstrip().startswith(b"<"):
+        raise RatingsError(f"{shown(source)}: a web page and no table; expected comma-separated values with a header")
     known = {*text, *known}
     frame = _read_parquet(source, data, known) if data.startswith(b"PAR1") else _read_csv(source, data, known, text)
+    return _with_text(source, frame, text)
+
+
+def take_frame(source: Path, frame: pd.DataFrame, text: Collection[str], known: Collection[str] = ()) -> pd.DataFrame:
+    """Bring rows of another kind of file into the form of `read_frame`; the index holds their numbers already.
+
+    Raises
+    ------
+    RatingsError
+        As from `read_frame`.
+    """
+    frame = frame.set_axis(_names(source, [str(name) for name in frame.columns], {*text, *known}), axis="columns")
+    return _with_text(source, frame, text)
+
+
+def refuse_predictions(source: Path, frame: pd.DataFrame) -> None:
+    """Refuse a table that prescreen wrote itself where people's votes or scores are expected.
+
+    Raises
+    ------
+    RatingsError
+        If it is one.
+    """
+    if {"status", "reason"} <= set(frame.columns) or "p_better" in frame:
+        raise RatingsError(
+            f"{shown(source)}: predictions that prescreen wrote, and nothing that people said; "
+            "give a table of people's votes or scores"
+        )
+
+
+def _with_text(source: Path, frame: pd.DataFrame, text: Collection[str]) -> pd.DataFrame:
     for column in frame.columns.intersection(list(text)):
+        cells = frame[column]
+        if cells.dtype == object:  # only JSON can hold half a character
+            halves = [isinstance(cell, str) and _SURROGATE.search(cell) is not None for cell in cells]
+            what = f"{column} {{}} is no Unicode text"
+            refuse(source, frame, np.array(halves, dtype=bool), what, "rename the file, or correct it", cells)
         frame[column] = _categorical(frame[column], strip=column != "image")  # file names may begin or end with blanks
     if len(frame) == 0:
         raise RatingsError(f"{shown(source)}: it has a header but no rows; expected ratings")
@@ -127,6 +170,7 @@ def numbers(source: Path, frame: pd.DataFrame, column: str, blank: bool = False)
     faulty = ~np.isfinite(values) & ~(missing if blank else False)
     remedy = "expected a number or nothing" if blank else "expected a number"
     refuse(source, frame, faulty, f"{column} {{}} is not a number", remedy, cells)
+    refuse(source, frame, np.abs(values) > LARGEST, f"{column} {{}} is too large", "correct it", cells)
     return values
 
 

@@ -31,8 +31,16 @@ import numpy as np
 import pandas as pd
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import numbers, read_bytes, read_frame, read_zip, refuse
-from prescreen.ratings.imagefolder import FILE_NAME, lines_as_table, metadata_file
+from prescreen.ratings.columns import (
+    numbers,
+    read_bytes,
+    read_frame,
+    read_zip,
+    refuse,
+    refuse_predictions,
+    take_frame,
+)
+from prescreen.ratings.imagefolder import FILE_NAME, metadata_file, read_lines
 from prescreen.ratings.label_studio import label_studio_votes
 from prescreen.tables import shown
 from prescreen.traits import Scale, unknown_name
@@ -102,9 +110,11 @@ def read_rows(path: Path, traits: Mapping[str, str] | None = None) -> Rows:
         metadata = metadata_file(path)
         return _read_omi(path, traits) if metadata is None else read_rows(metadata, traits)
     data = read_bytes(path)
-    labelled = label_studio_votes(path, data)
-    table = lines_as_table(path, data) if labelled is None else labelled.to_csv(index=False).encode()
-    frame = read_frame(path, table, (*_TEXT, FILE_NAME), _NUMBERS)
+    rows = label_studio_votes(path, data)
+    rows = read_lines(path, data) if rows is None else rows
+    text = (*_TEXT, FILE_NAME)
+    frame = read_frame(path, data, text, _NUMBERS) if rows is None else take_frame(path, rows, text, _NUMBERS)
+    refuse_predictions(path, frame)
     if FILE_NAME in frame and "image" not in frame:
         frame = frame.rename(columns={FILE_NAME: "image"})
     if "image" not in frame:

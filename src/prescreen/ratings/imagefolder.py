@@ -3,11 +3,12 @@
 The column ``file_name`` names the picture, relative to the folder; the other columns are those of the other formats.
 """
 
-import io
+import codecs
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from prescreen.errors import RatingsError
@@ -32,34 +33,62 @@ def metadata_file(folder: Path) -> Path | None:
     return found[0] if found else None
 
 
-def lines_as_table(source: Path, data: bytes) -> bytes:
-    """Turn JSON lines into a Parquet table, each line into a row; other content stays as it is.
+def read_lines(source: Path, data: bytes) -> pd.DataFrame | None:
+    """Read JSON lines, each a row.
+
+    Returns
+    -------
+    DataFrame or None
+        The index holds the numbers of the lines; None if the content does not start like JSON lines.
 
     Raises
     ------
     RatingsError
-        Naming the first line that is not a JSON object of texts and numbers.
+        Naming the first line that is not a JSON object of texts and numbers, each under a name of its own.
     """
+    data = data.removeprefix(codecs.BOM_UTF8)
     if not data.lstrip().startswith(b"{"):
-        return data
-    rows = []
-    for number, line in enumerate(data.decode("utf-8-sig", "replace").split("\n"), start=1):
+        return None
+    rows: dict[int, dict[str, Any]] = {}
+    try:
+        lines = data.decode().split("\n")
+    except UnicodeDecodeError as error:
+        faulty = data.count(b"\n", 0, error.start) + 1
+        raise RatingsError(f"{shown(source)}: line {faulty} is not UTF-8; save the file as UTF-8") from None
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            rows[number] = json.loads(line, object_pairs_hook=_row)
+        except _Unfit as error:
+            raise RatingsError(
+                f"{shown(source)}: line {number}: {error}; expected an object of texts and numbers"
+            ) from None
         except (ValueError, RecursionError) as error:
             raise RatingsError(f"{shown(source)}: line {number} is not JSON ({error}); one object a line") from error
-        nested = (
-            [name for name, value in row.items() if isinstance(value, dict | list)] if isinstance(row, dict) else []
-        )
-        if not isinstance(row, dict) or nested:
-            what = f"{nested[0]} holds more than one value" if nested else "not an object"
-            raise RatingsError(f"{shown(source)}: line {number}: {what}; expected an object of texts and numbers")
-        rows.append(row)
-    table = io.BytesIO()
-    frame = pd.DataFrame(rows)
-    mixed = [name for name in frame.columns if frame[name].dtype == object]
-    frame[mixed] = frame[mixed].map(lambda value: "" if pd.isna(value) else str(value))
-    frame.to_parquet(table)
-    return table.getvalue()
+        if not isinstance(rows[number], dict):
+            raise RatingsError(
+                f"{shown(source)}: line {number}: not an object; expected an object of texts and numbers"
+            )
+    frame = pd.DataFrame(list(rows.values()), index=pd.Index(list(rows)), dtype=object)
+    for name in frame.columns:
+        cells = ["" if value is None or value != value else value for value in frame[name]]
+        plain = all(type(value) in (int, float) for value in cells)
+        texts = [str(value) for value in cells]
+        frame[name] = pd.Series(cells if plain else texts, frame.index, dtype=np.float64 if plain else object)
+    return frame
+
+
+class _Unfit(Exception):
+    """An object that is no row of a table."""
+
+
+def _row(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in row:
+            raise _Unfit(f"'{shown(name)}' stands there twice")
+        if isinstance(value, dict | list):
+            raise _Unfit(f"'{shown(name)}' holds more than one value")
+        row[name] = value
+    return row

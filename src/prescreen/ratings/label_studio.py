@@ -9,13 +9,16 @@ References
 Label Studio, "Export annotations: Label Studio JSON format", https://labelstud.io/guide/export
 """
 
+import codecs
 import json
+import math
 import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import numpy as np
 import pandas as pd
 
 from prescreen.errors import RatingsError
@@ -46,6 +49,7 @@ def label_studio_votes(source: Path, data: bytes) -> pd.DataFrame | None:
     RatingsError
         If it is a JSON list, but of something else, or nobody has voted.
     """
+    data = data.removeprefix(codecs.BOM_UTF8)
     if not data.lstrip().startswith(b"["):
         return None
     try:
@@ -56,14 +60,20 @@ def label_studio_votes(source: Path, data: bytes) -> pd.DataFrame | None:
     for number, task in enumerate(tasks, start=1):
         try:
             rows += list(_votes(task))
-        except (KeyError, TypeError, AttributeError):
+        except _NotANumber as error:
+            raise RatingsError(f"{shown(source)}: entry {number}: {error}") from None
+        except (LookupError, TypeError, ValueError, AttributeError):
             raise RatingsError(
                 f"{shown(source)}: entry {number} is no annotated task of Label Studio; export the project as JSON, "
                 "not as JSON-MIN or CSV"
             ) from None
     if not rows:
         raise RatingsError(f"{shown(source)}: {len(tasks)} tasks, and nobody has given a number; expected annotations")
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
+    cells = zip(_COLUMNS, zip(*rows, strict=True), strict=True)
+    kinds = {"vote": np.float64}
+    return pd.DataFrame(
+        {name: pd.Series(column, dtype=kinds.get(name, object)) for name, column in cells}  # names may not be UTF-8
+    ).set_axis(pd.RangeIndex(1, 1 + len(rows)))
 
 
 def _votes(task: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str]]:
@@ -75,7 +85,21 @@ def _votes(task: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str]]:
         person = rater.get("id") if isinstance(rater, dict) else rater
         for region in annotation["result"]:
             if region.get("type") in _VALUES:
-                yield image, str(region["from_name"]), float(region["value"][region["type"]]), _text(person)
+                trait = str(region["from_name"])
+                yield image, trait, _number(trait, region["value"][region["type"]]), _text(person)
+
+
+class _NotANumber(Exception):
+    """A vote that is none."""
+
+
+def _number(trait: str, value: Any) -> float:
+    try:
+        if type(value) in (int, float) and math.isfinite(number := float(value)):
+            return number
+    except OverflowError:
+        pass
+    raise _NotANumber(f"{shown(trait)} '{shown(str(value)[:60])}' is not a number; correct it in Label Studio")
 
 
 def _name(data: Mapping[str, Any]) -> str:

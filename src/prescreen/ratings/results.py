@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import numbers, read_frame, refuse
+from prescreen.ratings.columns import numbers, read_frame, refuse, refuse_predictions, take_frame
 from prescreen.ratings.label_studio import label_studio_votes
 from prescreen.tables import shown
 from prescreen.traits import Scale, unknown_name
@@ -123,23 +123,33 @@ def read_results(
 def _read(path: Path) -> tuple[str, pd.DataFrame]:
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{shown(path)}: no such file; give the scores that came back from people") from None
     except OSError as error:
         raise RatingsError(f"{shown(path)}: cannot be read ({error.strerror}); give the file of results") from error
     if not data.strip():
         raise RatingsError(f"{shown(path)}: the file is empty; expected image,TRAIT,TRAIT...,votes")
     labelled = label_studio_votes(path, data)
-    table = data if labelled is None else _means(labelled).to_csv(index=False).encode()
-    frame = read_frame(path, table, ("image", "trait"), ("mean", "votes"))
+    text, numeric = ("image", "trait"), ("mean", "votes")
+    if labelled is None:
+        frame = read_frame(path, data, text, numeric)
+    else:
+        frame = take_frame(path, _means(labelled), text, numeric)
+    refuse_predictions(path, frame)
     if "image" not in frame:
         columns = ", ".join(shown(str(name)) for name in frame.columns)
-        raise RatingsError(f"{shown(path)}: no column image (columns: {columns}); expected image,TRAIT,TRAIT...,votes")
+        hint = "; separate columns by commas" if len(frame.columns) == 1 else ""
+        raise RatingsError(
+            f"{shown(path)}: no column image (columns: {columns}); expected image,TRAIT,TRAIT...,votes{hint}"
+        )
     refuse(path, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")
     return hashlib.sha256(data).hexdigest(), frame
 
 
 def _means(votes: pd.DataFrame) -> pd.DataFrame:
     grouped = votes.groupby(["image", "trait"], sort=False)["vote"]
-    return grouped.agg(mean="mean", votes="size").reset_index()
+    means = grouped.agg(mean="mean", votes="size").reset_index()
+    return means.set_axis(pd.RangeIndex(1, 1 + len(means)))
 
 
 def _wide(path: Path, frame: pd.DataFrame, images: pd.Series, traits: Sequence[str]) -> pd.DataFrame:

@@ -9,6 +9,8 @@ import contextlib
 import logging
 import os
 import re
+import sqlite3
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from prescreen.atomic import write_new_file
 from prescreen.errors import StoreError
 from prescreen.masking import masked
 
@@ -110,18 +113,45 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
         location.mkdir(parents=True, exist_ok=True)
     with _quiet():
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
+            if wanted is None and _is_missing(uri):
+                _make_tables(uri)
             with _pointed_at(uri):
                 yield uri
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError) as error:
             raise StoreError(_explain(masked(uri), error)) from error
 
 
 def _is_missing(uri: str) -> bool:
     """Tell that a store in a file is not there; MLflow would make it."""
-    path = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", uri)
-    return path is not None and not Path(path[1]).is_file()
+    path = _file_of(uri)
+    return path is not None and not path.is_file()
+
+
+def _file_of(uri: str) -> Path | None:
+    path = re.fullmatch(r"sqlite:///([^?:]+)(\?.*)?", uri)
+    return None if path is None else Path(path[1])
+
+
+def _make_tables(uri: str) -> None:
+    """Make an empty store, which takes its place in one step.
+
+    MLflow makes a new store table by table, and cannot open one whose making was interrupted.
+    """
+    from mlflow.tracking import MlflowClient
+
+    place = _file_of(uri)
+    if place is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
+        made = Path(folder) / "mlflow.db"
+        with _pointed_at(f"sqlite:///{made}"):
+            MlflowClient().search_experiments(max_results=1)
+        with contextlib.closing(sqlite3.connect(made)) as connection:
+            content = connection.serialize()
+    write_new_file(place, content)
 
 
 @contextlib.contextmanager
@@ -174,6 +204,8 @@ def _pointed_at(uri: str) -> Iterator[None]:
 
 def _explain(uri: str, error: Exception) -> str:
     text = first_line(error)
+    if "already exists" in text and "table" in text:
+        return f"MLflow store {uri} was left half made; if it holds no runs of yours, remove its file and run again"
     if "schema" in text or "out-of-date" in text:
         return f"MLflow store {uri} has another schema: back it up, then run: mlflow db upgrade {uri}"
     if uri.startswith("file:") or "://" not in uri:
