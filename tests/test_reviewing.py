@@ -187,7 +187,7 @@ def test_a_disk_that_takes_nothing_is_told(folder, tmp_path):
 def test_a_table_without_decisions_is_refused(tmp_path):
     other = tmp_path / "scores.csv"
     other.write_text("image,score\na.jpg,3\n")
-    with pytest.raises(PrescreenError, match="expected the columns image, decision and tags"):
+    with pytest.raises(PrescreenError, match="expected the columns image and decision"):
         Decisions(other, NAMES)
 
 
@@ -250,6 +250,7 @@ def test_it_ends_soon_whatever_a_client_does():
     code = """
 import os, signal, socket, sys, threading, time
 from prescreen import reviewing
+reviewing.BODY_SECONDS = 60.0
 
 async def app(scope, receive, send):
     await reviewing._decision(reviewing.Request(scope, receive))

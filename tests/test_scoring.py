@@ -208,7 +208,9 @@ def test_memory_is_flat_in_the_number_of_pictures(predictor, tmp_path):
 
 ODD_CELLS = {
     "smart": ["abc", "inf", "", "11", "-1"],
-    "kind_raw_low": ["x", ""],
+    "smart_low": ["9.99"],
+    "kind_raw_low": ["x", "", "1e9"],
+    "width": ["0", "-5"],
     "faces": ["two", "inf", ""],
     "novelty": ["far"],
     "status": ["done"],

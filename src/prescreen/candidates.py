@@ -164,7 +164,10 @@ class _Candidates:
 
     def draw(self, narrator: Narrator, token: str | None = None) -> str:
         if missing := int((self.scores["status"] == OK).sum()) - len(self.pictures):
-            narrator.say(f"{missing} pictures are no longer where they were scored: shown without a preview")
+            where = (
+                "no longer where they were scored" if self.note else "not to be found without the scores' .meta.json"
+            )
+            narrator.say(f"{missing} of {len(self.scores)} pictures are {where}: shown without a preview")
         with narrator.steps("drawing", len(self.pictures)) as advance:
             return shortlisting.draw_report(
                 self.ranked,
@@ -226,11 +229,11 @@ def _compared(
 
 
 def held_in_words(ranked: pd.DataFrame) -> str:
-    """Count what gates hold back, the most frequent gate first: ``12 pictures: copies 9, person 4``."""
+    """Count what gates hold back, the most frequent gate first: ``12 of 39 pictures: copies 9, person 4``."""
     held = ranked.loc[ranked["gates"] != "", "gates"]
     counts = held.str.split(",").explode().value_counts()
     listed = ", ".join(f"{gate} {count}" for gate, count in counts.items())
-    return f"{len(held)} pictures: {listed}" if len(held) else ""
+    return f"{len(held)} of {len(ranked)} pictures: {listed}" if len(held) else ""
 
 
 def plan_in_words(plan: VotePlan) -> str:

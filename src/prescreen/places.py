@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prescreen.errors import UsageError, shown
+from prescreen.tables import PARTS, part_files
 
 
 def check_places(written: Mapping[str, Path | None], read: Mapping[str, Path | None]) -> None:
@@ -28,7 +29,7 @@ def check_places(written: Mapping[str, Path | None], read: Mapping[str, Path | N
         if path is None:
             continue
         for other, place in taken:
-            if _same(path, place):
+            if _same(path, place) or _is_part(path, place):
                 raise UsageError(f"{option} {shown(path)}: would write over {other}; give it another name")
         taken.append((option, path))
 
@@ -47,6 +48,11 @@ def check_page(report: Path | None) -> None:
         raise UsageError(f"--report {shown(report)}: a folder; give the name of an .html file")
     if report.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"--report {shown(report)}: it is a page for the browser; give a name that ends in .html")
+
+
+def _is_part(path: Path, table: Path) -> bool:
+    """Tell a file that would become a part of a table that is a folder."""
+    return path.match(PARTS) and bool(part_files(table)) and _same(path.parent, table)
 
 
 def _same(one: Path, other: Path) -> bool:

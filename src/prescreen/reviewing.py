@@ -36,8 +36,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prescreen.errors import PictureError, PrescreenError
 from prescreen.images import ImageFile, read_bytes
-from prescreen.shortlisting import DECISIONS
-from prescreen.tables import read_table, shown, write_table
+from prescreen.shortlisting import DECISIONS, read_decisions
+from prescreen.tables import shown, write_table
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_BODY: Final = 8192
@@ -79,10 +79,8 @@ class Decisions:
         self._lock = threading.Lock()
         self._entries: dict[str, tuple[str, str]] = {}
         if path.exists():
-            table = read_table(path, text={"image", "decision", "tags"})
-            if not {"image", "decision", "tags"} <= set(table.columns):
-                raise PrescreenError(f"{path}: expected the columns image, decision and tags; give another --decisions")
-            rows = zip(table["image"], table["decision"].fillna(""), table["tags"].fillna(""), strict=True)
+            table = read_decisions(path)
+            rows = zip(table["image"], table["decision"], table["tags"], strict=True)
             self._entries = {str(image): (str(decision), str(tags)) for image, decision, tags in rows}
 
     def as_json(self) -> dict[str, dict[str, Any]]:

@@ -198,6 +198,11 @@ def _checks(table: pd.DataFrame, traits: Sequence[str]) -> Iterator[tuple[str, N
             yield column, np.isnan(values) & scored, "a number for a picture that was scored"
         if column in scores:
             yield column, (values < 0) | (values > 10), "a score from 0 to 10"
+        if column in ("width", "height"):
+            yield column, values < 1, "pixels"
+    for low in (f"{trait}{part}_low" for trait in traits for part in ("", "_raw")):
+        above = table[low].to_numpy(np.float64) > table[f"{low.removesuffix('_low')}_high"].to_numpy(np.float64)
+        yield low, above, "the lower end of the interval"
 
 
 def _is_sha256(text: str) -> bool:

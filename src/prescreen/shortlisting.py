@@ -340,16 +340,29 @@ def read_rejected(decisions: Path) -> frozenset[str]:
     PrescreenError
         If it cannot be read, or is no table of decisions.
     """
-    table = read_table(decisions, text={"image", "decision"})
+    table = read_decisions(decisions)
+    return frozenset(table.loc[table["decision"] == "reject", "image"])
+
+
+def read_decisions(decisions: Path) -> pd.DataFrame:
+    """Read a table of decisions, as ``prescreen review`` saves it: ``image``, ``decision``, ``tags``; all text.
+
+    Raises
+    ------
+    PrescreenError
+        If it cannot be read, or is no table of decisions.
+    """
+    table = read_table(decisions, text={"image", "decision", "tags"})
     if not {"image", "decision"} <= set(table.columns):
-        raise UsageError(f"{decisions}: expected the columns image and decision, as prescreen review saves them")
+        raise UsageError(f"{shown(decisions)}: expected the columns image and decision, as prescreen review saves them")
+    table = table.reindex(columns=["image", "decision", "tags"]).fillna("").astype(object)
     strange = ~table["decision"].isin(list(DECISIONS))
     if strange.any():
         raise UsageError(
             f"{shown(decisions)}: decision '{shown(table['decision'][strange].iloc[0])}' of "
             f"'{shown(table['image'][strange].iloc[0])}', expected keep, reject or nothing"
         )
-    return frozenset(table.loc[table["decision"] == "reject", "image"])
+    return table
 
 
 def _tested(table: pd.DataFrame, predictor: Predictor) -> pd.Series:

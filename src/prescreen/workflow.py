@@ -330,6 +330,7 @@ def embed(
     if output is not None and table_format(output) != "parquet":
         raise UsageError(f"{output}: vectors are written as .parquet")
     files = _found(inputs)  # before any weights are fetched
+    check_places({"--output": output}, _places_of(inputs))
     network = make_encoder(encoder, precision, device)
     counts = EmbeddingCounts()
     rows = _embed(files, network, narrator, title="embedding", counts=counts)
@@ -400,7 +401,7 @@ def score(
     encoder = Encoder(loaded.manifest.encoder, device)
     files = _found(inputs)
     if not is_url(output):
-        check_places({"--output": Path(output)}, {str(place): Path(place) for place in inputs if not is_url(place)})
+        check_places({"--output": Path(output)}, _places_of(inputs))
     canaries = drift.watch(loaded, encoder, narrator)
     counts = EmbeddingCounts()
     with staging.stage_table(str(output)) as table:
@@ -537,6 +538,11 @@ def _found(inputs: Sequence[Path | str]) -> ImageFiles:
     if not files:
         raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
     return files
+
+
+def _places_of(inputs: Sequence[Path | str]) -> dict[str, Path]:
+    """Return the inputs on this machine by their names."""
+    return {str(place): Path(place) for place in inputs if not is_url(place)}
 
 
 def _rated_files(rated: Ratings) -> list[ImageFile]:

@@ -357,8 +357,22 @@ def test_no_result_takes_the_place_of_what_is_read(shell, demo, tmp_path, words,
     done = work("rank", "s.csv", *(levels if word == "a=5" else word for word in words))
     assert says in one_line(done, 1 if "loop.csv" in words else 2)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
-    done = work("score", "now.csv", "--predictor", demo / "models" / "sample", "--output", "now.csv")
-    assert "--output now.csv: would write over now.csv" in one_line(done, 2)
+    for verb in (("score", "--predictor", demo / "models" / "sample"), ("embed", "--encoder", "bundled")):
+        shutil.copy(SAMPLE / "baseline.jpg", tmp_path / "one.parquet")
+        done = work(*verb, "one.parquet", "--output", "one.parquet")
+        assert "--output one.parquet: would write over one.parquet" in one_line(done, 2)
+    ratings = ("--ratings", SAMPLE / "training" / "votes.csv", "--json", "both", "--metrics", "both")
+    done = work("evaluate", "--predictor", demo / "models" / "sample", *ratings)
+    assert "--metrics both: would write over --json" in one_line(done, 2)
+
+
+def test_no_result_becomes_a_part_of_the_scores(shell, demo, tmp_path):
+    work = type(shell)(tmp_path, shell.cache)
+    score = ("score", SAMPLE / "candidates", "--predictor", demo / "models" / "sample", "--output", "parts/")
+    assert work(*score).returncode == 0
+    rank = ("rank", "parts", "--baseline", "competence=5,likeability=5,influence=5", "--output")
+    assert "would write over SCORES" in one_line(work(*rank, "parts/part-9.parquet"), 2)
+    assert work(*rank, "shortlist.csv").returncode == 0
 
 
 def test_a_near_copy_of_a_picture_whose_name_is_not_utf_8_says_so(shell, demo, tmp_path):
@@ -369,7 +383,7 @@ def test_a_near_copy_of_a_picture_whose_name_is_not_utf_8_says_so(shell, demo, t
     assert work("score", "two", "--predictor", demo / "models" / "sample", "--output", "s.csv").returncode == 0
     done = work("rank", "s.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "o.csv", "--report", "o.html")
     assert done.returncode == 0, done.stderr
-    assert "held back  1 pictures: copies 1" in done.stderr
+    assert "held back  1 of 2 pictures: copies 1" in done.stderr
     assert "\\udce9.jpg" in (tmp_path / "o.csv").read_text()
 
 

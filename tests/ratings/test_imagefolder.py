@@ -6,6 +6,7 @@ from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError
 from prescreen.ratings import read_ratings
+from prescreen.traits import Scale
 
 
 def lines(frame):
@@ -76,3 +77,20 @@ def test_a_byte_order_mark_and_blank_lines_change_nothing(folder):
     plain = read_ratings(folder, {"smart": "smart"}).table
     path.write_bytes(b"\xef\xbb\xbf" + "\n\n".join(lines).encode())
     assert read_ratings(folder, {"smart": "smart"}).table.equals(plain)
+
+
+def test_numbers_are_read_as_they_stand_there(folder):
+    raters = (9007199254740992, 9007199254740993)  # one float for both
+    rows = [(image, rater) for image in range(1, 13) for rater in raters]
+    lines = [
+        f'{{"image": "{image:02d}.jpg", "trait": "smart", "vote": {image % 4}, "rater": {rater}}}'
+        for image, rater in rows
+    ]
+    (folder / "votes.jsonl").write_text("\n".join(lines))
+    assert read_ratings(folder / "votes.jsonl", scale=Scale(0, 3)).table["votes"].eq(2).all()
+    (folder / "votes.jsonl").write_text('{"image": 7, "trait": "smart", "vote": 3}\n')
+    with pytest.raises(RatingsError, match="image '7' is not in"):
+        read_ratings(folder / "votes.jsonl")
+    (folder / "votes.jsonl").write_text(f'{{"image": "01.jpg", "trait": "smart", "vote": {10**400}}}\n')
+    with pytest.raises(RatingsError, match="row 1: vote '10000"):
+        read_ratings(folder / "votes.jsonl")

@@ -79,12 +79,20 @@ def test_names_as_they_were_typed(tmp_path):
 
 @pytest.mark.parametrize(
     "head",
-    ["image,status,reason,competence,likeability", "rank,image,p_better,competence,likeability"],
+    [
+        "image,status,content,competence,competence_raw_low,likeability",
+        "image,p_better,selected,competence,likeability",
+    ],
 )
 def test_predictions_are_not_what_people_said(tmp_path, head):
-    row = ",".join({"image": "2.jpg", "status": "ok", "reason": ""}.get(name, "1") for name in head.split(","))
+    row = ",".join({"image": "2.jpg", "status": "ok"}.get(name, "1") for name in head.split(","))
     with pytest.raises(RatingsError, match="predictions that prescreen wrote"):
         read(tmp_path, f"{head}\n{row}\n")
+
+
+def test_what_raters_platforms_add_is_no_sign_of_predictions(tmp_path):
+    text = "image,competence,likeability,votes,status,reason,content\n2.jpg,7,8,40,done,paid,x\n"
+    assert read(tmp_path, text).scores.to_numpy().tolist() == [[7, 8]]
 
 
 def test_a_web_page_and_other_separators_are_named(tmp_path):

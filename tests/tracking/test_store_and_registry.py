@@ -394,12 +394,14 @@ def test_a_store_whose_making_was_interrupted_is_made_anew(tmp_path, monkeypatch
         raise KeyboardInterrupt
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
+    odd = tmp_path / "a:b"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
     with monkeypatch.context() as patch:
         patch.setattr(utils, "_upgrade_db", interrupt)
         with pytest.raises(KeyboardInterrupt):
             tracking.check_store()
-    assert list((tmp_path / "mlruns").iterdir()) == []
+    assert list((odd / "mlruns").iterdir()) == []
     tracking.check_store()
 
 

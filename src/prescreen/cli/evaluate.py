@@ -45,9 +45,11 @@ def evaluate(
     """
     from prescreen import workflow
     from prescreen.atomic import write_text_atomic
+    from prescreen.places import check_places
     from prescreen.reports.headline import headline
     from prescreen.traits import parse_traits
 
+    check_places({"--json": json_file, "--metrics": metrics}, {"--ratings": ratings})
     report = workflow.evaluate(
         predictor,
         ratings,

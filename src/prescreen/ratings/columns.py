@@ -120,7 +120,9 @@ def refuse_predictions(source: Path, frame: pd.DataFrame) -> None:
     RatingsError
         If it is one.
     """
-    if {"status", "reason"} <= set(frame.columns) or "p_better" in frame:
+    columns = {str(name) for name in frame.columns}
+    scores = {"status", "content"} <= columns and any(name.endswith("_raw_low") for name in columns)
+    if scores or {"p_better", "selected"} <= columns:
         raise RatingsError(
             f"{shown(source)}: predictions that prescreen wrote, and nothing that people said; "
             "give a table of people's votes or scores"

@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from prescreen.errors import RatingsError
@@ -39,7 +38,7 @@ def read_lines(source: Path, data: bytes) -> pd.DataFrame | None:
     Returns
     -------
     DataFrame or None
-        The index holds the numbers of the lines; None if the content does not start like JSON lines.
+        All cells are text, the index holds the numbers of the lines; None if the content does not start like one.
 
     Raises
     ------
@@ -72,10 +71,9 @@ def read_lines(source: Path, data: bytes) -> pd.DataFrame | None:
             )
     frame = pd.DataFrame(list(rows.values()), index=pd.Index(list(rows)), dtype=object)
     for name in frame.columns:
-        cells = ["" if value is None or value != value else value for value in frame[name]]
-        plain = all(type(value) in (int, float) for value in cells)
-        texts = [str(value) for value in cells]
-        frame[name] = pd.Series(cells if plain else texts, frame.index, dtype=np.float64 if plain else object)
+        # Text as it stands there: names and raters may be numbers that no float holds.
+        texts = ["" if value is None or value != value else str(value) for value in frame[name]]
+        frame[name] = pd.Series(texts, frame.index, dtype=object)
     return frame
 
 

@@ -131,8 +131,8 @@ def _is_missing(uri: str) -> bool:
 
 
 def _file_of(uri: str) -> Path | None:
-    path = re.fullmatch(r"sqlite:///([^?:]+)(\?.*)?", uri)
-    return None if path is None else Path(path[1])
+    path = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", uri)
+    return None if path is None or path[1].startswith((":memory:", "file:")) else Path(path[1])
 
 
 def _make_tables(uri: str) -> None:
@@ -204,7 +204,7 @@ def _pointed_at(uri: str) -> Iterator[None]:
 
 def _explain(uri: str, error: Exception) -> str:
     text = first_line(error)
-    if "already exists" in text and "table" in text:
+    if uri.startswith("sqlite:") and re.search(r"\btable \S+ already exists", text):
         return f"MLflow store {uri} was left half made; if it holds no runs of yours, remove its file and run again"
     if "schema" in text or "out-of-date" in text:
         return f"MLflow store {uri} has another schema: back it up, then run: mlflow db upgrade {uri}"
