@@ -211,7 +211,9 @@ class Trial:
             self.count.expect(self.identify() == self.new, "a rerun gives something else")
             closes = self.verb.name in ("train", "learn")  # the others open no run, and close none
             self.count.expect(not closes or self.place.open_runs() == 0, "an open run")
-            left = [path.name for path in self.place.folder.glob("**/.prescreen-*")]
+            # What a killed run leaves goes with the next write into its folder, and so with a rerun of its verb only.
+            places = {(self.place.folder / name).parent for name in self.verb.outputs}
+            left = [str(path) for place in places for path in place.glob(".prescreen-*")]
             self.count.expect(not left, f"left behind: {left}")
 
     def kill(self, dice: random.Random) -> None:
