@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from prescreen import shortlisting
 from prescreen.atomic import write_files_atomic
 from prescreen.comparison import Chooser, compare
+from prescreen.decisions import Decisions, decisions_beside, read_rejected
 from prescreen.effects import USUAL_GATES, compare_folders
 from prescreen.embeddings import EmbeddingCache
 from prescreen.encoders import Encoder
@@ -81,7 +82,7 @@ def rank(
         {"--output": output, "--report": report},
         {"SCORES": scores, "--baseline": Path(baseline), "--decisions": decisions},
     )
-    rejected = frozenset[str]() if decisions is None else shortlisting.read_rejected(decisions)
+    rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
     done = _compared(scores, baseline, wishes, predictor, narrator, rejected)
     page = None if report is None else done.draw(narrator)
     written = {output: table_bytes(done.ranked, output)}
@@ -127,18 +128,13 @@ def review(
         server = reviewing.ReviewServer(
             done.draw(narrator, token),
             {file.name: file for file in done.pictures},
-            reviewing.Decisions(place, done.ranked["image"].tolist()),
+            Decisions(place, done.ranked["image"].tolist()),
             token,
             lambda file: shortlisting.thumbnail(file, shortlisting.SERVED, 85),
         )
         host, bound = listener.getsockname()
         ready(f"http://{host}:{bound}/?token={token}")
         reviewing.serve(server.app(), listener)
-
-
-def decisions_beside(scores: Path) -> Path:
-    """Return where `review` saves decisions if no other place is named."""
-    return scores.with_name(f"{scores.stem}.decisions.csv")
 
 
 @dataclass(frozen=True)

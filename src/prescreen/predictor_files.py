@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from prescreen.atomic import recover_folder, replace_folder
 from prescreen.errors import PredictorError, PredictorNotFound
+from prescreen.narrator import Narrator
 
 FORMAT: Final = 1
 
@@ -57,9 +58,11 @@ def check_place(directory: Path) -> None:
         )
 
 
-def holds_predictor(directory: Path) -> bool:
-    """Tell whether a predictor stands there already."""
-    return (directory / FILES.manifest).is_file()
+def announce_place(directory: Path, narrator: Narrator) -> None:
+    """Refuse a directory as `check_place` does, and say so where a predictor will be replaced: before the work."""
+    check_place(directory)
+    if (directory / FILES.manifest).is_file():
+        narrator.say(f"output     {directory}: takes the place of the predictor there")
 
 
 def write_files(directory: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:

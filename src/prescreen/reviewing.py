@@ -16,13 +16,10 @@ import logging
 import re
 import secrets
 import socket
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pandas as pd
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -34,10 +31,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from prescreen.decisions import DECISIONS, Decisions
 from prescreen.errors import PictureError, PrescreenError
 from prescreen.images import ImageFile, read_bytes
-from prescreen.shortlisting import DECISIONS, read_decisions
-from prescreen.tables import shown, write_table
+from prescreen.tables import shown
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_BODY: Final = 8192
@@ -55,52 +52,6 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-
-class Decisions:
-    """What the reviewer decided, in a table on disk: ``image``, ``decision`` (``keep``, ``reject``, empty), ``tags``.
-
-    Parameters
-    ----------
-    path : Path
-        ``.csv``, ``.parquet`` or ``.jsonl``; read if it is there, written whole at every change.
-    names : sequence of str
-        The candidates. Decisions about other pictures stay in the file untouched.
-
-    Raises
-    ------
-    PrescreenError
-        If the file is there and is no table of decisions.
-    """
-
-    def __init__(self, path: Path, names: Sequence[str]) -> None:
-        self.path = path
-        self.names = list(names)
-        self._lock = threading.Lock()
-        self._entries: dict[str, tuple[str, str]] = {}
-        if path.exists():
-            table = read_decisions(path)
-            rows = zip(table["image"], table["decision"], table["tags"], strict=True)
-            self._entries = {str(image): (str(decision), str(tags)) for image, decision, tags in rows}
-
-    def as_json(self) -> dict[str, dict[str, Any]]:
-        """Return the decisions by the names that the page shows."""
-        return {
-            shown(name): {"decision": decision, "tags": [tag for tag in tags.split(", ") if tag]}
-            for name, (decision, tags) in self._entries.items()
-        }
-
-    def set(self, row: int, decision: str, tags: Sequence[str]) -> None:
-        """Save one decision; an empty one without tags is forgotten."""
-        name = self.names[row]
-        with self._lock:
-            entries = {key: entry for key, entry in self._entries.items() if key != name}
-            if decision or tags:
-                entries[name] = (decision, ", ".join(tags))
-            columns = zip(*((key, *entry) for key, entry in sorted(entries.items())), strict=True) if entries else ()
-            table = pd.DataFrame(dict(zip(("image", "decision", "tags"), columns or ((), (), ()), strict=True)))
-            write_table(table.astype(object), self.path)
-            self._entries = entries
 
 
 class ReviewServer:

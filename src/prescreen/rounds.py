@@ -17,7 +17,7 @@ from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_predictor, warn_of_simulation
-from prescreen.predictor_files import check_place, holds_predictor
+from prescreen.predictor_files import announce_place
 from prescreen.ratings.results import SCORES, read_results
 from prescreen.tables import write_table
 from prescreen.traits import Scale
@@ -100,9 +100,7 @@ def learn(
 
     narrator = narrator or Silence()
     learning.check_wishes(results, output, scores, baseline, shortlist)
-    check_place(output)
-    if holds_predictor(output):
-        narrator.say(f"output     {output}: takes the place of the predictor there")
+    announce_place(output, narrator)
     before = open_predictor(predictor)
     warn_of_simulation(before, narrator)
     tracking.check_store()

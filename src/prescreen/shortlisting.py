@@ -20,7 +20,7 @@ from prescreen.comparison import Chooser, KnownBaseline
 from prescreen.dataset import USUAL_ICC
 from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
-from prescreen.errors import PictureError, PrescreenError, UsageError, shown
+from prescreen.errors import PictureError, PrescreenError, UsageError
 from prescreen.images import ImageFile, decode, find_images, read_bytes
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
@@ -32,15 +32,11 @@ from prescreen.ratings import spearman_brown
 from prescreen.remote import is_url
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
-from prescreen.tables import read_table
 from prescreen.traits import parse_levels
 
 Rows = NDArray[np.intp]
 
 _NO_FACE: Final = np.full(128, np.nan)
-
-DECISIONS: Final = frozenset({"", "keep", "reject"})
-"""What can be decided about a picture; the empty text is nothing yet."""
 
 SERVED: Final = 1600
 """Longer side in pixels of the large pictures that ``prescreen review`` serves."""
@@ -330,39 +326,6 @@ def rank_with_gates(
         votes[result["selected"].to_numpy()] = choose.plan.votes_each
         result.insert(list(result.columns).index("selected") + 1, "votes", votes)
     return result
-
-
-def read_rejected(decisions: Path) -> frozenset[str]:
-    """Return the names that a table of decisions, as ``prescreen review`` saves it, rejects.
-
-    Raises
-    ------
-    PrescreenError
-        If it cannot be read, or is no table of decisions.
-    """
-    table = read_decisions(decisions)
-    return frozenset(table.loc[table["decision"] == "reject", "image"])
-
-
-def read_decisions(decisions: Path) -> pd.DataFrame:
-    """Read a table of decisions, as ``prescreen review`` saves it: ``image``, ``decision``, ``tags``; all text.
-
-    Raises
-    ------
-    PrescreenError
-        If it cannot be read, or is no table of decisions.
-    """
-    table = read_table(decisions, text={"image", "decision", "tags"})
-    if not {"image", "decision"} <= set(table.columns):
-        raise UsageError(f"{shown(decisions)}: expected the columns image and decision, as prescreen review saves them")
-    table = table.reindex(columns=["image", "decision", "tags"]).fillna("").astype(object)
-    strange = ~table["decision"].isin(list(DECISIONS))
-    if strange.any():
-        raise UsageError(
-            f"{shown(decisions)}: decision '{shown(table['decision'][strange].iloc[0])}' of "
-            f"'{shown(table['image'][strange].iloc[0])}', expected keep, reject or nothing"
-        )
-    return table
 
 
 def _tested(table: pd.DataFrame, predictor: Predictor) -> pd.Series:

@@ -28,7 +28,7 @@ from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
 from prescreen.places import check_places
 from prescreen.predictor import Predictor
-from prescreen.predictor_files import check_place, holds_predictor
+from prescreen.predictor_files import announce_place
 from prescreen.provenance import ScoresNote
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
@@ -127,9 +127,7 @@ def train(
 
     narrator = narrator or Silence()
     output = output or Path("models") / ratings.resolve().stem
-    check_place(output)
-    if holds_predictor(output):
-        narrator.say(f"output     {output}: takes the place of the predictor there")
+    announce_place(output, narrator)
     rated = read_ratings(ratings, traits, scale, images)
     check_names(rated.traits)
     narrator.say(_in_words(rated))

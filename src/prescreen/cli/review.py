@@ -40,7 +40,7 @@ def review(
 ) -> None:
     """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
     from prescreen import workflow
-    from prescreen.candidates import decisions_beside
+    from prescreen.decisions import decisions_beside
 
     def ready(address: str) -> None:
         click.echo(address)

@@ -105,7 +105,7 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
     """
     uri = store_uri()
     location = None if os.environ.get(_VARIABLE) else _default_folder()
-    if wanted is not None and _is_missing(uri):
+    if wanted is not None and _missing_file(uri) is not None:
         raise StoreError(
             f"{wanted}: no such model, there is no MLflow store {masked(uri)}; name the store with {_VARIABLE}"
         )
@@ -116,35 +116,27 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            if wanted is None and _is_missing(uri):
-                _make_tables(uri)
+            if wanted is None and (place := _missing_file(uri)) is not None:
+                _make_tables(place)
             with _pointed_at(uri):
                 yield uri
         except (MlflowException, SQLAlchemyError) as error:
             raise StoreError(_explain(masked(uri), error)) from error
 
 
-def _is_missing(uri: str) -> bool:
-    """Tell that a store in a file is not there; MLflow would make it."""
-    path = _file_of(uri)
-    return path is not None and not path.is_file()
+def _missing_file(uri: str) -> Path | None:
+    """Return the file of a store in a file that is not there, and that MLflow would make; None for other stores."""
+    found = re.fullmatch(r"sqlite:///(?!:memory:|file:)([^?]+)(\?.*)?", uri)
+    return Path(found[1]) if found is not None and not Path(found[1]).is_file() else None
 
 
-def _file_of(uri: str) -> Path | None:
-    path = re.fullmatch(r"sqlite:///([^?]+)(\?.*)?", uri)
-    return None if path is None or path[1].startswith((":memory:", "file:")) else Path(path[1])
-
-
-def _make_tables(uri: str) -> None:
+def _make_tables(place: Path) -> None:
     """Make an empty store, which takes its place in one step.
 
     MLflow makes a new store table by table, and cannot open one whose making was interrupted.
     """
     from mlflow.tracking import MlflowClient
 
-    place = _file_of(uri)
-    if place is None:
-        return
     with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
         made = Path(folder) / "mlflow.db"
         with _pointed_at(f"sqlite:///{made}"):
