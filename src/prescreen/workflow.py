@@ -34,8 +34,9 @@ from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
 from prescreen.remote import is_url
-from prescreen.scoring import check_names, score_parts, score_pictures
+from prescreen.scoring import score_parts, score_pictures
 from prescreen.tables import table_format
+from prescreen.trait_names import check_names
 from prescreen.traits import Scale, unknown_name
 from prescreen.vectors import write_vectors
 from prescreen.zero_shot import rank_zero_shot
@@ -129,7 +130,7 @@ def train(
     output = output or Path("models") / ratings.resolve().stem
     announce_place(output, narrator)
     rated = read_ratings(ratings, traits, scale, images)
-    check_names(rated.traits)
+    check_names(rated.traits, traits)
     narrator.say(_in_words(rated))
     if traits and auxiliary:
         rated = with_auxiliary(rated, traits)

@@ -31,6 +31,7 @@ def models() -> None:
 def list_(terminal: Terminal) -> None:
     """Show all registered versions, the newest first."""
     from prescreen import tracking
+    from prescreen.traits import quoted
 
     rows = [
         [
@@ -38,7 +39,7 @@ def list_(terminal: Terminal) -> None:
             ", ".join(version.aliases) or "-",
             version.run_name,
             _figure(version.metrics.get("mean/pearson")),
-            ", ".join(version.traits),
+            ", ".join(map(quoted, version.traits)),
             version.parameters.get("encoder", "-"),
             "simulated" if version.simulated else "real",
             f"{datetime.fromtimestamp(version.created / 1000, UTC):%Y-%m-%d %H:%M}",
@@ -67,7 +68,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     rows.append(["ratings", *(version.data[:12] or "-" for version in (one, two)), ""])
     wanted = [f"{trait}/{figure}" for trait in sorted({*one.traits, *two.traits}) for figure in ("pearson", "rmse")]
     for name in ["mean/pearson", *wanted]:
-        a, b = one.metrics.get(name), two.metrics.get(name)
+        a, b = (version.metrics.get(tracking.safe_name(name)) for version in (one, two))
         gap = "-" if a is None or b is None else f"{a - b:+.3f}"
         rows.append([name, *(_interval(version.metrics, name) for version in (one, two)), gap])
     for line in _columns(rows):
@@ -94,9 +95,10 @@ def _figure(value: float | None) -> str:
 
 def _interval(metrics: Mapping[str, float], name: str) -> str:
     from prescreen.evaluation.flat import interval_names
+    from prescreen.tracking import safe_name
 
-    text = _figure(metrics.get(name))
-    low, high = (metrics.get(end) for end in interval_names(name))
+    text = _figure(metrics.get(safe_name(name)))
+    low, high = (metrics.get(safe_name(end)) for end in interval_names(name))
     return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
 
 

@@ -8,6 +8,8 @@ from prescreen.evaluation.slices import SMALLEST_JUDGED
 ALL_TRAITS: Final = "all_traits"
 """Where the names of the figures over all traits begin."""
 
+MEAN_PEARSON: Final = "mean/pearson"
+"""Mean of Pearson's r over the traits."""
 
 FIGURES: Final = (
     "pearson",
@@ -64,6 +66,11 @@ def flat_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
     for trait, figures in evaluation["traits"].items():
         flat |= _chosen(trait, figures, FIGURES)
     return flat | _lowest_coverage(evaluation["slices"]) | _curve(evaluation.get("learning_curve"))
+
+
+def metric_groups(traits: Sequence[str]) -> list[str]:
+    """Return what the names of metrics begin with, up to the first ``/``: the traits, and what is none."""
+    return [MEAN_PEARSON.partition("/")[0], ALL_TRAITS, "slices", "learning_curve", *traits]
 
 
 def interval_names(name: str) -> tuple[str, str]:

@@ -28,6 +28,14 @@ from prescreen.traits import Scale, unknown_name
 
 SCORES = Scale(0, 10)
 
+_TEXT = ("image", "trait")
+_NUMBERS = ("mean", "votes")
+
+
+def result_columns(traits: Sequence[str]) -> list[str]:
+    """Return all names of columns that mean something in a file of results; case does not count there."""
+    return [*_TEXT, *_NUMBERS, *traits]
+
 
 @dataclass(frozen=True, eq=False)
 class TypedResults:
@@ -130,11 +138,10 @@ def _read(path: Path) -> tuple[str, pd.DataFrame]:
     if not data.strip():
         raise RatingsError(f"{shown(path)}: the file is empty; expected image,TRAIT,TRAIT...,votes")
     labelled = label_studio_votes(path, data)
-    text, numeric = ("image", "trait"), ("mean", "votes")
     if labelled is None:
-        frame = read_frame(path, data, text, numeric)
+        frame = read_frame(path, data, _TEXT, _NUMBERS)
     else:
-        frame = take_frame(path, _means(labelled), text, numeric)
+        frame = take_frame(path, _means(labelled), _TEXT, _NUMBERS)
     refuse_predictions(path, frame)
     if "image" not in frame:
         columns = ", ".join(shown(str(name)) for name in frame.columns)

@@ -4,6 +4,7 @@ No other package imports MLflow, and this one only where it opens the store.
 """
 
 from prescreen.tracking.evaluations import EvaluationRecord, track_evaluation
+from prescreen.tracking.naming import safe_name
 from prescreen.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -39,6 +40,7 @@ __all__ = [
     "list_versions",
     "promote",
     "resolve_uri",
+    "safe_name",
     "store_below",
     "store_name",
     "store_uri",

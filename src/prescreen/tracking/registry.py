@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from prescreen.errors import PredictorError, StoreError, UsageError
 from prescreen.masking import masked
 from prescreen.tracking.store import first_line, opened_store
+from prescreen.traits import names_from_text
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -61,7 +62,7 @@ class ModelVersion:
     @property
     def traits(self) -> tuple[str, ...]:
         """Traits that it predicts, sorted; runs from before there was the tag have them among their parameters."""
-        return tuple(sorted(self.tags.get("prescreen.traits", self.parameters.get("traits", "")).split(",")))
+        return tuple(sorted(names_from_text(self.tags.get("prescreen.traits", self.parameters.get("traits", "")))))
 
     @property
     def data(self) -> str:
