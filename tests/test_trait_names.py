@@ -1,7 +1,7 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prescreen.errors import UsageError
@@ -51,6 +51,7 @@ def test_every_later_use_has_names_of_its_own_beside_those_of_traits(names):
     assert names([])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8), min_size=1, max_size=4))
 def test_traits_that_pass_give_every_place_distinct_names(traits):
     try:

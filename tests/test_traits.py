@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prescreen.errors import UsageError
@@ -85,6 +85,7 @@ def test_an_unknown_name_gets_a_suggestion():
 NAMES = st.text(st.sampled_from("ab ,=\"'.?é💡"), min_size=1, max_size=8).filter(lambda name: name == name.strip())
 
 
+@settings(deadline=None)
 @given(st.lists(NAMES, unique=True, min_size=1, max_size=4))
 def test_any_names_can_be_given_in_quotes(names):
     listed = [quoted(name) for name in names]

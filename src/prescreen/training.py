@@ -236,7 +236,7 @@ def record(
     validation: CrossValidation,
     evaluation: Evaluation,
     example: tuple[Embedded, str],
-    experiment: str,
+    experiment: str | None,
 ) -> TrainingRecord:
     """Gather what MLflow is to keep of a training run.
 
@@ -248,8 +248,8 @@ def record(
         What it was trained on and how well it did.
     example : (Embedded, str)
         A picture after embedding, and in base64 as a client would send it.
-    experiment : str
-        Name of the experiment.
+    experiment : str, optional
+        Name of the experiment, or the usual one.
     """
     from prescreen.reports.evaluation_figures import evaluation_figures  # matplotlib takes long to load
     from prescreen.reports.figures import training_figures

@@ -84,7 +84,7 @@ def train(
     precision: str = "f32",
     device: str | None = None,
     output: Path | None = None,
-    experiment: str = "prescreen",
+    experiment: str | None = None,
     seed: int = 0,
     simulated: bool = False,
     learning_curve: bool = False,
@@ -111,8 +111,8 @@ def train(
         What they run on, see `prescreen.encoders.devices`.
     output : Path, optional
         Directory of the predictor; by default ``models/`` and the name of the ratings.
-    experiment : str
-        MLflow experiment.
+    experiment : str, optional
+        MLflow experiment; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     seed : int
         Seed of folds and regressors.
     simulated : bool
@@ -135,7 +135,7 @@ def train(
     if traits and auxiliary:
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
-    tracking.check_store()
+    tracking.check_store(experiment)
     network = make_encoder(encoder, precision, device)
     with tracking.watched_run(experiment, output.name) as run_id:
         return _train(rated, network, traits, output, experiment, seed, simulated, learning_curve, run_id, narrator)
@@ -146,7 +146,7 @@ def _train(
     network: Encoder,
     traits: Mapping[str, str] | None,
     output: Path,
-    experiment: str,
+    experiment: str | None,
     seed: int,
     simulated: bool,
     learning_curve: bool,
@@ -197,7 +197,7 @@ def _train(
 
 
 def evaluate(
-    predictor: str,
+    predictor: str | Predictor,
     ratings: Path,
     *,
     images: Path | None = None,
@@ -211,8 +211,8 @@ def evaluate(
 
     Parameters
     ----------
-    predictor : str
-        Directory or MLflow model URI.
+    predictor : str or Predictor
+        Directory or MLflow model URI, or one that is loaded.
     ratings, images, scale
         As in `train`.
     traits : mapping of str to str, optional
@@ -238,17 +238,19 @@ def evaluate(
         If fewer than ten pictures are left.
     """
     narrator = narrator or Silence()
-    loaded = open_predictor(predictor)
+    loaded = open_predictor(predictor) if isinstance(predictor, str) else predictor
     columns = dict(traits) if traits else shared_names(loaded, ratings, scale, images)
     if set(columns) != set(loaded.traits):
         raise UsageError(f"the predictor's traits are {', '.join(loaded.traits)}; --traits names {', '.join(columns)}")
     rated = read_ratings(ratings, {trait: columns[trait] for trait in loaded.traits}, scale, images)
-    if experiment is None:
-        return _measure(loaded, rated, columns, learning_curve, narrator)
     from prescreen import tracking
 
-    tracking.check_store()
-    measured = _measure(loaded, rated, columns, learning_curve, narrator)
+    if experiment is not None:
+        tracking.check_store(experiment)
+    with tracking.without_autologging():
+        measured = _measure(loaded, rated, columns, learning_curve, narrator)
+    if experiment is None:
+        return measured
     run_id = tracking.track_evaluation(training.record_evaluation(loaded, rated, measured, experiment))
     narrator.say(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
@@ -7,6 +7,7 @@ from prescreen.tracking.naming import safe_name, safely_named
 ODD = st.text(st.sampled_from("ab ./?:é\\💡\n"), max_size=300)
 
 
+@settings(deadline=None)  # the first call imports MLflow
 @given(st.sets(ODD, max_size=30))
 def test_names_are_accepted_and_stay_apart(names):
     made = safely_named(dict.fromkeys(names, 0.0))

@@ -45,7 +45,7 @@ Examples:
 @click.option(
     "--shortlist", type=click.Path(path_type=Path), help="Table of the new ranking: .csv, .parquet or .jsonl."
 )
-@click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment of the round.")
+@click.option("--experiment", help="MLflow experiment of the round. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
 @verb
 def learn(
     results: Path,
@@ -58,7 +58,7 @@ def learn(
     votes: int,
     baseline: str | None,
     shortlist: Path | None,
-    experiment: str,
+    experiment: str | None,
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:

@@ -3,6 +3,7 @@
 No other package imports MLflow, and this one only where it opens the store.
 """
 
+from prescreen.tracking.autologging import without_autologging
 from prescreen.tracking.evaluations import EvaluationRecord, track_evaluation
 from prescreen.tracking.naming import safe_name
 from prescreen.tracking.registry import (
@@ -48,4 +49,5 @@ __all__ = [
     "track_round",
     "track_training",
     "watched_run",
+    "without_autologging",
 ]

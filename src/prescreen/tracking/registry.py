@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prescreen.errors import PredictorError, StoreError, UsageError
 from prescreen.masking import masked
-from prescreen.tracking.store import first_line, opened_store
+from prescreen.tracking.store import already_exists, first_line, opened_store
 from prescreen.traits import names_from_text
 
 if TYPE_CHECKING:
@@ -211,9 +211,10 @@ def register(client: "MlflowClient", run_id: str, model: Any, description: str =
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_registered_model(REGISTERED_NAME)
-    except MlflowException:
         client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
+    except MlflowException as error:
+        if not already_exists(error):
+            raise
     made = client.create_model_version(
         REGISTERED_NAME, model.model_uri, run_id, description=description or None, model_id=model.model_id
     )
