@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from prescreen.ranking.shortlist import rank_candidates
 from prescreen.ratings import spearman_brown
 from prescreen.remote import is_url
 from prescreen.reports.render import render_ranking
-from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
+from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 from prescreen.traits import parse_levels
 
 Rows = NDArray[np.intp]
@@ -362,7 +362,7 @@ def draw_report(
             scored=", ".join(note.inputs) if note else "",
             version=__version__,
         ),
-        accuracy=[_accuracy(name, trait) for name, trait in predictor.evaluation["traits"].items()],
+        accuracy=predictor.evaluation.traits,
         simulated=manifest.simulated,
         plan=plan,
         folders=folders,
@@ -426,18 +426,3 @@ def thumbnail(file: ImageFile, side: int, quality: int = 70) -> bytes | None:
     stream = io.BytesIO()
     pixels.save(stream, "WEBP", quality=quality, method=4)
     return stream.getvalue()
-
-
-def _accuracy(name: str, trait: Mapping[str, Any]) -> TraitAccuracy:
-    """Take what the report shows from a trait of the evaluation's JSON form."""
-    ceiling = trait["ceiling"] or {}
-    pearson = trait["pearson"]
-    return TraitAccuracy(
-        trait=name,
-        r=pearson["value"] or 0.0,
-        pictures=trait["n"],
-        r_low=pearson["low"],
-        r_high=pearson["high"],
-        ceiling=ceiling.get("highest_r"),
-        votes=(ceiling.get("votes") or {}).get("value"),
-    )
