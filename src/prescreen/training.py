@@ -173,7 +173,7 @@ def person_share(residuals: NDArray[np.float64], variances: NDArray[np.float64],
     """
     products = np.zeros(residuals.shape[1])
     pairs = np.zeros(residuals.shape[1])
-    for person in set(persons[persons != ""]):
+    for person in np.unique(persons[persons != ""]):  # in order: a sum in another one differs in its last bit
         errors = residuals[persons == person]
         rated = ~np.isnan(errors)
         filled = np.where(rated, errors, 0.0)
