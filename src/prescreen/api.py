@@ -131,7 +131,7 @@ class Predictor:
     @property
     def evaluation(self) -> Mapping[str, Any]:
         """The cross-validated evaluation, as in ``evaluation.json``."""
-        return self._inner.evaluation
+        return self._inner.evaluation.to_json()
 
     def score(self, pictures: PathLike | Iterable[PathLike], *, tolerant: bool = False) -> pd.DataFrame:
         """Score pictures; vectors come from the cache where it has them.
@@ -180,7 +180,7 @@ class Predictor:
             traits=traits,
             columns=columns,
             scale=None if scale is None else Scale(*scale),
-        )
+        ).to_json()
 
     def __repr__(self) -> str:
         """Say what it is."""
