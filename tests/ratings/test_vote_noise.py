@@ -10,7 +10,7 @@ from prescreen.ratings.vote_noise import noise_of_vote, score_slope, score_to_z
 
 
 def voted(rng, truth, noise, votes):
-    """Draw votes 0 to 3 on pictures of known quality; return the means' ranks among expected means, as z, and the ICC."""
+    """Draw votes 0 to 3 on pictures of known quality; return the ranks of their means in z, and the ICC."""
     cuts = np.sqrt(1 + noise) * ndtri([0.25, 0.5, 0.75])
     heard = truth[:, None] + np.sqrt(noise) * rng.standard_normal((truth.size, votes))
     steps = np.digitize(heard, cuts)

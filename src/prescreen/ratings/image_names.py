@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from prescreen.errors import UsageError
 from prescreen.images import SUFFIXES
+from prescreen.ratings.columns import counted
 from prescreen.tables import shown
 
 ENDINGS: Final = SUFFIXES | {".heic", ".heif"}
@@ -97,8 +98,9 @@ def in_words(matches: Sequence[Match], names: Sequence[str]) -> tuple[str, ...]:
     for how in dict.fromkeys(match.how for match in matches if match.how):
         fitting = [(written, match.name) for written, match in zip(names, matches, strict=True) if match.how == how]
         written, name = fitting[0]
-        pictures = f"{len(fitting)} picture{'s' if len(fitting) > 1 else ''}"
-        lines.append(f"matched    {pictures} by name {how}: {shown(written)} is {shown(name or '')}")
+        lines.append(
+            f"matched    {counted(len(fitting), 'picture')} by name {how}: {shown(written)} is {shown(name or '')}"
+        )
     return tuple(lines)
 
 

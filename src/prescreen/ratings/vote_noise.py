@@ -1,10 +1,10 @@
 r"""How noisy the mean of votes is at its level, in z: more toward the ends of the scale than in its middle.
 
 Votes are steps (No, Somewhat, Yes, Very), and a scale has ends. Near an end nearly all votes are the last step: their
-mean hardly varies, but it hardly moves with the picture either. A vote is modelled as the step in which ``q + e`` falls.
-The quality q is standard normal among all pictures (that is z), e is normal with variance ν, and the steps are such that
-all are taken equally often. With the expected vote m(q) and the variance v(q) of votes, the mean of n votes tells q with
-the variance
+mean hardly varies, but it hardly moves with the picture either. A vote is modelled as the step in which ``q + e``
+falls. The quality q is standard normal among all pictures (that is z), e is normal with variance ν, and the steps are
+such that all are taken equally often. With the expected vote m(q) and the variance v(q) of votes, the mean of n votes
+tells q with the variance
 
 .. math:: \frac{v(q)}{n\, m'(q)^2}.
 
