@@ -8,11 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from prescreen.reports.style import default_style
+
 Array = NDArray[np.float64]
 NOMINAL: Final = 0.9
 _SHOWN_SLICES: Final = 40
 
 
+@default_style()
 def evaluation_figures(evaluation: Mapping[str, Any]) -> dict[str, Figure]:
     """Draw accuracy beside its ceiling, the picking of the best, coverage in slices, and the learning curve if any.
 

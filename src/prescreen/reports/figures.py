@@ -7,10 +7,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from prescreen.reports.style import default_style
+
 Array = NDArray[np.float64]
 BINS: Final = 10
 
 
+@default_style()
 def training_figures(truth: Array, predicted: Array, traits: Sequence[str], simulated: bool) -> dict[str, Figure]:
     """Draw the out-of-fold predictions.
 
