@@ -24,6 +24,7 @@ import numpy as np
 from prescreen.encoders.views import Pixels, View
 from prescreen.errors import EncoderError, PictureError, PrescreenError
 from prescreen.inspection import Inspector, Quality
+from prescreen.process import python_child
 
 SECONDS: Final = 60.0
 """Time that one picture may take."""
@@ -126,7 +127,7 @@ class _Worker:
 
     def __init__(self, program: str, seconds: float, memory: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, json.dumps(sys.path), str(seconds), str(memory)],
+            **python_child(program, [str(seconds), str(memory)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
