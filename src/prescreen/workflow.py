@@ -18,7 +18,7 @@ from prescreen import learning_curve as curves
 from prescreen.candidates import Ranked, rank, review
 from prescreen.dataset import Dataset, join, resembles
 from prescreen.effects import effects
-from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
+from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
 from prescreen.encoders import CONVERSION, Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.curves import LearningCurve
@@ -338,7 +338,10 @@ def embed(
     for _ in rows:  # where nothing is written, the cache is what is wanted
         pass
     if counts.failed == len(files):
-        raise NothingScored(f"none of the {len(files)} pictures could be used; the first: {counts.reason}")
+        raise NothingScored(
+            f"none of the {len(files)} pictures could be used: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
     return counts
 
 
@@ -421,10 +424,13 @@ def score(
             rows = _embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant)
             table.write(score_parts(rows, loaded))
         scored = counts.decoded + counts.cached
-        note = _scores_note(inputs, predictor, loaded, table.sha256, scored, counts.failed, tolerant, canaries.text)
+        note = _scores_note(inputs, predictor, loaded, table.sha256, counts, tolerant, canaries.text)
         note.write(table.place, table.take_place)
     if not scored:
-        raise NothingScored(f"none of the {counts.failed} pictures could be scored; the first: {counts.reason}")
+        raise NothingScored(
+            f"none of the {counts.failed} pictures could be scored: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
     return Scoring(output, scored, counts.failed, counts)
 
 
@@ -433,8 +439,7 @@ def _scores_note(
     predictor: str,
     loaded: Predictor,
     sha256: str,
-    scored: int,
-    failed: int,
+    counts: EmbeddingCounts,
     tolerant: bool,
     canaries: str,
 ) -> ScoresNote:
@@ -447,8 +452,9 @@ def _scores_note(
         encoder_sha256=loaded.manifest.encoder.fingerprint,
         traits=loaded.traits,
         inputs=tuple(str(place if is_url(place) else Path(place).resolve()) for place in inputs),
-        scored=scored,
-        failed=failed,
+        scored=counts.decoded + counts.cached,
+        failed=counts.failed,
+        faults=counts.faults,
         tolerant=tolerant,
         simulated=loaded.manifest.simulated,
         versions=provenance.versions(),
