@@ -16,7 +16,7 @@ import pandas as pd
 from prescreen import distributed, drift, provenance, shortlisting, staging, training
 from prescreen import learning_curve as curves
 from prescreen.candidates import Ranked, rank, review
-from prescreen.dataset import Dataset, join, resembles
+from prescreen.dataset import Dataset, join
 from prescreen.effects import effects
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
 from prescreen.encoders import CONVERSION, Encoder, make_encoder
@@ -25,6 +25,7 @@ from prescreen.evaluation.curves import LearningCurve
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.exporting import export
+from prescreen.grouping import resembles
 from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
@@ -160,7 +161,7 @@ def _train(
     files = _rated_files(rated)
     embedded = list(_embed(files, network, narrator, title="embedding"))
     dataset = join(rated, embedded, network.specification)
-    narrator.say(_groups_in_words(dataset))
+    narrator.say(f"groups     {dataset.grouping}")
     with narrator.steps("cross-validating", training.FOLDS) as advance:
         validation = training.validate(dataset, seed, advance)
     columns = traits or {trait: trait for trait in rated.traits}
@@ -577,13 +578,3 @@ def _in_words(rated: Ratings) -> str:
     votes = rated.table["votes"].sum()
     counted = f", {votes:.0f} votes" if votes else ""
     return f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})"
-
-
-def _groups_in_words(dataset: Dataset) -> str:
-    """Say which pictures are kept together."""
-    groups = len(np.unique(dataset.groups))
-    if (dataset.persons != "").any():
-        return f"groups     {groups}: persons as named, and near-duplicates"
-    if groups == len(dataset.images):
-        return "groups     none: every picture stands alone; name persons in a column person if some show the same"
-    return f"groups     {groups}: no persons are named, faces that look like one person are kept together"
