@@ -16,15 +16,16 @@ import pandas as pd
 from prescreen import distributed, drift, provenance, shortlisting, staging, training
 from prescreen import learning_curve as curves
 from prescreen.candidates import Ranked, rank, review
-from prescreen.dataset import Dataset, join, resembles
+from prescreen.dataset import Dataset, join
 from prescreen.effects import effects
-from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
+from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
 from prescreen.encoders import CONVERSION, Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.curves import LearningCurve
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.exporting import export
+from prescreen.grouping import resembles
 from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
@@ -164,7 +165,7 @@ def _train(
     files = _rated_files(rated)
     embedded = list(_embed(files, network, narrator, title="embedding"))
     dataset = join(rated, embedded, network.specification)
-    narrator.say(_groups_in_words(dataset))
+    narrator.say(f"groups     {dataset.grouping}")
     with narrator.steps("cross-validating", training.FOLDS) as advance:
         validation = training.validate(dataset, seed, advance)
     names = traits or {trait: trait for trait in rated.traits}
@@ -341,7 +342,10 @@ def embed(
     for _ in rows:  # where nothing is written, the cache is what is wanted
         pass
     if counts.failed == len(files):
-        raise NothingScored(f"none of the {len(files)} pictures could be used; the first: {counts.reason}")
+        raise NothingScored(
+            f"none of the {len(files)} pictures could be used: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
     return counts
 
 
@@ -424,10 +428,13 @@ def score(
             rows = _embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant)
             table.write(score_parts(rows, loaded))
         scored = counts.decoded + counts.cached
-        note = _scores_note(inputs, predictor, loaded, table.sha256, scored, counts.failed, tolerant, canaries.text)
+        note = _scores_note(inputs, predictor, loaded, table.sha256, counts, tolerant, canaries.text)
         note.write(table.place, table.take_place)
     if not scored:
-        raise NothingScored(f"none of the {counts.failed} pictures could be scored; the first: {counts.reason}")
+        raise NothingScored(
+            f"none of the {counts.failed} pictures could be scored: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
     return Scoring(output, scored, counts.failed, counts)
 
 
@@ -436,8 +443,7 @@ def _scores_note(
     predictor: str,
     loaded: Predictor,
     sha256: str,
-    scored: int,
-    failed: int,
+    counts: EmbeddingCounts,
     tolerant: bool,
     canaries: str,
 ) -> ScoresNote:
@@ -450,8 +456,9 @@ def _scores_note(
         encoder_sha256=loaded.manifest.encoder.fingerprint,
         traits=loaded.traits,
         inputs=tuple(str(place if is_url(place) else Path(place).resolve()) for place in inputs),
-        scored=scored,
-        failed=failed,
+        scored=counts.decoded + counts.cached,
+        failed=counts.failed,
+        faults=counts.faults,
         tolerant=tolerant,
         simulated=loaded.manifest.simulated,
         versions=provenance.versions(),
@@ -591,13 +598,3 @@ def _tell(rated: Ratings, narrator: Narrator) -> None:
     votes = rated.table["votes"].sum()
     counted = f", {votes:.0f} votes" if votes else ""
     narrator.say(f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})")
-
-
-def _groups_in_words(dataset: Dataset) -> str:
-    """Say which pictures are kept together."""
-    groups = len(np.unique(dataset.groups))
-    if (dataset.persons != "").any():
-        return f"groups     {groups}: persons as named, and near-duplicates"
-    if groups == len(dataset.images):
-        return "groups     none: every picture stands alone; name persons in a column person if some show the same"
-    return f"groups     {groups}: no persons are named, faces that look like one person are kept together"

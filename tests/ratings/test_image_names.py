@@ -5,8 +5,9 @@ import unicodedata
 import pytest
 
 from prescreen.errors import RatingsError
+from prescreen.images import SUFFIXES
 from prescreen.ratings import read_ratings
-from prescreen.ratings.image_names import match_known, suggest
+from prescreen.ratings.image_names import ENDINGS, match_known, suggest
 from prescreen.ratings.results import read_results
 
 IMAGES = [f"{i:02d}.jpg" for i in range(1, 13)]
@@ -77,6 +78,10 @@ def test_several_that_fit_are_none(name, known):
 )
 def test_what_fits_nothing_stays_unknown(name):
     assert found(name, "1.jpg", "photo.2.jpg")[0] is None
+
+
+def test_the_endings_are_those_of_pictures():
+    assert ENDINGS == SUFFIXES
 
 
 def test_what_was_probably_meant():

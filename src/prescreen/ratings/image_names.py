@@ -19,12 +19,14 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from prescreen.errors import UsageError
-from prescreen.images import SUFFIXES
 from prescreen.ratings.columns import counted
 from prescreen.tables import shown
 
-ENDINGS: Final = SUFFIXES | {".heic", ".heif"}
-"""Endings of pictures; only these can be left out of a name."""
+ENDINGS: Final = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".webp", ".gif", ".avif", ".avifs"}
+    | {".heic", ".heif", ".hif", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jxl"}
+)
+"""Endings of pictures, those of `prescreen.images.SUFFIXES`; only these can be left out of a name."""
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
