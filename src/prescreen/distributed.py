@@ -6,13 +6,14 @@ engine would have written.
 """
 
 import contextlib
+import json
 import logging
 import os
 import platform
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -235,7 +236,7 @@ def _understand(row: Mapping[str, Any], counts: EmbeddingCounts, advance: Callab
     if row["error"]:
         kind = getattr(errors, row["error"], PrescreenError)
         raise kind(row["message"])
-    counts.add(EmbeddingCounts(**{field.name: row[field.name] for field in fields(EmbeddingCounts)}))
+    counts.add(EmbeddingCounts(**json.loads(row["counts"])))
     table = read_table_bytes(row["table"], _FORMAT)
     for _ in range(len(table)):
         advance()
@@ -287,7 +288,7 @@ class _Actor:
             table = table_bytes(frame, _FORMAT)
         except PrescreenError as error:
             kind, message = type(error).__name__, str(error)
-        answer = {"table": table, "error": kind, "message": message} | asdict(counts)
+        answer = {"table": table, "error": kind, "message": message, "counts": json.dumps(asdict(counts))}
         return pa.table({name: [value] for name, value in answer.items()})
 
     def _score(self, block: pa.Table, counts: EmbeddingCounts) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Self
@@ -91,6 +91,8 @@ class ScoresNote:
         Absolute folders and files that were given.
     scored, failed : int
         Numbers of pictures.
+    faults : dict of str to int
+        How many failed for what kind of reason; notes of older versions do not tell.
     tolerant : bool
         Whether truncated pictures were let through.
     simulated : bool
@@ -115,6 +117,7 @@ class ScoresNote:
     simulated: bool
     versions: dict[str, str]
     canaries: str = ""
+    faults: dict[str, int] = field(default_factory=dict)
 
     def write(self, table: Path, put: Callable[[], object]) -> None:
         """Write a table and the note beside it, as one: a kill at any moment leaves the old pair or the new one.
@@ -217,6 +220,8 @@ class ScoresNote:
         texts = (*self.traits, *self.inputs, *self.versions, *self.versions.values())
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("traits, inputs and versions are texts")
+        if not isinstance(self.faults, dict) or not all(type(number) is int for number in self.faults.values()):
+            raise TypeError("faults are counted")
         for place in (self.predictor, *self.inputs):
             os.fsencode(place)  # half a character cannot be looked for
         return self
