@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from prescreen.remote import is_url
 
@@ -45,6 +46,10 @@ class Place(click.types.StringParamType):
         if not (self.dash and value == "-"):
             _check(self, value, param, ctx)
         return os.path.expanduser(str(value))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete names of files."""
+        return [CompletionItem(incomplete, type="file")]
 
 
 def _check(
