@@ -2,16 +2,24 @@
 
 import sys
 
-from prescreen import interrupts
-
 
 def run() -> None:
     """Run the command; Ctrl-C while it is being loaded ends it without a traceback, too."""
+    from prescreen import process
+
+    sys.path[:] = process.trusted_path()  # before anything else is imported
+    from prescreen import interrupts
+    from prescreen.errors import PrescreenError
+
     with interrupts.noted():
         try:
+            process.set_up()
             from prescreen.cli import main
 
             main(prog_name="prescreen")
+        except PrescreenError as error:
+            sys.stderr.write(f"prescreen: error: {error}\n")
+            raise SystemExit(error.exit_code) from None
         except (KeyboardInterrupt, ImportError) as error:
             if isinstance(error, ImportError) and not interrupts.asked():
                 raise

@@ -1,5 +1,6 @@
 """The training table: ratings joined with vectors by image, and the groups that must not be split."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.embeddings import Embedded
+from prescreen.embeddings import Embedded, describe_faults
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import RatingsError
 from prescreen.grouping import group
@@ -116,8 +117,10 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
     if missing:
         first = missing[0]
         reason = rows[first].reason if first in rows else "not found"
+        kinds = describe_faults(Counter(rows[name].fault for name in missing if name in rows))
         raise RatingsError(
-            f"{ratings.source}: {len(missing)} of {len(table)} rated pictures cannot be used, first {first!r} "
+            f"{ratings.source}: {len(missing)} of {len(table)} rated pictures cannot be used"
+            f"{': ' * bool(kinds)}{kinds}; first {first!r} "
             f"({reason}); repair them or take their rows out of the ratings"
         )
     images = tuple(str(name) for name in table.index)

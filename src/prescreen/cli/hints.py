@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 import click
 
-_LISTS = ("--improve", "--keep", "--traits", "--gates", "--no-gates", "--by")
+_LISTS = ("--improve", "--keep", "--traits", "--columns", "--gates", "--no-gates", "--by")
 """Options whose value is a list with commas."""
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".xlsx")
 
