@@ -104,7 +104,7 @@ def learn(
     from prescreen import tracking
 
     narrator = narrator or Silence()
-    learning.check_wishes(results, output, scores, baseline, shortlist)
+    learning.check_wishes(results, predictor, output, scores, baseline, shortlist)
     announce_place(output, narrator)
     before = open_predictor(predictor)
     warn_of_simulation(before, narrator)
