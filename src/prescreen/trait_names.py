@@ -11,7 +11,7 @@ from typing import Final
 from prescreen.errors import UsageError, shown
 from prescreen.evaluation.flat import metric_groups
 from prescreen.exporting import control_names
-from prescreen.ratings.results import result_columns
+from prescreen.ratings.meanings import columns_with_meaning
 from prescreen.scoring import score_columns
 from prescreen.shortlisting import shortlist_columns
 from prescreen.traits import quoted
@@ -19,7 +19,7 @@ from prescreen.traits import quoted
 LATER_USES: Final[Mapping[str, Callable[[Sequence[str]], list[str]]]] = {
     "a column of the scores": score_columns,
     "a column of the shortlist": shortlist_columns,
-    "a column of results from raters": result_columns,
+    "a column of ratings and results": columns_with_meaning,
     "a group of metrics in MLflow": metric_groups,
     "a tag in Label Studio": control_names,
 }

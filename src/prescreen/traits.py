@@ -70,6 +70,21 @@ def parse_traits(text: str) -> dict[str, str]:
     return chosen
 
 
+def parse_columns(text: str) -> dict[str, str]:
+    """Read ``MEANING=COLUMN,TRAIT=COLUMN,...`` into {meaning, or name of a trait: column}."""
+    chosen: dict[str, str] = {}
+    for item in _items(text, "columns", "image=photo,rater=WorkerId"):
+        name, column = _name(item[:1]), _name(item[1:])
+        if not name or not column:
+            raise UsageError(
+                f"columns {'='.join(item).strip()!r}: expected NAME=COLUMN, for instance image=photo,rater=WorkerId"
+            )
+        if name in chosen:
+            raise UsageError(f"columns: {name!r} is given twice")
+        chosen[name] = column
+    return chosen
+
+
 def parse_levels(text: str) -> dict[str, float]:
     """Read ``competence=8.2,likeability=9.0`` into {trait: score}, each score from 0 to 10."""
     levels: dict[str, float] = {}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
 
 EXAMPLES = """\b
 Examples:
@@ -26,11 +27,12 @@ def models() -> None:
     """
 
 
-@models.command("list", short_help="All versions, the newest first.", epilog=EXAMPLES)
+@models.command("list", cls=Verb, short_help="All versions, the newest first.", epilog=EXAMPLES)
 @verb
 def list_(terminal: Terminal) -> None:
     """Show all registered versions, the newest first."""
     from prescreen import tracking
+    from prescreen.evaluation.metrics import Estimate
     from prescreen.traits import quoted
 
     rows = [
@@ -38,7 +40,7 @@ def list_(terminal: Terminal) -> None:
             version.version,
             ", ".join(version.aliases) or "-",
             version.run_name,
-            _figure(version.metrics.get("mean/pearson")),
+            Estimate(version.metrics.get("mean/pearson")).text(),
             ", ".join(map(quoted, version.traits)),
             version.parameters.get("encoder", "-"),
             "simulated" if version.simulated else "real",
@@ -53,7 +55,7 @@ def list_(terminal: Terminal) -> None:
         terminal.say(f"none in {tracking.store_name()}: prescreen train adds one; another store: MLFLOW_TRACKING_URI")
 
 
-@models.command(short_help="Two versions beside each other.", epilog=EXAMPLES)
+@models.command(cls=Verb, short_help="Two versions beside each other.", epilog=EXAMPLES)
 @click.argument("new", default="challenger")
 @click.argument("old", default="champion")
 @verb
@@ -69,7 +71,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     wanted = [f"{trait}/{figure}" for trait in sorted({*one.traits, *two.traits}) for figure in ("pearson", "rmse")]
     for name in ["mean/pearson", *wanted]:
         a, b = (version.metrics.get(tracking.safe_name(name)) for version in (one, two))
-        gap = "-" if a is None or b is None else f"{a - b:+.3f}"
+        gap = "unknown" if a is None or b is None else f"{a - b:+.3f}"
         rows.append([name, *(_interval(version.metrics, name) for version in (one, two)), gap])
     for line in _columns(rows):
         click.echo(line)
@@ -77,7 +79,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     terminal.say(f"version {one.version} is {'better' if verdict.better else 'not better'}: {verdict.reason}")
 
 
-@models.command(short_help="Make a version the champion.", epilog=EXAMPLES)
+@models.command(cls=Verb, short_help="Make a version the champion.", epilog=EXAMPLES)
 @click.argument("version", default="challenger")
 @click.option("--force", is_flag=True, help="Whatever the comparison with the present champion says.")
 @verb
@@ -89,17 +91,12 @@ def promote(version: str, force: bool, terminal: Terminal) -> None:
     terminal.say(f"version {promoted.version} is the champion: {reason}")
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 def _interval(metrics: Mapping[str, float], name: str) -> str:
     from prescreen.evaluation.flat import interval_names
+    from prescreen.evaluation.metrics import Estimate
     from prescreen.tracking import safe_name
 
-    text = _figure(metrics.get(safe_name(name)))
-    low, high = (metrics.get(safe_name(end)) for end in interval_names(name))
-    return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
+    return Estimate(*(metrics.get(safe_name(part)) for part in (name, *interval_names(name)))).text()
 
 
 def _columns(rows: list[list[str]]) -> list[str]:
