@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prescreen.evaluation.flat import metric_groups
 from prescreen.scoring import score_columns
 from prescreen.shortlisting import shortlist_columns
+from prescreen.tracking import safe_name
 from prescreen.traits import quoted
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
@@ -46,6 +48,8 @@ def test_each_figure_has_a_name_of_its_own_in_mlflow(place):
     runs = client.search_runs([client.get_experiment_by_name("prescreen").experiment_id])
     (run,) = (run for run in runs if "prescreen.traits" in run.data.tags)
     assert json.loads(run.data.tags["prescreen.traits"]) == list(NAMES)
+    groups = tuple(f"{safe_name(group)}/" for group in (*metric_groups(NAMES), "system"))
+    assert not [name for name in run.data.metrics if not name.startswith(groups)]
     for figure in ("pearson", "rmse", "interval/rmse_low"):
         assert sum(name.endswith(f"/{figure}") for name in run.data.metrics if "all_traits" not in name) == (
             len(NAMES) + (figure == "pearson")  # and the mean over the traits
