@@ -1,32 +1,19 @@
 """The training table: ratings joined with vectors by image, and the groups that must not be split."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import cdist, pdist, squareform
 
-from prescreen.embeddings import Embedded
+from prescreen.embeddings import Embedded, describe_faults
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import RatingsError
+from prescreen.grouping import group
 from prescreen.ratings import Ratings
-
-NEAR_DUPLICATE_DISTANCE: Final = 0.25
-"""Distance of face descriptors below which two pictures are taken for near-duplicates."""
-
-ALIKE: Final = 0.45
-PERSON_DISTANCE: Final = 0.50
-FEW_PERSONS: Final = 0.7
-"""Likely persons are looked for if clusters of mean distance `ALIKE` are fewer than this share of the pictures.
-
-They are then the clusters of mean distance `PERSON_DISTANCE`. Of portraits of 40 persons, three each, that finds 97 %
-of the pairs; of 803 different generated faces the first rule makes 663 clusters, and they are left alone.
-"""
+from prescreen.ratings.vote_noise import noise_of_vote, score_slope, score_to_z
 
 USUAL_ICC: Final = 0.25
 """ICC(1) of single votes that is assumed where the spread of votes is not known."""
@@ -61,6 +48,8 @@ class Dataset:
         Pictures of one person, and near-duplicates, have the same number and must stand on one side of every split.
     auxiliary : ndarray of float, shape (n, a)
         Mean votes in other traits, which are learned from but not predicted; NaN where a picture has none.
+    grouping : str
+        How the groups were found, in one line.
     """
 
     images: tuple[str, ...]
@@ -73,6 +62,7 @@ class Dataset:
     persons: NDArray[np.str_]
     groups: NDArray[np.int64]
     auxiliary: NDArray[np.float64]
+    grouping: str = ""
 
     @property
     def faces(self) -> NDArray[np.float32]:
@@ -128,13 +118,16 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
     if missing:
         first = missing[0]
         reason = rows[first].reason if first in rows else "not found"
+        kinds = describe_faults(Counter(rows[name].fault for name in missing if name in rows))
         raise RatingsError(
-            f"{ratings.source}: {len(missing)} of {len(table)} rated pictures cannot be used, first {first!r} "
+            f"{ratings.source}: {len(missing)} of {len(table)} rated pictures cannot be used"
+            f"{': ' * bool(kinds)}{kinds}; first {first!r} "
             f"({reason}); repair them or take their rows out of the ratings"
         )
     images = tuple(str(name) for name in table.index)
     features = np.stack([vector for vector in vectors.values() if vector is not None]).astype(np.float32)
     persons = np.array([ratings.persons.get(name, "") for name in images], dtype=np.str_)
+    found = group(features[:, specification.blocks[IDENTITY_BLOCK]], persons)
     return Dataset(
         images=images,
         traits=ratings.traits,
@@ -144,73 +137,29 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
         sampling_variance=_sampling_variance(ratings, images),
         contents=tuple(rows[name].content for name in images),
         persons=persons,
-        groups=group(features[:, specification.blocks[IDENTITY_BLOCK]], persons),
+        groups=found.labels,
         auxiliary=ratings.auxiliary.reindex(table.index).to_numpy(dtype=np.float64),
+        grouping=found.describe(),
     )
 
 
 def _sampling_variance(ratings: Ratings, images: tuple[str, ...]) -> NDArray[np.float64]:
     """Variance of the vote noise, shape (n, t); from the numbers of votes alone where their spread is not known.
 
-    Without spread, single votes are taken to have an ICC(1) of `USUAL_ICC`, about that of faces on common traits.
+    Without spread, single votes are taken to have an ICC(1) of `USUAL_ICC`, about that of faces on common traits. The
+    noise of a score from 0 to 10 follows from its level as well: in z it grows toward the ends, and there a score point
+    is more of z than in the middle.
     """
     where = (list(images), list(ratings.traits))
     variance = ratings.sampling_variance().loc[where].to_numpy(dtype=np.float64)
     votes = ratings.table.pivot(index="image", columns="trait", values="votes").loc[where].to_numpy(dtype=np.float64)
-    spread = np.nanvar(ratings.wide().loc[where].to_numpy(dtype=np.float64), axis=0)
+    means = ratings.wide().loc[where].to_numpy(dtype=np.float64)
     unknown = np.isnan(variance) & (votes > 0)
     inverse = np.where(unknown, 1 / np.where(votes > 0, votes, 1.0), 0.0)
     usual = inverse.sum(axis=0) / np.maximum(unknown.sum(axis=0), 1)
     odds = (1 - USUAL_ICC) / USUAL_ICC
+    level = score_to_z(np.where(np.isnan(means), 5.0, means)) if ratings.is_score else means
+    single, unit = (noise_of_vote(level, odds), score_slope(level)) if ratings.is_score else (odds, 1.0)
+    spread = np.nanvar(np.where(np.isnan(means), np.nan, level), axis=0)
     # Ratings vary by the truth and by their noise: var = truth (1 + odds mean(1/n)).
-    return np.where(unknown, inverse * odds * spread / (1 + odds * usual), variance)
-
-
-def group(descriptors: NDArray[np.float32], persons: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Find pictures that must stay together: of one person, or near-duplicates by face descriptor.
-
-    Near-duplicates are chained: if a resembles b and b resembles c, all three are one group. Where no person is named
-    and the faces look like far fewer persons than pictures, likely persons are grouped as well.
-
-    Parameters
-    ----------
-    descriptors : ndarray of float, shape (n, 128)
-        Descriptors of dlib's face network.
-    persons : ndarray of str, shape (n,)
-        Names of persons; empty where unknown.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        Numbers of groups from 0.
-    """
-    near = squareform(pdist(descriptors)) < NEAR_DUPLICATE_DISTANCE
-    if (persons == "").all():
-        persons = likely_persons(descriptors)
-    same = (persons[:, None] == persons[None]) & (persons != "")[:, None]
-    _, labels = connected_components(coo_array(near | same), directed=False)
-    return np.asarray(labels, dtype=np.int64)
-
-
-def likely_persons(descriptors: NDArray[np.float32]) -> NDArray[np.str_]:
-    """Guess who is who from face descriptors, shape (n, 128).
-
-    Returns
-    -------
-    ndarray of str, shape (n,)
-        Number of a cluster; all empty if the pictures do not look like several of one person.
-    """
-    nobody = np.full(len(descriptors), "", dtype=np.str_)
-    if len(descriptors) < 2:
-        return nobody
-    tree = linkage(descriptors, "average")
-    if fcluster(tree, ALIKE, "distance").max() >= FEW_PERSONS * len(descriptors):
-        return nobody
-    return np.asarray(fcluster(tree, PERSON_DISTANCE, "distance"), dtype=np.str_)
-
-
-def resembles(descriptors: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell which faces, shape (n, 128), are near-duplicates of a known one, shape (m, 128); returns shape (n,)."""
-    if not len(known):
-        return np.zeros(len(descriptors), dtype=bool)
-    return np.asarray((cdist(descriptors, known) < NEAR_DUPLICATE_DISTANCE).any(axis=1))
+    return np.where(unknown, unit**2 * inverse * single * spread / (1 + odds * usual), variance)

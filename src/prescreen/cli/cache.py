@@ -3,6 +3,8 @@
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.errors import UsageError, shown
 
 EXAMPLES = """\b
 Examples:
@@ -18,7 +20,7 @@ def cache() -> None:
     """Show, check and empty the cache of vectors. All that is in it can be made again from the pictures."""
 
 
-@cache.command(short_help="Vectors by encoder specification, and their size.", epilog=EXAMPLES)
+@cache.command(cls=Verb, short_help="Vectors by encoder specification, and their size.", epilog=EXAMPLES)
 @verb
 def info(terminal: Terminal) -> None:
     """Show how many vectors are stored for each encoder specification, and how large they are.
@@ -38,7 +40,7 @@ def info(terminal: Terminal) -> None:
         click.echo(f"{holding.specification}  {holding.vectors} vectors  {holding.size / 1e6:.1f} MB")
 
 
-@cache.command(short_help="Check every vector; damaged ones are deleted.", epilog=EXAMPLES)
+@cache.command(cls=Verb, short_help="Check every vector; damaged ones are deleted.", epilog=EXAMPLES)
 @verb
 def verify(terminal: Terminal) -> None:
     """Check the file and every vector in it. Damaged vectors are deleted, and made again when they are needed."""
@@ -49,15 +51,19 @@ def verify(terminal: Terminal) -> None:
     click.echo(f"{intact} vectors intact, {damaged} damaged and deleted")
 
 
-@cache.command(short_help="Delete vectors.", epilog=EXAMPLES)
+@cache.command(cls=Verb, short_help="Delete vectors.", epilog=EXAMPLES)
 @click.option("--specification", help="Only those of this encoder specification, as `info` shows it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @verb
 def clear(specification: str | None, yes: bool, terminal: Terminal) -> None:
-    """Delete all vectors, or those of one encoder specification."""
+    """Delete all vectors, or those of one encoder specification, and the paths of pictures that have none left."""
     from prescreen.cache import EmbeddingCache
 
     with EmbeddingCache() as stored:
+        there = [holding.specification for holding in stored.holdings()]
+        if specification is not None and specification not in there:
+            known = f"it has {', '.join(there)}" if there else "it is empty"
+            raise UsageError(f"--specification {shown(specification)}: the cache has no such vectors; {known}")
         if not yes:
             click.confirm(
                 f"Delete {f'vectors of {specification}' if specification else 'all'} in {stored.path}?",
