@@ -29,6 +29,7 @@ from prescreen.ranking.goals import Goals
 from prescreen.ranking.rounds import SWITCH_ABOVE
 from prescreen.ranking.shortlist import percent
 from prescreen.ranking.votes import VotePlan, best_plan
+from prescreen.scored_files import find_scored, scored_vectors
 from prescreen.scoring import OK
 from prescreen.tables import table_bytes, table_format
 from prescreen.wishes import DEFAULT_WISHES, Wishes
@@ -200,9 +201,9 @@ def _compared(
         present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
         compared = shortlisting.read_references(wishes.references, present, encoder, cache)
-        pictures = shortlisting.candidate_files(note, table)
+        pictures = find_scored(note.inputs if note else (), table, cache)
         with narrator.steps("comparing", len(table)) as advance:
-            vectors = shortlisting.candidate_vectors(table, pictures, encoder, cache, advance)
+            vectors = scored_vectors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
         narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")

@@ -175,7 +175,13 @@ def _session(address: str | None) -> Iterator[None]:
             yield
         return
     address = address or os.environ.get(_ADDRESS_VARIABLE) or "local"
-    options: dict[str, Any] = {"address": address, "logging_level": logging.ERROR, "log_to_driver": False}
+    options: dict[str, Any] = {
+        "address": address,
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+    }
+    if not address.startswith("ray://"):  # a server for clients gives actors no folders of theirs
+        options["job_config"] = _job()
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options |= {"num_cpus": processors(), "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
@@ -189,6 +195,17 @@ def _session(address: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _job() -> Any:
+    """Describe this run to Ray so that actors find no modules in its working directory, which Ray would give them."""
+    from ray.job_config import JobConfig
+
+    class Job(JobConfig):  # type: ignore[misc]
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return Job()
 
 
 def _knock(address: str) -> None:

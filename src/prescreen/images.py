@@ -92,7 +92,7 @@ class ImageFiles(Sequence[ImageFile]):
         return ImageFile(path, name, self.problems.get(name))
 
 
-def find_images(inputs: Sequence[Path | str]) -> ImageFiles:
+def find_images(inputs: Sequence[Path | str], *, gone_ok: bool = False) -> ImageFiles:
     """List the pictures in folders, and files given one by one, sorted by name.
 
     Folders are searched to the bottom. Hidden files and folders, and files without a picture's extension, are left
@@ -106,6 +106,8 @@ def find_images(inputs: Sequence[Path | str]) -> ImageFiles:
     ----------
     inputs : sequence of Path or str
         Folders and files of this machine, or one URL that fsspec knows (``s3://bucket/folder``).
+    gone_ok : bool
+        Inputs of this machine may be gone; what is in the others keeps its name.
 
     Raises
     ------
@@ -119,7 +121,7 @@ def find_images(inputs: Sequence[Path | str]) -> ImageFiles:
         return _find_remote(urls[0])
     roots = [Path(os.path.abspath(given)) for given in inputs]
     for given, root in zip(inputs, roots, strict=True):
-        if not os.path.exists(root):
+        if not (gone_ok or os.path.exists(root)):
             raise UsageError(f"{given}: no such file or folder")
     if not roots:
         return ImageFiles(Path(), [], {})
@@ -128,7 +130,7 @@ def find_images(inputs: Sequence[Path | str]) -> ImageFiles:
         base = base.parent
     names: set[str] = set()
     problems: dict[str, str] = {}
-    for root in roots:
+    for root in filter(os.path.exists, roots):
         for path, problem in _walk(str(root)) if os.path.isdir(root) else [(str(root), None)]:
             name = _below(base, path)
             if problem is not None and name not in names:

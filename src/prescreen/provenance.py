@@ -1,11 +1,10 @@
-"""Where results come from: versions, the git commit, and the note beside a table of scores."""
+"""Where results come from: versions, and the note beside a table of scores."""
 
 import contextlib
 import hashlib
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
@@ -66,21 +65,6 @@ def table_sha256(table: Path) -> str:
 def parts_sha256(parts: Iterable[tuple[str, str]]) -> str:
     """Return the SHA-256 of a folder of parts from their names and hashes, in their order."""
     return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in parts).encode()).hexdigest()
-
-
-def git_commit() -> str:
-    """Return the commit of the working directory, ``-dirty`` if it has changes, or the empty text outside of git."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return described.stdout.strip()
 
 
 ZERO_SHOT: Final = "zero-shot"

@@ -26,6 +26,7 @@ from prescreen.decoding import read_size
 from prescreen.encoders.views import Pixels, View
 from prescreen.errors import EncoderError, PictureError, PictureFault, PrescreenError
 from prescreen.inspection import Inspector, Quality
+from prescreen.process import python_child
 from prescreen.processors import processors
 from prescreen.thumbnails import draw_thumbnail
 
@@ -165,7 +166,7 @@ class _Worker:
 
     def __init__(self, program: str, seconds: float, memory: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, json.dumps(sys.path), str(seconds), str(memory)],
+            **python_child(program, [str(seconds), str(memory)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
