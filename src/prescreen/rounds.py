@@ -19,6 +19,7 @@ from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_predictor, warn_of_simulation
 from prescreen.predictor_files import announce_place
 from prescreen.ratings.results import SCORES, read_results
+from prescreen.ratings.wide import ANSWERS
 from prescreen.scored_files import find_scored, scored_vectors
 from prescreen.tables import write_table
 from prescreen.traits import Scale
@@ -103,7 +104,7 @@ def learn(
     from prescreen import tracking
 
     narrator = narrator or Silence()
-    learning.check_wishes(results, output, scores, baseline, shortlist)
+    learning.check_wishes(results, predictor, output, scores, baseline, shortlist)
     announce_place(output, narrator)
     before = open_predictor(predictor)
     warn_of_simulation(before, narrator)
@@ -129,6 +130,10 @@ def learn(
     )
     for line in typed.notes:
         narrator.say(line)
+    if typed.answers and before.manifest.scale != str(ANSWERS):
+        narrator.say(
+            f"answers    their means, on {ANSWERS}, are stretched to the training scale {before.manifest.scale}"
+        )
     drift.watch(before, encoder, narrator)
     ranked, decision, name, present, chance = None, None, "", None, None
     with EmbeddingCache() as cache:

@@ -189,6 +189,11 @@ def listed(names: Iterable[object], most: int | None = _NUMBERED) -> str:
     return ", ".join(texts)
 
 
+def columns_left(names: Sequence[str]) -> list[str]:
+    """Say which columns were left out: one line, or none."""
+    return [f"column{'' if len(names) == 1 else 's'} {listed(names)}"] if names else []
+
+
 def quoted(name: str) -> str:
     """Return a column's name as ``--columns`` takes it."""
     return f'"{shown(name)}"' if "," in name else shown(name)
