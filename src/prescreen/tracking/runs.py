@@ -372,5 +372,5 @@ def _signature(output: pd.DataFrame) -> "ModelSignature":
     kinds = {column: DataType.double if output[column].dtype.kind == "f" else DataType.string for column in output}
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, INPUT_COLUMN)]),
-        outputs=Schema([ColSpec(kind, str(column)) for column, kind in kinds.items()]),
+        outputs=Schema([ColSpec(kind, str(column), required=False) for column, kind in kinds.items()]),
     )
