@@ -63,6 +63,17 @@ def scores(folder: Path, votes: pd.DataFrame, *, counted: bool) -> Path:
     return folder / "ratings.csv"
 
 
+def semicolons(folder: Path, votes: pd.DataFrame) -> Path:
+    """Write scores as Excel does where the comma is the decimal sign."""
+    wide_scores(votes).to_csv(folder / "ratings.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
+    return folder / "ratings.csv"
+
+
+def excel(folder: Path, votes: pd.DataFrame) -> Path:
+    votes[["image", "trait", "vote", "rater", "person"]].to_excel(folder / "ratings.xlsx", index=False)
+    return folder / "ratings.xlsx"
+
+
 def wide_scores(votes: pd.DataFrame) -> pd.DataFrame:
     wide = (votes.pivot_table("vote", "image", "trait") * 10 / 3).round(2)
     return wide.assign(votes=votes.groupby("image").size() // len(TRAITS)).reset_index()
@@ -129,6 +140,8 @@ FORMATS: dict[str, Callable[[Path, pd.DataFrame], Path]] = {
     "means": lambda folder, votes: means(folder, votes, std=False),
     "scores_votes": lambda folder, votes: scores(folder, votes, counted=True),
     "scores": lambda folder, votes: scores(folder, votes, counted=False),
+    "semicolons": semicolons,
+    "excel": excel,
     "impressions_votes": impressions_votes,
     "impressions_means": impressions_means,
     "imagefolder_csv": lambda folder, votes: imagefolder(folder, votes, lines=False),
@@ -139,7 +152,15 @@ FORMATS: dict[str, Callable[[Path, pd.DataFrame], Path]] = {
 }
 """Writes ratings into a folder, beside the folder ``images``, and returns what ``--ratings`` gets."""
 
-NO_SPREAD = {"means", "scores_votes", "scores", "impressions_means", "imagefolder_csv", "imagefolder_jsonl"}
+NO_SPREAD = {
+    "means",
+    "scores_votes",
+    "scores",
+    "semicolons",
+    "impressions_means",
+    "imagefolder_csv",
+    "imagefolder_jsonl",
+}
 """Formats that do not tell how far the votes of a picture spread: what their noise allows is not known."""
 
 
