@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prescreen.errors import PredictorError, StoreError, UsageError
 from prescreen.masking import masked
-from prescreen.tracking.store import first_line, opened_store
+from prescreen.tracking.store import already_exists, first_line, opened_store
+from prescreen.traits import names_from_text
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -62,7 +63,7 @@ class ModelVersion:
     @property
     def traits(self) -> tuple[str, ...]:
         """Traits that it predicts, sorted; runs from before there was the tag have them among their parameters."""
-        return tuple(sorted(self.tags.get("prescreen.traits", self.parameters.get("traits", "")).split(",")))
+        return tuple(sorted(names_from_text(self.tags.get("prescreen.traits", self.parameters.get("traits", "")))))
 
     @property
     def data(self) -> str:
@@ -275,9 +276,10 @@ def register(client: "MlflowClient", run_id: str, model: Any, description: str =
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_registered_model(REGISTERED_NAME)
-    except MlflowException:
         client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
+    except MlflowException as error:
+        if not already_exists(error):
+            raise
     made = client.create_model_version(
         REGISTERED_NAME, model.model_uri, run_id, description=description or None, model_id=model.model_id
     )
