@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 from prescreen import reviewing
 from prescreen.cli import main
@@ -61,6 +62,17 @@ def scores(folder: Path, votes: pd.DataFrame, *, counted: bool) -> Path:
     wide = wide_scores(votes)
     wide.drop(columns=[] if counted else "votes").to_csv(folder / "ratings.csv", index=False)
     return folder / "ratings.csv"
+
+
+def semicolons(folder: Path, votes: pd.DataFrame) -> Path:
+    """Write scores as Excel does where the comma is the decimal sign."""
+    wide_scores(votes).to_csv(folder / "ratings.csv", index=False, sep=";", decimal=",", encoding="utf-8-sig")
+    return folder / "ratings.csv"
+
+
+def excel(folder: Path, votes: pd.DataFrame) -> Path:
+    votes[["image", "trait", "vote", "rater", "person"]].to_excel(folder / "ratings.xlsx", index=False)
+    return folder / "ratings.xlsx"
 
 
 def wide_scores(votes: pd.DataFrame) -> pd.DataFrame:
@@ -129,6 +141,8 @@ FORMATS: dict[str, Callable[[Path, pd.DataFrame], Path]] = {
     "means": lambda folder, votes: means(folder, votes, std=False),
     "scores_votes": lambda folder, votes: scores(folder, votes, counted=True),
     "scores": lambda folder, votes: scores(folder, votes, counted=False),
+    "semicolons": semicolons,
+    "excel": excel,
     "impressions_votes": impressions_votes,
     "impressions_means": impressions_means,
     "imagefolder_csv": lambda folder, votes: imagefolder(folder, votes, lines=False),
@@ -139,7 +153,15 @@ FORMATS: dict[str, Callable[[Path, pd.DataFrame], Path]] = {
 }
 """Writes ratings into a folder, beside the folder ``images``, and returns what ``--ratings`` gets."""
 
-NO_SPREAD = {"means", "scores_votes", "scores", "impressions_means", "imagefolder_csv", "imagefolder_jsonl"}
+NO_SPREAD = {
+    "means",
+    "scores_votes",
+    "scores",
+    "semicolons",
+    "impressions_means",
+    "imagefolder_csv",
+    "imagefolder_jsonl",
+}
 """Formats that do not tell how far the votes of a picture spread: what their noise allows is not known."""
 
 
@@ -414,7 +436,15 @@ COMMANDS: dict[str, Callable[[Brought], None]] = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, clip_folder):
-    return Place(tmp_path_factory.mktemp("matrix"), f"clip:tiny@{clip_folder}")
+    """A place whose figures are drawn small and without a layout, which takes half of a training otherwise."""
+    draw = Figure.savefig
+
+    def draw_small(figure, *given, **options):
+        figure.set_layout_engine("none")
+        draw(figure, *given, **options | {"dpi": 30})
+
+    with patch.object(Figure, "savefig", draw_small):
+        yield Place(tmp_path_factory.mktemp("matrix"), f"clip:tiny@{clip_folder}")
 
 
 @pytest.fixture(scope="module")
