@@ -16,7 +16,7 @@ CACHE_VARIABLE: Final = "PRESCREEN_CACHE"
 LIMIT_VARIABLE: Final = "PRESCREEN_CACHE_LIMIT"
 
 _OWN_FOLDER: Final = 0o700
-_OURS: Final = re.compile(r"embeddings\.sqlite(-wal|-shm|-journal)?|networks|canaries|runs|matplotlib")
+_OURS: Final = re.compile(r"embeddings\.sqlite(-wal|-shm|-journal)?|\.prescreen-\S+|networks|canaries|runs|matplotlib")
 """What prescreen makes in its cache folder."""
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([kMGT]?)B?", re.IGNORECASE | re.ASCII)
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}

@@ -34,6 +34,7 @@ VERBS = [
     ["score", "sample/candidates", "--predictor", "models:/prescreen@champion", "--output", "champion.csv"],
     ["score", "sample/candidates", "--predictor", "mine", "--output", "scores.csv"],
     ["rank", "scores.csv", *BASELINE, "--output", "shortlist.csv", "--report", "report.html"],
+    ["rank", "sample/candidates", "--zero-shot", "--encoder", "clip:tiny@../clip", "--output", "order.csv"],
     ["learn", "results.csv", "--predictor", "mine", "--output", "me", "--scores", "scores.csv", *BASELINE],
     ["effects", "scores.csv", "--tags", "tags.csv", "--output", "effects.csv"],
     ["export", "scores.csv", "--to", "fiftyone", "--output", "fiftyone"],
@@ -110,11 +111,12 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def place(tmp_path_factory, clip_folder):
     root = tmp_path_factory.mktemp("machine").resolve()
     for name in ("home", "folder", "cache"):
         (root / name).mkdir()
     _make_environment(root / "environment")
+    shutil.copytree(clip_folder, root / "clip")
     _copy_sample(root / "folder")
     traps = _set_traps(root / "folder", root / "ran")
     return Place(root, traps)
