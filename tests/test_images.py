@@ -414,11 +414,12 @@ def test_damaged_bytes_give_a_picture_or_a_reason(small_files, data):
         file[at : at + 1] = data.draw(st.binary(max_size=4))
     reason = ""
     try:
-        picture = decode(bytes(file), tolerant=data.draw(st.booleans()), max_pixels=10_000_000)
+        picture = decode(bytes(file), tolerant=data.draw(st.booleans()), max_pixels=2_500_000)
     except PictureError as error:
         reason = str(error)
     if reason:
         assert len(reason.splitlines()) == 1
     else:
         assert picture.pixels.mode == "RGB"
-        assert picture.pixels.size == (picture.width, picture.height)
+        if picture.width * picture.height <= 2_500_000:  # a larger JPEG is decoded smaller
+            assert picture.pixels.size == (picture.width, picture.height)

@@ -72,7 +72,8 @@ class EmbeddingCounts:
 
     def describe_failures(self) -> str:
         """Say how many pictures failed, and why: ``4 failed: 3 truncated, 1 damaged``."""
-        return f"{self.failed} failed" + (f": {describe_faults(self.faults)}" if self.failed else "")
+        kinds = describe_faults(self.faults)
+        return f"{self.failed} failed: {kinds}" if kinds else f"{self.failed} failed"
 
     def count_failure(self, row: Embedded) -> None:
         """Count a picture without a vector."""

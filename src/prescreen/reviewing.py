@@ -127,7 +127,7 @@ class ReviewServer:
         try:
             with self._readers:
                 data = read_bytes(file)
-                if content_hash(data) != self.contents[file.name]:
+                if content_hash(data) != self.contents.get(file.name):
                     raise PictureError("the file is no longer the picture that was scored")
                 shared_workers().read_size(data)  # scores may be edited: what is no picture stays here
         except PictureError as error:
