@@ -1,6 +1,5 @@
 """The inner steps of ranking: goals, the present picture, near-copies, the report."""
 
-import base64
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -370,13 +369,6 @@ def draw_report(
     images = _thumbnails(files, ranked["image"].tolist(), advance)
     present = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
     return render_ranking(summary, images, present, token)
-
-
-def picture_base64(file: ImageFile) -> str:
-    """Return a picture as a small JPEG in base64, as a client of a served model would send it."""
-    stream = io.BytesIO()
-    decode(read_bytes(file)).pixels.resize((256, 256)).save(stream, "JPEG", quality=85)
-    return base64.b64encode(stream.getvalue()).decode()
 
 
 def _thumbnails(

@@ -1,5 +1,6 @@
 """The inner steps of training: cross-validate, judge, calibrate, describe."""
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from prescreen import provenance
 from prescreen.calibration import Calibration, sorted_columns
+from prescreen.canaries import draw_canaries
 from prescreen.dataset import Dataset
-from prescreen.embeddings import Embedded
-from prescreen.encoders import EncoderSpecification
+from prescreen.embeddings import Embedded, embed_bytes
+from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.flat import flat_metrics
 from prescreen.evaluation.report import Evaluation, evaluate
@@ -227,6 +229,19 @@ def describe(
     )
 
 
+def draw_example(encoder: Encoder) -> tuple[Embedded, str]:
+    """Draw the picture that shows how a served model is asked: a face that is nobody's.
+
+    Returns
+    -------
+    (Embedded, str)
+        The picture after embedding, and in base64 as a client would send it.
+    """
+    picture = draw_canaries()[0]
+    (embedded,) = embed_bytes([("example", picture)], encoder)
+    return embedded, base64.b64encode(picture).decode()
+
+
 def record(
     predictor: Predictor,
     directory: Path,
@@ -246,7 +261,7 @@ def record(
     rated, dataset, validation, evaluation
         What it was trained on and how well it did.
     example : (Embedded, str)
-        A picture after embedding, and in base64 as a client would send it.
+        As `draw_example` made it.
     experiment : str
         Name of the experiment.
     """

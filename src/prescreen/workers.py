@@ -17,10 +17,12 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 
+import prescreen
 from prescreen.encoders.views import Pixels, View
 from prescreen.errors import EncoderError, PictureError, PrescreenError
 from prescreen.inspection import Inspector, Quality
@@ -34,9 +36,16 @@ _PATIENCE: Final = 120.0
 """Seconds that a worker may take to start, on a machine with much other work."""
 _GRACE: Final = 10
 """Seconds after which a worker that nobody ended, because the run is gone, ends itself."""
-_PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from prescreen.workers import serve; serve()"
-)
+_PROGRAM: Final = """
+import json, sys, typing
+home, *rest = json.loads(sys.argv[1])
+sys.path.insert(0, home)
+import prescreen  # of this process: further on the path may be another, from a model in MLflow
+sys.path[:] = rest
+from prescreen.workers import serve
+serve()
+"""
+_HOME: Final = str(Path(prescreen.__file__).parents[1])
 _ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -126,7 +135,7 @@ class _Worker:
 
     def __init__(self, program: str, seconds: float, memory: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, json.dumps(sys.path), str(seconds), str(memory)],
+            [sys.executable, "-c", program, json.dumps([_HOME, *sys.path]), str(seconds), str(memory)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

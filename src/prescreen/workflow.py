@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from prescreen import distributed, drift, provenance, shortlisting, staging, training
+from prescreen import distributed, drift, provenance, staging, training
 from prescreen import learning_curve as curves
 from prescreen.candidates import Ranked, rank, review
 from prescreen.dataset import Dataset, join, resembles
@@ -184,7 +184,7 @@ def _train(
     predictor = drift.with_canaries(predictor, network)
     predictor.save(output)
 
-    example = embedded[0], shortlisting.picture_base64(files[0])
+    example = training.draw_example(network)
     run = tracking.track_training(
         training.record(predictor, output, rated, dataset, validation, evaluation, example, experiment),
         run_id,

@@ -9,6 +9,7 @@ from prescreen.masking import masked, masked_values
 from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
 from prescreen.tracking.runs import MODEL_NAME, log_metrics
+from prescreen.tracking.standalone import standalone
 from prescreen.tracking.store import experiment_id, opened_store
 
 DOCUMENT: Final = "round.json"
@@ -86,10 +87,6 @@ def track_round(record: RoundRecord) -> str:
             client.log_dict(run_id, dict(record.content), DOCUMENT)
             for path in record.files:
                 client.log_artifact(run_id, str(path))
-            mlflow.pyfunc.log_model(
-                name=MODEL_NAME,
-                loader_module="prescreen.serving",
-                data_path=str(record.predictor),
-                pip_requirements=["portrait-prescreen"],
-            )
+            with standalone(record.predictor) as options:
+                mlflow.pyfunc.log_model(name=MODEL_NAME, **options)
         return run_id

@@ -14,6 +14,7 @@ from prescreen.serving import INPUT_COLUMN
 from prescreen.tracking.killed import MARK, close_killed, living_process
 from prescreen.tracking.naming import safely_named
 from prescreen.tracking.registry import crown, register
+from prescreen.tracking.standalone import standalone
 from prescreen.tracking.store import experiment_id, opened_store
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 MODEL_NAME: Final = "predictor"
 MODEL_CARD: Final = "model_card.md"
-_LOADER: Final = "prescreen.serving"
 _BATCH: Final = 1000  # more metrics in one request are refused by servers
 _SAMPLING: Final = 2.0
 """Seconds between samples of the system metrics; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL has precedence."""
@@ -76,9 +76,9 @@ class TrainingRecord:
     predictor : Path
         Directory of the saved predictor.
     output : DataFrame
-        Scores of the example picture, which give the signature.
+        Scores of the example, which give the signature.
     example : str
-        A picture in base64, as a client would send it.
+        A drawn picture, of nobody, in base64 as a client would send it.
     documents : mapping of str to dict
         File name to JSON content.
     description : str
@@ -207,17 +207,16 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
             data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
             mlflow.log_input(data, context="training")
             example = pd.DataFrame({INPUT_COLUMN: [record.example]})
-            model = mlflow.models.Model.log(
-                artifact_path=None,
-                flavor=_Untried,
-                name=MODEL_NAME,
-                validate_serving_input=False,
-                loader_module=_LOADER,
-                data_path=str(record.predictor),
-                signature=_signature(record.output),
-                input_example=example,
-                pip_requirements=["portrait-prescreen"],
-            )
+            with standalone(record.predictor) as options:
+                model = mlflow.models.Model.log(
+                    artifact_path=None,
+                    flavor=_Untried,
+                    name=MODEL_NAME,
+                    validate_serving_input=False,
+                    signature=_signature(record.output),
+                    input_example=example,
+                    **options,
+                )
         _nest(client, run_id, record.nested)
         version = register(client, run_id, model, record.description)
         champion, comparison = crown(client, version, record.compared_on, run_id)
