@@ -66,6 +66,7 @@ class Predictor:
         experiment: str = "prescreen",
         seed: int = 0,
         simulated: bool = False,
+        forget_portraits: bool = False,
     ) -> Self:
         """Train a predictor on ratings, save it, and log it to MLflow.
 
@@ -89,6 +90,8 @@ class Predictor:
             Seed of folds and regressors.
         simulated : bool
             Whether the votes are simulated.
+        forget_portraits : bool
+            Whether it shall hold no vector, face descriptor or hash of any portrait.
         """
         done = workflow.train(
             Path(ratings),
@@ -100,6 +103,7 @@ class Predictor:
             experiment=experiment,
             seed=seed,
             simulated=simulated,
+            forget_portraits=forget_portraits,
         )
         return cls.load(done.output)
 

@@ -25,6 +25,7 @@ from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.rounds import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
 from prescreen.ranking.shortlist import percent
 from prescreen.ratings.results import TypedResults
+from prescreen.reports.card import model_card, summary
 from prescreen.scoring import DECIMALS, OK, check_scores
 from prescreen.shortlisting import Baseline
 from prescreen.tables import read_table, shown, table_format
@@ -433,4 +434,5 @@ def record(
         files=tuple(documents),
         predictor=output,
         description=answer,
+        model_card=model_card(after.manifest, summary(after.manifest, after.evaluation), after.holdings),
     )

@@ -43,7 +43,7 @@ COMPARED_ON: Final = "mean/pearson"
 """The cross-validated metric that decides which registered predictor is the champion."""
 
 
-def validate(dataset: Dataset, seed: int, advance: Callable[[], object]) -> CrossValidation:
+def validate(dataset: Dataset, seed: int, advance: Callable[[], object], *, hold_rows: bool = True) -> CrossValidation:
     """Predict every picture from the others, the choice of the regressor nested inside."""
 
     def progress(done: int, total: int) -> None:
@@ -58,6 +58,7 @@ def validate(dataset: Dataset, seed: int, advance: Callable[[], object]) -> Cros
         auxiliary=dataset.auxiliary,
         n_splits=FOLDS,
         seed=seed,
+        hold_rows=hold_rows,
         progress=progress,
     )
 
@@ -204,6 +205,8 @@ def describe(
     columns: Mapping[str, str],
     seed: int,
     simulated: bool,
+    *,
+    forgets: bool = False,
 ) -> Manifest:
     """Write down what the predictor is and where it comes from."""
     return Manifest(
@@ -221,6 +224,7 @@ def describe(
             "groups": len(np.unique(dataset.groups)),
             "columns": dict(columns),
             "auxiliary": list(rated.auxiliary.columns),
+            "forgotten": forgets,
         },
         reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},
         seed=seed,
@@ -311,7 +315,7 @@ def record(
         example=picture,
         documents={"evaluation.json": predictor.evaluation},
         description=description,
-        model_card=model_card(manifest, description),
+        model_card=model_card(manifest, description, predictor.holdings),
         nested=[
             *candidate_runs(fitted.inner_errors, shares, dataset.traits),
             *fold_runs(dataset.ratings, validation.predictions, validation.folds, validation.choices, dataset.traits),

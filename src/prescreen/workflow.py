@@ -27,7 +27,7 @@ from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
 from prescreen.places import check_places
-from prescreen.predictor import Predictor
+from prescreen.predictor import Predictor, TrainingPortraits
 from prescreen.predictor_files import announce_place
 from prescreen.provenance import ScoresNote
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
@@ -88,6 +88,7 @@ def train(
     simulated: bool = False,
     learning_curve: bool = False,
     auxiliary: bool = True,
+    forget_portraits: bool = False,
     narrator: Narrator | None = None,
 ) -> Training:
     """Train a predictor on ratings, evaluate it by nested cross-validation, save it and log it to MLflow.
@@ -120,6 +121,10 @@ def train(
         Whether to measure what more pictures and more votes would give, which takes about three times as long.
     auxiliary : bool
         Whether to learn from the other traits of the ratings too; see `prescreen.ratings.with_auxiliary`.
+    forget_portraits : bool
+        Whether the predictor shall hold nothing of any single portrait: no vector, face descriptor or hash. It then
+        does without the regressors that need vectors, and with them without auxiliary traits; it knows neither how
+        unlike the training portraits a picture is, nor which pictures it was trained on.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
@@ -131,13 +136,25 @@ def train(
     rated = read_ratings(ratings, traits, scale, images)
     check_names(rated.traits)
     narrator.say(_in_words(rated))
-    if traits and auxiliary:
+    if traits and auxiliary and not forget_portraits:
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
     tracking.check_store()
     network = make_encoder(encoder, precision, device)
     with tracking.watched_run(experiment, output.name) as run_id:
-        return _train(rated, network, traits, output, experiment, seed, simulated, learning_curve, run_id, narrator)
+        return _train(
+            rated,
+            network,
+            traits,
+            output,
+            experiment,
+            seed,
+            simulated,
+            learning_curve,
+            forget_portraits,
+            run_id,
+            narrator,
+        )
 
 
 def _train(
@@ -149,6 +166,7 @@ def _train(
     seed: int,
     simulated: bool,
     learning_curve: bool,
+    forget_portraits: bool,
     run_id: str,
     narrator: Narrator,
 ) -> Training:
@@ -160,7 +178,7 @@ def _train(
     dataset = join(rated, embedded, network.specification)
     narrator.say(_groups_in_words(dataset))
     with narrator.steps("cross-validating", training.FOLDS) as advance:
-        validation = training.validate(dataset, seed, advance)
+        validation = training.validate(dataset, seed, advance, hold_rows=not forget_portraits)
     columns = traits or {trait: trait for trait in rated.traits}
     evaluation = training.judge(dataset, validation, rated, seed, columns)
     curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else {}
@@ -172,14 +190,20 @@ def _train(
         sample_weight=dataset.weights,
         auxiliary=dataset.auxiliary,
         seed=seed,
+        hold_rows=not forget_portraits,
+    )
+    manifest = training.describe(
+        output.name, network.specification, rated, dataset, columns, seed, simulated, forgets=forget_portraits
     )
     predictor = Predictor(
-        manifest=training.describe(output.name, network.specification, rated, dataset, columns, seed, simulated),
+        manifest=manifest,
         regressors=regressors,
         calibration=training.calibrate(dataset, validation, rated),
-        portraits=training.remember(dataset, validation),
+        portraits=TrainingPortraits.none(len(rated.traits))
+        if forget_portraits
+        else training.remember(dataset, validation),
         evaluation=evaluation.to_json() | {"simulated": simulated} | curve,
-        familiarity=Familiarity.fit(dataset.features, dataset.groups),
+        familiarity=None if forget_portraits else Familiarity.fit(dataset.features, dataset.groups),
     )
     predictor = drift.with_canaries(predictor, network)
     predictor.save(output)
@@ -273,6 +297,8 @@ def _measure(
     curve = _learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else {}
     if known:
         return {**loaded.evaluation, **curve}
+    if loaded.manifest.forgets:
+        narrator.say("the predictor was told to forget its training portraits: those among these pictures count, too")
     unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
     unseen &= loaded.portraits.places(dataset.contents) < 0
     if not unseen.all():

@@ -8,7 +8,7 @@ from typing import Any, Final
 from prescreen.masking import masked, masked_values
 from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
-from prescreen.tracking.runs import MODEL_NAME, log_metrics
+from prescreen.tracking.runs import MODEL_CARD, MODEL_NAME, log_metrics
 from prescreen.tracking.standalone import standalone
 from prescreen.tracking.store import experiment_id, opened_store
 
@@ -35,6 +35,8 @@ class RoundRecord:
         Directory of the predictor that has learned.
     description : str
         What to do now, in words.
+    model_card : str
+        Model card of the predictor that has learned, in Markdown.
     """
 
     experiment: str
@@ -46,6 +48,7 @@ class RoundRecord:
     files: tuple[Path, ...]
     predictor: Path
     description: str = ""
+    model_card: str = ""
 
 
 def track_round(record: RoundRecord) -> str:
@@ -85,6 +88,8 @@ def track_round(record: RoundRecord) -> str:
                 [RunTag(name, value) for name, value in tags.items()],
             )
             client.log_dict(run_id, dict(record.content), DOCUMENT)
+            if record.model_card:
+                client.log_text(run_id, record.model_card, MODEL_CARD)
             for path in record.files:
                 client.log_artifact(run_id, str(path))
             with standalone(record.predictor) as options:
