@@ -17,7 +17,7 @@ from prescreen.atomic import write_files_atomic
 from prescreen.comparison import Chooser, compare
 from prescreen.decisions import Decisions, decisions_beside, read_rejected
 from prescreen.effects import USUAL_GATES, compare_folders
-from prescreen.embeddings import EmbeddingCache
+from prescreen.embeddings import EmbeddingCache, describe_faults
 from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
@@ -29,6 +29,7 @@ from prescreen.ranking.goals import Goals
 from prescreen.ranking.rounds import SWITCH_ABOVE
 from prescreen.ranking.shortlist import percent
 from prescreen.ranking.votes import VotePlan, best_plan
+from prescreen.scored_files import find_scored, scored_vectors
 from prescreen.scoring import OK
 from prescreen.tables import table_bytes, table_format
 from prescreen.wishes import DEFAULT_WISHES, Wishes
@@ -131,6 +132,7 @@ def review(
             Decisions(place, done.ranked["image"].tolist()),
             token,
             lambda file: shortlisting.thumbnail(file, shortlisting.SERVED, 85),
+            dict(zip(done.scores["image"], done.scores["content"], strict=True)),
         )
         host, bound = listener.getsockname()
         ready(f"http://{host}:{bound}/?token={token}")
@@ -194,9 +196,9 @@ def _compared(
         present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
         compared = shortlisting.read_references(wishes.references, present, encoder, cache)
-        pictures = shortlisting.candidate_files(note, table)
+        pictures = find_scored(note.inputs if note else (), table, cache)
         with narrator.steps("comparing", len(table)) as advance:
-            vectors = shortlisting.candidate_vectors(table, pictures, encoder, cache, advance)
+            vectors = scored_vectors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
         narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
@@ -215,6 +217,9 @@ def _compared(
         choose,
         rejected,
     )
+    if unscored := len(table) - scored:
+        why = describe_faults(note.faults) if note else ""
+        narrator.say(f"no scores  {unscored} of {len(table)} pictures failed{': ' * bool(why)}{why}")
     if unknown := len(rejected - set(table["image"])):
         narrator.say(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
     if held := held_in_words(ranked):

@@ -24,6 +24,7 @@ from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.effects import FEWEST, Effect, Hypothesis, find_effects
 from prescreen.ranking.gate_names import GATES
 from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
+from prescreen.scored_files import find_scored, scored_vectors
 from prescreen.scoring import OK
 from prescreen.tables import table_bytes, table_format
 
@@ -113,8 +114,8 @@ def effects(
     names = table["image"].tolist()
     read = None if tags is None else read_tags(tags, names)
     with EmbeddingCache() as cache, narrator.steps("comparing", len(table)) as advance:
-        files = shortlisting.candidate_files(note, table)
-        vectors = shortlisting.candidate_vectors(table, files, encoder, cache, advance)
+        files = find_scored(note.inputs if note else (), table, cache)
+        vectors = scored_vectors(table, files, encoder, cache, advance)
     faces = shortlisting.face_descriptors(vectors, encoder)
     kept = _keep(table, faces, gates)
     left_out = len(table) - len(kept)

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from prescreen import provenance
 from prescreen.calibration import Calibration, sorted_columns
 from prescreen.canaries import draw_canaries
+from prescreen.commits import git_commit
 from prescreen.dataset import Dataset
 from prescreen.embeddings import Embedded, embed_bytes
 from prescreen.encoders import Encoder, EncoderSpecification
@@ -176,7 +177,7 @@ def person_share(residuals: NDArray[np.float64], variances: NDArray[np.float64],
     """
     products = np.zeros(residuals.shape[1])
     pairs = np.zeros(residuals.shape[1])
-    for person in set(persons[persons != ""]):
+    for person in np.unique(persons[persons != ""]):  # in order: a sum in another one differs in its last bit
         errors = residuals[persons == person]
         rated = ~np.isnan(errors)
         filled = np.where(rated, errors, 0.0)
@@ -252,7 +253,6 @@ def record(
     rated: Ratings,
     dataset: Dataset,
     validation: CrossValidation,
-    evaluation: Evaluation,
     example: tuple[Embedded, str],
     experiment: str,
 ) -> TrainingRecord:
@@ -262,7 +262,7 @@ def record(
     ----------
     predictor, directory
         The predictor and where it was saved.
-    rated, dataset, validation, evaluation
+    rated, dataset, validation
         What it was trained on and how well it did.
     example : (Embedded, str)
         As `draw_example` made it.
@@ -294,7 +294,7 @@ def record(
         "prescreen.predictor_sha256": predictor.fingerprint,
         "prescreen.simulated": manifest.simulated,
         "prescreen.traits": ",".join(manifest.traits),
-    } | ({"mlflow.source.git.commit": commit} if (commit := provenance.git_commit()) else {})
+    } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
     embedded, picture = example
     fitted = predictor.regressors
     shares = dict(zip(fitted.regressors, fitted.weights, strict=True))
@@ -304,7 +304,7 @@ def record(
         name=manifest.name,
         parameters={name: str(value) for name, value in parameters.items()},
         tags={name: str(value) for name, value in tags.items()},
-        metrics=flat_metrics(predictor.evaluation) | {COMPARED_ON: _mean_pearson(evaluation)},
+        metrics=flat_metrics(predictor.evaluation) | {COMPARED_ON: _mean_pearson(predictor.evaluation)},
         compared_on=COMPARED_ON,
         data=rated.table,
         data_source=str(rated.source),
@@ -313,7 +313,7 @@ def record(
         predictor=directory,
         output=score_pictures([embedded], predictor).drop(columns="image"),
         example=picture,
-        documents={"evaluation.json": predictor.evaluation},
+        documents={"evaluation.json": predictor.evaluation.to_json()},
         description=description,
         model_card=model_card(manifest, description, predictor.holdings),
         nested=[
@@ -324,9 +324,9 @@ def record(
 
 
 def record_evaluation(
-    predictor: Predictor, rated: Ratings, evaluation: Mapping[str, Any], experiment: str
+    predictor: Predictor, rated: Ratings, evaluation: Evaluation, experiment: str
 ) -> EvaluationRecord:
-    """Gather what MLflow is to keep of an evaluation, in JSON form, of a finished predictor."""
+    """Gather what MLflow is to keep of an evaluation of a finished predictor."""
     from prescreen.reports.evaluation_figures import evaluation_figures  # matplotlib takes long to load
 
     return EvaluationRecord(
@@ -337,7 +337,7 @@ def record_evaluation(
             "encoder": predictor.manifest.encoder.name,
             "traits": ",".join(predictor.traits),
             "ratings": str(rated.source),
-            "images": str(evaluation["n"]),
+            "images": str(evaluation.n),
         },
         tags={
             "prescreen.data_sha256": rated.fingerprint,
@@ -346,7 +346,7 @@ def record_evaluation(
         },
         metrics=flat_metrics(evaluation),
         figures=evaluation_figures(evaluation),
-        document=evaluation,
+        document=evaluation.to_json(),
     )
 
 

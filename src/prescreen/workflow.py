@@ -6,9 +6,9 @@ after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``effect
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,16 @@ import pandas as pd
 from prescreen import distributed, drift, provenance, staging, training
 from prescreen import learning_curve as curves
 from prescreen.candidates import Ranked, rank, review
-from prescreen.dataset import Dataset, join, resembles
+from prescreen.dataset import Dataset, join
 from prescreen.effects import effects
-from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
+from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
 from prescreen.encoders import CONVERSION, Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
+from prescreen.evaluation.curves import LearningCurve
+from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.exporting import export
+from prescreen.grouping import resembles
 from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
@@ -69,7 +72,7 @@ class Training:
     """What `train` made: the predictor's directory, its cross-validated evaluation, and the MLflow run."""
 
     output: Path
-    evaluation: Mapping[str, Any]
+    evaluation: Evaluation
     run: "TrackedRun"
 
 
@@ -176,12 +179,12 @@ def _train(
     files = _rated_files(rated)
     embedded = list(_embed(files, network, narrator, title="embedding"))
     dataset = join(rated, embedded, network.specification)
-    narrator.say(_groups_in_words(dataset))
+    narrator.say(f"groups     {dataset.grouping}")
     with narrator.steps("cross-validating", training.FOLDS) as advance:
         validation = training.validate(dataset, seed, advance, hold_rows=not forget_portraits)
     columns = traits or {trait: trait for trait in rated.traits}
     evaluation = training.judge(dataset, validation, rated, seed, columns)
-    curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else {}
+    curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else None
     regressors = fit_final(
         dataset.features,
         dataset.ratings,
@@ -202,7 +205,7 @@ def _train(
         portraits=TrainingPortraits.none(len(rated.traits))
         if forget_portraits
         else training.remember(dataset, validation),
-        evaluation=evaluation.to_json() | {"simulated": simulated} | curve,
+        evaluation=replace(evaluation, simulated=simulated, learning_curve=curve),
         familiarity=None if forget_portraits else Familiarity.fit(dataset.features, dataset.groups),
     )
     predictor = drift.with_canaries(predictor, network)
@@ -210,7 +213,7 @@ def _train(
 
     example = training.draw_example(network)
     run = tracking.track_training(
-        training.record(predictor, output, rated, dataset, validation, evaluation, example, experiment),
+        training.record(predictor, output, rated, dataset, validation, example, experiment),
         run_id,
     )
     return Training(output, predictor.evaluation, run)
@@ -229,7 +232,7 @@ def evaluate(
     learning_curve: bool = False,
     experiment: str | None = None,
     narrator: Narrator | None = None,
-) -> Mapping[str, Any]:
+) -> Evaluation:
     """Measure a predictor against ratings of pictures that it was not trained on.
 
     Parameters
@@ -250,9 +253,8 @@ def evaluate(
 
     Returns
     -------
-    mapping
-        The JSON form of `prescreen.evaluation.report.Evaluation`, and whether the predictor was trained on simulated
-        votes. For the very ratings that the predictor was trained on it is the cross-validated one; from other ratings,
+    Evaluation
+        For the very ratings that the predictor was trained on it is the cross-validated one; from other ratings,
         pictures that were trained on, and near-copies of them, are left out.
 
     Raises
@@ -279,7 +281,7 @@ def evaluate(
 
 def _measure(
     loaded: Predictor, rated: Ratings, columns: Mapping[str, str], learning_curve: bool, narrator: Narrator
-) -> Mapping[str, Any]:
+) -> Evaluation:
     """Do what `evaluate` says, with its arguments read."""
     known = rated.fingerprint == loaded.manifest.data["sha256"] and columns == loaded.manifest.data["columns"]
     if known:
@@ -294,9 +296,9 @@ def _measure(
     drift.watch(loaded, encoder, narrator)
     embedded = list(_embed(_rated_files(rated), encoder, narrator, title="embedding"))
     dataset = join(rated, embedded, encoder.specification)
-    curve = _learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else {}
+    curve = _learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else None
     if known:
-        return {**loaded.evaluation, **curve}
+        return replace(loaded.evaluation, learning_curve=curve)
     if loaded.manifest.forgets:
         narrator.say("the predictor was told to forget its training portraits: those among these pictures count, too")
     unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
@@ -320,14 +322,14 @@ def _measure(
         labels=training.slice_labels(dataset, rated, columns)[unseen],
         seed=loaded.manifest.seed,
     )
-    return measured.to_json() | {"simulated": loaded.manifest.simulated} | curve
+    return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve)
 
 
-def _learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narrator) -> dict[str, Any]:
+def _learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narrator) -> LearningCurve:
     """Measure what more pictures and more votes would give, with models trained on parts of these ratings."""
     noise = training.vote_noise(dataset, rated)
     with narrator.steps("learning curve", len(curves.thinnings(dataset, noise))) as advance:
-        return {"learning_curve": curves.learning_curve(dataset, noise, seed, advance).to_json()}
+        return curves.learning_curve(dataset, noise, seed, advance)
 
 
 # --- embed and score --------------------------------------------------------------------------------------------------
@@ -363,7 +365,10 @@ def embed(
     for _ in rows:  # where nothing is written, the cache is what is wanted
         pass
     if counts.failed == len(files):
-        raise NothingScored(f"none of the {len(files)} pictures could be used; the first: {counts.reason}")
+        raise NothingScored(
+            f"none of the {len(files)} pictures could be used: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
     return counts
 
 
@@ -446,10 +451,13 @@ def score(
             rows = _embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant)
             table.write(score_parts(rows, loaded))
         scored = counts.decoded + counts.cached
-        note = _scores_note(inputs, predictor, loaded, table.sha256, scored, counts.failed, tolerant, canaries.text)
+        note = _scores_note(inputs, predictor, loaded, table.sha256, counts, tolerant, canaries.text)
         note.write(table.place, table.take_place)
     if not scored:
-        raise NothingScored(f"none of the {counts.failed} pictures could be scored; the first: {counts.reason}")
+        raise NothingScored(
+            f"none of the {counts.failed} pictures could be scored: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
     return Scoring(output, scored, counts.failed, counts)
 
 
@@ -458,8 +466,7 @@ def _scores_note(
     predictor: str,
     loaded: Predictor,
     sha256: str,
-    scored: int,
-    failed: int,
+    counts: EmbeddingCounts,
     tolerant: bool,
     canaries: str,
 ) -> ScoresNote:
@@ -472,8 +479,9 @@ def _scores_note(
         encoder_sha256=loaded.manifest.encoder.fingerprint,
         traits=loaded.traits,
         inputs=tuple(str(place if is_url(place) else Path(place).resolve()) for place in inputs),
-        scored=scored,
-        failed=failed,
+        scored=counts.decoded + counts.cached,
+        failed=counts.failed,
+        faults=counts.faults,
         tolerant=tolerant,
         simulated=loaded.manifest.simulated,
         versions=provenance.versions(),
@@ -596,13 +604,3 @@ def _in_words(rated: Ratings) -> str:
     votes = rated.table["votes"].sum()
     counted = f", {votes:.0f} votes" if votes else ""
     return f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})"
-
-
-def _groups_in_words(dataset: Dataset) -> str:
-    """Say which pictures are kept together."""
-    groups = len(np.unique(dataset.groups))
-    if (dataset.persons != "").any():
-        return f"groups     {groups}: persons as named, and near-duplicates"
-    if groups == len(dataset.images):
-        return "groups     none: every picture stands alone; name persons in a column person if some show the same"
-    return f"groups     {groups}: no persons are named, faces that look like one person are kept together"

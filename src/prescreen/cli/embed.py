@@ -32,4 +32,4 @@ def embed(
     counts = workflow.embed(
         inputs, encoder=encoder, precision=precision, device=device, output=output, narrator=terminal
     )
-    terminal.say(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.failed} failed")
+    terminal.say(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.describe_failures()}")

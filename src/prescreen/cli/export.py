@@ -62,5 +62,5 @@ def export(
     terminal.say(f"{done.pictures} pictures, {done.left_out} left out: not scored, or not found")
     for path in done.files:
         click.echo(str(path))
-    if prefix is None:
+    if prefix is None and done.folder is not None:
         terminal.say(_NEXT[to].format(root=done.folder.parent, folder=done.folder, output=str(output)))

@@ -6,6 +6,7 @@ makers, and is told not to for as long as the store is open.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -87,6 +88,7 @@ def _default_folder() -> Path:
     return (_FOLDER.get() or Path.cwd()) / "mlruns"
 
 
+_AT_WORK: ContextVar[bool] = ContextVar("at_work", default=False)
 _FOLDER: ContextVar[Path | None] = ContextVar("folder", default=None)
 
 
@@ -159,6 +161,7 @@ def _quiet() -> Iterator[None]:
     It reads the variables both when it is imported and at each call. Who has set them keeps what they have set.
     """
     added = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
+    token = _AT_WORK.set(True)
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     os.environ.update(added)
     try:
@@ -166,6 +169,7 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")  # MLflow warns about its own dependencies
             import mlflow  # noqa: F401 - it sets up its loggers, so this comes before their levels
 
+            _leave_git_alone()
             levels = [logger.level for logger in loggers]
             for logger in loggers:
                 logger.setLevel(logging.ERROR)
@@ -175,8 +179,21 @@ def _quiet() -> Iterator[None]:
                 for logger, level in zip(loggers, levels, strict=True):
                     logger.setLevel(level)
     finally:
+        _AT_WORK.reset(token)
         for name in added:
             os.environ.pop(name, None)
+
+
+@functools.cache
+def _leave_git_alone() -> None:
+    """Let MLflow find no git repository in our runs: it would run git, whose settings may be a stranger's.
+
+    `prescreen.commits` reads the commit. Runs that the caller's program makes by itself are described as before.
+    """
+    from mlflow.tracking.context.git_context import GitRunContext
+
+    ask = GitRunContext.in_context
+    GitRunContext.in_context = lambda provider: not _AT_WORK.get() and ask(provider)
 
 
 @contextlib.contextmanager
