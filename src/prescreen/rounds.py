@@ -19,6 +19,7 @@ from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_predictor, warn_of_simulation
 from prescreen.predictor_files import announce_place
 from prescreen.ratings.results import SCORES, read_results
+from prescreen.ratings.wide import ANSWERS
 from prescreen.scored_files import find_scored, scored_vectors
 from prescreen.tables import write_table
 from prescreen.traits import Scale
@@ -58,6 +59,7 @@ def learn(
     scores: Path | None = None,
     images: Path | None = None,
     tested_traits: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     raw: bool = False,
     votes: int = learning.USUAL_VOTES,
     baseline: str | None = None,
@@ -82,6 +84,8 @@ def learn(
         Folder of the tested pictures where there are no scores; by default that of the results.
     tested_traits : sequence of str, optional
         Traits that people scored; by default all.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column of ``results``}, where the names of the columns do not tell.
     raw : bool
         Whether the scores are on the scale of the training ratings; otherwise from 0 to 10.
     votes : int
@@ -100,7 +104,7 @@ def learn(
     from prescreen import tracking
 
     narrator = narrator or Silence()
-    learning.check_wishes(results, output, scores, baseline, shortlist)
+    learning.check_wishes(results, predictor, output, scores, baseline, shortlist)
     announce_place(output, narrator)
     before = open_predictor(predictor)
     warn_of_simulation(before, narrator)
@@ -122,7 +126,14 @@ def learn(
         {file.name for file in files} | contents.keys(),
         where=str(scores or images or "the folder of the results"),
         scale=Scale.parse(before.manifest.scale) if raw else SCORES,
+        columns=columns,
     )
+    for line in typed.notes:
+        narrator.say(line)
+    if typed.answers and before.manifest.scale != str(ANSWERS):
+        narrator.say(
+            f"answers    their means, on {ANSWERS}, are stretched to the training scale {before.manifest.scale}"
+        )
     drift.watch(before, encoder, narrator)
     ranked, decision, name, present, chance = None, None, "", None, None
     with EmbeddingCache() as cache:

@@ -33,7 +33,7 @@ from prescreen.places import check_places
 from prescreen.predictor import Predictor, TrainingPortraits
 from prescreen.predictor_files import announce_place
 from prescreen.provenance import ScoresNote
-from prescreen.ratings import Ratings, read_ratings, with_auxiliary
+from prescreen.ratings import Ratings, UnknownTrait, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
 from prescreen.remote import is_url
@@ -81,6 +81,7 @@ def train(
     *,
     images: Path | None = None,
     traits: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
     scale: Scale | None = None,
     encoder: str = "clip",
     precision: str = "f32",
@@ -104,6 +105,9 @@ def train(
         Folder of the rated pictures.
     traits : mapping of str to str, optional
         {name of the trait: its name in the ratings}; by default all traits of the ratings.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column of the file}, where the names of the columns do not tell; see
+        `prescreen.ratings.meanings`.
     scale : Scale, optional
         Scale of the votes, where the file does not tell.
     encoder : str
@@ -136,9 +140,9 @@ def train(
     narrator = narrator or Silence()
     output = output or Path("models") / ratings.resolve().stem
     announce_place(output, narrator)
-    rated = read_ratings(ratings, traits, scale, images)
+    rated = read_ratings(ratings, traits, scale, images, columns=columns)
     check_names(rated.traits)
-    narrator.say(_in_words(rated))
+    _tell(rated, narrator)
     if traits and auxiliary and not forget_portraits:
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
@@ -182,8 +186,8 @@ def _train(
     narrator.say(f"groups     {dataset.grouping}")
     with narrator.steps("cross-validating", training.FOLDS) as advance:
         validation = training.validate(dataset, seed, advance, hold_rows=not forget_portraits)
-    columns = traits or {trait: trait for trait in rated.traits}
-    evaluation = training.judge(dataset, validation, rated, seed, columns)
+    names = traits or {trait: trait for trait in rated.traits}
+    evaluation = training.judge(dataset, validation, rated, seed, names)
     curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else None
     regressors = fit_final(
         dataset.features,
@@ -196,7 +200,7 @@ def _train(
         hold_rows=not forget_portraits,
     )
     manifest = training.describe(
-        output.name, network.specification, rated, dataset, columns, seed, simulated, forgets=forget_portraits
+        output.name, network.specification, rated, dataset, names, seed, simulated, forgets=forget_portraits
     )
     predictor = Predictor(
         manifest=manifest,
@@ -228,6 +232,7 @@ def evaluate(
     *,
     images: Path | None = None,
     traits: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
     scale: Scale | None = None,
     learning_curve: bool = False,
     experiment: str | None = None,
@@ -239,7 +244,7 @@ def evaluate(
     ----------
     predictor : str
         Directory or MLflow model URI.
-    ratings, images, scale
+    ratings, images, columns, scale
         As in `train`.
     traits : mapping of str to str, optional
         {trait of the predictor: its name in the ratings}; by default the predictor's own names, or else the names that
@@ -264,26 +269,24 @@ def evaluate(
     """
     narrator = narrator or Silence()
     loaded = open_predictor(predictor)
-    columns = dict(traits) if traits else shared_names(loaded, ratings, scale, images)
-    if set(columns) != set(loaded.traits):
-        raise UsageError(f"the predictor's traits are {', '.join(loaded.traits)}; --traits names {', '.join(columns)}")
-    rated = read_ratings(ratings, {trait: columns[trait] for trait in loaded.traits}, scale, images)
+    rated, names = _read_again(loaded, ratings, traits, columns, scale, images)
+    _tell(rated, narrator)
     if experiment is None:
-        return _measure(loaded, rated, columns, learning_curve, narrator)
+        return _measure(loaded, rated, names, learning_curve, narrator)
     from prescreen import tracking
 
     tracking.check_store()
-    measured = _measure(loaded, rated, columns, learning_curve, narrator)
+    measured = _measure(loaded, rated, names, learning_curve, narrator)
     run_id = tracking.track_evaluation(training.record_evaluation(loaded, rated, measured, experiment))
     narrator.say(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured
 
 
 def _measure(
-    loaded: Predictor, rated: Ratings, columns: Mapping[str, str], learning_curve: bool, narrator: Narrator
+    loaded: Predictor, rated: Ratings, names: Mapping[str, str], learning_curve: bool, narrator: Narrator
 ) -> Evaluation:
     """Do what `evaluate` says, with its arguments read."""
-    known = rated.fingerprint == loaded.manifest.data["sha256"] and columns == loaded.manifest.data["columns"]
+    known = rated.fingerprint == loaded.manifest.data["sha256"] and names == loaded.manifest.data["columns"]
     if known:
         narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
         if not learning_curve:
@@ -319,7 +322,7 @@ def _measure(
         noise={trait: votes[unseen] for trait, votes in training.vote_noise(dataset, rated).items()},
         groups=dataset.groups[unseen],
         persons=dataset.known_persons[unseen],
-        labels=training.slice_labels(dataset, rated, columns)[unseen],
+        labels=training.slice_labels(dataset, rated, names)[unseen],
         seed=loaded.manifest.seed,
     )
     return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve)
@@ -555,14 +558,29 @@ def _sample() -> Path:
 # --- what the verbs share ---------------------------------------------------------------------------------------------
 
 
-def shared_names(predictor: Predictor, ratings: Path, scale: Scale | None, images: Path | None) -> dict[str, str]:
-    """Find under which names ratings hold the predictor's traits: its own, or those of its training ratings."""
-    own = {trait: trait for trait in predictor.traits}
+def _read_again(
+    predictor: Predictor,
+    ratings: Path,
+    traits: Mapping[str, str] | None,
+    columns: Mapping[str, str] | None,
+    scale: Scale | None,
+    images: Path | None,
+) -> tuple[Ratings, dict[str, str]]:
+    """Read ratings in a predictor's traits, and return the names that the traits have there.
+
+    Without ``traits`` these are the predictor's own, or else those of its training ratings.
+    """
+    if traits and set(traits) != set(predictor.traits):
+        known = ", ".join(predictor.traits)
+        raise UsageError(f"the predictor's traits are {known}; --traits names {', '.join(traits)}")
+    own = {trait: traits[trait] if traits else trait for trait in predictor.traits}
     try:
-        read_ratings(ratings, own, scale, images)
-    except UsageError:
-        return dict(predictor.manifest.data["columns"])
-    return own
+        return read_ratings(ratings, own, scale, images, columns=columns), own
+    except UnknownTrait:
+        trained = dict(predictor.manifest.data["columns"])
+        if traits or trained == own:
+            raise
+        return read_ratings(ratings, trained, scale, images, columns=columns), trained
 
 
 def _found(inputs: Sequence[Path | str]) -> ImageFiles:
@@ -598,9 +616,11 @@ def _embed(
         yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
 
 
-def _in_words(rated: Ratings) -> str:
+def _tell(rated: Ratings, narrator: Narrator) -> None:
     """Say what was read, so that a wrong guess about the file is seen before the work is done."""
+    for note in rated.notes:
+        narrator.say(note)
     images = rated.table["image"].nunique()
     votes = rated.table["votes"].sum()
     counted = f", {votes:.0f} votes" if votes else ""
-    return f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})"
+    narrator.say(f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})")

@@ -248,6 +248,34 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(shell, words, code, say
     assert not list(shell.folder.glob("x.*"))
 
 
+def test_a_dash_writes_the_scores_to_standard_output_and_nothing_else(shell, demo):
+    before = set(shell.folder.iterdir())
+    done = shell("score", SAMPLE / "candidates", "--predictor", PREDICTOR, "--output", "-")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (demo / "scores.csv").read_text()
+    assert "39 scored" in done.stderr
+    assert set(shell.folder.iterdir()) == before
+
+
+def test_what_is_left_of_two_folders_is_still_found_by_rank(shell, tmp_path):
+    """And pictures that were let through with --tolerant keep their vectors when they are gone."""
+    work = type(shell)(tmp_path, shell.cache)
+    for folder, names in {"a": ("002", "003"), "b": ("027",)}.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            data = (SAMPLE / "candidates" / f"{name}.jpg").read_bytes()
+            (tmp_path / folder / f"{name}.jpg").write_bytes(data[: len(data) - 400])
+    predictor = shell.folder / PREDICTOR
+    done = work("score", "a", "b", "--predictor", predictor, "--tolerant", "--output", "s.csv")
+    assert "3 scored, 0 failed" in done.stderr
+    shutil.rmtree(tmp_path / "b")
+    rank = ("rank", "s.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "o.csv", "--report", "o.html")
+    done = work(*rank)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be found" not in done.stderr
+    assert "1 of 3 pictures are no longer where they were scored" in done.stderr
+
+
 def test_a_table_of_failures_is_still_written(shell):
     (shell.folder / "bad").mkdir()
     (shell.folder / "bad" / "zero.jpg").touch()

@@ -6,9 +6,12 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import Comparing, comparing_options, wishes
+from prescreen.cli.ratings_options import columns_option
 from prescreen.cli.tables import round_lines, shortlist_lines
-from prescreen.traits import parse_names
+from prescreen.traits import parse_columns, parse_names
 
 EXAMPLES = """\b
 Examples:
@@ -19,19 +22,23 @@ Examples:
 """
 
 
-@click.command(short_help="Learn from human scores; propose the next round.", epilog=EXAMPLES)
-@click.argument("results", type=click.Path(path_type=Path))
-@click.option("--predictor", required=True, help="Directory, or MLflow model URI; after a round, what that made.")
+@click.command(cls=Verb, short_help="Learn from human scores; propose the next round.", epilog=EXAMPLES)
+@click.argument("results", type=LocalPath())
 @click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="Directory of the predictor that has learned."
+    "--predictor",
+    required=True,
+    type=Place("predictor"),
+    help="Directory, or MLflow model URI; after a round, what that made.",
 )
-@click.option("--scores", type=click.Path(path_type=Path), help="Scores of all candidates: what prescreen score wrote.")
+@click.option("--output", type=LocalPath(), required=True, help="Directory of the predictor that has learned.")
+@click.option("--scores", type=LocalPath(), help="Scores of all candidates: what prescreen score wrote.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, exists=True),
+    type=LocalPath(exists=True),
     help="Folder of the tested pictures, where there are no scores. [the folder of RESULTS]",
 )
 @click.option("--traits", help="The traits that people scored, if not all: competence,influence.")
+@columns_option
 @click.option("--raw", is_flag=True, help="The scores are on the scale of the training ratings, not from 0 to 10.")
 @click.option(
     "--votes",
@@ -40,11 +47,13 @@ Examples:
     type=click.IntRange(min=1),
     help="Votes behind a score, if not in RESULTS.",
 )
-@click.option("--baseline", help="The present picture, as for rank; with --scores the candidates are ranked again.")
-@comparing_options
 @click.option(
-    "--shortlist", type=click.Path(path_type=Path), help="Table of the new ranking: .csv, .parquet or .jsonl."
+    "--baseline",
+    type=Place("picture"),
+    help="The present picture, as for rank; with --scores the candidates are ranked again.",
 )
+@comparing_options
+@click.option("--shortlist", type=LocalPath(), help="Table of the new ranking: .csv, .parquet or .jsonl.")
 @click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment of the round.")
 @verb
 def learn(
@@ -54,6 +63,7 @@ def learn(
     scores: Path | None,
     images: Path | None,
     traits: str | None,
+    columns: str | None,
     raw: bool,
     votes: int,
     baseline: str | None,
@@ -62,7 +72,7 @@ def learn(
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:
-    """Learn from human scores that came back; RESULTS is a CSV image,TRAIT,TRAIT...,votes as somebody typed it."""
+    """Learn from human scores that came back; RESULTS is a table image,TRAIT,TRAIT...,votes as somebody typed it."""
     from prescreen import rounds
 
     done = rounds.learn(
@@ -72,6 +82,7 @@ def learn(
         scores=scores,
         images=images,
         tested_traits=None if traits is None else parse_names(traits),
+        columns=None if columns is None else parse_columns(columns),
         raw=raw,
         votes=votes,
         baseline=baseline,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
 
 EXAMPLES = """\b
 Examples:
@@ -26,7 +27,7 @@ def models() -> None:
     """
 
 
-@models.command("list", short_help="All versions, the newest first.", epilog=EXAMPLES)
+@models.command("list", cls=Verb, short_help="All versions, the newest first.", epilog=EXAMPLES)
 @verb
 def list_(terminal: Terminal) -> None:
     """Show all registered versions, the newest first."""
@@ -53,7 +54,7 @@ def list_(terminal: Terminal) -> None:
         terminal.say(f"none in {tracking.store_name()}: prescreen train adds one; another store: MLFLOW_TRACKING_URI")
 
 
-@models.command(short_help="Two versions beside each other.", epilog=EXAMPLES)
+@models.command(cls=Verb, short_help="Two versions beside each other.", epilog=EXAMPLES)
 @click.argument("new", default="challenger")
 @click.argument("old", default="champion")
 @verb
@@ -77,7 +78,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     terminal.say(f"version {one.version} is {'better' if verdict.better else 'not better'}: {verdict.reason}")
 
 
-@models.command(short_help="Make a version the champion.", epilog=EXAMPLES)
+@models.command(cls=Verb, short_help="Make a version the champion.", epilog=EXAMPLES)
 @click.argument("version", default="challenger")
 @click.option("--force", is_flag=True, help="Whatever the comparison with the present champion says.")
 @verb

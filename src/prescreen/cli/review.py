@@ -7,6 +7,8 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath
 from prescreen.cli.ranking_options import Comparing, ranking_options, wishes
 
 EXAMPLES = """\b
@@ -16,12 +18,12 @@ Examples:
 """
 
 
-@click.command(short_help="Look at ranked pictures, keep and reject.", epilog=EXAMPLES)
-@click.argument("scores", type=click.Path(path_type=Path))
+@click.command(cls=Verb, short_help="Look at ranked pictures, keep and reject.", epilog=EXAMPLES)
+@click.argument("scores", type=LocalPath())
 @ranking_options
 @click.option(
     "--decisions",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Where to save what you keep and reject. [SCORES with the ending .decisions.csv]",
 )
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port on this machine. [any that is free]")
