@@ -4,12 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from prescreen.embeddings import Quality
+from prescreen.errors import UsageError
 from prescreen.ranking.gates import Compared
 from prescreen.ranking.goals import Goals
 from prescreen.scoring import score_columns
 from prescreen.shortlisting import Baseline, rank_with_gates
+from prescreen.wishes import Wishes
 
 PREDICTOR = SimpleNamespace(
     traits=("warm",), calibration=SimpleNamespace(error_covariance=np.array([[0.3]]), person_share=0.3)
@@ -32,3 +35,10 @@ def test_a_near_copy_is_named_once():
     assert (copy["demoted"], copy["duplicate_of"], copy["gates"]) == ("near-copy of a.jpg", "a.jpg", "copies")
     assert copy["why"].startswith("near-copy of a.jpg; warm +2.0")
     assert ranked.loc[["a.jpg", "c.jpg"], "gates"].tolist() == ["", ""]
+
+
+@pytest.mark.parametrize("name", ["budget", "votes", "baseline_votes"])
+def test_zero_is_a_number_and_not_nothing(name):
+    with pytest.raises(UsageError, match=f"{name} 0: expected at least 1"):
+        Wishes(**{name: 0})
+    assert getattr(Wishes(**{name: 1}), name) == 1

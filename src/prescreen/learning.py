@@ -425,7 +425,7 @@ def record(
     goals: Goals,
     output: Path,
     shortlist: Path | None,
-    experiment: str,
+    experiment: str | None,
     answer: str,
 ) -> RoundRecord:
     """Gather what the run of a round leaves in MLflow."""

@@ -18,7 +18,7 @@ from prescreen.dataset import Dataset
 from prescreen.embeddings import Embedded, embed_bytes
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.evaluation.ceiling import VoteNoise
-from prescreen.evaluation.flat import flat_metrics
+from prescreen.evaluation.flat import MEAN_PEARSON, flat_metrics
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
 from prescreen.manifest import Manifest
@@ -38,9 +38,10 @@ from prescreen.reports.card import model_card, summary
 from prescreen.scoring import score_pictures
 from prescreen.tracking import EvaluationRecord, TrainingRecord
 from prescreen.tracking.nested import candidate_runs, fold_runs
+from prescreen.traits import names_as_text, quoted
 
 FOLDS: Final = 10
-COMPARED_ON: Final = "mean/pearson"
+COMPARED_ON: Final = MEAN_PEARSON
 """The cross-validated metric that decides which registered predictor is the champion."""
 
 
@@ -254,7 +255,7 @@ def record(
     dataset: Dataset,
     validation: CrossValidation,
     example: tuple[Embedded, str],
-    experiment: str,
+    experiment: str | None,
 ) -> TrainingRecord:
     """Gather what MLflow is to keep of a training run.
 
@@ -266,8 +267,8 @@ def record(
         What it was trained on and how well it did.
     example : (Embedded, str)
         As `draw_example` made it.
-    experiment : str
-        Name of the experiment.
+    experiment : str, optional
+        Name of the experiment, or the usual one.
     """
     from prescreen.reports.evaluation_figures import evaluation_figures  # matplotlib takes long to load
     from prescreen.reports.figures import training_figures
@@ -276,7 +277,7 @@ def record(
     choices = dict(zip(predictor.traits, predictor.regressors.choices, strict=True))
     parameters = {
         "encoder": manifest.encoder.name,
-        "traits": ",".join(manifest.traits),
+        "traits": ",".join(map(quoted, manifest.traits)),
         "ratings": str(rated.source),
         "ratings_format": rated.format,
         "scale": manifest.scale,
@@ -293,7 +294,7 @@ def record(
         "prescreen.encoder_sha256": manifest.encoder.fingerprint,
         "prescreen.predictor_sha256": predictor.fingerprint,
         "prescreen.simulated": manifest.simulated,
-        "prescreen.traits": ",".join(manifest.traits),
+        "prescreen.traits": names_as_text(manifest.traits),
     } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
     embedded, picture = example
     fitted = predictor.regressors
@@ -335,7 +336,7 @@ def record_evaluation(
         parameters={
             "predictor": predictor.manifest.name,
             "encoder": predictor.manifest.encoder.name,
-            "traits": ",".join(predictor.traits),
+            "traits": ",".join(map(quoted, predictor.traits)),
             "ratings": str(rated.source),
             "images": str(evaluation.n),
         },

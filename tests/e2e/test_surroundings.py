@@ -23,7 +23,7 @@ from tests.e2e.conftest import SAMPLE
 import prescreen
 
 TESTS = Path(__file__).parents[1]
-RATED, CANDIDATES = 24, 8
+RATED, CANDIDATES = 15, 14
 BASELINE = ["--baseline", "sample/baseline.jpg"]
 VERBS = [
     ["doctor"],
@@ -142,7 +142,9 @@ def _copy_sample(folder):
     there = votes["image"].isin(os.listdir(sample / "training" / "images"))
     votes[there].to_csv(sample / "training" / "votes.csv", index=False)
     names = sorted(os.listdir(sample / "candidates"))
-    pd.DataFrame({"image": names, "outfit": ["suit", "shirt"] * (CANDIDATES // 2)}).to_csv(folder / "tags.csv")
+    pd.DataFrame({"image": names, "outfit": ["suit", "shirt"] * (CANDIDATES // 2)}).to_csv(
+        folder / "tags.csv", index=False
+    )
     scores = {"competence": [9.1, 5.0], "likeability": [8.0, 6.0], "influence": [8.4, 6.1], "votes": [40, 40]}
     pd.DataFrame({"image": names[:2]} | scores).to_csv(folder / "results.csv", index=False)
 
@@ -183,7 +185,9 @@ def _set_traps(folder, ran):
 def done(place):
     """What was printed by all verbs, which must have gone well."""
     ended = place.run("-P", "-c", RUN_ALL, text=json.dumps(VERBS))
-    assert [line for line in ended.stdout.splitlines() if line.startswith("[")] == [f"{w}: 0" for w in VERBS], ended
+    assert [line for line in ended.stdout.splitlines() if line.startswith("[")] == [f"{w}: 0" for w in VERBS], (
+        ended.stderr
+    )
     review = subprocess.Popen(
         [place.python, "-m", "prescreen", "review", "scores.csv", *BASELINE, "--no-browser"],
         cwd=place.folder,

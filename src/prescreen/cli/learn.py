@@ -54,7 +54,7 @@ Examples:
 )
 @comparing_options
 @click.option("--shortlist", type=LocalPath(), help="Table of the new ranking: .csv, .parquet or .jsonl.")
-@click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment of the round.")
+@click.option("--experiment", help="MLflow experiment of the round. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
 @verb
 def learn(
     results: Path,
@@ -68,7 +68,7 @@ def learn(
     votes: int,
     baseline: str | None,
     shortlist: Path | None,
-    experiment: str,
+    experiment: str | None,
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:

@@ -33,6 +33,7 @@ def list_(terminal: Terminal) -> None:
     """Show all registered versions, the newest first."""
     from prescreen import tracking
     from prescreen.evaluation.metrics import Estimate
+    from prescreen.traits import quoted
 
     rows = [
         [
@@ -40,7 +41,7 @@ def list_(terminal: Terminal) -> None:
             ", ".join(version.aliases) or "-",
             version.run_name,
             Estimate(version.metrics.get("mean/pearson")).text(),
-            ", ".join(version.traits),
+            ", ".join(map(quoted, version.traits)),
             version.parameters.get("encoder", "-"),
             "simulated" if version.simulated else "real",
             f"{datetime.fromtimestamp(version.created / 1000, UTC):%Y-%m-%d %H:%M}",
@@ -69,7 +70,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     rows.append(["ratings", *(version.data[:12] or "-" for version in (one, two)), ""])
     wanted = [f"{trait}/{figure}" for trait in sorted({*one.traits, *two.traits}) for figure in ("pearson", "rmse")]
     for name in ["mean/pearson", *wanted]:
-        a, b = one.metrics.get(name), two.metrics.get(name)
+        a, b = (version.metrics.get(tracking.safe_name(name)) for version in (one, two))
         gap = "unknown" if a is None or b is None else f"{a - b:+.3f}"
         rows.append([name, *(_interval(version.metrics, name) for version in (one, two)), gap])
     for line in _columns(rows):
@@ -93,8 +94,9 @@ def promote(version: str, force: bool, terminal: Terminal) -> None:
 def _interval(metrics: Mapping[str, float], name: str) -> str:
     from prescreen.evaluation.flat import interval_names
     from prescreen.evaluation.metrics import Estimate
+    from prescreen.tracking import safe_name
 
-    return Estimate(*(metrics.get(part) for part in (name, *interval_names(name)))).text()
+    return Estimate(*(metrics.get(safe_name(part)) for part in (name, *interval_names(name)))).text()
 
 
 def _columns(rows: list[list[str]]) -> list[str]:

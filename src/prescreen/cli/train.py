@@ -25,14 +25,14 @@ Examples:
 @click.command(cls=Verb, short_help="Train a predictor on crowd ratings.", epilog=EXAMPLES)
 @click.option("--ratings", type=LocalPath(), required=True, help="Votes or ratings: a file or a folder.")
 @click.option("--images", type=LocalPath(), help="Folder of the rated pictures. [beside the ratings]")
-@click.option("--traits", help="Which traits, and under which names: competence=smart,likeability=outgoing. [all]")
+@click.option("--traits", help='Which traits, and under which names: competence=smart,likeability="warm, kind". [all]')
 @columns_option
 @click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
 @encoder_option
 @precision_option
 @device_option
 @click.option("--output", type=LocalPath(), help="Where to save the predictor. [models/NAME_OF_RATINGS]")
-@click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment.")
+@click.option("--experiment", help="MLflow experiment. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of folds and regressors."
 )
@@ -60,7 +60,7 @@ def train(
     precision: str,
     device: str | None,
     output: Path | None,
-    experiment: str,
+    experiment: str | None,
     seed: int,
     simulated: bool,
     learning_curve: bool,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from prescreen.errors import PredictorError, StoreError, UsageError
 from prescreen.masking import masked
 from prescreen.tracking.standalone import LOADER
-from prescreen.tracking.store import first_line, opened_store
+from prescreen.tracking.store import already_exists, first_line, opened_store
+from prescreen.traits import names_from_text
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -62,7 +63,7 @@ class ModelVersion:
     @property
     def traits(self) -> tuple[str, ...]:
         """Traits that it predicts, sorted; runs from before there was the tag have them among their parameters."""
-        return tuple(sorted(self.tags.get("prescreen.traits", self.parameters.get("traits", "")).split(",")))
+        return tuple(sorted(names_from_text(self.tags.get("prescreen.traits", self.parameters.get("traits", "")))))
 
     @property
     def data(self) -> str:
@@ -211,9 +212,10 @@ def register(client: "MlflowClient", run_id: str, model: Any, description: str =
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_registered_model(REGISTERED_NAME)
-    except MlflowException:
         client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
+    except MlflowException as error:
+        if not already_exists(error):
+            raise
     made = client.create_model_version(
         REGISTERED_NAME, model.model_uri, run_id, description=description or None, model_id=model.model_id
     )
@@ -274,14 +276,13 @@ def fetch_predictor(uri: str) -> Path:
         try:
             by_id = re.fullmatch(r"models:/(m-[0-9a-f]+)/?", uri)  # MLflow finds no part of a model by such a URI
             place = MlflowClient().get_logged_model(by_id[1]).artifact_location if by_id else uri.rstrip("/")
-            description, data = (
-                Path(mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/{part}"))
-                for part in ("MLmodel", "data")
-            )
+            description = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/MLmodel")
+            own = _loader(Path(description)) == LOADER
+            data = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/data") if own else description
         except (MlflowException, OSError) as error:
             raise StoreError(f"{uri}: no such model in {masked(store)} ({first_line(error)})") from error
-        found = sorted(data.glob("*/manifest.json"))
-        if len(found) != 1 or _loader(description) != LOADER:
+        found = sorted(Path(data).glob("*/manifest.json"))
+        if not own or len(found) != 1:
             raise PredictorError(
                 f"{uri}: a model, but not one that prescreen logged; prescreen models list shows those"
             )

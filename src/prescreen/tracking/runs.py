@@ -11,7 +11,8 @@ import pandas as pd
 
 from prescreen.masking import masked, masked_values
 from prescreen.serving import INPUT_COLUMN
-from prescreen.tracking.killed import MARK, close_killed, living_process
+from prescreen.tracking.autologging import without_autologging
+from prescreen.tracking.killed import MARK, close_killed, living_process, marked
 from prescreen.tracking.naming import safely_named
 from prescreen.tracking.registry import crown, register
 from prescreen.tracking.standalone import standalone
@@ -20,6 +21,7 @@ from prescreen.tracking.store import experiment_id, opened_store
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.models import ModelSignature
+    from mlflow.models.model import ModelInfo
     from mlflow.tracking import MlflowClient
 
 MODEL_NAME: Final = "predictor"
@@ -57,8 +59,8 @@ class TrainingRecord:
 
     Parameters
     ----------
-    experiment : str
-        Name of the experiment.
+    experiment : str or None
+        Name of the experiment; None for the usual one.
     name : str
         Name of the run.
     parameters, tags : mapping of str to str
@@ -89,7 +91,7 @@ class TrainingRecord:
         Folds and candidates.
     """
 
-    experiment: str
+    experiment: str | None
     name: str
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
@@ -133,15 +135,17 @@ class TrackedRun:
 
 
 @contextlib.contextmanager
-def watched_run(experiment: str, name: str) -> Iterator[str]:
+def watched_run(experiment: str | None, name: str) -> Iterator[str]:
     """Begin a run and sample the system metrics until the block ends, which ends the run too.
 
-    Runs whose process was killed before are closed first.
+    Runs whose process was killed before are closed first. The caller's autologging is off meanwhile.
 
     Parameters
     ----------
-    experiment, name : str
-        Names of the experiment and of the run.
+    experiment : str or None
+        As in `prescreen.tracking.store.experiment_id`.
+    name : str
+        Name of the run.
 
     Yields
     ------
@@ -155,14 +159,14 @@ def watched_run(experiment: str, name: str) -> Iterator[str]:
     """
     with contextlib.ExitStack() as stack:
         with opened_store() as uri:
+            stack.enter_context(without_autologging())
             from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
             from mlflow.tracking import MlflowClient
-            from mlflow.tracking.context.registry import resolve_tags
 
             client = MlflowClient()
             close_killed(client, uri)
             experiment_ = experiment_id(client, experiment, uri)
-            tags = masked_values(resolve_tags()) | {MARK: stack.enter_context(living_process(uri))}
+            tags = context_tags() | {MARK: stack.enter_context(living_process(uri))}
             run_id = str(client.create_run(experiment_, run_name=name, tags=tags).info.run_id)
             monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
             monitor.start()
@@ -203,24 +207,83 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
 
         client = MlflowClient()
         _describe(client, run_id, record)
-        with _active(run_id):
-            data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
-            mlflow.log_input(data, context="training")
-            example = pd.DataFrame({INPUT_COLUMN: [record.example]})
-            with standalone(record.predictor) as options:
-                model = mlflow.models.Model.log(
-                    artifact_path=None,
-                    flavor=_Untried,
-                    name=MODEL_NAME,
-                    validate_serving_input=False,
-                    signature=_signature(record.output),
-                    input_example=example,
-                    **options,
-                )
+        data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
+        _log_input(client, run_id, data)
+        example = pd.DataFrame({INPUT_COLUMN: [record.example]})
+        model = log_model(client, run_id, record.predictor, signature=_signature(record.output), input_example=example)
         _nest(client, run_id, record.nested)
         version = register(client, run_id, model, record.description)
         champion, comparison = crown(client, version, record.compared_on, run_id)
         return TrackedRun(masked(uri), run_id, version, champion, comparison)
+
+
+@contextlib.contextmanager
+def begun_run(
+    client: "MlflowClient", store: str, experiment: str | None, name: str, tags: Mapping[str, str]
+) -> Iterator[str]:
+    """Begin a run that lasts at most as long as the block, which ends it too; gives the run's id.
+
+    None of prescreen's runs becomes MLflow's active run: that is the caller's, and stays so.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        A client of the store.
+    store : str
+        Its tracking URI.
+    experiment : str or None
+        As in `prescreen.tracking.store.experiment_id`.
+    name : str
+        Name of the run.
+    tags : mapping of str to str
+        Its tags.
+    """
+    experiment_ = experiment_id(client, experiment, store)
+    with marked(client, store) as mark:
+        run_id = str(client.create_run(experiment_, run_name=name, tags={**tags, **mark}).info.run_id)
+        status = "FAILED"
+        try:
+            yield run_id
+            status = "FINISHED"
+        finally:
+            client.set_terminated(run_id, status)
+
+
+def context_tags() -> dict[str, str]:
+    """Return what MLflow says of the program that runs: who, from where, and what ``MLFLOW_RUN_CONTEXT`` adds."""
+    from mlflow.tracking.context.registry import resolve_tags
+
+    return masked_values({str(name): str(value) for name, value in resolve_tags().items()})
+
+
+def log_model(client: "MlflowClient", run_id: str, predictor: Path, **options: Any) -> "ModelInfo":
+    """Log the directory of a predictor as the pyfunc model of a run; options are those of `mlflow.pyfunc.save_model`.
+
+    `mlflow.pyfunc.log_model` would give it to the active run, or to the experiment that the caller has set.
+    """
+    import mlflow
+
+    run = client.get_run(run_id)
+    made = client.create_logged_model(run.info.experiment_id, MODEL_NAME, run_id, context_tags(), run.data.params)
+    with standalone(predictor) as carried:
+        return mlflow.models.Model.log(
+            artifact_path=None,
+            flavor=_Untried,
+            name=MODEL_NAME,
+            run_id=run_id,
+            model_id=made.model_id,
+            validate_serving_input=False,
+            **carried,
+            **options,
+        )
+
+
+def _log_input(client: "MlflowClient", run_id: str, data: Any) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    dataset = Dataset.from_dictionary(data.to_dict())
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])])
 
 
 class _Untried:
@@ -285,16 +348,6 @@ def _metrics(values: Mapping[str, float]) -> list[Any]:
 
     now = int(time.time() * 1000)
     return [Metric(name, value, now, 0) for name, value in safely_named(values).items()]
-
-
-@contextlib.contextmanager
-def _active(run_id: str) -> Iterator[None]:
-    """Make a run the active one without ending it afterwards, which `watched_run` does."""
-    import mlflow
-
-    with mlflow.start_run(run_id, log_system_metrics=False):
-        yield
-    mlflow.MlflowClient().update_run(run_id, status="RUNNING")
 
 
 def _signature(output: pd.DataFrame) -> "ModelSignature":
