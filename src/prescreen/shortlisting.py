@@ -313,6 +313,7 @@ def draw_report(
     token: str | None = None,
     plan: str = "",
     folders: pd.DataFrame | None = None,
+    keep_metadata: bool = False,
 ) -> str:
     """Draw the page with the pictures, one HTML file; with a token it is the one that a server gives out."""
     interval = {t: TraitValue(v, baseline.low.get(t), baseline.high.get(t)) for t, v in baseline.levels.items()}
@@ -337,7 +338,7 @@ def draw_report(
     )
     images = _thumbnails(files, ranked["image"].tolist(), advance)
     present = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
-    return render_ranking(summary, images, present, token)
+    return render_ranking(summary, images, present, token, keep_metadata)
 
 
 def _thumbnails(

@@ -262,7 +262,7 @@ def record(
     Parameters
     ----------
     predictor, directory
-        The predictor and where it was saved.
+        The predictor and where it is saved for MLflow to copy.
     rated, dataset, validation
         What it was trained on and how well it did.
     example : (Embedded, str)

@@ -5,6 +5,7 @@ after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``effect
 `prescreen.effects`, ``export`` in `prescreen.exporting`, and ``learn``, which comes after, in `prescreen.rounds`.
 """
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,13 +215,13 @@ def _train(
         familiarity=None if forget_portraits else Familiarity.fit(dataset.features, dataset.groups),
     )
     predictor = drift.with_canaries(predictor, network)
-    predictor.save(output)
-
     example = training.draw_example(network)
-    run = tracking.track_training(
-        training.record(predictor, output, rated, dataset, validation, example, experiment),
-        run_id,
-    )
+    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
+        logged = Path(folder) / output.name
+        predictor.save(logged)
+        record = training.record(predictor, logged, rated, dataset, validation, example, experiment)
+        # The directory is the last to change: whatever fails before leaves the predictor there, if any, as it was.
+        run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
     return Training(output, predictor.evaluation, run)
 
 

@@ -284,6 +284,20 @@ def test_a_table_of_failures_is_still_written(shell):
     table = pd.read_csv(shell.folder / "bad.csv")
     assert table["status"].tolist() == ["failed"]
     assert "empty" in table["reason"].iloc[0]
+    assert "none of the 1 pictures could be scored: 1 empty; the first: empty file" in done.stderr
+
+
+def test_what_failed_is_counted_by_kind_at_the_end_and_when_ranking(shell):
+    (shell.folder / "mixed").mkdir()
+    good = (SAMPLE / "candidates" / "001.jpg").read_bytes()
+    for name, data in {"a.jpg": good, "b.jpg": good[:5000], "c.jpg": good[:6000], "d.png": b"no picture"}.items():
+        (shell.folder / "mixed" / name).write_bytes(data)
+    done = shell("score", "mixed", "--predictor", PREDICTOR, "--output", "mixed.csv")
+    assert "1 scored, 3 failed: 1 unsupported format, 2 truncated" in done.stderr
+    done = shell("embed", "mixed", "--encoder", "bundled")
+    assert "1 from the cache, 3 failed: 1 unsupported format, 2 truncated" in done.stderr
+    done = shell("rank", "mixed.csv", "--baseline", "competence=5", "--output", "mixed-rank.csv")
+    assert "no scores  3 of 4 pictures failed: 1 unsupported format, 2 truncated" in done.stderr
 
 
 def test_a_changed_predictor_is_noticed_by_rank(shell, demo):

@@ -8,7 +8,7 @@ import click
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.paths import LocalPath
-from prescreen.cli.ranking_options import Comparing, ranking_options_baseline_later, wishes
+from prescreen.cli.ranking_options import Comparing, keep_metadata_option, ranking_options_baseline_later, wishes
 from prescreen.cli.tables import plan_lines, shortlist_lines, zero_shot_lines
 
 EXAMPLES = """\b
@@ -38,6 +38,7 @@ Examples:
     help="What prescreen review saved: pictures rejected there are held back.",
 )
 @click.option("--report", type=LocalPath(), help="Also write a page with the pictures, one .html file.")
+@keep_metadata_option
 @verb
 def rank(
     scores: Path,
@@ -49,6 +50,7 @@ def rank(
     output: Path,
     report: Path | None,
     decisions: Path | None,
+    keep_metadata: bool,
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:
@@ -85,6 +87,7 @@ def rank(
         decisions=decisions,
         output=output,
         report=report,
+        keep_metadata=keep_metadata,
         narrator=terminal,
     )
     for line in shortlist_lines(done.shortlist):

@@ -78,6 +78,12 @@ _RANKING = [
 
 Command = Callable[..., Any]
 
+keep_metadata_option = click.option(
+    "--keep-metadata",
+    is_flag=True,
+    help="Pictures that the page exports keep GPS positions, names and serial numbers. [without; orientation stays]",
+)
+
 
 def comparing_options(function: Command) -> Command:
     """Give a command the options that say what to improve, what holds pictures back and how many to send."""

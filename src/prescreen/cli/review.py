@@ -9,7 +9,7 @@ import click
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.paths import LocalPath
-from prescreen.cli.ranking_options import Comparing, ranking_options, wishes
+from prescreen.cli.ranking_options import Comparing, keep_metadata_option, ranking_options, wishes
 
 EXAMPLES = """\b
 Examples:
@@ -28,6 +28,7 @@ Examples:
 )
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port on this machine. [any that is free]")
 @click.option("--browser/--no-browser", default=True, help="Whether to open the page. [yes]")
+@keep_metadata_option
 @verb
 def review(
     scores: Path,
@@ -37,6 +38,7 @@ def review(
     decisions: Path | None,
     port: int,
     browser: bool,
+    keep_metadata: bool,
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:
@@ -59,6 +61,7 @@ def review(
             predictor=predictor,
             decisions=decisions,
             port=port,
+            keep_metadata=keep_metadata,
             narrator=terminal,
             ready=ready,
         )

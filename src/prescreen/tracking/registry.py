@@ -1,7 +1,8 @@
 """The registry: versions of the model, who is champion and who challenger, and predictors fetched from it."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -205,6 +206,70 @@ def compared_on(client: "MlflowClient", version: ModelVersion) -> str:
     """Return the metric that decides over a version."""
     tags = client.get_model_version(REGISTERED_NAME, version.version).tags
     return str(tags.get(COMPARED_ON, "mean/pearson"))
+
+
+def enter(
+    client: "MlflowClient", run_id: str, model: Any, metric: str, description: str, finish: Callable[[], object]
+) -> tuple[str, bool, str]:
+    """Register a logged model, give out the aliases, and finish; all of it or nothing.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    run_id : str
+        The run that logged it.
+    model : mlflow.models.model.ModelInfo or Model
+        What was logged.
+    metric : str
+        Decides over the aliases.
+    description : str
+        Of the version, in Markdown.
+    finish : callable
+        The last step of the training. If it fails, the registry is as it was before.
+
+    Returns
+    -------
+    (str, bool, str)
+        Number of the version, whether it is the champion, and the comparison in words.
+    """
+    before, version = _aliases(client), None
+    try:
+        version = register(client, run_id, model, description)
+        champion, comparison = crown(client, version, metric, run_id)
+        finish()
+    except BaseException:
+        _undo(client, version, before)
+        raise
+    return version, champion, comparison
+
+
+def _aliases(client: "MlflowClient") -> dict[str, str] | None:
+    """Return which version each alias points to; None without a registered model."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_registered_model(REGISTERED_NAME).aliases
+    except MlflowException:
+        return None
+    return {str(alias): str(version) for alias, version in found.items()}
+
+
+def _undo(client: "MlflowClient", version: str | None, before: Mapping[str, str] | None) -> None:
+    """Take a version out of the registry again, as far as the store allows it."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with contextlib.suppress(MlflowException, SQLAlchemyError):
+        now = _aliases(client) or {}
+        for alias in (CHAMPION, CHALLENGER) if version in now.values() else ():
+            if before is not None and alias in before:
+                client.set_registered_model_alias(REGISTERED_NAME, alias, before[alias])
+            elif alias in now:
+                client.delete_registered_model_alias(REGISTERED_NAME, alias)
+        if version is not None:
+            client.delete_model_version(REGISTERED_NAME, version)
+        if before is None and not client.search_model_versions(f"name='{REGISTERED_NAME}'"):
+            client.delete_registered_model(REGISTERED_NAME)
 
 
 def register(client: "MlflowClient", run_id: str, model: Any, description: str = "") -> str:

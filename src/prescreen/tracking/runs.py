@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +14,7 @@ from prescreen.serving import INPUT_COLUMN
 from prescreen.tracking.autologging import without_autologging
 from prescreen.tracking.killed import MARK, close_killed, living_process, marked
 from prescreen.tracking.naming import safely_named
-from prescreen.tracking.registry import crown, register
+from prescreen.tracking.registry import enter
 from prescreen.tracking.standalone import standalone
 from prescreen.tracking.store import experiment_id, opened_store
 
@@ -183,8 +183,13 @@ def watched_run(experiment: str | None, name: str) -> Iterator[str]:
                 client.set_terminated(run_id, status)
 
 
-def track_training(record: TrainingRecord, run_id: str | None = None) -> TrackedRun:
+def track_training(
+    record: TrainingRecord, run_id: str | None = None, finish: Callable[[], object] = lambda: None
+) -> TrackedRun:
     """Write a training run into the store, register its model, and move the aliases by what it is worth.
+
+    What can fail comes first: nothing is registered until everything is logged, and it is taken back if ``finish``
+    fails.
 
     Parameters
     ----------
@@ -192,6 +197,8 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
         What to write.
     run_id : str, optional
         A run that `watched_run` began; without it a run is made.
+    finish : callable
+        The last step of the training, outside the store.
 
     Raises
     ------
@@ -200,7 +207,7 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
     """
     if run_id is None:
         with watched_run(record.experiment, record.name) as begun:
-            return track_training(record, begun)
+            return track_training(record, begun, finish)
     with opened_store() as uri:
         import mlflow
         from mlflow.tracking import MlflowClient
@@ -212,9 +219,8 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
         example = pd.DataFrame({INPUT_COLUMN: [record.example]})
         model = log_model(client, run_id, record.predictor, signature=_signature(record.output), input_example=example)
         _nest(client, run_id, record.nested)
-        version = register(client, run_id, model, record.description)
-        champion, comparison = crown(client, version, record.compared_on, run_id)
-        return TrackedRun(masked(uri), run_id, version, champion, comparison)
+        entered = enter(client, run_id, model, record.compared_on, record.description, finish)
+        return TrackedRun(masked(uri), run_id, *entered)
 
 
 @contextlib.contextmanager
@@ -332,8 +338,12 @@ def _nest(client: "MlflowClient", run_id: str, nested: Sequence[NestedRun]) -> N
         tags = {MLFLOW_PARENT_RUN_ID: run_id, "prescreen.kind": part.kind}
         child = client.create_run(parent.experiment_id, run_name=part.name, tags=tags).info.run_id
         parameters = [Param(name, value) for name, value in safely_named(part.parameters).items()]
-        client.log_batch(child, _metrics(part.metrics), parameters)
-        client.set_terminated(child)
+        status = "FAILED"
+        try:
+            client.log_batch(child, _metrics(part.metrics), parameters)
+            status = "FINISHED"
+        finally:
+            client.set_terminated(child, status)
 
 
 def log_metrics(client: "MlflowClient", run_id: str, values: Mapping[str, float]) -> None:
@@ -357,5 +367,5 @@ def _signature(output: pd.DataFrame) -> "ModelSignature":
     kinds = {column: DataType.double if output[column].dtype.kind == "f" else DataType.string for column in output}
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, INPUT_COLUMN)]),
-        outputs=Schema([ColSpec(kind, str(column)) for column, kind in kinds.items()]),
+        outputs=Schema([ColSpec(kind, str(column), required=False) for column, kind in kinds.items()]),
     )
