@@ -1,4 +1,4 @@
-"""Every fault that docs/faults.md promises to handle names tests that exist."""
+"""Every fault that docs/faults.md promises to handle, and every claim of SECURITY.md, names tests that exist."""
 
 import ast
 import re
@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LINES = [
-    line
-    for line in (ROOT / "docs" / "faults.md").read_text("utf-8").splitlines()
-    if line.startswith("| ") and not line.startswith("| Fault ")
-]
+
+
+def rows(file, start, end="no such heading"):
+    """Cells of the rows of all tables between two headings."""
+    lines = (ROOT / file).read_text("utf-8").partition(start)[2].partition(end)[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    return [row for row in cells if row[0] not in ("Fault", "From")]
+
+
+FAULTS = rows("docs/faults.md", "# Bad input and faults")
+HEADING = "## Each claim and its tests"
+PROTECTED = rows("SECURITY.md", "# Security", HEADING)
+CLAIMS = rows("SECURITY.md", HEADING)
 
 
 def names_in(path):
@@ -24,12 +32,17 @@ def names_in(path):
 
 
 def test_the_table_is_read():
-    assert len(LINES) >= 28
+    assert len(FAULTS) >= 28
+    assert len(CLAIMS) >= 30
 
 
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line.split("|")[1].strip())
-def test_each_fault_names_tests_that_exist(line):
-    fault, answer, tests = (cell.strip() for cell in line.strip("|").split("|"))
+def test_nothing_is_said_to_be_protected_without_a_claim_that_is_tested():
+    assert {who for who, *_ in PROTECTED} == {who for who, *_ in CLAIMS}
+
+
+@pytest.mark.parametrize("row", FAULTS + CLAIMS, ids=lambda row: ": ".join(row[:-1])[:80])
+def test_each_fault_names_tests_that_exist(row):
+    fault, answer, tests = row
     assert fault
     assert answer
     named = re.findall(r"`(tests/[^`]+?\.py)::([^`]+)`", tests)

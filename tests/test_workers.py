@@ -70,6 +70,16 @@ def test_a_worker_sees_what_this_process_sees():
     found.close()
 
 
+def test_a_worker_runs_the_code_of_this_process_whatever_comes_first_on_its_path(tmp_path, monkeypatch):
+    """MLflow puts the code of each model that it loads there, which may be that of another version."""
+    (tmp_path / "prescreen").mkdir()
+    (tmp_path / "prescreen" / "__init__.py").write_text("raise SystemExit(9)")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = Workers()
+    assert_good(found.inspect(GOOD, VIEWS, False))
+    found.close()
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

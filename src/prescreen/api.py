@@ -67,6 +67,7 @@ class Predictor:
         experiment: str | None = None,
         seed: int = 0,
         simulated: bool = False,
+        forget_portraits: bool = False,
     ) -> Self:
         """Train a predictor on ratings, save it, and log it to MLflow.
 
@@ -95,6 +96,8 @@ class Predictor:
             Seed of folds and regressors.
         simulated : bool
             Whether the votes are simulated.
+        forget_portraits : bool
+            Whether it shall hold no vector, face descriptor or hash of any portrait.
         """
         done = workflow.train(
             Path(ratings),
@@ -107,6 +110,7 @@ class Predictor:
             experiment=experiment,
             seed=seed,
             simulated=simulated,
+            forget_portraits=forget_portraits,
         )
         return cls.load(done.output)
 

@@ -27,6 +27,7 @@ from prescreen.ranking.shortlist import percent
 from prescreen.ratings.results import TypedResults
 from prescreen.ratings.vote_noise import noise_of_vote
 from prescreen.ratings.wide import ANSWERS
+from prescreen.reports.card import model_card, summary
 from prescreen.scoring import DECIMALS, OK, PARTS, check_scores
 from prescreen.shortlisting import Baseline
 from prescreen.tables import read_table, shown, table_format
@@ -452,4 +453,5 @@ def record(
         files=tuple(documents),
         predictor=output,
         description=answer,
+        model_card=model_card(after.manifest, summary(after.manifest, after.evaluation), after.holdings),
     )

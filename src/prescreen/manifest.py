@@ -26,7 +26,7 @@ class Manifest:
         Whether raw ratings are 0-10 scores already.
     data : mapping
         Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
-        (``columns``).
+        (``columns``), and whether nothing of a single portrait was kept (``forgotten``).
     reliability : mapping of str to mapping
         For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
     seed : int
@@ -47,6 +47,11 @@ class Manifest:
     seed: int
     simulated: bool
     versions: Mapping[str, str]
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the predictor holds nothing of any single portrait that it was trained on."""
+        return bool(self.data.get("forgotten", False))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -82,6 +87,8 @@ class Manifest:
         for name, kind in {"images": int, "source": str, "sha256": str}.items():
             if type(self.data[name]) is not kind:
                 raise TypeError(f"data: {name} is {self.data[name]!r}")
+        if type(self.data.get("forgotten", False)) is not bool:  # not there in older ones
+            raise TypeError(f"data: forgotten is {self.data['forgotten']!r}")
         figures = [value for known in self.reliability.values() for value in known.values()]
         figures += [self.reliability[trait]["icc1"] for trait in self.traits]
         if not all(value is None or type(value) in (int, float) for value in figures):

@@ -69,6 +69,11 @@ class TrainingPortraits:
     faces: NDArray[np.float16]
     predictions: NDArray[np.float64]
 
+    @classmethod
+    def none(cls, traits: int) -> Self:
+        """Return the memory of a predictor that was told to forget."""
+        return cls(np.zeros(0, np.uint64), np.zeros((0, 128), np.float16), np.zeros((0, traits)))
+
     def places(self, contents: Sequence[str]) -> NDArray[np.intp]:
         """Return for each SHA-256 the row of the picture, or -1."""
         return self.find(np.array([content_key(content) for content in contents], dtype=np.uint64))
@@ -121,6 +126,21 @@ class Predictor:
     def traits(self) -> tuple[str, ...]:
         """Traits in the order of the columns."""
         return self.manifest.traits
+
+    @property
+    def holdings(self) -> Mapping[str, int]:
+        """Of how many pictures of people it holds something, by what that is; 0 where it holds none."""
+        width = self.manifest.encoder.dimension
+        components = 0 if self.familiarity is None else self.familiarity.components.shape[1]
+        return {
+            "64 bits of the SHA-256 of the file, and the cross-validated prediction": len(self.portraits.keys),
+            "face descriptor, 128 numbers": len(self.portraits.faces),
+            f"whole vector, {width} numbers with the face descriptor among them": self.regressors.rows_held,
+            f"place among portraits, {components} numbers": 0
+            if self.familiarity is None
+            else len(self.familiarity.portraits),
+            f"tested by people: whole vector, {width} numbers, and the scores": len(self.results or ()),
+        }
 
     @property
     def fingerprint(self) -> str:

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Self
 
+from prescreen import __version__
 from prescreen.atomic import write_text_atomic
 from prescreen.errors import PredictorMismatch, PrescreenError, UsageError, shown
 from prescreen.tables import part_files
@@ -19,7 +20,6 @@ _BEFORE: Final = "before"
 """Key in a note of the one that it takes the place of, while the table is on its way."""
 
 _LIBRARIES: Final = {
-    "prescreen": "portrait-prescreen",
     "numpy": "numpy",
     "pillow": "pillow",
     "scipy": "scipy",
@@ -35,7 +35,7 @@ _LIBRARIES: Final = {
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, prescreen and the libraries that take part in a result."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "prescreen": __version__}
     for name, distribution in _LIBRARIES.items():
         try:
             found[name] = metadata.version(distribution)

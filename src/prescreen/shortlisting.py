@@ -1,6 +1,5 @@
 """The inner steps of ranking: goals, the present picture, near-copies, the report."""
 
-import base64
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -340,11 +339,6 @@ def draw_report(
     images = _thumbnails(files, ranked["image"].tolist(), advance)
     present = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
     return render_ranking(summary, images, present, token, keep_metadata)
-
-
-def picture_base64(file: ImageFile) -> str:
-    """Return a picture as a small WebP in base64, as a client of a served model would send it."""
-    return base64.b64encode(shared_workers().thumbnail(read_bytes(file), side=256, quality=85)).decode()
 
 
 def _thumbnails(

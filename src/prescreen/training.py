@@ -1,5 +1,6 @@
 """The inner steps of training: cross-validate, judge, calibrate, describe."""
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from prescreen import provenance
 from prescreen.calibration import Calibration, sorted_columns
+from prescreen.canaries import draw_canaries
 from prescreen.commits import git_commit
 from prescreen.dataset import Dataset
-from prescreen.embeddings import Embedded
-from prescreen.encoders import EncoderSpecification
+from prescreen.embeddings import Embedded, embed_bytes
+from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.flat import MEAN_PEARSON, flat_metrics
 from prescreen.evaluation.report import Evaluation, evaluate
@@ -43,7 +45,7 @@ COMPARED_ON: Final = MEAN_PEARSON
 """The cross-validated metric that decides which registered predictor is the champion."""
 
 
-def validate(dataset: Dataset, seed: int, advance: Callable[[], object]) -> CrossValidation:
+def validate(dataset: Dataset, seed: int, advance: Callable[[], object], *, hold_rows: bool = True) -> CrossValidation:
     """Predict every picture from the others, the choice of the regressor nested inside."""
 
     def progress(done: int, total: int) -> None:
@@ -58,6 +60,7 @@ def validate(dataset: Dataset, seed: int, advance: Callable[[], object]) -> Cros
         auxiliary=dataset.auxiliary,
         n_splits=FOLDS,
         seed=seed,
+        hold_rows=hold_rows,
         progress=progress,
     )
 
@@ -204,6 +207,8 @@ def describe(
     columns: Mapping[str, str],
     seed: int,
     simulated: bool,
+    *,
+    forgets: bool = False,
 ) -> Manifest:
     """Write down what the predictor is and where it comes from."""
     return Manifest(
@@ -221,12 +226,26 @@ def describe(
             "groups": len(np.unique(dataset.groups)),
             "columns": dict(columns),
             "auxiliary": list(rated.auxiliary.columns),
+            "forgotten": forgets,
         },
         reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},
         seed=seed,
         simulated=simulated,
         versions=provenance.versions(),
     )
+
+
+def draw_example(encoder: Encoder) -> tuple[Embedded, str]:
+    """Draw the picture that shows how a served model is asked: a face that is nobody's.
+
+    Returns
+    -------
+    (Embedded, str)
+        The picture after embedding, and in base64 as a client would send it.
+    """
+    picture = draw_canaries()[0]
+    (embedded,) = embed_bytes([("example", picture)], encoder)
+    return embedded, base64.b64encode(picture).decode()
 
 
 def record(
@@ -247,7 +266,7 @@ def record(
     rated, dataset, validation
         What it was trained on and how well it did.
     example : (Embedded, str)
-        A picture after embedding, and in base64 as a client would send it.
+        As `draw_example` made it.
     experiment : str, optional
         Name of the experiment, or the usual one.
     """
@@ -297,7 +316,7 @@ def record(
         example=picture,
         documents={"evaluation.json": predictor.evaluation.to_json()},
         description=description,
-        model_card=model_card(manifest, description),
+        model_card=model_card(manifest, description, predictor.holdings),
         nested=[
             *candidate_runs(fitted.inner_errors, shares, dataset.traits),
             *fold_runs(dataset.ratings, validation.predictions, validation.folds, validation.choices, dataset.traits),

@@ -18,10 +18,12 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 
+import prescreen
 from prescreen.decoding import read_size
 from prescreen.encoders.views import Pixels, View
 from prescreen.errors import EncoderError, PictureError, PictureFault, PrescreenError
@@ -39,9 +41,15 @@ _PATIENCE: Final = 120.0
 """Seconds that a worker may take to start, on a machine with much other work."""
 _GRACE: Final = 10
 """Seconds after which a worker that nobody ended, because the run is gone, ends itself."""
-_PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from prescreen.workers import serve; serve()"
-)
+_PROGRAM: Final = f"""
+import json, sys, typing
+path = json.loads(sys.argv[1])
+sys.path[:] = [{str(Path(prescreen.__file__).parents[1])!r}, *path]
+import prescreen  # that of this process; MLflow puts the code of each model that it loads first on the path
+sys.path[:] = path
+from prescreen.workers import serve
+serve()
+"""
 _ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 

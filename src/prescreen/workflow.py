@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from prescreen import distributed, drift, provenance, shortlisting, staging, training
+from prescreen import distributed, drift, provenance, staging, training
 from prescreen import learning_curve as curves
 from prescreen.candidates import Ranked, rank, review
 from prescreen.dataset import Dataset, join
@@ -31,7 +31,7 @@ from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
 from prescreen.places import check_places
-from prescreen.predictor import Predictor
+from prescreen.predictor import Predictor, TrainingPortraits
 from prescreen.predictor_files import announce_place
 from prescreen.provenance import ScoresNote
 from prescreen.ratings import Ratings, UnknownTrait, read_ratings, with_auxiliary
@@ -94,6 +94,7 @@ def train(
     simulated: bool = False,
     learning_curve: bool = False,
     auxiliary: bool = True,
+    forget_portraits: bool = False,
     narrator: Narrator | None = None,
 ) -> Training:
     """Train a predictor on ratings, evaluate it by nested cross-validation, save it and log it to MLflow.
@@ -129,6 +130,10 @@ def train(
         Whether to measure what more pictures and more votes would give, which takes about three times as long.
     auxiliary : bool
         Whether to learn from the other traits of the ratings too; see `prescreen.ratings.with_auxiliary`.
+    forget_portraits : bool
+        Whether the predictor shall hold nothing of any single portrait: no vector, face descriptor or hash. It then
+        does without the regressors that need vectors, and with them without auxiliary traits; it knows neither how
+        unlike the training portraits a picture is, nor which pictures it was trained on.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
@@ -140,13 +145,25 @@ def train(
     rated = read_ratings(ratings, traits, scale, images, columns=columns)
     check_names(rated.traits, traits)
     _tell(rated, narrator)
-    if traits and auxiliary:
+    if traits and auxiliary and not forget_portraits:
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
     tracking.check_store(experiment)
     network = make_encoder(encoder, precision, device)
     with tracking.watched_run(experiment, output.name) as run_id:
-        return _train(rated, network, traits, output, experiment, seed, simulated, learning_curve, run_id, narrator)
+        return _train(
+            rated,
+            network,
+            traits,
+            output,
+            experiment,
+            seed,
+            simulated,
+            learning_curve,
+            forget_portraits,
+            run_id,
+            narrator,
+        )
 
 
 def _train(
@@ -158,6 +175,7 @@ def _train(
     seed: int,
     simulated: bool,
     learning_curve: bool,
+    forget_portraits: bool,
     run_id: str,
     narrator: Narrator,
 ) -> Training:
@@ -169,7 +187,7 @@ def _train(
     dataset = join(rated, embedded, network.specification)
     narrator.say(f"groups     {dataset.grouping}")
     with narrator.steps("cross-validating", training.FOLDS) as advance:
-        validation = training.validate(dataset, seed, advance)
+        validation = training.validate(dataset, seed, advance, hold_rows=not forget_portraits)
     names = traits or {trait: trait for trait in rated.traits}
     evaluation = training.judge(dataset, validation, rated, seed, names)
     curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else None
@@ -181,17 +199,23 @@ def _train(
         sample_weight=dataset.weights,
         auxiliary=dataset.auxiliary,
         seed=seed,
+        hold_rows=not forget_portraits,
+    )
+    manifest = training.describe(
+        output.name, network.specification, rated, dataset, names, seed, simulated, forgets=forget_portraits
     )
     predictor = Predictor(
-        manifest=training.describe(output.name, network.specification, rated, dataset, names, seed, simulated),
+        manifest=manifest,
         regressors=regressors,
         calibration=training.calibrate(dataset, validation, rated),
-        portraits=training.remember(dataset, validation),
+        portraits=TrainingPortraits.none(len(rated.traits))
+        if forget_portraits
+        else training.remember(dataset, validation),
         evaluation=replace(evaluation, simulated=simulated, learning_curve=curve),
-        familiarity=Familiarity.fit(dataset.features, dataset.groups),
+        familiarity=None if forget_portraits else Familiarity.fit(dataset.features, dataset.groups),
     )
     predictor = drift.with_canaries(predictor, network)
-    example = embedded[0], shortlisting.picture_base64(files[0])
+    example = training.draw_example(network)
     with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
         logged = Path(folder) / output.name
         predictor.save(logged)
@@ -282,6 +306,8 @@ def _measure(
     curve = _learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else None
     if known:
         return replace(loaded.evaluation, learning_curve=curve)
+    if loaded.manifest.forgets:
+        narrator.say("the predictor was told to forget its training portraits: those among these pictures count, too")
     unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
     unseen &= loaded.portraits.places(dataset.contents) < 0
     if not unseen.all():

@@ -1,6 +1,9 @@
+import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
@@ -53,6 +56,57 @@ def test_other_weights_than_the_encoder_s_are_refused(clip_folder):
     member = replace(make_encoder(f"clip:tiny@{clip_folder}").specification.members[0], weights_sha256="0" * 64)
     with pytest.raises(EncoderError, match="hash"):
         embed_texts(member, TEXTS)
+
+
+def with_text_configuration(clip_folder, tmp_path, **more):
+    """Return a member whose folder says more about its texts."""
+    folder = Path(shutil.copytree(clip_folder, tmp_path / "model"))
+    configuration = json.loads((folder / "open_clip_config.json").read_text())
+    configuration["model_cfg"]["text_cfg"] |= more
+    (folder / "open_clip_config.json").write_text(json.dumps(configuration))
+    return make_encoder(f"clip:tiny@{folder}").specification.members[0]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return what transformers, which is not installed here, was asked for."""
+    calls = []
+
+    class AutoTokenizer:
+        @staticmethod
+        def from_pretrained(source, **options):
+            calls.append((str(source), options))
+            raise OSError("no tokenizer there")
+
+    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(AutoTokenizer=AutoTokenizer))
+    return calls
+
+
+@pytest.mark.parametrize("name", ["trust_remote_code", "code_revision", "tokenizer_file", "proxies", "bpe_path"])
+def test_a_folder_cannot_have_its_code_run_by_options_of_its_tokenizer(clip_folder, tmp_path, asked, name):
+    options = {"clean": "lower", name: True}
+    member = with_text_configuration(clip_folder, tmp_path, hf_tokenizer_name="a/b", tokenizer_kwargs=options)
+    with pytest.raises(EncoderError, match=f"tokenizer_kwargs has {name}; .* take the rest out"):
+        embed_texts(member, TEXTS)
+    assert not asked
+
+
+def test_code_beside_a_tokenizer_is_refused_and_not_asked_about(clip_folder, tmp_path, asked):
+    options = {"clean": "lower"}
+    member = with_text_configuration(clip_folder, tmp_path, hf_tokenizer_name="a/b", tokenizer_kwargs=options)
+    with pytest.raises(WeightsNotFound, match="no tokenizer there"):
+        embed_texts(member, TEXTS)
+    ((source, given),) = asked
+    assert source == str(tmp_path / "model")
+    assert given["trust_remote_code"] is False
+
+
+def test_a_folder_may_choose_how_texts_are_cleaned(clip_folder, tmp_path):
+    plain = make_encoder(f"clip:tiny@{clip_folder}").specification.members[0]
+    member = with_text_configuration(clip_folder, tmp_path, tokenizer_kwargs={"clean": "canonicalize"})
+    loud = [f"{text}!!!" for text in TEXTS]
+    assert np.allclose(embed_texts(member, loud), embed_texts(plain, TEXTS))
+    assert not np.allclose(embed_texts(plain, loud), embed_texts(plain, TEXTS))
 
 
 def test_a_tokenizer_that_is_not_there_is_one_line(clip_folder, tmp_path, monkeypatch):

@@ -177,3 +177,18 @@ def test_too_few_groups_are_refused(noisy):
         cross_validate(X, Y, np.arange(80) // 40, blocks)
     with pytest.raises(RatingsError, match=r"1 group.*at least 2"):
         fit_final(X, Y, np.zeros(80), blocks)
+
+
+def test_without_rows_nothing_of_a_single_row_is_kept():
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(37, 50)).astype(np.float32)
+    Y = X[:, :2] ** 2 + rng.normal(size=(37, 2))
+    blocks = {"a": slice(0, 20), "b": slice(20, 50)}
+    assert fit_final(X, Y, None, blocks).rows_held == 37
+    model = fit_final(X, Y, None, blocks, hold_rows=False)
+    arrays, _ = model.to_state()
+    assert model.rows_held == 0
+    assert not [name for name, array in arrays.items() if 37 in array.shape]
+    assert set(model.inner_errors) == {"ridge", "lightgbm", STACK}
+    outer = cross_validate(X, Y, None, blocks, n_splits=3, hold_rows=False)
+    assert all(set(errors) == {"ridge", "lightgbm", STACK} for errors in outer.inner_errors)

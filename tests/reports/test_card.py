@@ -28,7 +28,7 @@ def test_what_is_not_known_is_called_that_and_left_out_of_the_sentence(manifest)
         "Mean r unknown, cross-validated. Encoder `face`, 12 portraits, votes from `` v`o`tes.csv ``."
     )
     assert "| 0.500 | unknown | unknown | unknown | unknown (unknown) | unknown |" in text
-    assert "| unknown | unknown | unknown |" in model_card(manifest, text).partition("Reliability")[2]
+    assert "| unknown | unknown | unknown |" in model_card(manifest, text, {}).partition("Reliability")[2]
     assert not re.search(r"None|nan|\[-", text)
 
 
@@ -43,7 +43,7 @@ def test_known_figures_are_in_the_first_sentence(manifest):
 def test_no_name_breaks_a_table(manifest):
     name = r"a\|b &lt;i&gt;\*c\*&lt;/i&gt; \`d\` \[e\](f) \_g\_"
     card = model_card(
-        replace(manifest, name="x\n# y"), summary(manifest, Evaluation(traits=(TraitEvaluation(TRAIT, 12),)))
+        replace(manifest, name="x\n# y"), summary(manifest, Evaluation(traits=(TraitEvaluation(TRAIT, 12),))), {}
     )
     assert card.count(f"| {name} |") == 2
     for line in card.splitlines():

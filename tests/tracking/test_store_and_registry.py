@@ -160,7 +160,8 @@ def test_names_that_mlflow_refuses_are_made_safe_and_stay_apart(record, client):
     parameters = {name: str(place) for place, name in enumerate(names)}
     run = tracking.track_training(replace(record, metrics=metrics, parameters=parameters))
     stored = client.get_run(run.run_id).data
-    assert sorted(stored.metrics.values()) == sorted(metrics.values())
+    own = [value for name, value in stored.metrics.items() if not name.startswith("system/")]
+    assert sorted(own) == sorted(metrics.values())
     assert sorted(stored.params.values()) == sorted(parameters.values())
     assert (stored.metrics["a_b/r"], stored.metrics["läuft/r"], stored.metrics["mean/pearson"]) == (0, 8, 0.5)
 
@@ -260,6 +261,71 @@ def test_a_model_of_somebody_else_is_refused(record):
     tracking.track_training(record)
     with pytest.raises(PredictorError, match="not one that prescreen logged"):
         tracking.fetch_predictor("models:/prescreen@champion")
+
+
+EVIL = "open({mark!r}, 'w').close()\n"
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow warns about its own dependencies
+def test_a_model_of_another_program_is_refused_though_a_predictor_lies_in_it(record, tmp_path):
+    mark = tmp_path / "ran"
+    loader = tmp_path / "stranger.py"
+    loader.write_text(EVIL.format(mark=str(mark)) + "def _load_pyfunc(path): return None\n")
+    tracking.check_store()
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking.store_uri())
+    try:
+        with mlflow.start_run(experiment_id=mlflow.create_experiment("theirs", str(tmp_path / "theirs"))) as run:
+            made = mlflow.pyfunc.log_model(
+                name="predictor",
+                loader_module="stranger",
+                data_path=str(record.predictor),
+                code_paths=[str(loader)],
+                pip_requirements=[],
+            )
+    finally:
+        mlflow.set_tracking_uri(None)
+    for uri in (f"runs:/{run.info.run_id}/predictor", made.model_uri):
+        with pytest.raises(PredictorError, match="not one that prescreen logged"):
+            tracking.fetch_predictor(uri)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[", "flavors: {python_function: 3}", "flavors: {sklearn: {}}", "- 1", "\0"])
+def test_a_model_whose_description_is_damaged_is_refused(record, text):
+    tracking.track_training(record)
+    folder = tracking.fetch_predictor("models:/prescreen/1").parents[1]
+    (folder / "MLmodel").write_text(text)
+    with pytest.raises(PredictorError, match="not one that prescreen logged"):
+        tracking.fetch_predictor("models:/prescreen/1")
+
+
+def test_the_code_in_a_model_is_neither_fetched_nor_run(record, tmp_path):
+    run = tracking.track_training(record)
+    carried = tracking.fetch_predictor("models:/prescreen/1").parents[1] / "code" / "prescreen"
+    mark = tmp_path / "ran"
+    for name in ("__init__.py", "serving.py"):
+        (carried / name).write_text(EVIL.format(mark=str(mark)))
+    code = f"from prescreen import tracking; print(tracking.fetch_predictor('runs:/{run.run_id}/predictor'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    fetched = Path(done.stdout.strip())
+    assert (fetched / "manifest.json").is_file()
+    assert {path.name for path in fetched.parents[1].iterdir()} == {"data"}
+    assert not done.stderr  # no bars of MLflow's
+    assert not mark.exists()
+
+
+def test_a_model_from_before_models_carried_code_is_read(record):
+    tracking.track_training(record)
+    folder = tracking.fetch_predictor("models:/prescreen/1").parents[1]
+    shutil.rmtree(folder / "code")
+    (folder / "constraints.txt").unlink()
+    (folder / "requirements.txt").write_text("portrait-prescreen")
+    description = (folder / "MLmodel").read_text()
+    (folder / "MLmodel").write_text(description.replace("    code: code\n", ""))
+    assert tracking.fetch_predictor("models:/prescreen/1") == folder / "data" / "first"
 
 
 def test_a_file_store_names_the_migration(record, tmp_path, monkeypatch):

@@ -44,6 +44,11 @@ Examples:
     show_default=True,
     help="Learn from the traits of the ratings that --traits leaves out, too; they are not predicted.",
 )
+@click.option(
+    "--forget-portraits",
+    is_flag=True,
+    help="Keep no vector, face descriptor or hash of any portrait in the predictor; see MODEL_CARD.md for the price.",
+)
 @verb
 def train(
     ratings: Path,
@@ -60,6 +65,7 @@ def train(
     simulated: bool,
     learning_curve: bool,
     auxiliary: bool,
+    forget_portraits: bool,
     terminal: Terminal,
 ) -> None:
     """Train a predictor on crowd ratings and log it to MLflow."""
@@ -82,6 +88,7 @@ def train(
         simulated=simulated,
         learning_curve=learning_curve,
         auxiliary=auxiliary,
+        forget_portraits=forget_portraits,
         narrator=terminal,
     )
     click.echo(accuracy_table(done.evaluation))

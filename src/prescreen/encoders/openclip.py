@@ -36,7 +36,7 @@ PATIENCE: Final = 5.0
 CODE_VERSION: Final = 1
 """Raised when other features come from the same weights; names the converted networks in the cache."""
 
-_CONFIGURATION: Final = "open_clip_config.json"
+CONFIGURATION: Final = "open_clip_config.json"
 
 
 def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification:
@@ -264,8 +264,8 @@ def _fetched(repository: str, names: tuple[str, ...], revision: str = "") -> Pat
 
 def _checkpoint_in(folder: Path) -> Path:
     files = [file for suffix in ("safetensors", "bin", "pt", "pth") for file in sorted(folder.glob(f"*.{suffix}"))]
-    if not (folder / _CONFIGURATION).is_file() or not files:
-        raise WeightsNotFound(f"{folder}: expected {_CONFIGURATION} and a weights file (*.safetensors) in it; {REMEDY}")
+    if not (folder / CONFIGURATION).is_file() or not files:
+        raise WeightsNotFound(f"{folder}: expected {CONFIGURATION} and a weights file (*.safetensors) in it; {REMEDY}")
     return files[0]
 
 
@@ -329,7 +329,7 @@ def _sha256(file: Path, weights: str) -> str:
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256")
     if _is_folder(weights):
-        digest.update((file.parent / _CONFIGURATION).read_bytes())
+        digest.update((file.parent / CONFIGURATION).read_bytes())
     return digest.hexdigest()
 
 

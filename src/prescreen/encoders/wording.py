@@ -1,5 +1,6 @@
 """Pictures compared with words: the text tower of a CLIP model beside the vectors of its image tower."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -7,9 +8,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders.openclip import PREFIX, checked_file, checked_model
+from prescreen.encoders.openclip import CONFIGURATION, PREFIX, checked_file, checked_model
 from prescreen.encoders.specification import EncoderSpecification, MemberSpecification
-from prescreen.errors import UsageError, WeightsNotFound
+from prescreen.errors import EncoderError, UsageError, WeightsNotFound, shown
+
+_TOKENIZER_OPTIONS: Final = ("additional_special_tokens", "clean", "language", "reduction_mask", "strip_sep_token")
+"""What the configuration in a folder may choose of its tokenizer; others name files, servers, or code to be run."""
 
 VIEW: Final = "whole"
 """The view that is compared with words: a text is about the whole picture."""
@@ -93,13 +97,29 @@ def _member(specification: EncoderSpecification) -> MemberSpecification:
 
 
 def _tokenizer(member: MemberSpecification) -> Any:
-    """Return what cuts texts into the model's tokens; most models' comes with open_clip."""
+    """Return what cuts texts into the model's tokens; most models' comes with open_clip. No code of a model is run."""
     import open_clip
 
     model, place = member.network.removeprefix(PREFIX), member.weights.partition(":")[2]
-    folder = member.weights.startswith("local:") and Path(place).is_dir()
+    folder = Path(place) if member.weights.startswith("local:") and Path(place).is_dir() else None
     try:
-        return open_clip.get_tokenizer(f"local-dir:{place}" if folder else model)
+        described = json.loads((folder / CONFIGURATION).read_bytes())["model_cfg"] if folder else None
+        texts = (described or open_clip.get_model_config(model) or {}).get("text_cfg", {})
+        options = dict(texts.get("tokenizer_kwargs") or {})
+        by_transformers = bool(texts.get("hf_tokenizer_name"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise EncoderError(
+            f"encoder clip:{model}: its configuration cannot be read ({type(error).__name__})"
+        ) from error
+    odd = sorted(set(options) - set(_TOKENIZER_OPTIONS))
+    if folder and odd:
+        raise EncoderError(
+            f"{shown(folder / CONFIGURATION)}: tokenizer_kwargs has {', '.join(map(shown, odd))}; "
+            f"prescreen passes on {', '.join(_TOKENIZER_OPTIONS)} alone: take the rest out"
+        )
+    never = {"trust_remote_code": False} if by_transformers else {}  # without it one is asked on the terminal
+    try:
+        return open_clip.get_tokenizer(f"local-dir:{folder}" if folder else model, **never)
     except Exception as error:  # tokenizers of other libraries raise whatever they like
         first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise WeightsNotFound(f"encoder clip:{model}: its tokenizer is not to be had: {first}") from error

@@ -104,6 +104,11 @@ class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         predictions = in_chunks(self.predict_standardised, self.scaler_, X)
         return predictions[:, 0] if self._one_column else predictions
 
+    @property
+    def rows_held(self) -> int:
+        """Number of training rows that it holds whole."""
+        return len(getattr(self, "support_", ()))
+
     @abstractmethod
     def predict_standardised(self, Z: Float32) -> Float64:
         """Predict rows that ``scaler_`` has transformed."""

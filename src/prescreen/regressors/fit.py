@@ -29,13 +29,26 @@ _COMMON = 0.5  # how far the errors of all traits together decide on the shares 
 _SMALLEST_SHARE = 0.05  # a candidate with less is left out of the trait
 
 
-def candidates(blocks: Blocks | None, seed: int) -> dict[str, BlockRegressor]:
-    """Return the regressors that are stacked for each trait, unfitted, by name."""
-    return {
+def candidates(blocks: Blocks | None, seed: int, *, hold_rows: bool = True) -> dict[str, BlockRegressor]:
+    """Return the regressors that are stacked for each trait, unfitted, by name.
+
+    Parameters
+    ----------
+    blocks : mapping of str to slice or None
+        Named column ranges that tile the features.
+    seed : int
+        For the trees and the inner folds.
+    hold_rows : bool
+        Whether those are among them that hold training rows whole.
+    """
+    found: dict[str, BlockRegressor] = {
         "ridge": BlockKernelRidge(blocks, kernel="linear"),
         "shared_kernel_ridge": SharedKernelRidge(blocks, seed=seed),
         "lightgbm": BoostedTrees(blocks, seed=seed),
     }
+    if not hold_rows:
+        del found["shared_kernel_ridge"]
+    return found
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,11 @@ class TraitRegressors:
     weights: Float64
     choices: tuple[str, ...]
     inner_errors: dict[str, Float64]
+
+    @property
+    def rows_held(self) -> int:
+        """Number of training rows that it holds whole."""
+        return max(regressor.rows_held for regressor in self.regressors.values())
 
     def predict(self, X: NDArray[Any]) -> Float64:
         """Predict ``X`` (n, d); returns (n, t). A row's prediction does not depend on the other rows."""
@@ -128,6 +146,7 @@ def fit_final(
     sample_weight: NDArray[Any] | None = None,
     auxiliary: NDArray[Any] | None = None,
     seed: int = 0,
+    hold_rows: bool = True,
 ) -> TraitRegressors:
     """Fit all candidates and mix them for each trait so that left-out groups are predicted best.
 
@@ -152,6 +171,8 @@ def fit_final(
         traits learns from them which pictures are alike.
     seed : int
         For the trees and their inner folds.
+    hold_rows : bool
+        As in :func:`candidates`.
 
     Raises
     ------
@@ -164,7 +185,7 @@ def fit_final(
     """
     Y, weight, codes = check_targets(Y, sample_weight, groups, len(X))
     weight = _mean_one(weight)
-    competitors = candidates(blocks, seed)
+    competitors = candidates(blocks, seed, hold_rows=hold_rows)
     with blas_threads(len(X)):
         design = BlockDesign.fit(X, blocks)
         fitted = {
@@ -277,6 +298,7 @@ def cross_validate(
     auxiliary: NDArray[Any] | None = None,
     n_splits: int = 10,
     seed: int = 0,
+    hold_rows: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> CrossValidation:
     """Nested grouped cross-validation of :func:`fit_final`.
@@ -286,7 +308,7 @@ def cross_validate(
 
     Parameters
     ----------
-    X, Y, groups, blocks, sample_weight, auxiliary
+    X, Y, groups, blocks, sample_weight, auxiliary, hold_rows
         As in :func:`fit_final`.
     n_splits : int
         Outer folds; fewer when there are fewer groups.
@@ -316,6 +338,7 @@ def cross_validate(
             sample_weight=weight[train],
             auxiliary=None if auxiliary is None else auxiliary[train],
             seed=seed,
+            hold_rows=hold_rows,
         )
         predictions[test] = model.predict(X[test])
         naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])

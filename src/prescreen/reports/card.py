@@ -22,6 +22,15 @@ The mean judgment that raters like those of the training ratings would give a pi
 with their prejudices about age, gender, skin colour and dress. They say nothing true about the person depicted.
 """
 
+_HOLDINGS = """\
+Vectors of faces are biometric data. Whoever has the predictor can tell whether a picture or a person is among these,
+compare them with other faces, and guess what they look like. Pass it on to nobody who may not have that.
+"""
+_FORGOTTEN = """\
+Trained to forget: of the training portraits there are sums and directions over all of them, and no vector, descriptor
+or hash of a single one. So a picture that was trained on is not known again, and is scored by a model that saw it.
+"""
+
 
 def summary(manifest: Manifest, evaluation: Evaluation) -> str:
     """Say in a sentence and a small table what was trained on what, and how good it is.
@@ -64,7 +73,7 @@ def _figures(trait: TraitEvaluation) -> list[str]:
     ]
 
 
-def model_card(manifest: Manifest, summary: str) -> str:
+def model_card(manifest: Manifest, summary: str, holdings: Mapping[str, int]) -> str:
     """Write the model card of a predictor.
 
     Parameters
@@ -73,6 +82,8 @@ def model_card(manifest: Manifest, summary: str) -> str:
         What the predictor is.
     summary : str
         The evaluation in Markdown.
+    holdings : mapping of str to int
+        As in `prescreen.predictor.Predictor.holdings`.
 
     Returns
     -------
@@ -103,6 +114,15 @@ def model_card(manifest: Manifest, summary: str) -> str:
                 }
             ),
             "",
+            "## What it holds of people",
+            "",
+            "| of each picture | pictures |",
+            "|---|---|",
+            *(f"| {what} | {number} |" for what, number in holdings.items() if number),
+            *([] if any(holdings.values()) else ["| nothing | 0 |"]),
+            "",
+            *([_FORGOTTEN] if manifest.forgets else []),
+            *([_HOLDINGS] if any(holdings.values()) else []),
             "## Reliability of the ratings",
             "",
             "| trait | ICC(1) of a vote | votes a portrait | reliability of the mean |",

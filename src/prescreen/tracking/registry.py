@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prescreen.errors import PredictorError, StoreError, UsageError
 from prescreen.masking import masked
+from prescreen.tracking.standalone import LOADER
 from prescreen.tracking.store import already_exists, first_line, opened_store
 from prescreen.traits import names_from_text
 
@@ -314,7 +315,11 @@ def crown(client: "MlflowClient", version: str, metric: str, run_id: str) -> tup
 
 
 def fetch_predictor(uri: str) -> Path:
-    """Return the directory of a predictor in the store.
+    """Return the directory of a predictor in the store. The code that its model carries is neither fetched nor run.
+
+    A model counts as one of prescreen's if it names prescreen's loader and holds one predictor. That keeps models of
+    other programs out; it is no signature, because who can write into the store can write both. So what comes back is
+    to be read like any predictor from somebody else, as `prescreen.predictor.Predictor.load` does: as data alone.
 
     Parameters
     ----------
@@ -331,15 +336,35 @@ def fetch_predictor(uri: str) -> Path:
     with opened_store(wanted=uri) as store:
         import mlflow
         from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
 
         try:
-            folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+            by_id = re.fullmatch(r"models:/(m-[0-9a-f]+)/?", uri)  # MLflow finds no part of a model by such a URI
+            place = MlflowClient().get_logged_model(by_id[1]).artifact_location if by_id else uri.rstrip("/")
+            description = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/MLmodel")
+            own = _loader(Path(description)) == LOADER
+            data = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/data") if own else description
         except (MlflowException, OSError) as error:
             raise StoreError(f"{uri}: no such model in {masked(store)} ({first_line(error)})") from error
-    found = sorted(folder.glob("data/*/manifest.json"))
-    if len(found) != 1:
-        raise PredictorError(f"{uri}: a model, but not one that prescreen logged")
-    return found[0].parent
+        found = sorted(Path(data).glob("*/manifest.json"))
+        if not own or len(found) != 1:
+            raise PredictorError(
+                f"{uri}: a model, but not one that prescreen logged; prescreen models list shows those"
+            )
+        return found[0].parent
+
+
+def _loader(description: Path) -> str | None:
+    """Return the module that an ``MLmodel`` file names as the loader; nothing is imported."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+    from yaml import YAMLError
+
+    try:
+        loader = Model.load(description).flavors["python_function"]["loader_module"]
+    except (MlflowException, YAMLError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
+    return loader if isinstance(loader, str) else None
 
 
 def resolve_uri(uri: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from prescreen.masking import masked, masked_values
 from prescreen.tracking.naming import safely_named
-from prescreen.tracking.runs import begun_run, context_tags, log_metrics, log_model
+from prescreen.tracking.runs import MODEL_CARD, begun_run, context_tags, log_metrics, log_model
 from prescreen.tracking.store import opened_store
 
 DOCUMENT: Final = "round.json"
@@ -35,6 +35,8 @@ class RoundRecord:
         Directory of the predictor that has learned.
     description : str
         What to do now, in words.
+    model_card : str
+        Model card of the predictor that has learned, in Markdown.
     """
 
     experiment: str | None
@@ -46,6 +48,7 @@ class RoundRecord:
     files: tuple[Path, ...]
     predictor: Path
     description: str = ""
+    model_card: str = ""
 
 
 def track_round(record: RoundRecord) -> str:
@@ -75,13 +78,9 @@ def track_round(record: RoundRecord) -> str:
                 [RunTag(name, value) for name, value in tags.items()],
             )
             client.log_dict(run_id, dict(record.content), DOCUMENT)
+            if record.model_card:
+                client.log_text(run_id, record.model_card, MODEL_CARD)
             for path in record.files:
                 client.log_artifact(run_id, str(path))
-            log_model(
-                client,
-                run_id,
-                loader_module="prescreen.serving",
-                data_path=str(record.predictor),
-                pip_requirements=["portrait-prescreen"],
-            )
+            log_model(client, run_id, record.predictor)
         return run_id

@@ -15,6 +15,7 @@ from prescreen.tracking.autologging import without_autologging
 from prescreen.tracking.killed import MARK, close_killed, living_process, marked
 from prescreen.tracking.naming import safely_named
 from prescreen.tracking.registry import enter
+from prescreen.tracking.standalone import standalone
 from prescreen.tracking.store import experiment_id, opened_store
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 MODEL_NAME: Final = "predictor"
 MODEL_CARD: Final = "model_card.md"
-_LOADER: Final = "prescreen.serving"
 _BATCH: Final = 1000  # more metrics in one request are refused by servers
 _SAMPLING: Final = 2.0
 """Seconds between samples of the system metrics; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL has precedence."""
@@ -78,9 +78,9 @@ class TrainingRecord:
     predictor : Path
         Directory of the saved predictor.
     output : DataFrame
-        Scores of the example picture, which give the signature.
+        Scores of the example, which give the signature.
     example : str
-        A picture in base64, as a client would send it.
+        A drawn picture, of nobody, in base64 as a client would send it.
     documents : mapping of str to dict
         File name to JSON content.
     description : str
@@ -216,15 +216,8 @@ def track_training(
         _describe(client, run_id, record)
         data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
         _log_input(client, run_id, data)
-        model = log_model(
-            client,
-            run_id,
-            loader_module=_LOADER,
-            data_path=str(record.predictor),
-            signature=_signature(record.output),
-            input_example=pd.DataFrame({INPUT_COLUMN: [record.example]}),
-            pip_requirements=["portrait-prescreen"],
-        )
+        example = pd.DataFrame({INPUT_COLUMN: [record.example]})
+        model = log_model(client, run_id, record.predictor, signature=_signature(record.output), input_example=example)
         _nest(client, run_id, record.nested)
         entered = enter(client, run_id, model, record.compared_on, record.description, finish)
         return TrackedRun(masked(uri), run_id, *entered)
@@ -269,8 +262,8 @@ def context_tags() -> dict[str, str]:
     return masked_values({str(name): str(value) for name, value in resolve_tags().items()})
 
 
-def log_model(client: "MlflowClient", run_id: str, **options: Any) -> "ModelInfo":
-    """Log a pyfunc model of a run; the options are those of `mlflow.pyfunc.save_model`.
+def log_model(client: "MlflowClient", run_id: str, predictor: Path, **options: Any) -> "ModelInfo":
+    """Log the directory of a predictor as the pyfunc model of a run; options are those of `mlflow.pyfunc.save_model`.
 
     `mlflow.pyfunc.log_model` would give it to the active run, or to the experiment that the caller has set.
     """
@@ -278,15 +271,17 @@ def log_model(client: "MlflowClient", run_id: str, **options: Any) -> "ModelInfo
 
     run = client.get_run(run_id)
     made = client.create_logged_model(run.info.experiment_id, MODEL_NAME, run_id, context_tags(), run.data.params)
-    return mlflow.models.Model.log(
-        artifact_path=None,
-        flavor=_Untried,
-        name=MODEL_NAME,
-        run_id=run_id,
-        model_id=made.model_id,
-        validate_serving_input=False,
-        **options,
-    )
+    with standalone(predictor) as carried:
+        return mlflow.models.Model.log(
+            artifact_path=None,
+            flavor=_Untried,
+            name=MODEL_NAME,
+            run_id=run_id,
+            model_id=made.model_id,
+            validate_serving_input=False,
+            **carried,
+            **options,
+        )
 
 
 def _log_input(client: "MlflowClient", run_id: str, data: Any) -> None:

@@ -31,7 +31,13 @@ if TYPE_CHECKING:
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _REGISTRY: Final = "MLFLOW_REGISTRY_URI"
 _USUAL_EXPERIMENT: Final = "prescreen"
-_NO_TELEMETRY: Final = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+_SETTINGS: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # it takes the project of the working directory for that of the model
+}
+"""Variables for as long as the store is open."""
 _LONGEST_FOLDER: Final = 120
 _KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
 """Tells MLflow's pages that an experiment is about training; they show it as one of language models otherwise."""
@@ -235,14 +241,14 @@ def _make_tables(place: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow from reporting usage to its makers, from warning, and from logging what alembic does to a store.
+    """Keep MLflow from reporting usage to its makers, from warning, and from showing what it does.
 
     It reads the variables both when it is imported and at each call. Who has set them keeps what they have set.
     """
-    silenced = [name for name in _NO_TELEMETRY if name not in os.environ]
+    added = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
     token = _AT_WORK.set(True)
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    os.environ.update(dict.fromkeys(silenced, "true"))
+    os.environ.update(added)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow warns about its own dependencies
@@ -259,7 +265,7 @@ def _quiet() -> Iterator[None]:
                     logger.setLevel(level)
     finally:
         _AT_WORK.reset(token)
-        for name in silenced:
+        for name in added:
             os.environ.pop(name, None)
 
 
