@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import io
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import overload
 from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from PIL.ImageFile import ImageFile as Opened
 
+from prescreen.bounded_files import read_bounded
 from prescreen.colours import to_srgb
 from prescreen.errors import PictureError, UsageError
 from prescreen.headers import JPEG_END, Header, exif_orientation, read_header
@@ -264,12 +264,9 @@ def read_bytes(file: ImageFile) -> bytes:
 
 def _read_local(path: Path) -> bytes:
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError("not a plain file")
-        if status.st_size > MAX_BYTES:
-            raise PictureError(f"file too large: {status.st_size} bytes, at most {MAX_BYTES} are read")
-        return path.read_bytes()
+        return read_bounded(path, MAX_BYTES)
+    except IsADirectoryError:
+        raise PictureError("not a plain file") from None
     except OSError as error:
         raise PictureError(_reason(error)) from None
 

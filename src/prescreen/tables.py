@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prescreen.atomic import write_bytes_atomic
+from prescreen.bounded_files import check_csv, check_extent, check_parquet, read_bounded
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.errors import shown as shown
 
@@ -48,7 +49,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 _ESCAPED_PART = re.compile(r"\\\\|\\u(d[89a-f][0-9a-f]{2})")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|NaN")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|NaN")
 
 _Columns = dict[str, tuple[type, list[Any]]]
 """Columns on their way to a file: the kind (str, bool, int or float) and the values, None for a missing number."""
@@ -205,13 +206,14 @@ def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMN
     UsageError
         If there is no such file, or its ending is none of the three.
     PrescreenError
-        If its content cannot be read as a table; names the line where there is one.
+        If its content cannot be read as a table, or is more than `prescreen.bounded_files` allows; names the line
+        where there is one.
     """
     if Path(path).is_dir():
         return _read_folder(Path(path), text)
     table_format(path)
     try:
-        data = Path(path).read_bytes()
+        data = read_bounded(path)
     except FileNotFoundError:
         raise UsageError(f"{shown(path)}: no such file") from None
     except OSError as error:
@@ -245,7 +247,14 @@ def _read_folder(folder: Path, text: Collection[str]) -> pd.DataFrame:
     parts = part_files(folder)
     if not parts:
         raise UsageError(f"{shown(folder)}: a folder without {PARTS}; expected one that prescreen score wrote")
-    return pd.concat([read_table(part, text) for part in parts], ignore_index=True)
+    frames: list[pd.DataFrame] = []
+    for part in parts:
+        frames.append(read_table(part, text))
+        try:
+            check_extent(sum(map(len, frames)), frames[0].shape[1])
+        except ValueError as error:
+            raise PrescreenError(f"{shown(folder)}: too large a table ({error}); read it part by part") from None
+    return pd.concat(frames, ignore_index=True)
 
 
 def escape(text: str) -> str:
@@ -310,6 +319,7 @@ def _write_csv(columns: _Columns, *, header: bool = True) -> bytes:
 
 
 def _read_csv(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
+    check_csv(data)
     reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
     header = next(reader, None)
     if not header:
@@ -352,6 +362,7 @@ def _write_jsonl(columns: _Columns) -> bytes:
 
 def _read_jsonl(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
+    check_extent(data.count(b"\n") + 1, 1, data.count(b'":'))
     for number, line in enumerate(data.decode().split("\n"), start=1):
         if not line.strip():
             continue
@@ -379,6 +390,7 @@ def _write_parquet(columns: _Columns) -> bytes:
 
 
 def _read_parquet(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
+    check_parquet(data)
     table = pq.read_table(io.BytesIO(data))
     if len(set(table.column_names)) < len(table.column_names):
         raise ValueError("two columns have the same name")

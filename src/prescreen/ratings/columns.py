@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from prescreen.bounded_files import check_csv, check_parquet, check_zip, read_bounded
 from prescreen.errors import RatingsError, UsageError
 from prescreen.tables import shown
 
@@ -42,7 +43,7 @@ def read_bytes(source: Path) -> bytes:
         If it cannot be read, or is empty.
     """
     try:
-        data = source.read_bytes()
+        data = read_bounded(source)
     except FileNotFoundError:
         raise UsageError(f"{shown(source)}: no such file or folder; check --ratings") from None
     except OSError as error:
@@ -62,6 +63,7 @@ def read_zip(source: Path, data: bytes, member: str) -> bytes:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_zip(archive)
             return archive.read(member)
     except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise RatingsError(f"{shown(source)}: expected a zip archive with {member} in it ({_line(error)})") from error
@@ -216,6 +218,7 @@ def refuse(
 def _read_csv(source: Path, data: bytes, known: Collection[str], text: Collection[str]) -> pd.DataFrame:
     expected = "expected comma-separated values in UTF-8 with a header"
     try:
+        check_csv(data)
         records = _records(data)
         header, first = next(records, []), next(records, [])
         if len(first) > len(header):  # pandas would take the first column for row names
@@ -256,6 +259,7 @@ def _records(data: bytes) -> Iterator[list[str]]:
 
 def _read_parquet(source: Path, data: bytes, known: Collection[str]) -> pd.DataFrame:
     try:
+        check_parquet(data)
         frame = pd.read_parquet(io.BytesIO(data))
     except (ValueError, OSError) as error:  # pyarrow's errors are both
         raise RatingsError(f"{shown(source)}: not a readable Parquet file ({_line(error)}); write it again") from error

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from prescreen.bounded_files import check_extent
 from prescreen.errors import RatingsError
 from prescreen.tables import shown
 
@@ -49,6 +50,10 @@ def read_lines(source: Path, data: bytes) -> pd.DataFrame | None:
     if not data.lstrip().startswith(b"{"):
         return None
     rows: dict[int, dict[str, Any]] = {}
+    try:
+        check_extent(data.count(b"\n") + 1, 1, data.count(b'":'))
+    except ValueError as error:
+        raise RatingsError(f"{shown(source)}: too large ({error}); give fewer rows or columns") from None
     try:
         lines = data.decode().split("\n")
     except UnicodeDecodeError as error:

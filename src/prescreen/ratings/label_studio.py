@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 import pandas as pd
 
+from prescreen.bounded_files import MAX_JSON_BYTES
 from prescreen.errors import RatingsError
 from prescreen.tables import shown
 
@@ -52,6 +53,10 @@ def label_studio_votes(source: Path, data: bytes) -> pd.DataFrame | None:
     data = data.removeprefix(codecs.BOM_UTF8)
     if not data.lstrip().startswith(b"["):
         return None
+    if len(data) > MAX_JSON_BYTES:
+        raise RatingsError(
+            f"{shown(source)}: {len(data)} bytes of JSON, at most {MAX_JSON_BYTES} are read; export fewer tasks at once"
+        )
     try:
         tasks = json.loads(data)
     except (ValueError, RecursionError) as error:

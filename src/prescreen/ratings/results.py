@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from prescreen.bounded_files import read_bounded
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.columns import numbers, read_frame, refuse, refuse_predictions, take_frame
 from prescreen.ratings.label_studio import label_studio_votes
@@ -122,7 +123,7 @@ def read_results(
 
 def _read(path: Path) -> tuple[str, pd.DataFrame]:
     try:
-        data = path.read_bytes()
+        data = read_bounded(path)
     except FileNotFoundError:
         raise UsageError(f"{shown(path)}: no such file; give the scores that came back from people") from None
     except OSError as error:
