@@ -114,7 +114,7 @@ def review(
     port : int
         Port of the loopback address; 0 takes any that is free.
     ready : callable
-        Called with the page's address, which holds the token, before the first request is answered.
+        Called with an address that opens the page once, before the first request is answered.
     """
     from prescreen import reviewing
 
@@ -122,7 +122,7 @@ def review(
     place = decisions or decisions_beside(scores)
     table_format(place)
     check_places({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
-    token = secrets.token_urlsafe(32)
+    token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with reviewing.listen(port) as listener:
         done = _compared(scores, baseline, wishes, predictor, narrator)
         server = reviewing.ReviewServer(
@@ -130,10 +130,11 @@ def review(
             {file.name: file for file in done.pictures},
             Decisions(place, done.ranked["image"].tolist()),
             token,
+            code,
             lambda file: shortlisting.thumbnail(file, shortlisting.SERVED, 85),
         )
         host, bound = listener.getsockname()
-        ready(f"http://{host}:{bound}/?token={token}")
+        ready(f"http://{host}:{bound}/?code={code}")
         reviewing.serve(server.app(), listener)
 
 
