@@ -98,7 +98,7 @@ def export(
         raise NothingScored(
             f"{table}: no picture is {'selected' if selected else 'scored'}; there is nothing to export"
         )
-    files = {file.name: Path(file.path).absolute() for file in find_images(places)}
+    files = {file.name: Path(file.path).absolute() for file in find_images(places, follow_links=True)}
     found = wanted[wanted["image"].isin(files.keys())]
     if found.empty:
         raise NothingScored(f"{table}: none of its {len(wanted)} pictures is in {', '.join(map(str, places))}")

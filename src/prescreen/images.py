@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Final, overload
 
 from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from PIL.ImageFile import ImageFile as Opened
@@ -64,6 +64,9 @@ _REASONS = {
     errno.ELOOP: "symbolic-link loop",
 }
 
+
+LEADS_OUT: Final = "link leads out of the folder; score and embed follow it with --follow-links"
+"""Reason of a link whose target is in none of the folders that were given."""
 
 FileKey = tuple[bytes, int, int, int]
 """What tells whether a file is the one that was read before: path, size, time of change, inode; see `file_key`."""
@@ -149,12 +152,14 @@ class Picture:
     flags: tuple[str, ...] = ()
 
 
-def find_images(inputs: Sequence[Path | str]) -> ImageFiles:
+def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False) -> ImageFiles:
     """List the pictures in folders, and files given one by one, sorted by name.
 
     Folders are searched to the bottom. Hidden files and folders, and files without a picture's extension, are left
     out; a file that is given itself is always listed. Each real folder is listed once: a symbolic link to one that is
-    listed already (a loop is such a link) and a folder that cannot be read are entries with a ``problem``.
+    listed already (a loop is such a link) and a folder that cannot be read are entries with a ``problem``. So is a link
+    in a folder, to a file or to another folder, whose target lies in none of the folders given: whoever made the folder
+    could have any picture of this machine scored. What is given may itself be a link.
 
     Names are relative to the folder given. With several inputs they are relative to the deepest folder that holds all
     of them, so that they are unique and do not depend on the order of the inputs.
@@ -163,6 +168,8 @@ def find_images(inputs: Sequence[Path | str]) -> ImageFiles:
     ----------
     inputs : sequence of Path or str
         Folders and files of this machine, or one URL that fsspec knows (``s3://bucket/folder``).
+    follow_links : bool
+        Follow links that lead out of the folders, too.
 
     Raises
     ------
@@ -185,8 +192,9 @@ def find_images(inputs: Sequence[Path | str]) -> ImageFiles:
         base = base.parent
     names: set[str] = set()
     problems: dict[str, str] = {}
+    inside = None if follow_links else tuple(os.path.realpath(root) for root in roots if os.path.isdir(root))
     for root in roots:
-        for path, problem in _walk(str(root)) if os.path.isdir(root) else [(str(root), None)]:
+        for path, problem in _walk(str(root), inside) if os.path.isdir(root) else [(str(root), None)]:
             name = _below(base, path)
             if problem is not None and name not in names:
                 problems[name] = problem
@@ -206,8 +214,16 @@ def _below(base: Path, path: str) -> str:
     return path[start:].replace(os.sep, "/") or "."
 
 
-def _walk(root: str) -> Iterator[tuple[str, str | None]]:
-    """Pictures below a folder. Links to folders come last, so that a real folder keeps its own name."""
+def _walk(root: str, inside: Sequence[str] | None) -> Iterator[tuple[str, str | None]]:
+    """Pictures below a folder. Links to folders come last, so that a real folder keeps its own name.
+
+    Parameters
+    ----------
+    root : str
+        The folder.
+    inside : sequence of str or None
+        Real paths of the folders in one of which the target of a link must be; None if it may be anywhere.
+    """
     seen: set[tuple[int, int]] = set()
     folders, links = [root], list[str]()
     while folders or links:
@@ -225,9 +241,19 @@ def _walk(root: str) -> Iterator[tuple[str, str | None]]:
             continue
         for entry in entries:
             if _is_folder(entry):
-                (links if entry.is_symlink() else folders).append(entry.path)
+                if inside is not None and entry.is_symlink() and not _is_inside(entry.path, inside):
+                    yield entry.path, LEADS_OUT
+                else:
+                    (links if entry.is_symlink() else folders).append(entry.path)
             elif _is_listed(entry.name):
-                yield entry.path, None
+                out = inside is not None and entry.is_symlink() and not _is_inside(entry.path, inside)
+                yield entry.path, LEADS_OUT if out else None
+
+
+def _is_inside(link: str, folders: Sequence[str]) -> bool:
+    """Tell whether the end of a chain of links is in one of the folders; a link to itself leads nowhere."""
+    target = os.path.realpath(link)
+    return any(os.path.commonpath((folder, target)) == folder for folder in folders)
 
 
 def _name(entry: os.DirEntry[str]) -> str:

@@ -197,7 +197,7 @@ def candidate_files(note: ScoresNote | None, table: pd.DataFrame) -> list[ImageF
     inputs = [place if is_url(place) else Path(place) for place in (note.inputs if note else ())]
     try:
         there = [place for place in inputs if isinstance(place, str) or place.exists()]
-        return [file for file in find_images(there) if file.name in known]
+        return [file for file in find_images(there, follow_links=True) if file.name in known]
     except PrescreenError:  # a storage that does not answer
         return []
 

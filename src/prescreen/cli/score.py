@@ -6,7 +6,7 @@ import sys
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.encoder_options import device_option
+from prescreen.cli.encoder_options import device_option, links_option
 
 EXAMPLES = """\b
 Examples:
@@ -25,6 +25,7 @@ Examples:
     help="Table to write: .csv, .parquet or .jsonl, or a folder of Parquet parts: scores/.",
 )
 @click.option("--tolerant", is_flag=True, help="Score truncated pictures as far as they go instead of failing them.")
+@links_option
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -43,6 +44,7 @@ def score(
     predictor: str,
     output: str,
     tolerant: bool,
+    follow_links: bool,
     engine: str,
     ray_address: str | None,
     device: str | None,
@@ -63,6 +65,7 @@ def score(
             predictor=predictor,
             output=output,
             tolerant=tolerant,
+            follow_links=follow_links,
             engine=engine,
             ray_address=ray_address,
             device=device,
