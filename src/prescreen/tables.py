@@ -7,9 +7,11 @@ are NaN. Two rules keep odd text intact:
 - A file name that is not UTF-8 holds lone surrogates in Python (PEP 383), which no UTF-8 file can. In all formats a
   text that holds one is written with each surrogate as ``\udcXX`` and each backslash doubled; so is a text that
   already looks like such an escape. All other text, backslashes included, is written as it is.
-- A spreadsheet runs a cell that starts like a formula. In CSV a text that starts with ``= + - @``, a full-width form
-  of these, a tab or a line break gets an apostrophe in front, and so does one that would start so without its leading
-  apostrophes. Numbers are left alone.
+- A spreadsheet runs a cell that starts like a formula. In CSV a text that starts with ``= + - @`` or another form of
+  these (full-width, small, the minus sign), blanks and invisible characters before it aside, gets an apostrophe in
+  front; so does one that starts with a tab or a line break, and one that would start so without its leading
+  apostrophes. A spreadsheet that divides at semicolons or tabs sees cells inside of a text: where one of these or a
+  line break is followed by such a start, the apostrophe stands between the two. Numbers are left alone.
 
 References
 ----------
@@ -44,7 +46,11 @@ PARTS: Final = "part-*.parquet"
 
 _ROW_GROUP: Final = 8192
 _COMPRESSION: Final = "zstd"
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_BLANK = "[ '\"\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]*"
+_SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫\u2212]"
+_CELL = r"(?<![^;\t\r\n])"  # where a spreadsheet may begin a cell
+_FORMULA = re.compile(rf"{_CELL}(?={_BLANK}{_SIGN})|\A(?='*[\t\r\n])")
+_DEFUSED = re.compile(rf"{_CELL}'(?={_BLANK}{_SIGN})|\A'(?='*[\t\r\n])")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 _ESCAPED_PART = re.compile(r"\\\\|\\u(d[89a-f][0-9a-f]{2})")
@@ -307,9 +313,7 @@ def _write_csv(columns: _Columns, *, header: bool = True) -> bytes:
     lone = len(columns) == 1  # an empty cell alone on its line would be an empty line
 
     def cell(value: Any) -> str:
-        text = "" if value is None else str(value)
-        if isinstance(value, str) and _FORMULA.match(value):
-            text = "'" + text
+        text = "" if value is None else _FORMULA.sub("'", value) if isinstance(value, str) else str(value)
         if re.search(r'[",\r\n]', text) or (lone and not text):
             text = '"' + text.replace('"', '""') + '"'
         return text
@@ -330,7 +334,7 @@ def _read_csv(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
             raise ValueError(f"line {reader.line_num} has {len(row)} fields, the header has {len(header)}")
         if row:
             rows.append(row)
-    names = [_without_apostrophe(name) for name in header]
+    names = [_DEFUSED.sub("", name) for name in header]
     if len(set(names)) < len(names):
         raise ValueError("two columns have the same name")
     cells = zip(*rows, strict=True) if rows else ((),) * len(names)
@@ -347,11 +351,7 @@ def _typed(cells: tuple[str, ...], text: bool) -> list[Any]:
             return [int(cell) if cell else None for cell in cells]
         if all(map(_NUMBER.fullmatch, filled)):
             return [float(cell) if cell else None for cell in cells]
-    return [_without_apostrophe(cell) for cell in cells]
-
-
-def _without_apostrophe(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    return [_DEFUSED.sub("", cell) for cell in cells]
 
 
 def _write_jsonl(columns: _Columns) -> bytes:
