@@ -30,7 +30,6 @@ from scipy.stats import binom
 from prescreen.dataset import Dataset, join
 from prescreen.embeddings import EmbeddingCache, embed_bytes, embed_images
 from prescreen.encoders import Encoder, make_encoder
-from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.slices import SMALLEST_JUDGED, SliceEvaluation
 from prescreen.images import ImageFile
@@ -196,12 +195,10 @@ def print_independent(dataset: Dataset, rated: Ratings, folds: int, seed: int) -
     )
     votes = rated.table.groupby("trait", observed=True)["votes"].mean()
     for trait in evaluation.traits:
-        ceiling, coverage = trait.ceiling, trait.coverage
-        assert ceiling is not None
-        assert coverage is not None
+        limits, covered = trait.limits, trait.covered
         print(
-            f"{trait.trait:12s} {votes[trait.trait]:5.0f} {interval(trait.pearson):>20s} {ceiling.highest_r:8.3f} "
-            f"{interval(ceiling.true_score_r):>20s} {interval(ceiling.votes, 1):>20s} {interval(coverage.share):>20s}"
+            f"{trait.trait:12s} {votes[trait.trait]:5.0f} {trait.pearson.text():>20s} {number(limits.highest_r):>8s} "
+            f"{limits.true_score_r.text():>20s} {limits.votes.text(1):>20s} {covered.share.text():>20s}"
         )
     return evaluation
 
@@ -245,8 +242,8 @@ def print_curve(dataset: Dataset, rated: Ratings, seed: int) -> None:
     for point in (*curve.by_pictures, *curve.by_votes):
         votes = "all" if point.votes is None else f"{point.votes:.0f}"
         print(
-            f"{point.pictures:5d} faces, {votes:>3s} votes: r {interval(point.pearson)}, "
-            f"worth in votes {interval(point.worth_in_votes, 1)}"
+            f"{point.pictures:5d} faces, {votes:>3s} votes: r {point.pearson.text()}, "
+            f"worth in votes {point.worth_in_votes.text(1)}"
         )
 
 
@@ -286,13 +283,6 @@ def correlate(a: Floats, b: Floats) -> float:
 
 def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def interval(figure: Estimate, digits: int = 3) -> str:
-    value, low, high = (
-        "-" if part is None else f"{part:.{digits}f}" for part in (figure.value, figure.low, figure.high)
-    )
-    return f"{value} [{low}, {high}]"
 
 
 def main() -> None:

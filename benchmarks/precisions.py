@@ -35,14 +35,11 @@ def main() -> None:
 
     print("cross-validated Pearson r, trained and predicted in one precision")
     for trait in one.traits:
-        found = [predictor.evaluation["traits"][trait]["pearson"] for predictor in (one, other)]
-        print(
-            f"{trait:14}",
-            *(
-                f"{p} {r['value']:.3f} [{r['low']:.3f}, {r['high']:.3f}]"
-                for p, r in zip(precisions, found, strict=True)
-            ),
-        )
+        found = [
+            next(part.pearson for part in predictor.evaluation.traits if part.trait == trait)
+            for predictor in (one, other)
+        ]
+        print(f"{trait:14}", *(f"{p} {r.text()}" for p, r in zip(precisions, found, strict=True)))
 
     files = find_images([options.folder])
     with EmbeddingCache() as cache:

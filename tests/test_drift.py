@@ -12,6 +12,7 @@ from prescreen.canaries import Canaries
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import EncoderError, PredictorError
+from prescreen.evaluation.report import Evaluation
 from prescreen.learned import HumanResults
 from prescreen.manifest import Manifest
 from prescreen.narrator import Silence
@@ -54,7 +55,7 @@ def watched(encoder):
         regressors=fit_final(faces, ratings, None, SPECIFICATION.blocks, seed=0),
         calibration=Calibration(sorted_columns(ratings), np.ones(2), np.eye(2), is_score=False),
         portraits=TrainingPortraits(np.zeros(0, np.uint64), np.zeros((0, 128), np.float16), np.zeros((0, 2))),
-        evaluation={},
+        evaluation=Evaluation(),
     )
     return drift.with_canaries(plain, encoder)
 

@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from prescreen import effects as verb
-from prescreen import shortlisting
 from prescreen.cli import main
 from prescreen.cli.tables import effect_lines
 from prescreen.effects import LOWERS, NOT_SHOWN, PREDICTED_ONLY, RAISES, TOO_FEW, compare_folders, effects
@@ -60,7 +59,7 @@ def world(clip_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
     made = World(make_encoder(f"clip:tiny@{clip_folder}").specification)
     monkeypatch.setattr(verb, "open_scores", lambda *_: (None, made.table, made.predictor()))
-    monkeypatch.setattr(shortlisting, "candidate_vectors", lambda *_: made.vectors)
+    monkeypatch.setattr(verb, "scored_vectors", lambda *_: made.vectors)
     monkeypatch.chdir(tmp_path)
     return made
 
@@ -159,7 +158,7 @@ def test_the_command_prints_a_part_for_each_trait_with_the_strongest_first(world
 
 
 def test_pictures_that_are_gone_are_compared_without_the_interval_for_raters(world, tmp_path, monkeypatch):
-    monkeypatch.setattr(shortlisting, "candidate_vectors", lambda *_: {})
+    monkeypatch.setattr(verb, "scored_vectors", lambda *_: {})
     found = effects(tmp_path / "s.csv")
     suit = rows(found)["folder", "suit", "a"]
     assert suit["verdict"] == PREDICTED_ONLY

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,6 +10,7 @@ from click.testing import CliRunner
 from prescreen.cli import main
 from prescreen.errors import NothingScored, UsageError
 from prescreen.exporting import Exported, export, fiftyone_files, label_studio_files, scored_traits
+from prescreen.provenance import ScoresNote, file_sha256
 from prescreen.tables import write_table
 
 SHORTLIST = {
@@ -24,6 +26,11 @@ SHORTLIST = {
     for trait, level in {"competence": 6.04, "influence": 7.26}.items()
     for end, gap in {"": 0, "_low": -2, "_high": 2, "_raw": 0, "_raw_low": -1, "_raw_high": 1}.items()
 }
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -172,3 +179,56 @@ def test_what_cannot_be_exported_is_said(shortlist, pictures, tmp_path):
     with pytest.raises(NothingScored, match="none of its 2 pictures"):
         export(shortlist, to="fiftyone", output=tmp_path / "out", images=tmp_path / "empty")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_shortlist_without_excluded_pictures_has_no_tags(pictures, tmp_path):
+    """In a CSV a column without any value has no kind of its own."""
+    frame = pd.DataFrame(SHORTLIST).assign(gates="", why="", selected=False, reason="")
+    frame = frame[frame["status"] == "ok"]
+    for ending in ("csv", "parquet", "jsonl"):
+        write_table(frame, tmp_path / f"short.{ending}")
+        export(tmp_path / f"short.{ending}", to="fiftyone", output=tmp_path / ending, images=pictures)
+        samples = json.loads((tmp_path / ending / "samples.json").read_text())["samples"]
+        assert [sample["tags"] for sample in samples] == [[], []]
+
+
+def test_fields_of_names_that_look_alike_differ(exported):
+    table = exported.table.drop(columns=[name for name in exported.table if "influence" in name])
+    alike = ["a.b", "a_b", "tags", "1st", "😀"]
+    more = {f"{name}{end}": [float(n), n + 0.5] for n, name in enumerate(alike) for end in ("", "_low", "_high")}
+    table = table.assign(**more)
+    made = Exported(table, scored_traits(table), exported.files, "mine")
+    first = json.loads(fiftyone_files(made, "x")["samples.json"])["samples"][0]
+    found = {field: label["value"] for field, label in first.items() if isinstance(label, dict)}
+    assert found == {"competence": 6.04, "a_b": 0, "a_b_2": 1, "tags_2": 2, "field_1st": 3, "field_": 4}
+    assert first["tags"] == ["shortlist"]
+
+
+@pytest.fixture
+def remote(tmp_path):
+    """Scores of pictures at a URL."""
+    fsspec = pytest.importorskip("fsspec")
+    system = fsspec.filesystem("memory")
+    for name in ("b/two.jpg", "a ö&.jpg"):
+        system.pipe(f"/exported/{name}", b"picture")
+    table = tmp_path / "scores.csv"
+    frame = pd.DataFrame(SHORTLIST).drop(columns=["rank", "p_better", "selected", "gates", "why"])
+    write_table(frame.assign(reason="", content=hashlib.sha256(b"picture").hexdigest()), table)
+    note = ScoresNote(
+        file_sha256(table), "m", "mine", "0" * 64, "tiny", "1" * 64, ("competence", "influence"),
+        ("memory://exported",), 2, 1, False, False, {},
+    )  # fmt: skip
+    note.write(table, lambda: None)
+    yield table
+    system.rm("/exported", recursive=True)
+
+
+def test_pictures_at_a_url_are_named_by_it(remote, tmp_path):
+    with pytest.raises(UsageError, match="is not known; name their folder with --images"):
+        export(remote, to="label-studio", output=tmp_path / "out")  # only the note names the address
+    done = export(remote, to="label-studio", output=tmp_path / "out", images="memory://exported")
+    tasks = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    assert [task["data"]["image"] for task in tasks] == ["memory:///exported/b/two.jpg", "memory:///exported/a ö&.jpg"]
+    assert done.folder is None
+    with pytest.raises(UsageError, match=r"memory://exported: FiftyOne .* --images"):
+        export(remote, to="fiftyone", output=tmp_path / "other", images="memory://exported")

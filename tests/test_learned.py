@@ -1,5 +1,7 @@
 """Planted offsets and planted likenesses must come back out of human scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,7 @@ def test_learning_brings_predictions_nearer_to_the_truth_and_knows_how_near():
     assert np.mean(inside) == pytest.approx(0.9, abs=0.03)
 
 
-def test_the_order_of_rounds_does_not_matter_and_newer_scores_count():
+def test_the_order_of_rounds_does_not_matter():
     seen, others = pictures(8, 1), pictures(5, 2)
     told = seen.z + 0.5
     parts = [results(seen.at(rows), told[rows]) for rows in (np.arange(3), np.arange(3, 8))]
@@ -90,6 +92,41 @@ def test_the_order_of_rounds_does_not_matter_and_newer_scores_count():
     ordered = [seen, seen.at(np.array([3, 4, 5, 6, 7, 0, 1, 2]))]
     one, other = (updated(errors(), where, came, others)[0] for where, came in zip(ordered, both, strict=True))
     np.testing.assert_allclose(one, other, atol=1e-8)
-    again = both[0].with_round(results(seen.at(np.array([0])), told[:1] - 2))
-    assert len(again) == 8
-    assert again.z[-1].tolist() == (told[0] - 2).tolist()
+
+
+def test_votes_of_two_tests_of_a_picture_count_together():
+    seen, others = pictures(4, 1), pictures(5, 2)
+    first, second = seen.z + 0.5, seen.z - 1.0
+    twice = results(seen, first).with_round(replace(results(seen, second), rounds=np.full(4, 2)))
+    # The mean of two scores of equal noise, with half of it.
+    pooled = replace(results(seen, (first + second) / 2), variance=np.full((4, 2), VARIANCE / 2))
+    again = seen.at(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
+    found, wanted = updated(errors(), again, twice, others), updated(errors(), seen, pooled, others)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert twice.rounds.tolist() == [1] * 4 + [2] * 4
+
+
+def test_a_test_on_one_trait_leaves_the_scores_on_the_others():
+    seen, others = pictures(4, 1), pictures(5, 2)
+    told = seen.z + 0.7
+    later = np.where([False, True], seen.z - 0.3, np.nan)
+    newer = replace(results(seen, later), variance=np.where(np.isfinite(later), VARIANCE, np.nan))
+    together = results(seen, told).with_round(newer)
+    again = seen.at(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
+    pooled = np.column_stack([told[:, 0], (told[:, 1] + later[:, 1]) / 2])
+    alone = replace(results(seen, pooled), variance=np.tile([VARIANCE, VARIANCE / 2], (4, 1)))
+    found, wanted = updated(errors(), again, together, others)[0], updated(errors(), seen, alone, others)[0]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_scores_that_are_known_already_count_once():
+    seen = pictures(4, 1)
+    first = results(seen.at(np.arange(3)), seen.z[:3] + 0.5)
+    grown = results(seen, seen.z + 0.5)
+    assert first.holds(grown).all(axis=1).tolist() == [True, True, True, False]
+    together = first.with_round(grown)
+    assert together.keys.tolist() == seen.keys.tolist()
+    on_one = replace(grown, z=np.where([True, False], grown.z, np.nan))
+    assert len(together.with_round(on_one)) == 4
+    other_votes = replace(grown, variance=grown.variance / 2)
+    assert not together.holds(other_votes).any()

@@ -6,6 +6,7 @@ import pytest
 from prescreen.dataset import Dataset
 from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.flat import flat_metrics
+from prescreen.evaluation.report import Evaluation
 from prescreen.learning_curve import Thinning, learning_curve, thinnings, with_fewer_votes
 
 
@@ -75,8 +76,7 @@ def test_more_pictures_and_more_votes_predict_better(curve):
 
 
 def test_the_curve_as_metrics(curve):
-    rest = {"overall": {}, "traits": {}, "slices": []}
-    metrics = flat_metrics(rest | {"learning_curve": curve.to_json()})
+    metrics = flat_metrics(Evaluation(learning_curve=curve))
     assert metrics["learning_curve/48_pictures/pearson"] == curve.by_pictures[0].pearson.value
     assert metrics["learning_curve/2_votes/r2"] == curve.by_votes[0].r2.value
-    assert flat_metrics(rest) == {}
+    assert flat_metrics(Evaluation()) == {}

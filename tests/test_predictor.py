@@ -16,6 +16,8 @@ from prescreen.canaries import Canaries
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import PredictorError, PredictorMismatch
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, TraitEvaluation
 from prescreen.manifest import Manifest
 from prescreen.predictor import Predictor, TrainingPortraits, content_key
 from prescreen.predictor_files import FILES, FORMAT
@@ -67,7 +69,9 @@ def predictor():
             faces=X.astype(np.float16),
             predictions=np.column_stack([np.linspace(1, 2, 60), np.linspace(2, 1, 60)]),
         ),
-        evaluation={"traits": {"smart": {"pearson": 0.5}}, "text": "ä \udcff"},
+        evaluation=Evaluation(
+            n=60, traits=(TraitEvaluation("smart \udcff", 60, pearson=Estimate(0.5)),), simulated=True
+        ),
         canaries=Canaries((b"one picture", b"another"), np.array([[1.0, 2], [1.5, 1.75]])),
     )
 
@@ -309,7 +313,7 @@ def test_whatever_decides_a_score_changes_the_fingerprint(predictor, change):
 
 def test_what_does_not_decide_a_score_leaves_the_fingerprint(predictor):
     other = replace(
-        predictor, manifest=replace(MANIFEST, name="other", seed=8, versions={}), evaluation={}, canaries=None
+        predictor, manifest=replace(MANIFEST, name="other", seed=8, versions={}), evaluation=Evaluation(), canaries=None
     )
     assert other.fingerprint == predictor.fingerprint
     widths = replace(predictor.calibration, half_widths=np.array([0.4, 0.7]))

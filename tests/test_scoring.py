@@ -9,6 +9,7 @@ from prescreen.calibration import Calibration
 from prescreen.embeddings import Embedded, Quality
 from prescreen.encoders import EncoderSpecification, MemberSpecification
 from prescreen.errors import PredictorError, PredictorMismatch, PrescreenError, UsageError
+from prescreen.evaluation.report import Evaluation
 from prescreen.manifest import Manifest
 from prescreen.predictor import Predictor, TrainingPortraits, content_key
 from prescreen.scoring import check_names, check_scores, score_columns, score_parts, score_pictures
@@ -52,7 +53,7 @@ def predictor():
         faces=np.zeros((1, 128), np.float16),
         predictions=np.array([[99.0, 0]]),
     )
-    return Predictor(MANIFEST, Planted(), calibration, portraits, {})
+    return Predictor(MANIFEST, Planted(), calibration, portraits, Evaluation())
 
 
 def picture(name, smart, kind):

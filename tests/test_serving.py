@@ -11,6 +11,7 @@ from prescreen.calibration import Calibration, sorted_columns
 from prescreen.embeddings import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
+from prescreen.evaluation.report import Evaluation
 from prescreen.images import find_images
 from prescreen.manifest import Manifest
 from prescreen.predictor import Predictor, TrainingPortraits
@@ -38,7 +39,7 @@ def model(session_cache):
         training = sorted_columns(np.random.default_rng(1).normal(0, 2, (200, 2)))
         calibration = Calibration(training, np.ones(2), np.eye(2), False)
         nothing = TrainingPortraits(np.zeros(0, np.uint64), np.zeros((0, 128), np.float16), np.zeros((0, 2)))
-        yield PortraitModel(Predictor(manifest, Planted(), calibration, nothing, {}))
+        yield PortraitModel(Predictor(manifest, Planted(), calibration, nothing, Evaluation()))
 
 
 @pytest.fixture(scope="module")

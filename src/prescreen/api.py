@@ -126,7 +126,7 @@ class Predictor:
     @property
     def evaluation(self) -> Mapping[str, Any]:
         """The cross-validated evaluation, as in ``evaluation.json``."""
-        return self._inner.evaluation
+        return self._inner.evaluation.to_json()
 
     def score(
         self, pictures: PathLike | Iterable[PathLike], *, tolerant: bool = False, follow_links: bool = False
@@ -179,7 +179,7 @@ class Predictor:
             images=None if images is None else Path(images),
             traits=traits,
             scale=None if scale is None else Scale(*scale),
-        )
+        ).to_json()
 
     def __repr__(self) -> str:
         """Say what it is."""

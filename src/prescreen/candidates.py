@@ -29,6 +29,7 @@ from prescreen.ranking.goals import Goals
 from prescreen.ranking.rounds import SWITCH_ABOVE
 from prescreen.ranking.shortlist import percent
 from prescreen.ranking.votes import VotePlan, best_plan
+from prescreen.scored_files import find_candidates, scored_vectors
 from prescreen.scoring import OK
 from prescreen.tables import table_bytes, table_format
 from prescreen.wishes import DEFAULT_WISHES, Wishes
@@ -52,6 +53,7 @@ def rank(
     report: Path | None = None,
     predictor: str | None = None,
     decisions: Path | None = None,
+    images: Sequence[str | Path] = (),
     narrator: Narrator | None = None,
 ) -> Ranked:
     """Rank scored pictures by their chance to beat the present one, and write the table and the report.
@@ -72,6 +74,9 @@ def rank(
         Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
     decisions : Path, optional
         Table that `review` saved: pictures rejected there are held back.
+    images : sequence of str or Path
+        Where the scored pictures are: folders, files or a URL; by default where the note beside the scores says, on
+        this machine only. See `prescreen.scored_files`.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
@@ -83,7 +88,7 @@ def rank(
         {"SCORES": scores, "--baseline": Path(baseline), "--decisions": decisions},
     )
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
-    done = _compared(scores, baseline, wishes, predictor, narrator, rejected)
+    done = _compared(scores, baseline, wishes, predictor, images, narrator, rejected)
     page = None if report is None else done.draw(narrator)
     written = {output: table_bytes(done.ranked, output)}
     if report is not None and page is not None:
@@ -100,6 +105,7 @@ def review(
     decisions: Path | None = None,
     port: int = 0,
     predictor: str | None = None,
+    images: Sequence[str | Path] = (),
     narrator: Narrator | None = None,
     ready: Callable[[str], object] = lambda address: None,
 ) -> None:
@@ -107,7 +113,7 @@ def review(
 
     Parameters
     ----------
-    scores, baseline, wishes, predictor, narrator
+    scores, baseline, wishes, predictor, images, narrator
         As in `rank`.
     decisions : Path, optional
         Table of decisions, read if it is there; by default beside the scores.
@@ -124,7 +130,7 @@ def review(
     check_places({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
     token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with reviewing.listen(port) as listener:
-        done = _compared(scores, baseline, wishes, predictor, narrator)
+        done = _compared(scores, baseline, wishes, predictor, images, narrator)
         server = reviewing.ReviewServer(
             done.draw(narrator, token),
             {file.name: file for file in done.pictures},
@@ -185,6 +191,7 @@ def _compared(
     baseline: str,
     wishes: Wishes,
     predictor: str | None,
+    images: Sequence[str | Path],
     narrator: Narrator,
     rejected: frozenset[str] = frozenset(),
 ) -> _Candidates:
@@ -195,9 +202,9 @@ def _compared(
         present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
         compared = shortlisting.read_references(wishes.references, present, encoder, cache)
-        pictures = shortlisting.candidate_files(note, table)
+        pictures = find_candidates(note, table, images, cache, narrator)
         with narrator.steps("comparing", len(table)) as advance:
-            vectors = shortlisting.candidate_vectors(table, pictures, encoder, cache, advance)
+            vectors = scored_vectors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
         narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")

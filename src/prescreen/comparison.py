@@ -6,6 +6,7 @@ traits), what people said about pictures of the person so far, and how far the b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,12 @@ Floats = NDArray[np.float64]
 Vectors = Mapping[str, NDArray[np.float16]]
 
 _CHUNK = 512
+
+LEAST_ICC: Final = 0.01
+"""Least ICC(1) that is taken for true, and 1 minus it the largest.
+
+With a measured 0 a vote would have infinite noise, with 1 none; so it has 99 times, or 1/99 of, the pictures' variance.
+"""
 
 
 @dataclass(frozen=True)
@@ -284,7 +291,8 @@ class Chooser:
         """Choose."""
         traits = self.predictor.traits
         if self.votes is None:
-            return self.comparison.choose(rows, traits, self.goals, self.budget or len(rows))[0]
+            most = len(rows) if self.budget is None else self.budget
+            return self.comparison.choose(rows, traits, self.goals, most)[0]
         noise = noise_of_one_vote(self.predictor)
         chosen, self.plans = self.comparison.plan(rows, traits, self.goals, self.votes, self.budget, noise)
         return chosen if self.plan is None else chosen[: self.plan.pictures]
@@ -292,5 +300,15 @@ class Chooser:
 
 def noise_of_one_vote(predictor: Predictor) -> Floats:
     """Return the noise variance of one vote on each trait in z, shape (t,), from the reliability of its ratings."""
-    found = [predictor.manifest.reliability.get(trait, {}).get("icc1") or USUAL_ICC for trait in predictor.traits]
-    return np.array([vote_noise(icc) for icc in found])
+    return np.array([vote_noise(icc_of_one_vote(predictor, trait)) for trait in predictor.traits])
+
+
+def icc_of_one_vote(predictor: Predictor, trait: str) -> float:
+    """Return ICC(1) of single votes on a trait in its training ratings, from `LEAST_ICC` to 1 - `LEAST_ICC`.
+
+    Where it was not measured, `prescreen.dataset.USUAL_ICC` stands in.
+    """
+    measured = predictor.manifest.reliability.get(trait, {}).get("icc1")
+    if measured is None or np.isnan(measured):
+        return USUAL_ICC
+    return float(np.clip(measured, LEAST_ICC, 1 - LEAST_ICC))

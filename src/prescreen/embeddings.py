@@ -19,7 +19,7 @@ from prescreen.inspection import Inspector, Quality
 from prescreen.processors import processors
 from prescreen.workers import Workers, shared_workers
 
-__all__ = ["Embedded", "EmbeddingCache", "EmbeddingCounts", "Quality", "embed_bytes", "embed_images"]
+__all__ = ["Embedded", "EmbeddingCache", "EmbeddingCounts", "Quality", "cached_vector", "embed_bytes", "embed_images"]
 
 BATCH: Final = 16
 
@@ -152,6 +152,23 @@ def embed_images(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def cached_vector(content: str, encoder: Encoder, cache: EmbeddingCache) -> Vector | None:
+    """Return the vector of a picture, shape (dimension,), by the SHA-256 of its file, whichever run stored it.
+
+    None if no run did, strict or tolerant.
+    """
+    for tolerant in (False, True):
+        found = cache.get(content, _cache_key(encoder, tolerant), encoder.specification.dimension)
+        if found is not None:
+            return found[0]
+    return None
+
+
+def _cache_key(encoder: Encoder, tolerant: bool) -> str:
+    """Return the cache's key: a picture let through although truncated is another input than the strict failure."""
+    return encoder.specification.fingerprint + ("-tolerant" if tolerant else "")
+
+
 class _Run:
     """The steps of `embed_images` for one encoder and cache."""
 
@@ -164,8 +181,7 @@ class _Run:
         self.tolerant = tolerant
         self.workers = workers
         self.on_the_way: dict[str, _Pending] = {}
-        # A picture that was let through although truncated is another input than the strict run's failure.
-        self.key = encoder.specification.fingerprint + ("-tolerant" if tolerant else "")
+        self.key = _cache_key(encoder, tolerant)
 
     def begin(self, file: ImageFile, pool: ThreadPoolExecutor) -> _Pending:
         """Look a picture up in the cache, or start to decode it."""

@@ -24,9 +24,12 @@ import numpy as np
 import pandas as pd
 
 from prescreen.atomic import write_files_atomic
-from prescreen.errors import NothingScored, UsageError
-from prescreen.images import find_images
+from prescreen.embeddings import EmbeddingCache
+from prescreen.errors import NothingScored, UsageError, shown
+from prescreen.narrator import Narrator, Silence
 from prescreen.provenance import ScoresNote
+from prescreen.remote import is_url
+from prescreen.scored_files import find_scored, places_to_search
 from prescreen.scoring import OK
 from prescreen.tables import read_table
 
@@ -36,17 +39,23 @@ TOOLS: Final = (LABEL_STUDIO, FIFTYONE)
 LOCAL_FILES: Final = "/data/local-files/?d="
 """Where Label Studio serves files below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."""
 
+_TAKEN: Final = frozenset({"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"})
+"""Fields that every sample of FiftyOne has."""
+
 _DECIMALS: Final = 1  # of a score that people see and may correct
 
 
 @dataclass(frozen=True)
 class Written:
-    """What `export` wrote: the files, how many pictures are in them, and the folder that holds all the pictures."""
+    """What `export` wrote: the files, how many pictures are in them, and the folder that holds all the pictures.
+
+    The folder is None where the pictures are at a URL.
+    """
 
     files: tuple[Path, ...]
     pictures: int
     left_out: int
-    folder: Path
+    folder: Path | None
 
 
 def export(
@@ -54,10 +63,11 @@ def export(
     *,
     to: str,
     output: Path,
-    images: Path | None = None,
+    images: Path | str | None = None,
     selected: bool = False,
     blind: bool = False,
     prefix: str | None = None,
+    narrator: Narrator | None = None,
 ) -> Written:
     """Write scores or a shortlist in the form that another tool reads.
 
@@ -69,12 +79,15 @@ def export(
         One of `TOOLS`.
     output : Path
         Folder to write to; other files in it stay.
-    images : Path, optional
-        Folder that the names in the table are relative to; scores know it themselves.
+    images : Path or str, optional
+        Folder or URL that the names in the table are relative to; by default the folders of this machine that the note
+        beside scores names.
     selected : bool
         Only the pictures on the shortlist.
     blind, prefix
         For Label Studio, see `label_studio_files`.
+    narrator : Narrator, optional
+        Hears where pictures are searched.
 
     Raises
     ------
@@ -90,7 +103,9 @@ def export(
     if selected and "selected" not in rows:
         raise UsageError(f"{table}: scores without a shortlist; give the table that prescreen rank wrote")
     note = ScoresNote.read(table, optional=True)
-    places = [images] if images is not None else [Path(place) for place in (note.inputs if note else ())]
+    if images is None and "content" not in rows:
+        note = None  # nothing in the table tells whether a picture in the note's folders is the one that was scored
+    places = places_to_search(note, () if images is None else (images,), narrator or Silence())
     if not places:
         raise UsageError(f"{table}: where its pictures are is not known; name their folder with --images")
     wanted = rows[(rows["status"] == OK) & (rows["selected"] if selected else True)]
@@ -98,12 +113,17 @@ def export(
         raise NothingScored(
             f"{table}: no picture is {'selected' if selected else 'scored'}; there is nothing to export"
         )
-    files = {file.name: Path(file.path).absolute() for file in find_images(places, follow_links=True)}
+    # In a folder that was named the names decide: it may hold smaller copies.
+    asked = wanted if images is None else wanted.drop(columns="content", errors="ignore")
+    with EmbeddingCache() as cache:
+        files = {file.name: file.path for file in find_scored(places, asked, cache)}
     found = wanted[wanted["image"].isin(files.keys())]
     if found.empty:
-        raise NothingScored(f"{table}: none of its {len(wanted)} pictures is in {', '.join(map(str, places))}")
+        raise NothingScored(f"{shown(table)}: none of its {len(wanted)} pictures is in {', '.join(places)}")
+    if to == FIFTYONE and any(map(is_url, places)):
+        raise UsageError(f"{places[0]}: FiftyOne shows pictures of this machine; name a folder with copies: --images")
     model = f"{note.predictor_name} {note.predictor_sha256[:12]}" if note else "prescreen"
-    exported = Exported(found, traits, {name: files[name] for name in found["image"]}, model)
+    exported = Exported(found, traits, files, model)
     if to == LABEL_STUDIO:
         content = label_studio_files(exported, blind=blind, prefix=prefix)
     else:
@@ -124,15 +144,15 @@ class Exported:
         A table of scores or a shortlist, only rows with a score.
     traits : tuple of str
         Traits scored.
-    files : mapping of str to Path
-        Where each picture is, absolute, by its name in the table.
+    files : mapping of str to Path or str
+        Where each picture is, an absolute path or a URL, by its name in the table.
     model : str
         What made the scores.
     """
 
     table: pd.DataFrame
     traits: tuple[str, ...]
-    files: Mapping[str, Path]
+    files: Mapping[str, Path | str]
     model: str
 
 
@@ -165,7 +185,7 @@ def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -
         Leave out predictions, reasons and the order, so that people judge the pictures by themselves.
     prefix : str, optional
         Address that the pictures' names are appended to; by default the path below which Label Studio serves local
-        files, with the name of the folder that holds all the pictures.
+        files, with the name of the folder that holds all the pictures, or the URLs of pictures that have some.
 
     Returns
     -------
@@ -173,17 +193,12 @@ def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -
         ``tasks.json``, one task a picture with ``data`` and ``predictions``, and ``config.xml``, the labeling
         configuration with a number from 0 to 10 for each trait.
     """
-    if prefix is None:
-        base = common_folder(exported.files)
-        prefix = LOCAL_FILES + quote(os.fsencode(base.name)) + "/"
-        places = {name: path.relative_to(base).as_posix() for name, path in exported.files.items()}
-    else:
-        places = {name: name for name in exported.files}
+    addresses = _addresses(exported.files, prefix)
     rows = exported.table.sort_values("image") if blind else exported.table
     tasks: list[dict[str, Any]] = []
     for row in rows.to_dict("records"):
         name = str(row["image"])
-        data: dict[str, Any] = {"image": prefix + quote(os.fsencode(places[name])), "name": name}
+        data: dict[str, Any] = {"image": addresses[name], "name": name}
         if blind:
             tasks.append({"data": data})
             continue
@@ -191,6 +206,17 @@ def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -
         data = data | {"prediction": _in_words(row, exported.traits)} | known
         tasks.append({"data": data, "predictions": [_prediction(row, exported)]})
     return {"tasks.json": _as_json(tasks), "config.xml": labeling_config(exported.traits, blind=blind)}
+
+
+def _addresses(files: Mapping[str, Path | str], prefix: str | None) -> dict[str, str]:
+    """Return where Label Studio finds each picture."""
+    if prefix is not None:
+        return {name: prefix + quote(os.fsencode(name)) for name in files}
+    base = common_folder(files)
+    if base is None:
+        return {name: str(place) for name, place in files.items()}
+    start = LOCAL_FILES + quote(os.fsencode(base.name)) + "/"
+    return {name: start + quote(os.fsencode(Path(place).relative_to(base).as_posix())) for name, place in files.items()}
 
 
 def _prediction(row: Mapping[Any, Any], exported: Exported) -> dict[str, Any]:
@@ -247,13 +273,15 @@ def fiftyone_files(exported: Exported, name: str) -> dict[str, str]:
         are numbers; ``shortlist`` and the names of gates are tags.
     """
     samples = []
+    fields = _fields([str(name) for name in exported.table.columns])
     for row in exported.table.to_dict("records"):
         labels: dict[str, Any] = {
-            _field(trait): {"_cls": "Regression", "tags": [], "value": float(row[trait]), "confidence": None}
+            fields[trait]: {"_cls": "Regression", "tags": [], "value": float(row[trait]), "confidence": None}
             for trait in exported.traits
         }
+        facts = {fields[name]: value for name, value in _facts(row, exported.traits).items()}
         path = exported.files[str(row["image"])]
-        samples.append({"filepath": str(path), "tags": _tags(row)} | labels | _facts(row, exported.traits))
+        samples.append({"filepath": str(path), "tags": _tags(row)} | labels | facts)
     info = {"model": exported.model, "traits": list(exported.traits), "pictures": len(samples)}
     metadata = {"name": name, "info": info}
     return {"metadata.json": _as_json(metadata), "samples.json": _as_json({"samples": samples})}
@@ -276,13 +304,26 @@ def _facts(row: Mapping[Any, Any], traits: Sequence[str]) -> dict[str, Any]:
         "frames",
         *traits,
     }  # frames are those of videos
-    facts = {_field(str(key)): _plain(value) for key, value in row.items() if key not in known}
+    facts = {str(key): _plain(value) for key, value in row.items() if key not in known}
     return {key: value for key, value in facts.items() if value is not None and value != ""}
 
 
-def _field(name: str) -> str:
-    """Return a name that FiftyOne accepts for a field, and that can be asked for as an attribute."""
-    return re.sub(r"\W", "_", name)
+def _fields(names: Sequence[str]) -> dict[str, str]:
+    """Return for each name one of its own that FiftyOne accepts for a field and that can be asked for as an attribute.
+
+    Of names that become the same the second gets ``_2`` at its end, and so on; `_TAKEN` are FiftyOne's own.
+    """
+    fields: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"\W", "_", name)
+        if not plain[:1].isalpha():  # FiftyOne keeps names with _ in front for itself
+            plain = f"field_{plain.lstrip('_')}"
+        field, number = plain, 1
+        while field in _TAKEN or field in fields.values():
+            number += 1
+            field = f"{plain}_{number}"
+        fields[name] = field
+    return fields
 
 
 def _plain(value: Any) -> Any:
@@ -291,10 +332,10 @@ def _plain(value: Any) -> Any:
     return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
-def common_folder(files: Mapping[str, Path]) -> Path:
-    """Return the deepest folder that holds all the pictures."""
-    folders = {str(path.parent) for path in files.values()}
-    return Path(os.path.commonpath(folders))
+def common_folder(files: Mapping[str, Path | str]) -> Path | None:
+    """Return the deepest folder that holds all the pictures; None where they are at a URL."""
+    folders = {str(place.parent) for place in files.values() if isinstance(place, Path)}
+    return Path(os.path.commonpath(folders)) if folders else None
 
 
 def _as_json(content: Any) -> str:

@@ -152,7 +152,7 @@ class Picture:
     flags: tuple[str, ...] = ()
 
 
-def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False) -> ImageFiles:
+def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False, gone_ok: bool = False) -> ImageFiles:
     """List the pictures in folders, and files given one by one, sorted by name.
 
     Folders are searched to the bottom. Hidden files and folders, and files without a picture's extension, are left
@@ -170,6 +170,8 @@ def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False) -> 
         Folders and files of this machine, or one URL that fsspec knows (``s3://bucket/folder``).
     follow_links : bool
         Follow links that lead out of the folders, too.
+    gone_ok : bool
+        Inputs of this machine may be gone; what is in the others keeps its name.
 
     Raises
     ------
@@ -183,7 +185,7 @@ def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False) -> 
         return _find_remote(urls[0])
     roots = [Path(os.path.abspath(given)) for given in inputs]
     for given, root in zip(inputs, roots, strict=True):
-        if not os.path.exists(root):
+        if not (gone_ok or os.path.exists(root)):
             raise UsageError(f"{given}: no such file or folder")
     if not roots:
         return ImageFiles(Path(), [], {})
@@ -193,7 +195,7 @@ def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False) -> 
     names: set[str] = set()
     problems: dict[str, str] = {}
     inside = None if follow_links else tuple(os.path.realpath(root) for root in roots if os.path.isdir(root))
-    for root in roots:
+    for root in filter(os.path.exists, roots):
         for path, problem in _walk(str(root), inside) if os.path.isdir(root) else [(str(root), None)]:
             name = _below(base, path)
             if problem is not None and name not in names:

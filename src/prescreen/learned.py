@@ -7,7 +7,7 @@ together: all pictures of the person by the person's share of the errors, simila
 somebody else hardly at all.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final, Self
 
 import numpy as np
@@ -28,7 +28,7 @@ _CHUNK: Final = 512
 
 @dataclass(frozen=True)
 class HumanResults:
-    """Scores that people gave to m pictures of one person.
+    """m times that people scored a picture of one person; a picture that was tested twice stands twice.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class HumanResults:
     variance : ndarray of float, shape (m, t)
         Variance of each score as a mean of votes, in z.
     rounds : ndarray of int, shape (m,)
-        In which round each picture got its scores, from 1.
+        In which round each picture got these scores, from 1.
     """
 
     keys: NDArray[np.uint64]
@@ -70,11 +70,30 @@ class HumanResults:
         return len(self.keys)
 
     def with_round(self, newer: Self) -> Self:
-        """Add a round; for a picture that got scores before, the newer ones count."""
-        kept = ~np.isin(self.keys, newer.keys)
+        """Add a round.
+
+        The votes of all tests of a picture count together, on each trait by itself. What is known already is the same
+        votes again, as in a file of results that has grown, and counts once.
+        """
+        fresh = newer.told & ~self.holds(newer)
+        rows = fresh.any(axis=1)
+        added = replace(newer, z=np.where(fresh, newer.z, np.nan), variance=np.where(fresh, newer.variance, np.nan))
         return type(self)(
-            *(np.concatenate([getattr(self, f.name)[kept], getattr(newer, f.name)]) for f in fields(self))
+            *(np.concatenate([getattr(self, f.name), getattr(added, f.name)[rows]]) for f in fields(self))
         )
+
+    @property
+    def told(self) -> NDArray[np.bool_]:
+        """Where there is a score, shape (m, t)."""
+        return np.isfinite(self.z)
+
+    def holds(self, others: Self) -> NDArray[np.bool_]:
+        """Tell which scores of others, shape (m, t), are here: the same picture, trait, score and votes."""
+        found = np.zeros(others.z.shape, dtype=bool)
+        for row, key in enumerate(others.keys):
+            here = self.keys == key
+            found[row] = ((self.z[here] == others.z[row]) & (self.variance[here] == others.variance[row])).any(axis=0)
+        return found
 
     def scores(self) -> HumanScores:
         """Return the scores for a prior whose first m rows are these pictures."""

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from prescreen.calibration import score_to_z, z_to_score
 from prescreen.comparison import Comparison, noise_of_one_vote
-from prescreen.embeddings import EmbeddingCache, embed_images
+from prescreen.embeddings import EmbeddingCache, cached_vector, embed_images
 from prescreen.encoders import Encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.images import ImageFile, find_images
@@ -25,7 +25,7 @@ from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.rounds import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
 from prescreen.ranking.shortlist import percent
 from prescreen.ratings.results import TypedResults
-from prescreen.scoring import DECIMALS, OK, check_scores
+from prescreen.scoring import DECIMALS, OK, PARTS, check_scores
 from prescreen.shortlisting import Baseline
 from prescreen.tables import read_table, shown, table_format
 from prescreen.tracking import RoundRecord
@@ -100,18 +100,21 @@ def find_pictures(
     Raises
     ------
     RatingsError
-        If a picture is gone or cannot be read.
+        If a picture is gone, cannot be read, or is another one than was scored.
     """
-    specification = encoder.specification
     found = {}
     for name in names:
-        row = cache.get(contents.get(name, ""), specification.fingerprint, specification.dimension)
-        if row is not None:
-            found[name] = TestedPicture(name, contents[name], row[0])
+        vector = cached_vector(contents[name], encoder, cache) if name in contents else None
+        if vector is not None:
+            found[name] = TestedPicture(name, contents[name], vector)
     rest = {file.name: file for file in files if file.name in names and file.name not in found}
     for embedded in embed_images(list(rest.values()), encoder, cache, tolerant=True):
         if embedded.vector is None:
             raise RatingsError(f"{shown(embedded.name)}: was scored by people, but {embedded.reason}")
+        if embedded.content != contents.get(embedded.name, embedded.content):
+            raise RatingsError(
+                f"{shown(embedded.name)}: the file was changed since prescreen score saw it; score the folder again"
+            )
         found[embedded.name] = TestedPicture(embedded.name, embedded.content, embedded.vector)
     for name in names:
         if name not in found:
@@ -159,16 +162,7 @@ def human_results(
 def known_already(predictor: Predictor, newer: HumanResults) -> bool:
     """Tell whether a predictor has learned all these scores before."""
     earlier = predictor.results
-    if earlier is None:
-        return False
-    places = {int(key): row for row, key in enumerate(earlier.keys)}
-    rows = [places.get(int(key)) for key in newer.keys]
-    return all(
-        row is not None
-        and np.array_equal(earlier.z[row], newer.z[m], equal_nan=True)
-        and np.array_equal(earlier.variance[row], newer.variance[m], equal_nan=True)
-        for m, row in enumerate(rows)
-    )
+    return earlier is not None and bool((earlier.holds(newer) | ~newer.told).all())
 
 
 def agree(predictor: Predictor, results: HumanResults, pictures: Sequence[TestedPicture]) -> tuple[Agreement, ...]:
@@ -215,9 +209,9 @@ def score_again(table: pd.DataFrame, predictor: Predictor, vectors: Mapping[str,
         stacked = np.stack([vectors[name] for name in table["image"].iloc[rows]])
         predicted = predictor.predict(stacked, table["content"].iloc[rows].tolist())
         for t, trait in enumerate(predictor.traits):
-            for part in ("raw", "raw_low", "raw_high", "score", "score_low", "score_high"):
-                column = f"{trait}_{part}".replace("_score", "")
-                table.loc[table.index[rows], column] = getattr(predicted, part)[:, t].round(DECIMALS)
+            for part, field in PARTS.items():
+                values = getattr(predicted, field)[:, t].round(DECIMALS)
+                table.loc[table.index[rows], f"{trait}{part}"] = values
     gone = table.index[scored & ~here]
     table.loc[gone, "status"], table.loc[gone, "reason"] = "failed", GONE
     return table

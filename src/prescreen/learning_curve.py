@@ -1,15 +1,15 @@
 """How accuracy grows with more pictures and with more votes for each, which says what would help."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.dataset import Dataset
 from prescreen.evaluation.ceiling import VoteNoise
-from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.curves import CurvePoint, LearningCurve
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.regressors.fit import fit_final
 from prescreen.regressors.folds import grouped_folds
@@ -19,42 +19,6 @@ SHARES: Final = (1 / 8, 1 / 4, 1 / 2, 1.0)
 VOTES: Final = (2, 5, 10, 20, 40)
 FEWEST_GROUPS: Final = 20
 """Smallest training part: what is learned from fewer groups says nothing."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Accuracy after training on so many pictures with so many votes.
-
-    Attributes
-    ----------
-    pictures : int
-        Pictures trained on, the mean over the folds.
-    votes : float or None
-        Most votes behind a training rating; None where all were used.
-    pearson, r2, worth_in_votes : Estimate
-        Means over the traits (of the worth in votes the median), against the ratings from all votes.
-    traits : mapping of str to Estimate
-        Pearson's r of each trait.
-    """
-
-    pictures: int
-    votes: float | None
-    pearson: Estimate
-    r2: Estimate
-    worth_in_votes: Estimate
-    traits: Mapping[str, Estimate]
-
-
-@dataclass(frozen=True)
-class LearningCurve:
-    """Accuracy by the number of pictures, and by the number of votes for each; the last point of both uses all."""
-
-    by_pictures: tuple[CurvePoint, ...]
-    by_votes: tuple[CurvePoint, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries, lists and numbers."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

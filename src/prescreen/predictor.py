@@ -21,6 +21,7 @@ from prescreen.calibration import Calibration
 from prescreen.canaries import Canaries
 from prescreen.encoders import IDENTITY_BLOCK
 from prescreen.errors import PredictorError, PredictorMismatch
+from prescreen.evaluation.report import Evaluation
 from prescreen.learned import Errors, HumanResults, Pictures, see, updated
 from prescreen.manifest import Manifest
 from prescreen.predictor_files import FILES, digests, read_files, write_files
@@ -97,8 +98,8 @@ class Predictor:
         From raw ratings to scores.
     portraits : TrainingPortraits
         What it was trained on.
-    evaluation : mapping
-        The cross-validated evaluation, as JSON.
+    evaluation : Evaluation
+        The cross-validated evaluation.
     familiarity : Familiarity or None
         How unlike the training portraits a picture may be; None where there were too few to tell.
     results : HumanResults or None
@@ -111,7 +112,7 @@ class Predictor:
     regressors: TraitRegressors
     calibration: Calibration
     portraits: TrainingPortraits
-    evaluation: Mapping[str, Any]
+    evaluation: Evaluation
     familiarity: Familiarity | None = None
     results: HumanResults | None = None
     canaries: Canaries | None = None
@@ -283,7 +284,7 @@ class Predictor:
                 ),
                 calibration=Calibration.from_arrays(_below("calibration/", arrays), description.is_score),
                 portraits=TrainingPortraits(**_below("portraits/", arrays)),
-                evaluation=json.loads(contents[FILES.evaluation]),
+                evaluation=Evaluation.from_json(json.loads(contents[FILES.evaluation])),
                 familiarity=Familiarity.from_arrays(_below("familiarity/", arrays)),
                 results=HumanResults(**learned) if (learned := _below("results/", arrays)) else None,
                 canaries=None
@@ -325,8 +326,6 @@ class Predictor:
             raise ValueError(f"familiarity of {len(self.familiarity.mean)} features")
         if dimension != self.manifest.encoder.dimension:
             raise ValueError(f"{dimension} features, but {self.manifest.encoder.dimension} of the encoder")
-        if not isinstance(self.evaluation, dict):
-            raise TypeError("the evaluation is no object")
         if self.predict(np.zeros((1, dimension), np.float16)).score.shape != (1, len(self.traits)):
             raise ValueError("predictions for other traits")
 
@@ -342,7 +341,7 @@ class Predictor:
         contents = {
             FILES.arrays: save_arrays({name: np.ascontiguousarray(array) for name, array in parts.items()}),
             FILES.regressors: json.dumps(configuration).encode(),
-            FILES.evaluation: (json.dumps(dict(self.evaluation), indent=2) + "\n").encode(),
+            FILES.evaluation: (json.dumps(self.evaluation.to_json(), indent=2) + "\n").encode(),
         }
         if self.canaries is not None:
             contents[FILES.canaries] = save_arrays(self.canaries.to_arrays())

@@ -19,6 +19,7 @@ from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_predictor, warn_of_simulation
 from prescreen.predictor_files import announce_place
 from prescreen.ratings.results import SCORES, read_results
+from prescreen.scored_files import find_candidates, scored_vectors
 from prescreen.tables import write_table
 from prescreen.traits import Scale
 from prescreen.wishes import DEFAULT_WISHES, USUAL_BUDGET, Wishes
@@ -107,7 +108,10 @@ def learn(
     goals = wishes.goals(before.traits)
     encoder = Encoder(before.manifest.encoder)
     note, table = learning.read_candidates(scores, before)
-    files = shortlisting.candidate_files(note, table) if table is not None else []
+    files: list[ImageFile] = []
+    if table is not None:
+        with EmbeddingCache() as cache:
+            files = find_candidates(note, table, (), cache, narrator)
     files += learning.find_tested(learning.picture_folder(results, images)) if table is None or images else []
     if baseline is not None and Path(baseline).is_file():
         files.append(ImageFile(Path(baseline), Path(baseline).name))  # it may have been tested too
@@ -133,7 +137,7 @@ def learn(
             narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
             compared = shortlisting.read_references(wishes.references, present, encoder, cache)
             with narrator.steps("comparing", len(table)) as advance:
-                vectors = shortlisting.candidate_vectors(table, files, encoder, cache, advance)
+                vectors = scored_vectors(table, files, encoder, cache, advance)
     if table is not None and present is not None:
         table = learning.score_again(table, after, vectors)
         comparison = compare(table, after, present.known(after.traits), vectors)

@@ -21,7 +21,15 @@ DECIMALS: Final = 4
 """Of scores and raw predictions in the table; far below what any interval is wide."""
 
 _CHUNK: Final = 256
-_PARTS: Final = ("", "_low", "_high", "_raw", "_raw_low", "_raw_high")
+PARTS: Final = {
+    "": "score",
+    "_low": "score_low",
+    "_high": "score_high",
+    "_raw": "raw",
+    "_raw_low": "raw_low",
+    "_raw_high": "raw_high",
+}
+"""Endings of a trait's columns in their order, each with the field of `prescreen.predictor.Predictions` it holds."""
 _TEXTS: Final = ("image", "status", "reason", "content")
 _MEASURED: Final = ("width", "height", "faces", "face_share")  # what no version has been without
 _SHA256: Final = re.compile("[0-9a-f]{64}")
@@ -34,7 +42,7 @@ def score_columns(traits: Sequence[str]) -> list[str]:
         "image",
         "status",
         "reason",
-        *(f"{trait}{part}" for trait in traits for part in _PARTS),
+        *(f"{trait}{part}" for trait in traits for part in PARTS),
         *quality,
         "novelty",
         "content",
@@ -104,14 +112,13 @@ def _score_chunk(chunk: list[Embedded], predictor: Predictor) -> Iterator[dict[s
         contents = [picture.content for picture in chunk if picture.vector is not None]
         predictions = predictor.predict(np.stack(vectors), contents)
         # One row of (traits × parts) a picture, in the order of the columns.
-        scores = [predictions.score, predictions.score_low, predictions.score_high]
-        raw = [predictions.raw, predictions.raw_low, predictions.raw_high]
-        table = np.stack(scores + raw, axis=2).reshape(len(vectors), -1)
+        parts = [getattr(predictions, field) for field in PARTS.values()]
+        table = np.stack(parts, axis=2).reshape(len(vectors), -1)
         if not np.isfinite(table).all():
             raise PredictorError(f"predictor {predictor.manifest.name}: a prediction is not a number; train it again")
         values = iter(table.round(DECIMALS).tolist())
         novelty = iter(predictor.novelty(np.stack(vectors)).round(DECIMALS).tolist())
-    names = [f"{trait}{part}" for trait in predictor.traits for part in _PARTS]
+    names = [f"{trait}{part}" for trait in predictor.traits for part in PARTS]
     for picture in chunk:
         if picture.quality is None:
             yield {
@@ -172,7 +179,7 @@ def check_scores(table: pd.DataFrame, traits: Sequence[str], source: Path) -> No
 
 
 def _needed(traits: Sequence[str]) -> list[str]:
-    return [*_TEXTS, *(f"{trait}{part}" for trait in traits for part in _PARTS), *_MEASURED]
+    return [*_TEXTS, *(f"{trait}{part}" for trait in traits for part in PARTS), *_MEASURED]
 
 
 def _checks(table: pd.DataFrame, traits: Sequence[str]) -> Iterator[tuple[str, NDArray[np.bool_], str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,10 @@ from scipy.special import ndtri
 
 from prescreen import __version__
 from prescreen.calibration import score_to_z, z_to_score
-from prescreen.comparison import Chooser, KnownBaseline
-from prescreen.dataset import USUAL_ICC
+from prescreen.comparison import Chooser, KnownBaseline, icc_of_one_vote
 from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
-from prescreen.errors import PictureError, PrescreenError, UsageError
+from prescreen.errors import PictureError, UsageError
 from prescreen.images import ImageFile, decode, find_images, read_bytes
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
@@ -29,9 +28,8 @@ from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.shortlist import rank_candidates
 from prescreen.ratings import spearman_brown
-from prescreen.remote import is_url
 from prescreen.reports.render import render_ranking
-from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
+from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 from prescreen.traits import parse_levels
 
 Rows = NDArray[np.intp]
@@ -148,8 +146,7 @@ def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Ba
     """
     means, low, high, noise = {}, {}, {}, np.zeros(len(predictor.traits))
     for trait, level in levels.items():
-        icc = predictor.manifest.reliability[trait]["icc1"] or USUAL_ICC
-        reliability = spearman_brown(icc, votes)
+        reliability = spearman_brown(icc_of_one_vote(predictor, trait), votes)
         centre, spread = reliability * score_to_z(level), np.sqrt(1 - reliability)
         means[trait], low[trait], high[trait] = (
             float(z_to_score(centre + end * ndtri(0.95) * spread)) for end in (0, -1, 1)
@@ -189,43 +186,6 @@ def read_references(places: Sequence[Path], present: Baseline, encoder: Encoder,
 def _irises(row: Embedded) -> NDArray[np.float64]:
     measured = row.quality
     return np.array([np.nan, np.nan] if measured is None else [measured.iris_a, measured.iris_b], dtype=np.float64)
-
-
-def candidate_files(note: ScoresNote | None, table: pd.DataFrame) -> list[ImageFile]:
-    """Find the scored pictures again, those that are still where they were."""
-    known = set(table.loc[table["status"] == "ok", "image"])
-    inputs = [place if is_url(place) else Path(place) for place in (note.inputs if note else ())]
-    try:
-        there = [place for place in inputs if isinstance(place, str) or place.exists()]
-        return [file for file in find_images(there, follow_links=True) if file.name in known]
-    except PrescreenError:  # a storage that does not answer
-        return []
-
-
-def candidate_vectors(
-    table: pd.DataFrame,
-    files: Sequence[ImageFile],
-    encoder: Encoder,
-    cache: EmbeddingCache,
-    advance: Callable[[], object],
-) -> dict[str, NDArray[np.float16]]:
-    """Return the vector, shape (d,), of each scored picture that can be had.
-
-    The cache knows a picture by its content, wherever it lies now; what is not there is embedded from its file.
-    """
-    specification = encoder.specification
-    scored = table[table["status"] == "ok"]
-    found = {}
-    for name, content in zip(scored["image"], scored["content"], strict=True):
-        row = cache.get(content, specification.fingerprint, specification.dimension)
-        if row is not None:
-            found[name] = row[0]
-            advance()
-    rest = [file for file in files if file.name not in found]
-    for embedded in embed_images(rest, encoder, cache, tolerant=True, advance=advance):
-        if embedded.vector is not None:
-            found[embedded.name] = embedded.vector
-    return found
 
 
 def face_descriptors(vectors: Mapping[str, NDArray[np.float16]], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
@@ -313,9 +273,8 @@ def rank_with_gates(
         copy_of = near_duplicates(faces, np.array(order, dtype=np.intp), NEAR_COPY)
         better = [names[row] if row >= 0 else "" for row in copy_of]
         copies = pd.Series(better, index=table.index, dtype=object)  # names may not be UTF-8
-        gates = gates | {"copies": copies}
     held = dict.fromkeys(names, "")
-    for gate, reasons in gates.items():
+    for gate, reasons in (gates | ({} if copies is None else {"copies": copies})).items():
         for name, text in zip(names, reasons, strict=True):
             if text:
                 held[name] = f"{held[name]},{gate}" if held[name] else gate
@@ -362,7 +321,7 @@ def draw_report(
             scored=", ".join(note.inputs) if note else "",
             version=__version__,
         ),
-        accuracy=[_accuracy(name, trait) for name, trait in predictor.evaluation["traits"].items()],
+        accuracy=predictor.evaluation.traits,
         simulated=manifest.simulated,
         plan=plan,
         folders=folders,
@@ -426,18 +385,3 @@ def thumbnail(file: ImageFile, side: int, quality: int = 70) -> bytes | None:
     stream = io.BytesIO()
     pixels.save(stream, "WEBP", quality=quality, method=4)
     return stream.getvalue()
-
-
-def _accuracy(name: str, trait: Mapping[str, Any]) -> TraitAccuracy:
-    """Take what the report shows from a trait of the evaluation's JSON form."""
-    ceiling = trait["ceiling"] or {}
-    pearson = trait["pearson"]
-    return TraitAccuracy(
-        trait=name,
-        r=pearson["value"] or 0.0,
-        pictures=trait["n"],
-        r_low=pearson["low"],
-        r_high=pearson["high"],
-        ceiling=ceiling.get("highest_r"),
-        votes=(ceiling.get("votes") or {}).get("value"),
-    )

@@ -38,8 +38,11 @@ from prescreen.bounded_files import check_csv, check_extent, check_parquet, read
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.errors import shown as shown
 
-TEXT_COLUMNS = frozenset({"content", "image", "status", "reason", "why", "demoted", "duplicate_of"})
-"""Columns that stay text in a CSV even where every value looks like a number (a file named ``0001``)."""
+TEXT_COLUMNS = frozenset(
+    {"image", "status", "reason", "face_detector", "content", "gates", "demoted", "duplicate_of", "why"}
+    | {"basis", "order_by"}
+)
+"""Columns that stay text in a CSV even where no cell has a value, or every value looks like a number (``0001``)."""
 
 PARTS: Final = "part-*.parquet"
 """Names of the files of a table that is a folder; their order is the order of the rows."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -173,7 +173,7 @@ def person_share(residuals: NDArray[np.float64], variances: NDArray[np.float64],
     """
     products = np.zeros(residuals.shape[1])
     pairs = np.zeros(residuals.shape[1])
-    for person in set(persons[persons != ""]):
+    for person in np.unique(persons[persons != ""]):  # in order: a sum in another one differs in its last bit
         errors = residuals[persons == person]
         rated = ~np.isnan(errors)
         filled = np.where(rated, errors, 0.0)
@@ -233,7 +233,6 @@ def record(
     rated: Ratings,
     dataset: Dataset,
     validation: CrossValidation,
-    evaluation: Evaluation,
     example: tuple[Embedded, str],
     experiment: str,
 ) -> TrainingRecord:
@@ -243,7 +242,7 @@ def record(
     ----------
     predictor, directory
         The predictor and where it was saved.
-    rated, dataset, validation, evaluation
+    rated, dataset, validation
         What it was trained on and how well it did.
     example : (Embedded, str)
         A picture after embedding, and in base64 as a client would send it.
@@ -285,7 +284,7 @@ def record(
         name=manifest.name,
         parameters={name: str(value) for name, value in parameters.items()},
         tags={name: str(value) for name, value in tags.items()},
-        metrics=flat_metrics(predictor.evaluation) | {COMPARED_ON: _mean_pearson(evaluation)},
+        metrics=flat_metrics(predictor.evaluation) | {COMPARED_ON: _mean_pearson(predictor.evaluation)},
         compared_on=COMPARED_ON,
         data=rated.table,
         data_source=str(rated.source),
@@ -294,7 +293,7 @@ def record(
         predictor=directory,
         output=score_pictures([embedded], predictor).drop(columns="image"),
         example=picture,
-        documents={"evaluation.json": predictor.evaluation},
+        documents={"evaluation.json": predictor.evaluation.to_json()},
         description=description,
         model_card=model_card(manifest, description),
         nested=[
@@ -305,9 +304,9 @@ def record(
 
 
 def record_evaluation(
-    predictor: Predictor, rated: Ratings, evaluation: Mapping[str, Any], experiment: str
+    predictor: Predictor, rated: Ratings, evaluation: Evaluation, experiment: str
 ) -> EvaluationRecord:
-    """Gather what MLflow is to keep of an evaluation, in JSON form, of a finished predictor."""
+    """Gather what MLflow is to keep of an evaluation of a finished predictor."""
     from prescreen.reports.evaluation_figures import evaluation_figures  # matplotlib takes long to load
 
     return EvaluationRecord(
@@ -318,7 +317,7 @@ def record_evaluation(
             "encoder": predictor.manifest.encoder.name,
             "traits": ",".join(predictor.traits),
             "ratings": str(rated.source),
-            "images": str(evaluation["n"]),
+            "images": str(evaluation.n),
         },
         tags={
             "prescreen.data_sha256": rated.fingerprint,
@@ -327,7 +326,7 @@ def record_evaluation(
         },
         metrics=flat_metrics(evaluation),
         figures=evaluation_figures(evaluation),
-        document=evaluation,
+        document=evaluation.to_json(),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from prescreen.errors import UsageError
 from prescreen.ranking.gate_names import check_gates
 from prescreen.ranking.goals import Goals, choose_goals
 
@@ -39,7 +40,7 @@ class Wishes:
     Raises
     ------
     UsageError
-        For a gate that does not exist.
+        For a gate that does not exist, or a number below 1.
     """
 
     improve: Sequence[str] | None = None
@@ -55,6 +56,10 @@ class Wishes:
 
     def __post_init__(self) -> None:
         check_gates(self.gates_off)
+        for name in ("budget", "votes", "baseline_votes"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise UsageError(f"{name} {number}: expected at least 1, or None")
 
     @property
     def most(self) -> int | None:

@@ -6,9 +6,9 @@ after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``effect
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,8 @@ from prescreen.effects import effects
 from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
 from prescreen.encoders import CONVERSION, Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
+from prescreen.evaluation.curves import LearningCurve
+from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.exporting import export
 from prescreen.images import ImageFile, ImageFiles, find_images
@@ -69,7 +71,7 @@ class Training:
     """What `train` made: the predictor's directory, its cross-validated evaluation, and the MLflow run."""
 
     output: Path
-    evaluation: Mapping[str, Any]
+    evaluation: Evaluation
     run: "TrackedRun"
 
 
@@ -163,7 +165,7 @@ def _train(
         validation = training.validate(dataset, seed, advance)
     columns = traits or {trait: trait for trait in rated.traits}
     evaluation = training.judge(dataset, validation, rated, seed, columns)
-    curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else {}
+    curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else None
     regressors = fit_final(
         dataset.features,
         dataset.ratings,
@@ -178,7 +180,7 @@ def _train(
         regressors=regressors,
         calibration=training.calibrate(dataset, validation, rated),
         portraits=training.remember(dataset, validation),
-        evaluation=evaluation.to_json() | {"simulated": simulated} | curve,
+        evaluation=replace(evaluation, simulated=simulated, learning_curve=curve),
         familiarity=Familiarity.fit(dataset.features, dataset.groups),
     )
     predictor = drift.with_canaries(predictor, network)
@@ -186,7 +188,7 @@ def _train(
 
     example = embedded[0], shortlisting.picture_base64(files[0])
     run = tracking.track_training(
-        training.record(predictor, output, rated, dataset, validation, evaluation, example, experiment),
+        training.record(predictor, output, rated, dataset, validation, example, experiment),
         run_id,
     )
     return Training(output, predictor.evaluation, run)
@@ -205,7 +207,7 @@ def evaluate(
     learning_curve: bool = False,
     experiment: str | None = None,
     narrator: Narrator | None = None,
-) -> Mapping[str, Any]:
+) -> Evaluation:
     """Measure a predictor against ratings of pictures that it was not trained on.
 
     Parameters
@@ -226,9 +228,8 @@ def evaluate(
 
     Returns
     -------
-    mapping
-        The JSON form of `prescreen.evaluation.report.Evaluation`, and whether the predictor was trained on simulated
-        votes. For the very ratings that the predictor was trained on it is the cross-validated one; from other ratings,
+    Evaluation
+        For the very ratings that the predictor was trained on it is the cross-validated one; from other ratings,
         pictures that were trained on, and near-copies of them, are left out.
 
     Raises
@@ -255,7 +256,7 @@ def evaluate(
 
 def _measure(
     loaded: Predictor, rated: Ratings, columns: Mapping[str, str], learning_curve: bool, narrator: Narrator
-) -> Mapping[str, Any]:
+) -> Evaluation:
     """Do what `evaluate` says, with its arguments read."""
     known = rated.fingerprint == loaded.manifest.data["sha256"] and columns == loaded.manifest.data["columns"]
     if known:
@@ -270,9 +271,9 @@ def _measure(
     drift.watch(loaded, encoder, narrator)
     embedded = list(_embed(_rated_files(rated), encoder, narrator, title="embedding"))
     dataset = join(rated, embedded, encoder.specification)
-    curve = _learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else {}
+    curve = _learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else None
     if known:
-        return {**loaded.evaluation, **curve}
+        return replace(loaded.evaluation, learning_curve=curve)
     unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
     unseen &= loaded.portraits.places(dataset.contents) < 0
     if not unseen.all():
@@ -294,14 +295,14 @@ def _measure(
         labels=training.slice_labels(dataset, rated, columns)[unseen],
         seed=loaded.manifest.seed,
     )
-    return measured.to_json() | {"simulated": loaded.manifest.simulated} | curve
+    return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve)
 
 
-def _learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narrator) -> dict[str, Any]:
+def _learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narrator) -> LearningCurve:
     """Measure what more pictures and more votes would give, with models trained on parts of these ratings."""
     noise = training.vote_noise(dataset, rated)
     with narrator.steps("learning curve", len(curves.thinnings(dataset, noise))) as advance:
-        return {"learning_curve": curves.learning_curve(dataset, noise, seed, advance).to_json()}
+        return curves.learning_curve(dataset, noise, seed, advance)
 
 
 # --- embed and score --------------------------------------------------------------------------------------------------

@@ -7,16 +7,20 @@ from click.testing import CliRunner
 from prescreen import workflow
 from prescreen.cli import main
 from prescreen.errors import PredictorMismatch
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, TraitEvaluation
 
-REPORT = {"n": 12, "traits": {"smart": {"n": 12, "pearson": {"value": 0.5, "low": 0.1, "high": 0.8}}}}
+REPORT = Evaluation(n=12, traits=(TraitEvaluation("smart", 12, pearson=Estimate(0.5, 0.1, 0.8)),))
 
 
 def test_all_figures_and_the_headline_go_to_their_files(tmp_path, monkeypatch):
     monkeypatch.setattr(workflow, "evaluate", lambda *given, **options: REPORT)
     files = {name: tmp_path / f"{name}.json" for name in ("json", "metrics")}
     options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
-    CliRunner().invoke(main, ["evaluate", "--predictor", "p", "--ratings", "r.csv", *options])
-    assert json.loads(files["json"].read_text()) == REPORT
+    done = CliRunner().invoke(main, ["evaluate", "--predictor", "p", "--ratings", "r.csv", *options])
+    assert done.exit_code == 0
+    assert json.loads(files["json"].read_text()) == REPORT.to_json()
+    assert "0.500 [0.100, 0.800]" in done.stdout
     assert json.loads(files["metrics"].read_text()) == {"smart": {"r": 0.5}}
 
 

@@ -20,6 +20,7 @@ from prescreen.cli import main
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import NothingScored, PrescreenError, UsageError
+from prescreen.evaluation.report import Evaluation
 from prescreen.manifest import Manifest
 from prescreen.narrator import Silence
 from prescreen.predictor import Predictor, TrainingPortraits
@@ -63,7 +64,7 @@ def predictor(tmp_path_factory):
         fit_final(X, Y, None, SPECIFICATION.blocks, seed=0),
         Calibration(sorted_columns(Y), np.ones(2), np.eye(2), False),
         portraits,
-        {},
+        Evaluation(),
     ).save(place)
     return str(place)
 

@@ -43,7 +43,7 @@ def test_the_shortlist_holds_the_likeliest_first_and_no_near_copies(demo):
 
 
 def test_cross_validated_accuracy_of_the_sample_is_well_above_chance_and_below_its_ceiling(demo):
-    evaluation = Predictor.load(demo / "models" / "sample").evaluation
+    evaluation = Predictor.load(demo / "models" / "sample").evaluation.to_json()
     for trait in evaluation["traits"].values():
         assert 0.35 < trait["pearson"]["value"] < trait["ceiling"]["highest_r"]
         assert trait["mae"]["value"] < trait["naive"]["mae"]["value"]

@@ -105,3 +105,43 @@ def test_shares_have_wilsons_interval():
     assert certain.low < 0.9
     assert metrics.share(inside, np.arange(20) // 2).low < 0.69
     assert metrics.share(inside[:0], np.array([])) == metrics.Estimate(None)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (metrics.Estimate(), "unknown"),
+        (metrics.Estimate(None, 0.1, 0.2), "unknown"),
+        (metrics.Estimate(0.5), "0.50"),
+        (metrics.Estimate(0.5, 0.1, 0.75), "0.50 [0.10, 0.75]"),
+        (metrics.Estimate(0.5, 0.1), "0.50 [0.10, no limit]"),
+        (metrics.Estimate(0.5, None, 0.75), "0.50 [no limit, 0.75]"),
+    ],
+)
+def test_a_figure_as_readers_see_it(estimate, text):
+    assert estimate.text(2) == text
+    assert estimate.text(2, interval=False) == text.partition(" ")[0]
+
+
+@pytest.mark.parametrize(
+    ("draws", "span", "known"),
+    [
+        (np.linspace(-1, 1, 100), 2.0, False),  # all that a correlation can be
+        (np.linspace(-1, 1, 100), 20.0, True),
+        (np.full(100, 0.3), 2.0, False),  # as certain as nothing is
+        (np.concatenate([np.linspace(0, 1, 50), np.full(50, np.nan)]), 2.0, False),  # of half of the resamples
+        (np.concatenate([np.linspace(0, 1, 51), np.full(49, np.nan)]), 2.0, True),
+        (np.full(100, np.inf), np.inf, False),
+        (np.zeros(0), 2.0, False),
+    ],
+)
+def test_an_interval_that_says_nothing_is_none(draws, span, known):
+    found = metrics.Resampled(0.3, draws, span).estimate()
+    assert found.value == 0.3
+    assert (found.low is not None, found.high is not None) == (known, known)
+
+
+def test_a_correlation_takes_three_pairs():
+    assert metrics.correlation(np.array([1.0, 2]), np.array([1.0, 3])) is None
+    assert metrics.correlation(np.array([1.0, 2, 3]), np.array([1.0, 1, 1])) is None
+    assert metrics.correlation(np.array([1.0, 2, 3]), np.array([3.0, 2, 1])) == pytest.approx(-1)

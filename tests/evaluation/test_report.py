@@ -1,12 +1,15 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from prescreen.evaluation.ceiling import VoteNoise
-from prescreen.evaluation.flat import FIGURES, OVERALL_FIGURES
-from prescreen.evaluation.report import evaluate
+from prescreen.evaluation.curves import CurvePoint, LearningCurve
+from prescreen.evaluation.flat import FIGURES, OVERALL_FIGURES, flat_metrics
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, evaluate
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_everything_that_was_asked_for(data):
     assert competence.screening.attainable_recall is not None
     assert influence.screening.attainable_recall is None
 
-    flat = result.metrics()
+    flat = flat_metrics(result)
     assert flat["competence/pearson"] == competence.pearson.value
     assert flat["competence/interval/pearson_low"] == competence.pearson.low
     assert flat["competence/naive_mae"] == competence.naive.mae.value
@@ -126,7 +129,67 @@ def test_undefined_figures_are_none_and_not_nan():
     assert result.traits[0].pearson.value is None
     assert result.traits[1].n == 0
     json.dumps(result.to_json(), allow_nan=False)
-    assert "flat/pearson" not in result.metrics()
+    assert "flat/pearson" not in flat_metrics(result)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_of_fewer_than_five_pictures_no_figure_has_an_interval(n):
+    values = np.arange(float(n))[:, None]
+    trait = evaluate(values, values[::-1] + 0.1 * values**2, ["a"], naive=np.zeros(1)).traits[0]
+    assert (trait.pearson.value is None) == (n == 2)  # a correlation of two pairs is 1 or -1 whatever they are
+    for figure in (trait.pearson, trait.spearman, trait.mae, trait.r2, trait.screening.recall):
+        assert (figure.low, figure.high) == (None, None)
+    assert trait.mae.value > 0
+
+
+def test_two_persons_say_nothing_of_how_certain_the_order_within_persons_is():
+    generator = np.random.default_rng(0)
+    truth = generator.standard_normal((40, 1))
+    persons = np.array([None] * 36 + ["p", "p", "q", "q"], dtype=object)
+    trait = evaluate(truth, truth + generator.standard_normal((40, 1)), ["a"], naive=np.zeros(1), persons=persons)
+    within = trait.traits[0].within_person
+    assert trait.traits[0].pearson.low is not None
+    assert (within.n_persons, within.n_pictures) == (2, 4)
+    assert within.pearson.low is within.pearson.high is within.pairs_in_order.low is None
+
+
+def test_what_is_written_is_read_back(data):
+    truth, predictions = data
+    options = {"lower": predictions - 9, "upper": predictions + 9, "persons": np.arange(90) // 5}
+    noise = {"competence": VoteNoise(np.full(90, 20.0), np.full(90, 30.0))}
+    point = CurvePoint(48, 5, Estimate(0.5, 0.4), traits={"competence": Estimate(0.6)})
+    curve = LearningCurve((replace(point, votes=None),), (point,))
+    whole = replace(judge(data, noise=noise, **options), simulated=True, learning_curve=curve)
+    for evaluation in (whole, judge(data), Evaluation()):
+        text = json.dumps(evaluation.to_json(), allow_nan=False)
+        assert Evaluation.from_json(json.loads(text)) == evaluation
+        assert json.dumps(Evaluation.from_json(json.loads(text)).to_json()) == text
+
+
+def test_an_evaluation_of_another_version_is_read_as_far_as_it_goes():
+    told = {"traits": {"a": {"n": 12, "pearson": 0.5, "r2": None, "ceiling": {"votes": {"value": 3}}, "new": [1]}}}
+    (trait,) = Evaluation.from_json(told).traits
+    assert (trait.trait, trait.n, trait.pearson, trait.r2) == ("a", 12, Estimate(0.5), Estimate())
+    assert (trait.limits.votes.value, trait.limits.highest_r, trait.within.pearson.value) == (3, None, None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {"traits": []},
+        {"traits": {"a": {}}},
+        {"traits": {"a": {"n": "12"}}},
+        {"traits": {"a": {"n": 12, "pearson": {"value": "0.5"}}}},
+        {"traits": {"a": {"n": 12, "pearson": True}}},
+        {"n": float("nan")},
+        {"slices": {}},
+        {"learning_curve": {"by_pictures": [{"votes": 3}]}},
+    ],
+)
+def test_what_is_no_evaluation_is_refused(content):
+    with pytest.raises((TypeError, AttributeError)):
+        Evaluation.from_json(content)
 
 
 def test_columns_must_match_the_traits(data):

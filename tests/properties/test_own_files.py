@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from prescreen.cache import EmbeddingCache
 from prescreen.calibration import Calibration, sorted_columns
 from prescreen.canaries import Canaries
+from prescreen.cli.tables import accuracy_table
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, TraitEvaluation
 from prescreen.inspection import Quality
 from prescreen.manifest import Manifest
 from prescreen.opening import open_predictor
@@ -67,7 +70,7 @@ def original(tmp_path_factory):
         fit_final(X, Y, None, SPECIFICATION.blocks, seed=0),
         Calibration(sorted_columns(Y), np.ones(2), np.eye(2), False),
         TrainingPortraits(np.arange(40, dtype=np.uint64), np.zeros((40, 128), np.float16), np.ones((40, 2))),
-        {"traits": {}},
+        Evaluation(n=40, traits=(TraitEvaluation("smart", 40, pearson=Estimate(0.5, 0.1, 0.8)),)),
         canaries=Canaries((b"picture",), np.ones((1, 2))),
     )
     folder = tmp_path_factory.mktemp("models") / "mine"
@@ -86,7 +89,7 @@ def usable(predictor):
     json.dumps(asdict(predictor.manifest))
     assert set(predictor.manifest.data.get("columns", predictor.traits)) == set(predictor.traits)
     assert all(isinstance(text, str) for text in predictor.manifest.versions.values())
-    assert predictor.evaluation.keys() is not None
+    assert accuracy_table(predictor.evaluation)
 
 
 def load_and_use(folder):

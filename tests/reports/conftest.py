@@ -2,10 +2,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prescreen.evaluation.ceiling import Ceiling
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.goals import default_goals
 from prescreen.ranking.shortlist import rank_candidates
-from prescreen.reports.summarize import BaselinePicture, Provenance, TraitAccuracy, TraitValue, summarize_ranking
+from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 
+ACCURACY = TraitEvaluation(
+    "competence", 803, pearson=Estimate(0.81, 0.78, 0.83), ceiling=Ceiling(highest_r=0.93, votes=Estimate(24.0))
+)
 TRAITS = ("competence", "likeability", "influence")
 BASELINE = {"competence": 6.0, "likeability": 7.0, "influence": 5.0}
 ROWS = {
@@ -46,7 +52,7 @@ def summary():
             "predicted from the picture",
             {name: TraitValue(value, 4.0, 9.0) for name, value in BASELINE.items()},
         )
-        options.setdefault("accuracy", (TraitAccuracy("competence", 0.81, 803, 0.78, 0.83, 0.93, 24.0),))
+        options.setdefault("accuracy", (ACCURACY,))
         provenance = Provenance("models/made", encoder="bundled")
         return summarize_ranking(table, TRAITS, goals, baseline, provenance, **options)
 

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from prescreen.evaluation.ceiling import VoteNoise
+from prescreen.evaluation.curves import CurvePoint, LearningCurve
+from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import evaluate
 from prescreen.reports.evaluation_figures import evaluation_figures
 
@@ -22,12 +26,12 @@ def evaluation():
         noise={"a": VoteNoise(np.full(80, 2.0), np.full(80, 20.0))},
         labels=pd.DataFrame({"age": np.repeat(["young", "old"], 40)}),
     )
-    return found.to_json() | {"simulated": True}
+    return replace(found, simulated=True)
 
 
 def point(pictures, votes, value):
-    figure = {"value": value, "low": value - 0.1, "high": None}
-    return {"pictures": pictures, "votes": votes, "pearson": figure, "traits": {"a": figure, "b": figure}}
+    figure = Estimate(value, value - 0.1)
+    return CurvePoint(pictures, votes, figure, traits={"a": figure, "b": figure})
 
 
 def drawn(axis):
@@ -39,15 +43,15 @@ def test_figures_show_the_values_of_the_evaluation(evaluation):
     figures = evaluation_figures(evaluation)
     assert set(figures) == {"accuracy_and_ceiling.png", "screening.png", "coverage_in_slices.png"}
     accuracy, votes = figures["accuracy_and_ceiling.png"].axes
-    traits = evaluation["traits"].values()
-    assert list(drawn(accuracy).get_xdata()) == [trait["pearson"]["value"] for trait in traits]
-    assert drawn(votes).get_xdata()[0] == evaluation["traits"]["a"]["ceiling"]["votes"]["value"]
+    traits = evaluation.traits
+    assert list(drawn(accuracy).get_xdata()) == [trait.pearson.value for trait in traits]
+    assert drawn(votes).get_xdata()[0] == traits[0].ceiling.votes.value
     assert np.isnan(drawn(votes).get_xdata()[1])
     low = accuracy.containers[0].lines[2][0].get_segments()[0][0][0]
-    assert low == pytest.approx(evaluation["traits"]["a"]["pearson"]["low"])
+    assert low == pytest.approx(traits[0].pearson.low)
     gain, recall = figures["screening.png"].axes
-    assert list(drawn(gain).get_xdata()) == [trait["screening"]["top_gain"]["value"] for trait in traits]
-    assert list(drawn(recall).get_xdata()) == [trait["screening"]["recall"]["value"] for trait in traits]
+    assert list(drawn(gain).get_xdata()) == [trait.screening.top_gain.value for trait in traits]
+    assert list(drawn(recall).get_xdata()) == [trait.screening.recall.value for trait in traits]
     (coverage,) = figures["coverage_in_slices.png"].axes
     labels = [label.get_text() for label in coverage.get_yticklabels()]
     assert {"age: young (n = 40)", "age: old (n = 40)"} <= set(labels)
@@ -58,18 +62,18 @@ def test_figures_show_the_values_of_the_evaluation(evaluation):
 
 
 def test_the_learning_curve_is_drawn_if_there_is_one(evaluation):
-    pictures, votes = [point(50, None, 0.5), point(100, None, 0.6)], [point(100, 5, 0.4), point(100, None, 0.6)]
-    curve = {"by_pictures": pictures, "by_votes": votes}
-    figure = evaluation_figures(evaluation | {"learning_curve": curve})["learning_curve.png"]
+    pictures, votes = (point(50, None, 0.5), point(100, None, 0.6)), (point(100, 5, 0.4), point(100, None, 0.6))
+    measured = replace(evaluation, learning_curve=LearningCurve(pictures, votes))
+    figure = evaluation_figures(measured)["learning_curve.png"]
     by_pictures, by_votes = figure.axes
     assert list(drawn(by_pictures).get_ydata()) == [0.5, 0.6]
     assert [label.get_text() for label in by_votes.get_xticklabels()] == ["5", "all"]
-    only = evaluation_figures(evaluation | {"learning_curve": curve | {"by_votes": []}})["learning_curve.png"]
+    only = evaluation_figures(replace(evaluation, learning_curve=LearningCurve(pictures)))["learning_curve.png"]
     assert len(only.axes) == 1
     figure.canvas.draw()
 
 
 def test_without_intervals_there_is_no_coverage_to_draw():
     values = np.arange(20.0)[:, None]
-    plain = evaluate(values, values, ["a"], naive=np.zeros(1)).to_json()
+    plain = evaluate(values, values, ["a"], naive=np.zeros(1))
     assert set(evaluation_figures(plain)) == {"accuracy_and_ceiling.png", "screening.png"}

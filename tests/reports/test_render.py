@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import TraitEvaluation
 from prescreen.reports.render import render_ranking
-from prescreen.reports.summarize import TraitAccuracy
 
 ROWS = {"best.jpg": (9.0, 8.5, 8.0), "copy.jpg": (8.9, 8.4, 8.0), "broken.jpg": None}
 WEBP = b"RIFF\x00\x00\x00\x00WEBPVP8 "
@@ -172,11 +173,13 @@ def test_warnings_and_provenance_and_accuracy_are_told(page):
     text = page(warnings=["Mind the gap."]).text
     assert "Please note. Mind the gap." in text
     assert "models/made" in text
-    assert "competence 0.81 0.78–0.83 0.93 24 803" in text
+    assert "competence 0.81 [0.78, 0.83] 0.93 24 803" in text
 
 
-def test_what_is_not_known_shows_as_a_dash(page):
-    assert "competence 0.50 – – – 12" in page(accuracy=[TraitAccuracy("competence", 0.5, 12)]).text
+def test_what_is_not_known_is_called_that(page):
+    unknown = TraitEvaluation("competence", 12, pearson=Estimate(0.5))
+    assert "competence 0.50 unknown unknown 12" in page(accuracy=[unknown]).text
+    assert "competence unknown unknown unknown 12" in page(accuracy=[TraitEvaluation("competence", 12)]).text
 
 
 def test_the_page_explains_itself(page):

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.ranking_options import images_option
 from prescreen.cli.tables import effect_lines
 from prescreen.ranking.gate_names import gates_on
 from prescreen.traits import parse_names
@@ -43,6 +44,7 @@ Examples:
     help="Pictures that these gates hold back are left out: all, none, or names as for rank.",
 )
 @click.option("--predictor", help="The predictor, where the scores' .meta.json does not name it.")
+@images_option
 @click.option("--output", type=click.Path(path_type=Path), help="Table of all effects: .csv, .parquet or .jsonl.")
 @verb
 def effects(
@@ -53,6 +55,7 @@ def effects(
     texts: tuple[str, ...],
     gates: str,
     predictor: str | None,
+    images: tuple[str, ...],
     output: Path | None,
     terminal: Terminal,
 ) -> None:
@@ -71,6 +74,7 @@ def effects(
         gates=gates_on(gates),
         output=output,
         predictor=predictor,
+        images=images,
         narrator=terminal,
     )
     for line in effect_lines(done.table):

@@ -61,7 +61,7 @@ def evaluate(
         narrator=terminal,
     )
     if json_file is not None:
-        write_text_atomic(json_file, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        write_text_atomic(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     if metrics is not None:
         write_text_atomic(metrics, json.dumps(headline(report), indent=2, ensure_ascii=False) + "\n")
     click.echo(accuracy_table(report))

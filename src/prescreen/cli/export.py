@@ -34,8 +34,8 @@ _NEXT = {
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of the pictures; a shortlist does not know it. [where they were scored]",
+    metavar="PLACE",
+    help="Folder or URL of the pictures; a shortlist does not know it. [where they were scored, on this machine]",
 )
 @click.option("--selected", is_flag=True, help="Only the pictures on the shortlist.")
 @click.option("--blind", is_flag=True, help="Label Studio: without predictions, by name; for people who are to judge.")
@@ -45,7 +45,7 @@ def export(
     table: Path,
     to: str,
     output: Path,
-    images: Path | None,
+    images: str | None,
     selected: bool,
     blind: bool,
     prefix: str | None,
@@ -58,9 +58,11 @@ def export(
     """
     from prescreen import workflow
 
-    done = workflow.export(table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix)
+    done = workflow.export(
+        table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix, narrator=terminal
+    )
     terminal.say(f"{done.pictures} pictures, {done.left_out} left out: not scored, or not found")
     for path in done.files:
         click.echo(str(path))
-    if prefix is None:
+    if prefix is None and done.folder is not None:
         terminal.say(_NEXT[to].format(root=done.folder.parent, folder=done.folder, output=str(output)))

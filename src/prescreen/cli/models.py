@@ -31,13 +31,14 @@ def models() -> None:
 def list_(terminal: Terminal) -> None:
     """Show all registered versions, the newest first."""
     from prescreen import tracking
+    from prescreen.evaluation.metrics import Estimate
 
     rows = [
         [
             version.version,
             ", ".join(version.aliases) or "-",
             version.run_name,
-            _figure(version.metrics.get("mean/pearson")),
+            Estimate(version.metrics.get("mean/pearson")).text(),
             ", ".join(version.traits),
             version.parameters.get("encoder", "-"),
             "simulated" if version.simulated else "real",
@@ -68,7 +69,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     wanted = [f"{trait}/{figure}" for trait in sorted({*one.traits, *two.traits}) for figure in ("pearson", "rmse")]
     for name in ["mean/pearson", *wanted]:
         a, b = one.metrics.get(name), two.metrics.get(name)
-        gap = "-" if a is None or b is None else f"{a - b:+.3f}"
+        gap = "unknown" if a is None or b is None else f"{a - b:+.3f}"
         rows.append([name, *(_interval(version.metrics, name) for version in (one, two)), gap])
     for line in _columns(rows):
         click.echo(line)
@@ -88,16 +89,11 @@ def promote(version: str, force: bool, terminal: Terminal) -> None:
     terminal.say(f"version {promoted.version} is the champion: {reason}")
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 def _interval(metrics: Mapping[str, float], name: str) -> str:
     from prescreen.evaluation.flat import interval_names
+    from prescreen.evaluation.metrics import Estimate
 
-    text = _figure(metrics.get(name))
-    low, high = (metrics.get(end) for end in interval_names(name))
-    return text if low is None or high is None else f"{text} [{low:.3f}, {high:.3f}]"
+    return Estimate(*(metrics.get(part) for part in (name, *interval_names(name)))).text()
 
 
 def _columns(rows: list[list[str]]) -> list[str]:

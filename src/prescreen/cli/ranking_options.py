@@ -28,6 +28,12 @@ class Comparing(TypedDict):
     no_gates: str
 
 
+images_option = click.option(
+    "--images",
+    multiple=True,
+    metavar="PLACE",
+    help="Folder, file or URL of the scored pictures; may be repeated. [where they were scored, on this machine]",
+)
 _COMPARING = [
     click.option(
         "--baseline-votes",
@@ -71,6 +77,7 @@ _RANKING = [
         help="Votes that you can get in all: says how many pictures to send, with how many votes each.",
     ),
     click.option("--predictor", help="The predictor, where the scores' .meta.json does not name it."),
+    images_option,
 ]
 
 Command = Callable[..., Any]

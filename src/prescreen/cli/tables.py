@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from prescreen.evaluation.curves import LearningCurve
+    from prescreen.evaluation.report import Evaluation
+    from prescreen.evaluation.slices import Coverage
     from prescreen.ranking.votes import VotePlan
 
 
-def accuracy_table(evaluation: Mapping[str, Any]) -> str:
-    """Lay out an evaluation, in its JSON form, one trait a row, with 95 % intervals in brackets.
+def accuracy_table(evaluation: "Evaluation") -> str:
+    """Lay out an evaluation, one trait a row, with 95 % intervals in brackets.
 
     ``ceiling`` is the highest r that ratings this noisy allow, ``share`` the part of it reached, ``votes`` how many
     votes a panel needs to be as accurate, ``naive MAE`` the error of always predicting the training mean, ``cover`` the
@@ -20,124 +23,112 @@ def accuracy_table(evaluation: Mapping[str, Any]) -> str:
     perfect predictions would pick and of those rated best, then how many of the best rated were found.
     """
     parts = [_accuracy(evaluation), _screening(evaluation)]
-    if any(trait["within_person"] for trait in evaluation["traits"].values()):
+    if any(trait.within_person for trait in evaluation.traits):
         parts.append(_persons(evaluation))
-    if evaluation.get("learning_curve"):
-        parts.append(_learning_curve(evaluation["learning_curve"]))
+    if evaluation.learning_curve is not None:
+        parts.append(_learning_curve(evaluation.learning_curve))
     notes = [line for line in (_lowest(evaluation),) if line]
-    notes += ["(simulated votes)"] if evaluation.get("simulated") else []
+    notes += ["(simulated votes)"] if evaluation.simulated else []
     return "\n\n".join([*(_aligned(part) for part in parts), *(["\n".join(notes)] if notes else [])])
 
 
-def _accuracy(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _accuracy(evaluation: "Evaluation") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("trait", "n", "r", "ceiling", "share", "votes", "rho", "R2", "MAE", "naive MAE", "cover", "width")
     ]
-    for name, trait in evaluation["traits"].items():
-        ceiling = trait["ceiling"] or {}
-        rows.append(
-            (
-                name,
-                str(trait["n"]),
-                _estimate(trait["pearson"]),
-                _number(ceiling.get("highest_r")),
-                _value(ceiling.get("r_share")),
-                _estimate(ceiling.get("votes"), 1),
-                _value(trait["spearman"]),
-                _estimate(trait["r2"]),
-                _value(trait["mae"]),
-                _value(trait["naive"]["mae"]),
-                *_coverage(trait["coverage"]),
-            )
+    rows += [
+        (
+            trait.trait,
+            str(trait.n),
+            trait.pearson.text(),
+            _number(trait.limits.highest_r),
+            trait.limits.r_share.text(interval=False),
+            trait.limits.votes.text(1),
+            trait.spearman.text(interval=False),
+            trait.r2.text(),
+            trait.mae.text(interval=False),
+            trait.naive.mae.text(interval=False),
+            *_coverage(trait.covered),
         )
-    overall = evaluation["overall"]
-    if overall["n_traits"] > 1:
+        for trait in evaluation.traits
+    ]
+    overall = evaluation.overall
+    if overall.n_traits > 1:
         rows.append(
             (
-                f"mean of {overall['n_traits']}",
-                str(evaluation["n"]),
-                _estimate(overall["pearson"]),
+                f"mean of {overall.n_traits}",
+                str(evaluation.n),
+                overall.pearson.text(),
                 "",
-                _value(overall["r_share"]),
-                _estimate(overall["votes"], 1),
-                _value(overall["spearman"]),
-                _estimate(overall["r2"]),
-                _value(overall["mae"]),
-                _value(overall["naive_mae"]),
-                *_coverage(overall["coverage"]),
+                overall.r_share.text(interval=False),
+                overall.votes.text(1),
+                overall.spearman.text(interval=False),
+                overall.r2.text(),
+                overall.mae.text(interval=False),
+                overall.naive_mae.text(interval=False),
+                *_coverage(overall.covered),
             )
         )
     return rows
 
 
-def _screening(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _screening(evaluation: "Evaluation") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ("trait", "picked", "mean of all", "best predicted", "perfect", "best rated", "found", "perfect", "chance")
     ]
-    for name, trait in evaluation["traits"].items():
-        picked = trait["screening"]
+    for trait in evaluation.traits:
+        picked = trait.screening
         rows.append(
             (
-                name,
-                f"top {picked['top']}",
-                _number(picked["overall"], 2),
-                _estimate(picked["top_mean"], 2),
-                _number(picked["attainable_top_mean"], 2),
-                _number(picked["best_possible"], 2),
-                f"{_estimate(picked['recall'], 2)} of {picked['wanted']}",
-                _number(picked["attainable_recall"], 2),
-                _number(picked["recall_by_chance"], 2),
+                trait.trait,
+                f"top {picked.top}",
+                _number(picked.overall, 2),
+                picked.top_mean.text(2),
+                _number(picked.attainable_top_mean, 2),
+                _number(picked.best_possible, 2),
+                f"{picked.recall.text(2)} of {picked.wanted}",
+                _number(picked.attainable_recall, 2),
+                _number(picked.recall_by_chance, 2),
             )
         )
     return rows
 
 
-def _persons(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _persons(evaluation: "Evaluation") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("trait", "persons", "r within persons", "ceiling", "pairs in order")]
-    for name, trait in evaluation["traits"].items():
-        if (within := trait["within_person"]) is not None:
-            rows.append(
-                (
-                    name,
-                    str(within["n_persons"]),
-                    _estimate(within["pearson"]),
-                    _number(within["highest_r"]),
-                    _estimate(within["pairs_in_order"], 2),
-                )
-            )
+    for trait in evaluation.traits:
+        if (within := trait.within_person) is not None:
+            figures = within.pearson.text(), _number(within.highest_r), within.pairs_in_order.text(2)
+            rows.append((trait.trait, str(within.n_persons), *figures))
     return rows
 
 
-def _learning_curve(curve: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _learning_curve(curve: "LearningCurve") -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("trained on", "votes each", "mean r", "mean R2", "worth in votes")]
     rows += [
         (
-            f"{point['pictures']} pictures",
-            "all" if point["votes"] is None else f"at most {point['votes']:g}",
-            _estimate(point["pearson"]),
-            _estimate(point["r2"]),
-            _estimate(point["worth_in_votes"], 1),
+            f"{point.pictures} pictures",
+            "all" if point.votes is None else f"at most {point.votes:g}",
+            point.pearson.text(),
+            point.r2.text(),
+            point.worth_in_votes.text(1),
         )
-        for point in [*curve["by_votes"][:-1], *curve["by_pictures"]]
+        for point in [*curve.by_votes[:-1], *curve.by_pictures]
     ]
     return rows
 
 
-def _lowest(evaluation: Mapping[str, Any]) -> str | None:
+def _lowest(evaluation: "Evaluation") -> str | None:
     """Name the slice in which the intervals hold least, among those large enough to be judged."""
-    from prescreen.evaluation.slices import SMALLEST_JUDGED
+    from prescreen.evaluation.slices import SMALLEST_JUDGED, judged_slices, lowest_coverage
 
-    judged = [
-        part
-        for part in evaluation["slices"]
-        if part["trait"] is not None and part["n"] >= SMALLEST_JUDGED and part["coverage"] is not None
-    ]
-    if not judged:
+    part = lowest_coverage(evaluation.slices)
+    if part is None:
         return None
-    part = min(judged, key=lambda part: part["coverage"]["share"]["value"])
-    where = f"{part['trait']}, {part['characteristic']} {part['label']}, n = {part['n']}"
-    share = _estimate(part["coverage"]["share"], 2)
-    return f"lowest coverage of {len(judged)} slices of at least {SMALLEST_JUDGED} pictures: {share} ({where})"
+    where = f"{part.trait}, {part.characteristic} {part.label}, n = {part.n}"
+    share = part.covered.share.text(2)
+    judged = len(judged_slices(evaluation.slices))
+    return f"lowest coverage of {judged} slices of at least {SMALLEST_JUDGED} pictures: {share} ({where})"
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> str:
@@ -252,27 +243,19 @@ def round_lines(content: Mapping[str, Any]) -> list[str]:
                 part["trait"],
                 str(part["pictures"]),
                 _number(part["pearson"], 2),
-                "-" if part["offset"] is None else f"{part['offset']:+.2f}",
-                "-" if part["inside"] is None else f"{100 * part['inside']:.0f} %",
+                "unknown" if part["offset"] is None else f"{part['offset']:+.2f}",
+                "unknown" if part["inside"] is None else f"{100 * part['inside']:.0f} %",
                 f"{own['points']:+.1f} [{own['low']:+.1f}, {own['high']:+.1f}]",
             )
         )
     return _aligned(rows).splitlines()
 
 
-def _estimate(figure: Mapping[str, float | None] | None, digits: int = 3) -> str:
-    if figure is None:
-        return "-"
-    return f"{_number(figure['value'], digits)} [{_number(figure['low'], digits)}, {_number(figure['high'], digits)}]"
-
-
-def _value(figure: Mapping[str, float | None] | None, digits: int = 3) -> str:
-    return "-" if figure is None else _number(figure["value"], digits)
-
-
-def _coverage(covered: Mapping[str, Any] | None) -> tuple[str, str]:
-    return ("-", "-") if covered is None else (_value(covered["share"], 2), _number(covered["width"], 2))
+def _coverage(covered: "Coverage") -> tuple[str, str]:
+    return covered.share.text(2, interval=False), _number(covered.width, 2)
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    from prescreen.evaluation.metrics import Estimate
+
+    return Estimate(value).text(digits)

@@ -68,11 +68,11 @@ class Ceiling:
 
     Attributes
     ----------
-    icc1 : float
+    icc1 : float or None
         Reliability of a single vote, ρ; an estimate below 0 is given as 0.
-    reliability : float
+    reliability : float or None
         Reliability of the ratings as means of votes; the highest R² that perfect predictions can reach.
-    highest_r : float
+    highest_r : float or None
         √reliability, the highest correlation that perfect predictions can reach.
     true_score_r : Estimate
         Correlation with the true mean, r / √reliability, at most 1.
@@ -84,13 +84,13 @@ class Ceiling:
     The intervals hold the uncertainty of the reliability too: it is estimated anew in each resample.
     """
 
-    icc1: float
-    reliability: float
-    highest_r: float
-    true_score_r: Estimate
-    r_share: Estimate
-    r2_share: Estimate
-    votes: Estimate
+    icc1: float | None = None
+    reliability: float | None = None
+    highest_r: float | None = None
+    true_score_r: Estimate = Estimate()
+    r_share: Estimate = Estimate()
+    r2_share: Estimate = Estimate()
+    votes: Estimate = Estimate()
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,9 @@ def ceiling(
     figures = [true_score, _over(r, np.sqrt(reliable)), _over(explained, reliable), _worth(true_score, rho)]
     for values in figures:  # by a resample that is not reliable at all there is no upper limit, but the data must be
         values[0] = values[0] if reliable[0] > 0 else np.nan
-    return ResampledCeiling(*(Resampled(float(values[0]), values[1:]) for values in (rho, reliable, *figures)))
+    spans = (1.0, 1.0, 2.0, math.inf, math.inf, math.inf)
+    parts = zip((rho, reliable, *figures), spans, strict=True)
+    return ResampledCeiling(*(Resampled(float(values[0]), values[1:], span) for values, span in parts))
 
 
 def icc1(means: NDArray[Any], noise: VoteNoise, counts: Float64) -> Float64:

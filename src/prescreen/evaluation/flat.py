@@ -1,57 +1,55 @@
 """The figures of an evaluation that runs are compared by, as flat metrics: one number a name."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from prescreen.evaluation.slices import SMALLEST_JUDGED
+from prescreen.evaluation.curves import LearningCurve
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, Overall, TraitEvaluation
+from prescreen.evaluation.slices import lowest_coverage
 
 ALL_TRAITS: Final = "all_traits"
 """Where the names of the figures over all traits begin."""
 
 
-FIGURES: Final = (
-    "pearson",
-    "spearman",
-    "r2",
-    "rmse",
-    "mae",
-    "naive_mae",
-    "ceiling_highest_r",
-    "ceiling_r_share",
-    "ceiling_votes",
-    "coverage_share",
-    "coverage_width",
-    "within_person_pearson",
-    "within_person_pairs_in_order",
-    "screening_recall",
-    "screening_top_gain",
-)
-OVERALL_FIGURES: Final = (
-    "pearson",
-    "r_share",
-    "votes",
-    "r2",
-    "mae",
-    "naive_mae",
-    "coverage_share",
-    "coverage_width",
-    "within_person_pearson",
-    "recall",
-    "top_gain",
-)
+FIGURES: Final[Mapping[str, Callable[[TraitEvaluation], Estimate]]] = {
+    "pearson": lambda trait: trait.pearson,
+    "spearman": lambda trait: trait.spearman,
+    "r2": lambda trait: trait.r2,
+    "rmse": lambda trait: trait.rmse,
+    "mae": lambda trait: trait.mae,
+    "naive_mae": lambda trait: trait.naive.mae,
+    "ceiling_highest_r": lambda trait: Estimate(trait.limits.highest_r),
+    "ceiling_r_share": lambda trait: trait.limits.r_share,
+    "ceiling_votes": lambda trait: trait.limits.votes,
+    "coverage_share": lambda trait: trait.covered.share,
+    "coverage_width": lambda trait: Estimate(trait.covered.width),
+    "within_person_pearson": lambda trait: trait.within.pearson,
+    "within_person_pairs_in_order": lambda trait: trait.within.pairs_in_order,
+    "screening_recall": lambda trait: trait.screening.recall,
+    "screening_top_gain": lambda trait: trait.screening.top_gain,
+}
+OVERALL_FIGURES: Final[Mapping[str, Callable[[Overall], Estimate]]] = {
+    "pearson": lambda overall: overall.pearson,
+    "r_share": lambda overall: overall.r_share,
+    "votes": lambda overall: overall.votes,
+    "r2": lambda overall: overall.r2,
+    "mae": lambda overall: overall.mae,
+    "naive_mae": lambda overall: overall.naive_mae,
+    "coverage_share": lambda overall: overall.covered.share,
+    "coverage_width": lambda overall: Estimate(overall.covered.width),
+    "within_person_pearson": lambda overall: overall.within_person_pearson,
+    "recall": lambda overall: overall.recall,
+    "top_gain": lambda overall: overall.top_gain,
+}
 """Figures of a trait and of all traits that runs are compared by. A page of charts shows no more than these; all of
 them, with their intervals, are in ``evaluation.json``."""
 
 WITH_INTERVALS: Final = ("pearson", "rmse")
 
 
-def flat_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
-    """Return the figures of an evaluation that runs are compared by, as far as they are defined.
-
-    Parameters
-    ----------
-    evaluation : mapping
-        JSON form of `prescreen.evaluation.report.Evaluation`, maybe with a ``learning_curve``.
+def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Return the figures of an evaluation that runs are compared by, as far as they are known.
 
     Returns
     -------
@@ -60,10 +58,17 @@ def flat_metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
         ``all_traits/r2``; the lowest coverage of any trait in any slice of at least 60 pictures
         (``slices/lowest_coverage``); of the learning curve ``learning_curve/200_pictures/pearson``.
     """
-    flat = _chosen(ALL_TRAITS, evaluation["overall"], OVERALL_FIGURES)
-    for trait, figures in evaluation["traits"].items():
-        flat |= _chosen(trait, figures, FIGURES)
-    return flat | _lowest_coverage(evaluation["slices"]) | _curve(evaluation.get("learning_curve"))
+    found = {f"{ALL_TRAITS}/{name}": figure(evaluation.overall) for name, figure in OVERALL_FIGURES.items()}
+    for trait in evaluation.traits:
+        found |= {f"{trait.trait}/{name}": figure(trait) for name, figure in FIGURES.items()}
+    for name in [name for name in found if name.rpartition("/")[2] in WITH_INTERVALS]:
+        ends = (Estimate(found[name].low), Estimate(found[name].high))
+        found |= dict(zip(interval_names(name), ends, strict=True))
+    lowest = lowest_coverage(evaluation.slices)
+    if lowest is not None:
+        found["slices/lowest_coverage"] = lowest.covered.share
+    found |= _curve(evaluation.learning_curve)
+    return {name: figure.value for name, figure in found.items() if figure.value is not None}
 
 
 def interval_names(name: str) -> tuple[str, str]:
@@ -75,42 +80,13 @@ def interval_names(name: str) -> tuple[str, str]:
     return f"{group}/interval/{figure}_low", f"{group}/interval/{figure}_high"
 
 
-def _chosen(group: str, figures: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
-    every = dict(_flatten(figures))
-    flat = {f"{group}/{name}": every[name] for name in names if name in every}
-    for figure in WITH_INTERVALS:
-        for name, end in zip(interval_names(f"{group}/{figure}"), ("low", "high"), strict=True):
-            if f"{group}/{figure}" in flat and f"{figure}_{end}" in every:
-                flat[name] = every[f"{figure}_{end}"]
-    return flat
-
-
-def _lowest_coverage(slices: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    judged = [
-        float(part["coverage"]["share"]["value"])
-        for part in slices
-        if part["coverage"] is not None and part["trait"] is not None and part["n"] >= SMALLEST_JUDGED
-    ]
-    return {"slices/lowest_coverage": min(judged)} if judged else {}
-
-
-def _curve(curve: Mapping[str, Any] | None) -> dict[str, float]:
-    if not curve:
+def _curve(curve: LearningCurve | None) -> dict[str, Estimate]:
+    if curve is None:
         return {}
-    points = {f"{point['pictures']}_pictures": point for point in curve["by_pictures"]}
-    points |= {f"{point['votes']:g}_votes": point for point in curve["by_votes"] if point["votes"] is not None}
-    return {
-        f"learning_curve/{name}/{figure}": float(point[figure]["value"])
-        for name, point in points.items()
-        for figure in ("pearson", "r2", "worth_in_votes")
-        if point[figure]["value"] is not None
-    }
-
-
-def _flatten(figures: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Join nested names with underscores; the ends of an interval become ``_low`` and ``_high``."""
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            yield from ((name if part == "value" else f"{name}_{part}", number) for part, number in _flatten(value))
-        elif value is not None:
-            yield name, float(value)
+    points = {f"{point.pictures}_pictures": point for point in curve.by_pictures}
+    points |= {f"{point.votes:g}_votes": point for point in curve.by_votes if point.votes is not None}
+    found: dict[str, Estimate] = {}
+    for name, point in points.items():
+        figures = {"pearson": point.pearson, "r2": point.r2, "worth_in_votes": point.worth_in_votes}
+        found |= {f"learning_curve/{name}/{figure}": value for figure, value in figures.items()}
+    return found

@@ -5,9 +5,10 @@ a few matrix products. All figures of an evaluation come from the same resamples
 differences between figures have intervals too. `docs/metrics.md` defines every figure.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,30 +21,68 @@ RESAMPLES = 1000
 LEVEL = 0.95
 
 
+FEWEST_GROUPS: Final = 5
+"""Groups that resamples need: of fewer there are less than 40 different resamples, so none for an end at 2.5 %."""
+
+FEWEST_PAIRS: Final = 3
+"""Pairs that a correlation needs: that of two is 1 or -1 whatever they are."""
+
+_WIDEST: Final = 0.95  # of what a figure can be: an interval that leaves more of it open says nothing
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its 95 % interval; None where it is not defined."""
+    """A figure and its 95 % interval; None is what is not known, and for one end alone that there is no limit."""
 
-    value: float | None
+    value: float | None = None
     low: float | None = None
     high: float | None = None
+
+    def text(self, digits: int = 3, *, interval: bool = True) -> str:
+        """Write it for readers: ``0.512 [0.401, 0.620]``, ``0.6 [0.0, no limit]``, ``0.512`` or ``unknown``.
+
+        Parameters
+        ----------
+        digits : int
+            Decimals.
+        interval : bool
+            Whether to write the interval, where there is one.
+        """
+        if self.value is None:
+            return "unknown"
+        text = f"{self.value:.{digits}f}"
+        if not interval or (self.low is None and self.high is None):
+            return text
+        low, high = ("no limit" if end is None else f"{end:.{digits}f}" for end in (self.low, self.high))
+        return f"{text} [{low}, {high}]"
 
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """A figure on the data and on each resample; NaN where it is not defined, infinite where it has no upper limit."""
+    """A figure on the data and on each resample; NaN where it is not defined, infinite where it has no upper limit.
+
+    ``span`` is the difference between the highest and the lowest that the figure can be.
+    """
 
     value: float
     draws: Float64
+    span: float = math.inf
 
     def estimate(self) -> Estimate:
-        """Return the figure with its percentile interval over the resamples in which it is defined."""
+        """Return the figure with its percentile interval over the resamples in which it is defined.
+
+        There is none where the figure is undefined in half of the resamples or more, where all of them give the same,
+        and where the ends leave open nearly all that the figure can be: none of these says anything about the figure.
+        """
+        value = Estimate(float(self.value) if np.isfinite(self.value) else None)
         draws = self.draws[~np.isnan(self.draws)]
-        if np.isnan(self.value) or len(draws) == 0:
-            return Estimate(_defined(self.value))
+        if np.isnan(self.value) or 2 * len(draws) <= len(self.draws):
+            return value
         tail = (1 - LEVEL) / 2
-        low, high = np.quantile(draws, [tail, 1 - tail], method="inverted_cdf")
-        return Estimate(_defined(self.value), _defined(low), _defined(high))
+        low, high = (float(end) for end in np.quantile(draws, [tail, 1 - tail], method="inverted_cdf"))
+        if low == high or high - low > _WIDEST * self.span:
+            return value
+        return Estimate(value.value, *(end if np.isfinite(end) else None for end in (low, high)))
 
 
 def multiplicities(n: int, groups: NDArray[Any] | None, seed: int, n_resamples: int = RESAMPLES) -> Float64:
@@ -72,11 +111,27 @@ def multiplicities(n: int, groups: NDArray[Any] | None, seed: int, n_resamples: 
     return counts[:, codes].astype(np.float64)
 
 
-def resample(metric: Metric, truth: Float64, predictions: Float64, counts: Float64) -> Resampled:
-    """Compute a metric on the data and on each resample."""
+def drawn_rows(counts: Float64, rows: NDArray[Any], groups: NDArray[Any]) -> Float64:
+    """Return some rows of resamples; nothing is drawn, and no figure defined, where they are of too few groups.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_resamples, n)
+    rows : ndarray of shape (m,) or of bool, shape (n,)
+    groups : ndarray of shape (n,)
+    """
+    chosen = counts[:, rows]
+    return chosen if len(np.unique(groups[rows])) >= FEWEST_GROUPS else np.zeros_like(chosen)
+
+
+def resample(
+    metric: Metric, truth: Float64, predictions: Float64, counts: Float64, span: float = math.inf
+) -> Resampled:
+    """Compute a metric on the data and on each resample; ``span`` is that of `Resampled`."""
     if len(truth) == 0:
-        return Resampled(np.nan, np.full(len(counts), np.nan))
-    return Resampled(float(metric(truth, predictions, np.ones((1, len(truth))))[0]), metric(truth, predictions, counts))
+        return Resampled(np.nan, np.full(len(counts), np.nan), span)
+    on_data = float(metric(truth, predictions, np.ones((1, len(truth))))[0])
+    return Resampled(on_data, metric(truth, predictions, counts), span)
 
 
 def estimate(metric: Metric, truth: Float64, predictions: Float64, counts: Float64) -> Estimate:
@@ -96,11 +151,17 @@ def average(parts: Sequence[Resampled], how: Callable[..., Any] = np.mean) -> Re
     """
     defined = [part for part in parts if not np.isnan(part.value)]
     if not defined:
-        return Resampled(np.nan, np.full(len(parts[0].draws) if parts else 0, np.nan))
+        return Resampled(np.nan, np.zeros(0))
     # A resample counts if every trait has the figure in it: otherwise traits would take turns.
     with np.errstate(invalid="ignore"):  # nor does one in which it is ∞ for one trait and −∞ for another
         draws = how(np.stack([part.draws for part in defined]), axis=0)
-    return Resampled(float(how([part.value for part in defined])), np.asarray(draws, np.float64))
+    return Resampled(float(how([part.value for part in defined])), np.asarray(draws, np.float64), defined[0].span)
+
+
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float | None:
+    """Return Pearson's r of two arrays of shape (n,); None below three pairs, and where one of them does not vary."""
+    varies = len(a) >= FEWEST_PAIRS and np.ptp(a) > 0 and np.ptp(b) > 0
+    return float(np.corrcoef(a, b)[0, 1]) if varies else None
 
 
 def pearson(truth: Float64, predictions: Float64, counts: Float64) -> Float64:
@@ -152,7 +213,7 @@ def share(inside: NDArray[np.bool_], groups: NDArray[Any]) -> Estimate:
     E. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
     """
     if len(inside) == 0:
-        return Estimate(None)
+        return Estimate()
     p, n = float(inside.mean()), len(np.unique(groups))
     z2 = float(ndtri((1 + LEVEL) / 2)) ** 2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
@@ -171,14 +232,17 @@ def _repeated(values: Float64, counts: Float64) -> Float64:
 
 
 def _correlation(A: Float64, B: Float64, counts: Float64) -> Float64:
-    """Pearson correlation of rows of ``A`` and ``B`` (resamples, n), each element counted so many times."""
+    """Pearson correlation of rows of ``A`` and ``B`` (resamples, n), each element counted so many times.
+
+    NaN where fewer than three different elements were drawn, or what was drawn does not vary.
+    """
     n = counts.sum(axis=1)
     first, second = (ratio((counts * values).sum(axis=1), n) for values in (A, B))
     a, b = A - first[:, None], B - second[:, None]
     spread = [np.sqrt((counts * centred**2).sum(axis=1)) for centred in (a, b)]
     # A constant leaves rounding noise behind, whose correlation would be meaningless.
     floor = [1e-10 * np.sqrt(n) * np.abs(values).max() for values in (A, B)]
-    valid = (spread[0] > floor[0]) & (spread[1] > floor[1])
+    valid = (spread[0] > floor[0]) & (spread[1] > floor[1]) & ((counts > 0).sum(axis=1) >= FEWEST_PAIRS)
     return ratio((counts * a * b).sum(axis=1), np.where(valid, spread[0] * spread[1], 0))
 
 
@@ -189,7 +253,3 @@ def _middle_ranks(values: Float64, counts: Float64) -> Float64:
     drawn = np.add.reduceat(counts[:, order], np.searchsorted(level[order], np.arange(len(levels))), axis=1)
     middle = np.cumsum(drawn, axis=1) - drawn / 2
     return np.asarray(middle[:, level], np.float64)
-
-
-def _defined(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from prescreen.evaluation.metrics import Estimate, Float64, Resampled, pearson, ratio, resample
+from prescreen.evaluation.metrics import Estimate, Float64, Resampled, drawn_rows, pearson, ratio, resample
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class WithinPerson:
         that is not vote noise. None where the noise is not known.
     """
 
-    n_persons: int
-    n_pictures: int
-    pearson: Estimate
-    pairs_in_order: Estimate
-    highest_r: float | None
+    n_persons: int = 0
+    n_pictures: int = 0
+    pearson: Estimate = Estimate()
+    pairs_in_order: Estimate = Estimate()
+    highest_r: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,8 @@ def within_person(
     kept = np.flatnonzero((codes >= 0) & (sizes[codes] >= 2))
     if not kept.size:
         return None
-    codes, truth, predictions, counts = codes[kept], truth[kept], predictions[kept], counts[:, kept]
+    counts = drawn_rows(counts, kept, codes)
+    codes, truth, predictions = codes[kept], truth[kept], predictions[kept]
     frame = pd.DataFrame({"truth": truth, "predictions": predictions})
     deviations = frame - frame.groupby(codes).transform("mean")
     y, p = (deviations[name].to_numpy(np.float64) for name in ("truth", "predictions"))
@@ -96,7 +97,7 @@ def within_person(
     return ResampledWithinPerson(
         n_persons=len(np.unique(codes)),
         n_pictures=kept.size,
-        pearson=resample(pearson, y, p, counts),
+        pearson=resample(pearson, y, p, counts, 2.0),
         pairs_in_order=_pairs_in_order(truth, predictions, codes, counts),
         highest_r=highest,
     )
@@ -115,4 +116,4 @@ def _pairs_in_order(truth: Float64, predictions: Float64, codes: NDArray[np.intp
         pairs.append(float(told.sum()))
     drawn = np.vstack([np.ones((1, len(firsts))), counts[:, firsts]])
     shares = ratio(drawn @ np.array(right), drawn @ np.array(pairs))
-    return Resampled(float(shares[0]), shares[1:])
+    return Resampled(float(shares[0]), shares[1:], 1.0)

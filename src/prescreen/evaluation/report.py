@@ -1,8 +1,9 @@
 """The whole evaluation of predictions against ratings, as plain values. `docs/metrics.md` defines every figure."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from prescreen.evaluation import metrics
 from prescreen.evaluation.ceiling import Ceiling, ResampledCeiling, VoteNoise, ceiling
-from prescreen.evaluation.flat import flat_metrics
-from prescreen.evaluation.metrics import Estimate, Float64, Resampled, average, resample
+from prescreen.evaluation.curves import LearningCurve
+from prescreen.evaluation.metrics import Estimate, Float64, Resampled, average, drawn_rows, resample
 from prescreen.evaluation.persons import ResampledWithinPerson, WithinPerson, within_person
+from prescreen.evaluation.plain import from_plain, to_plain
 from prescreen.evaluation.screening import ResampledScreening, Screening, screening
 from prescreen.evaluation.slices import Coverage, SliceEvaluation, coverage, judge_slices
 
@@ -21,27 +23,42 @@ from prescreen.evaluation.slices import Coverage, SliceEvaluation, coverage, jud
 class Naive:
     """Errors of predicting the training mean for every picture."""
 
-    mae: Estimate
-    rmse: Estimate
-    r2: Estimate
+    mae: Estimate = Estimate()
+    rmse: Estimate = Estimate()
+    r2: Estimate = Estimate()
 
 
 @dataclass(frozen=True)
 class TraitEvaluation:
-    """All figures of one trait on its ``n`` rated pictures."""
+    """All figures of one trait on its ``n`` rated pictures; what cannot be known is None or an empty `Estimate`."""
 
     trait: str
     n: int
-    pearson: Estimate
-    spearman: Estimate
-    r2: Estimate
-    mae: Estimate
-    rmse: Estimate
-    naive: Naive
-    screening: Screening
-    coverage: Coverage | None
-    ceiling: Ceiling | None
-    within_person: WithinPerson | None
+    pearson: Estimate = Estimate()
+    spearman: Estimate = Estimate()
+    r2: Estimate = Estimate()
+    mae: Estimate = Estimate()
+    rmse: Estimate = Estimate()
+    naive: Naive = Naive()
+    screening: Screening = Screening()
+    coverage: Coverage | None = None
+    ceiling: Ceiling | None = None
+    within_person: WithinPerson | None = None
+
+    @property
+    def covered(self) -> Coverage:
+        """The coverage, with nothing known where there is none."""
+        return self.coverage or Coverage()
+
+    @property
+    def limits(self) -> Ceiling:
+        """The ceiling, with nothing known where there is none."""
+        return self.ceiling or Ceiling()
+
+    @property
+    def within(self) -> WithinPerson:
+        """The accuracy within persons, with nothing known where there is none."""
+        return self.within_person or WithinPerson()
 
 
 @dataclass(frozen=True)
@@ -52,26 +69,31 @@ class Overall:
     pictures.
     """
 
-    n_traits: int
-    pearson: Estimate
-    spearman: Estimate
-    r2: Estimate
-    mae: Estimate
-    naive_mae: Estimate
-    top_gain: Estimate
-    recall: Estimate
-    true_score_r: Estimate
-    r_share: Estimate
-    r2_share: Estimate
-    votes: Estimate
-    within_person_pearson: Estimate
-    within_person_pairs_in_order: Estimate
-    coverage: Coverage | None
+    n_traits: int = 0
+    pearson: Estimate = Estimate()
+    spearman: Estimate = Estimate()
+    r2: Estimate = Estimate()
+    mae: Estimate = Estimate()
+    naive_mae: Estimate = Estimate()
+    top_gain: Estimate = Estimate()
+    recall: Estimate = Estimate()
+    true_score_r: Estimate = Estimate()
+    r_share: Estimate = Estimate()
+    r2_share: Estimate = Estimate()
+    votes: Estimate = Estimate()
+    within_person_pearson: Estimate = Estimate()
+    within_person_pairs_in_order: Estimate = Estimate()
+    coverage: Coverage | None = None
+
+    @property
+    def covered(self) -> Coverage:
+        """The coverage, with nothing known where there is none."""
+        return self.coverage or Coverage()
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of all traits.
+    """All figures of all traits: what an evaluation gives, and what a predictor keeps of its own.
 
     Attributes
     ----------
@@ -83,22 +105,39 @@ class Evaluation:
     traits : tuple of TraitEvaluation
     slices : tuple of SliceEvaluation
         Of each trait, and of all together.
+    simulated : bool
+        Whether the predictor was trained on simulated votes.
+    learning_curve : LearningCurve or None
+        What more pictures and more votes would give, where it was measured.
     """
 
-    n: int
-    n_groups: int
-    overall: Overall
-    traits: tuple[TraitEvaluation, ...]
-    slices: tuple[SliceEvaluation, ...]
+    n: int = 0
+    n_groups: int = 0
+    overall: Overall = Overall()
+    traits: tuple[TraitEvaluation, ...] = ()
+    slices: tuple[SliceEvaluation, ...] = ()
+    simulated: bool = False
+    learning_curve: LearningCurve | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries and numbers, the traits by name, None where a figure is not defined."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        """Return plain dictionaries and numbers, the traits by name, None where a figure is not known."""
+        plain = to_plain(self)
+        if self.learning_curve is None:
+            del plain["learning_curve"]
         return plain | {"traits": {trait.pop("trait"): trait for trait in plain["traits"]}}
 
-    def metrics(self) -> dict[str, float]:
-        """Return the defined figures under flat names; see :func:`prescreen.evaluation.flat.flat_metrics`."""
-        return flat_metrics(self.to_json())
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the evaluation of what `to_json` gave, in this version or an older one.
+
+        Raises
+        ------
+        TypeError, AttributeError
+            If its parts are of other kinds.
+        """
+        traits = [{"trait": name, **figures} for name, figures in content.get("traits", {}).items()]
+        evaluation: Self = from_plain(cls, {**content, "traits": traits})
+        return evaluation
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +153,7 @@ class _Figures:
 
 _NAIVE = {"mae": metrics.mae, "rmse": metrics.rmse, "r2": metrics.r2}
 _PLAIN = {"pearson": metrics.pearson, "spearman": metrics.spearman} | _NAIVE
+_SPANS = {"pearson": 2.0, "spearman": 2.0}
 
 
 def evaluate(
@@ -170,7 +210,7 @@ def evaluate(
             truth[rows, column],
             predictions[rows, column],
             baseline[rows, column],
-            counts[:, rows],
+            drawn_rows(counts, rows, groups),
             None if votes is None else votes[rows],
             None if persons is None else persons[rows],
             seed,
@@ -210,7 +250,7 @@ def _resampled(
     persons: NDArray[Any] | None,
     seed: int,
 ) -> _Figures:
-    plain = {name: resample(metric, y, p, counts) for name, metric in _PLAIN.items()}
+    plain = {name: resample(metric, y, p, counts, _SPANS.get(name, math.inf)) for name, metric in _PLAIN.items()}
     limit = ceiling(plain["pearson"], plain["r2"], y, noise, counts)
     variance = None if noise is None or limit is None else noise.variance
     return _Figures(
@@ -255,11 +295,3 @@ def _overall(figures: Sequence[_Figures], covered: Coverage | None) -> Overall:
         within_person_pairs_in_order=average([part.pairs_in_order for part in persons]).estimate(),
         coverage=covered,
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -41,17 +41,17 @@ class Screening:
         What a perfect predictor is expected to find.
     """
 
-    top: int
-    top_mean: Estimate
-    overall: float | None
-    best_possible: float | None
-    top_gain: Estimate
-    attainable_top_mean: float | None
-    attainable_top_gain: float | None
-    wanted: int
-    recall: Estimate
-    recall_by_chance: float
-    attainable_recall: float | None
+    top: int = 0
+    top_mean: Estimate = Estimate()
+    overall: float | None = None
+    best_possible: float | None = None
+    top_gain: Estimate = Estimate()
+    attainable_top_mean: float | None = None
+    attainable_top_gain: float | None = None
+    wanted: int = 0
+    recall: Estimate = Estimate()
+    recall_by_chance: float = 0.0
+    attainable_recall: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ def screening(
         best_possible=float(best[0]),
         top_gain=Resampled(float(gain[0]), gain[1:]),
         wanted=wanted,
-        recall=Resampled(float(found[0]), found[1:]),
+        recall=Resampled(float(found[0]), found[1:], 1.0),
         recall_by_chance=wanted / n,
         attainable=attainable,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from prescreen.evaluation.metrics import Estimate, Float64, share
+from prescreen.evaluation.metrics import Estimate, Float64, correlation, share
 
 PREDICTION: Final = "prediction"
 """Name of the characteristic that every trait has: the third in which its own prediction lies."""
@@ -26,8 +26,8 @@ _THIRDS: Final = ("low", "middle", "high")
 class Coverage:
     """Share of ratings inside their interval, and the intervals' mean width in the unit of the ratings."""
 
-    share: Estimate
-    width: float | None
+    share: Estimate = Estimate()
+    width: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,12 @@ class SliceEvaluation:
     pearson: float | None
     mae: float
     bias: float
-    coverage: Coverage | None
+    coverage: Coverage | None = None
+
+    @property
+    def covered(self) -> Coverage:
+        """The coverage, with nothing known where there is none."""
+        return self.coverage or Coverage()
 
 
 def coverage(truth: Float64, lower: Float64, upper: Float64, groups: NDArray[Any]) -> Coverage:
@@ -176,14 +181,14 @@ def _figures(
     y, p = truth[cells], predictions[cells]
     rows = np.nonzero(cells)[0]
     covered = None if intervals is None else coverage(y, intervals[0][cells], intervals[1][cells], groups[rows])
-    r = _correlation(y, p) if with_r else None
+    r = correlation(y, p) if with_r else None
     return len(np.unique(rows)), r, float(np.abs(p - y).mean()), float((p - y).mean()), covered
 
 
-def lowest_coverage(
+def judged_slices(
     slices: Iterable[SliceEvaluation], at_least: int = SMALLEST_JUDGED, *, together: bool = False
-) -> SliceEvaluation | None:
-    """Return the slice with the lowest coverage among those of at least so many pictures; None if there is none.
+) -> dict[SliceEvaluation, float]:
+    """Return the coverage of the slices of at least so many pictures, where it is known.
 
     Parameters
     ----------
@@ -194,11 +199,16 @@ def lowest_coverage(
         Look at slices of all traits together instead of those of single traits.
     """
     judged = {
-        part: part.coverage.share.value
-        for part in slices
-        if part.n >= at_least and (part.trait is None) is together and part.coverage is not None
+        part: part.covered.share.value for part in slices if part.n >= at_least and (part.trait is None) is together
     }
-    known = {part: value for part, value in judged.items() if value is not None}
+    return {part: value for part, value in judged.items() if value is not None}
+
+
+def lowest_coverage(
+    slices: Iterable[SliceEvaluation], at_least: int = SMALLEST_JUDGED, *, together: bool = False
+) -> SliceEvaluation | None:
+    """Return the one of `judged_slices` with the lowest coverage; None if there is none."""
+    known = judged_slices(slices, at_least, together=together)
     return min(known, key=lambda part: known[part]) if known else None
 
 
@@ -219,8 +229,3 @@ def _divisions(
 def _in_order(parts: NDArray[np.object_]) -> list[str]:
     present = {str(label) for label in parts.ravel() if label is not None}
     return [label for label in _THIRDS if label in present] + sorted(present.difference(_THIRDS))
-
-
-def _correlation(truth: Float64, predictions: Float64) -> float | None:
-    varies = len(truth) >= 3 and np.ptp(truth) > 0 and np.ptp(predictions) > 0
-    return float(np.corrcoef(truth, predictions)[0, 1]) if varies else None

@@ -1,9 +1,14 @@
 """The model card of one predictor, in Markdown: what it is, how good it is, and what it must not be used for."""
 
+import html
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, TraitEvaluation
 from prescreen.manifest import Manifest
+from prescreen.tables import shown
 
 _USE = """\
 ## Intended use
@@ -18,63 +23,45 @@ with their prejudices about age, gender, skin colour and dress. They say nothing
 """
 
 
-def summary(manifest: Manifest, evaluation: Mapping[str, Any]) -> str:
+def summary(manifest: Manifest, evaluation: Evaluation) -> str:
     """Say in a sentence and a small table what was trained on what, and how good it is.
-
-    Parameters
-    ----------
-    manifest : Manifest
-        What the predictor is.
-    evaluation : mapping
-        JSON form of `prescreen.evaluation.report.Evaluation`.
 
     Returns
     -------
     str
         Markdown. The first sentence has the figures that decide, since lists show no more of it.
     """
-    overall = evaluation["overall"]
-    parts = [f"Mean r {_figure(overall['pearson'])}, cross-validated"]
-    if overall["r_share"] is not None:
-        parts.append(f"{100 * overall['r_share']['value']:.0f} % of what the raters' noise leaves possible")
-    if overall["votes"] is not None:
-        parts.append(f"a prediction is worth {_figure(overall['votes'], 1)} votes")
+    overall = evaluation.overall
+    parts = [f"Mean r {overall.pearson.text()}, cross-validated"]
+    if overall.r_share.value is not None:
+        parts.append(f"{100 * overall.r_share.value:.0f} % of what the raters' noise leaves possible")
+    if overall.votes.value is not None:
+        parts.append(f"a prediction is worth {overall.votes.text(1)} votes")
     votes = "simulated votes" if manifest.simulated else "votes"
-    rows = [_trait_row(name, trait) for name, trait in evaluation["traits"].items()]
+    rows = [_row(_plain(trait.trait), *_figures(trait)) for trait in evaluation.traits]
     return "\n".join(
         [
-            f"{'; '.join(parts)}. Encoder `{manifest.encoder.name}`, {manifest.data['images']} portraits, "
-            f"{votes} from `{manifest.data['source']}`.",
+            f"{'; '.join(parts)}. Encoder {_code(manifest.encoder.name)}, {manifest.data['images']} portraits, "
+            f"{votes} from {_code(manifest.data['source'])}.",
             "",
             "| trait | r | ceiling of r | worth in votes | r within persons | MAE (of the mean) | in 90 % intervals |",
             "|---|---|---|---|---|---|---|",
-            *("| " + " | ".join(row) + " |" for row in rows),
+            *rows,
             "",
             "In brackets 95 % intervals. Every figure: `evaluation.json`.",
         ]
     )
 
 
-def _trait_row(name: str, trait: Mapping[str, Any]) -> list[str]:
-    ceiling, persons, coverage = (trait[part] or {} for part in ("ceiling", "within_person", "coverage"))
+def _figures(trait: TraitEvaluation) -> list[str]:
     return [
-        name.replace("|", chr(92) + "|"),
-        _figure(trait["pearson"]),
-        _figure({"value": ceiling.get("highest_r")}),
-        _figure(ceiling.get("votes"), 1),
-        _figure(persons.get("pearson")),
-        f"{_figure({'value': trait['mae']['value']})} ({_figure({'value': trait['naive']['mae']['value']})})",
-        _figure(coverage.get("share"), 2),
+        trait.pearson.text(),
+        Estimate(trait.limits.highest_r).text(),
+        trait.limits.votes.text(1),
+        trait.within.pearson.text(),
+        f"{trait.mae.text(interval=False)} ({trait.naive.mae.text(interval=False)})",
+        trait.covered.share.text(2),
     ]
-
-
-def _figure(figure: Mapping[str, float | None] | None, digits: int = 3) -> str:
-    """Write a figure with its interval, where it has one."""
-    if figure is None or figure.get("value") is None:
-        return "-"
-    low, high = figure.get("low"), figure.get("high")
-    ends = f" [{low:.{digits}f}, {'-' if high is None else f'{high:.{digits}f}'}]" if low is not None else ""
-    return f"{figure['value']:.{digits}f}{ends}"
 
 
 def model_card(manifest: Manifest, summary: str) -> str:
@@ -95,7 +82,7 @@ def model_card(manifest: Manifest, summary: str) -> str:
     warning = ["> Trained on **simulated** votes: good for trying prescreen out and for nothing else.", ""]
     return "\n".join(
         [
-            f"# Model card: {manifest.name}",
+            f"# Model card: {_plain(manifest.name)}",
             "",
             *(warning if manifest.simulated else []),
             summary,
@@ -121,8 +108,10 @@ def model_card(manifest: Manifest, summary: str) -> str:
             "| trait | ICC(1) of a vote | votes a portrait | reliability of the mean |",
             "|---|---|---|---|",
             *(
-                f"| {trait} | {_number(known.get('icc1'))} | {_number(known.get('votes_per_image'))} "
-                f"| {_number(known.get('of_mean'))} |"
+                _row(
+                    _plain(trait),
+                    *(Estimate(known.get(name)).text() for name in ("icc1", "votes_per_image", "of_mean")),
+                )
                 for trait, known in manifest.reliability.items()
             ),
             "",
@@ -146,9 +135,21 @@ def model_card(manifest: Manifest, summary: str) -> str:
 
 
 def _table(values: Mapping[str, Any]) -> list[str]:
-    rows = [f"| {name} | {str(value).replace('|', chr(92) + '|')} |" for name, value in values.items()]
-    return ["| | |", "|---|---|", *rows]
+    return ["| | |", "|---|---|", *(_row(name, _plain(value)) for name, value in values.items())]
 
 
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3g}"
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: Any) -> str:
+    """Write a text so that Markdown shows it as it is, on one line."""
+    escaped = html.escape(" ".join(shown(str(text)).split()), quote=False)
+    return re.sub(r"[\\`*~|\[\]]|(?<!\w)_|_(?!\w)", r"\\\g<0>", escaped)
+
+
+def _code(text: Any) -> str:
+    """Write a text as code, whatever backticks are in it."""
+    line = " ".join(shown(str(text)).split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence} {line} {fence}" if len(fence) > 1 else f"{fence}{line}{fence}"

@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from prescreen.evaluation.metrics import Estimate, correlation
+
 Array = NDArray[np.float64]
 BINS: Final = 10
 
@@ -43,8 +45,8 @@ def _scatter(truth: Array, predicted: Array, traits: Sequence[str], title: str) 
         axis.scatter(p[rated], y[rated], s=9, alpha=0.45, linewidths=0)
         ends = [min(y[rated].min(), p[rated].min()), max(y[rated].max(), p[rated].max())]
         axis.plot(ends, ends, color="0.6", linewidth=1)
-        correlation = np.corrcoef(p[rated], y[rated])[0, 1] if p[rated].std() and y[rated].std() else float("nan")
-        axis.set(title=f"{trait}: r = {correlation:.3f}, n = {rated.sum()}", xlabel="predicted", ylabel="rated")
+        r = Estimate(correlation(p[rated], y[rated])).text()
+        axis.set(title=f"{trait}: r = {r}, n = {rated.sum()}", xlabel="predicted", ylabel="rated")
     figure.suptitle(title)
     return figure
 

@@ -11,9 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
+from prescreen.evaluation.metrics import Estimate
 from prescreen.ranking.goals import list_in_words
 from prescreen.ranking.shortlist import FEW, percent
-from prescreen.reports.summarize import Card, Failure, RankingSummary, TraitAccuracy, TraitField, TraitReading
+from prescreen.reports.summarize import Card, Failure, RankingSummary, TraitField, TraitReading
 from prescreen.tables import shown
 
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
@@ -62,7 +63,7 @@ def render_ranking(
         "decimals": _decimals,
         "described": _described,
         "direction": _direction,
-        "interval": _interval,
+        "figure": lambda value, digits: Estimate(value).text(digits),
         "percent": percent,
         "place": _place,
         "signed": _signed,
@@ -199,8 +200,8 @@ def data_uri(image: bytes | None) -> str | None:
     raise ValueError(f"expected a WebP, JPEG or PNG file, got bytes that start with {image[:8]!r}")
 
 
-def _decimals(value: float | None, places: int) -> str:
-    return "–" if value is None else f"{value:.{places}f}"
+def _decimals(value: float, places: int) -> str:
+    return f"{value:.{places}f}"
 
 
 def _signed(change: float) -> str:
@@ -219,10 +220,6 @@ def _place(score: float) -> str:
 def typographic(text: str) -> str:
     """Set minus signs and keep percentages on one line."""
     return text.replace(" -", " −").replace(" %", "\N{NO-BREAK SPACE}%")
-
-
-def _interval(row: TraitAccuracy) -> str:
-    return "–" if row.r_low is None or row.r_high is None else f"{row.r_low:.2f}–{row.r_high:.2f}"
 
 
 def _described(reading: TraitReading, baseline: float | None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.gate_names import GATES
 from prescreen.ranking.goals import Goals, list_in_words
 from prescreen.ranking.shortlist import percent
@@ -53,34 +54,6 @@ class Provenance:
     scored: str = ""
     ranked: str = ""
     version: str = ""
-
-
-@dataclass(frozen=True)
-class TraitAccuracy:
-    """How well the predictor does on held-out pictures of its training data.
-
-    Attributes
-    ----------
-    trait : str
-    r : float
-        Correlation with the ratings.
-    pictures : int
-        How many pictures it was measured on.
-    r_low, r_high : float or None
-        Its 95 % interval.
-    ceiling : float or None
-        The highest r that ratings of this reliability allow.
-    votes : float or None
-        How many votes a panel needs to be as accurate.
-    """
-
-    trait: str
-    r: float
-    pictures: int
-    r_low: float | None = None
-    r_high: float | None = None
-    ceiling: float | None = None
-    votes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -222,7 +195,7 @@ class RankingSummary:
     candidates: tuple[Card, ...]
     failures: tuple[Failure, ...]
     field: tuple[TraitField, ...]
-    accuracy: tuple[TraitAccuracy, ...]
+    accuracy: tuple[TraitEvaluation, ...]
     provenance: Provenance
     warnings: tuple[str, ...]
     plan: str = ""
@@ -237,7 +210,7 @@ def summarize_ranking(
     provenance: Provenance,
     *,
     title: str = "Which pictures to send",
-    accuracy: Sequence[TraitAccuracy] = (),
+    accuracy: Sequence[TraitEvaluation] = (),
     simulated: bool = False,
     warnings: Sequence[str] = (),
     plan: str = "",
@@ -259,8 +232,8 @@ def summarize_ranking(
         What made the scores.
     title : str
         Title of the report.
-    accuracy : sequence of TraitAccuracy
-        The predictor's measured accuracy.
+    accuracy : sequence of TraitEvaluation
+        How well the predictor does on held-out pictures of its training data.
     simulated : bool
         Whether the predictor learned from simulated votes.
     warnings : sequence of str

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from prescreen.evaluation.metrics import correlation
 from prescreen.tracking.runs import NestedRun
 
 Array = NDArray[np.float64]
@@ -43,9 +44,9 @@ def fold_runs(
         for column, trait in enumerate(traits):
             rows = tested & np.isfinite(truth[:, column])
             y, p = truth[rows, column], predictions[rows, column]
-            if len(y) > 1 and y.std() and p.std():
-                correlations.append(float(np.corrcoef(y, p)[0, 1]))
-                measured[f"{trait}/pearson"] = correlations[-1]
+            if (r := correlation(y, p)) is not None:
+                correlations.append(r)
+                measured[f"{trait}/pearson"] = r
             if len(y):
                 measured[f"{trait}/rmse"] = float(np.sqrt(((y - p) ** 2).mean()))
         if correlations:
