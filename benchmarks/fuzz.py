@@ -23,11 +23,11 @@ from types import CodeType
 
 from PIL import Image
 
-from prescreen import colours, headers, images
+from prescreen import av1, boxes, colours, decoding, headers
 from prescreen.errors import PictureError
 
 ROOT = Path(__file__).parents[1]
-MODULES = (headers, images, colours)
+MODULES = (headers, boxes, av1, decoding, colours)
 READERS = ("ratings/formats", "ratings/columns", "ratings/reading", "ratings/results", "ratings/imagefolder", "tables")
 READERS += ("provenance", "cache", "predictor", "predictor_files", "manifest")
 READERS += ("encoders/specification", "regressors/tree_text")
@@ -37,7 +37,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 def check(data: bytes) -> None:
     """Decode, tolerant or strict by the last bit of the input; raise where the claim does not hold."""
     try:
-        picture = images.decode(data, tolerant=bool(data[-1:] and data[-1] & 1), max_pixels=1_000_000)
+        picture = decoding.decode(data, tolerant=bool(data[-1:] and data[-1] & 1), max_pixels=1_000_000)
     except PictureError as error:
         if len(str(error).splitlines()) != 1:
             raise AssertionError(f"not one line: {error}") from error

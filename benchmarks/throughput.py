@@ -28,12 +28,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from prescreen.decoding import decode
 from prescreen.embeddings import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.encoders.accelerated import AcceleratedNetwork
 from prescreen.encoders.bundled import BundledNetwork
 from prescreen.encoders.runtime import precisions
-from prescreen.images import ImageFile, decode, find_images
+from prescreen.images import ImageFile, find_images
 from prescreen.inspection import Inspector
 from prescreen.workers import Workers
 

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 
 from prescreen import appearance
 from prescreen.appearance import find_iris, measure
+from prescreen.decoding import decode
 from prescreen.faces import FaceFinder
-from prescreen.images import decode
 
 PORTRAITS = sorted((Path(__file__).parents[1] / "data/sample/training/images").glob("*.jpg"))[:36:3]
 

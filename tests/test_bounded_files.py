@@ -175,6 +175,25 @@ def test_a_zip_that_unpacks_to_too_much_is_refused_by_its_directory(tmp_path, mo
         read_ratings(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["XFD1048576", "XFD10000", "A20000001"])
+def test_one_cell_far_away_makes_no_huge_sheet(tmp_path, place, quick):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["image", "a"])
+    book.save(tmp_path / "v.xlsx")
+    with zipfile.ZipFile(tmp_path / "v.xlsx") as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    row = "".join(filter(str.isdigit, place))
+    far = f'<row r="{row}"><c r="{place}"><v>1</v></c></row></sheetData>'.encode()
+    sheet = "xl/worksheets/sheet1.xml"
+    members[sheet] = members[sheet].replace(b"</sheetData>", far)
+    with zipfile.ZipFile(tmp_path / "v.xlsx", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(PrescreenError, match="(rows|columns|cells), at most"):
+        read_ratings(tmp_path / "v.xlsx")
+
+
 def test_a_number_of_a_hundred_thousand_digits_takes_no_time(tmp_path, quick):
     from prescreen.regressors import tree_text
 

@@ -1,6 +1,8 @@
 import multiprocessing
+import os
 import re
 import sqlite3
+import stat
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 from prescreen.cache import SCHEMA, EmbeddingCache, Holding
 from prescreen.cli import main
 from prescreen.inspection import Quality
-from prescreen.locations import cache_limit
+from prescreen.locations import _close_to_others, cache_limit, make_cache_directory
 
 QUALITY = Quality(1, 2, 1, 1, "hog", 0.3, 1.5, 9.0)
 
@@ -242,3 +244,105 @@ def test_the_first_schema_is_taken_over_by_many_runs_at_once(tmp_path, path, day
         assert (vector.tolist(), quality) == (VECTOR.tolist(), QUALITY)
         assert sum(holding.vectors for holding in cache.holdings()) == len(rows) + 1  # and the one of the four runs
         assert cache.verify() == (len(rows) + 1, 0)
+
+
+def modes(folder):
+    """Return the permissions of a folder and of all that is in it."""
+    return {path: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+
+
+@pytest.fixture
+def open_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+
+
+@posix
+def test_only_the_user_may_read_the_cache_whatever_the_umask(tmp_path, monkeypatch, open_umask):
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "above" / "cache"))
+    with EmbeddingCache() as cache:
+        cache.put("one", [("a", VECTOR, QUALITY)])
+        make_cache_directory("canaries")
+        found = modes(cache.path.parent)
+        assert {path.name for path in found} == {
+            "cache", "canaries", "embeddings.sqlite", "embeddings.sqlite-wal", "embeddings.sqlite-shm",
+        }  # fmt: skip
+        assert {mode for path, mode in found.items() if path.is_dir()} == {0o700}
+        assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
+
+
+@posix
+def test_a_cache_that_was_open_is_closed_and_other_things_beside_it_are_not(tmp_path, monkeypatch, open_umask):
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path))
+    with EmbeddingCache() as cache:
+        cache.put("one", [("a", VECTOR, QUALITY)])
+    (tmp_path / "networks" / "one").mkdir(parents=True)
+    (tmp_path / "networks" / "one" / "network.bin").touch()
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o777)
+    _close_to_others.cache_clear()  # as in the next process
+    with EmbeddingCache() as cache:
+        assert cache.get("a", "one", len(VECTOR)) is not None
+    assert set(modes(tmp_path).values()) == {0o700}
+    (tmp_path / "holiday.txt").touch()
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        path.chmod(0o777)
+    _close_to_others.cache_clear()
+    with EmbeddingCache():
+        pass
+    assert {path.name for path, mode in modes(tmp_path).items() if mode & 0o077} == {tmp_path.name, "holiday.txt"}
+
+
+def test_threads_that_make_the_cache_at_once_get_one(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def store(name):
+        with EmbeddingCache(tmp_path / "new.sqlite") as cache:
+            cache.put("one", [(name, VECTOR, QUALITY)])
+
+    names = [f"{i}" for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(store, names))
+    assert there(tmp_path / "new.sqlite", names) == names
+    assert not list(tmp_path.glob(".prescreen-*"))
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "closed/below"])
+def test_a_place_that_cannot_be_written_names_the_variable(tmp_path, monkeypatch, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "closed").mkdir(mode=0o500)
+    if place.startswith("closed") and os.access(tmp_path / "closed", os.W_OK):
+        pytest.skip("this user may write everywhere")
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / place))
+    result = CliRunner().invoke(main, ["cache", "info"])
+    assert result.exit_code in (1, 2)
+    assert str(tmp_path / place) in result.stderr
+    assert "PRESCREEN_CACHE" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_clear_takes_the_paths_of_pictures_that_have_no_vectors_left(path):
+    with EmbeddingCache() as cache:
+        cache.remember_files([((f"/private/{i}.jpg", 1, 2, 3), f"{i}") for i in range(3)])
+    assert command("clear", "--specification", "one", "--yes") == (0, "3 vectors deleted\n")
+    with EmbeddingCache() as cache:
+        assert cache.known_content(("/private/0.jpg", 1, 2, 3)) == "0"  # the other encoder knows it still
+        assert cache.known_content(("/private/1.jpg", 1, 2, 3)) is None
+    assert b"/private/2.jpg" not in path.read_bytes()
+    assert command("clear", "--specification", "two", "--yes") == (0, "1 vectors deleted\n")
+    assert b"/private/" not in path.read_bytes()
+
+
+def test_clear_of_a_specification_that_is_not_there_says_so_and_does_not_ask(path):
+    result = CliRunner().invoke(main, ["cache", "clear", "--specification", "abc"])
+    assert result.exit_code == 2
+    assert result.stderr == "prescreen: error: --specification abc: the cache has no such vectors; it has one, two\n"
+    with EmbeddingCache() as cache:
+        assert len(cache.holdings()) == 2
+    assert command("clear", "--yes")[0] == 0
+    result = CliRunner().invoke(main, ["cache", "clear", "--specification", "one"])
+    assert result.stderr == "prescreen: error: --specification one: the cache has no such vectors; it is empty\n"

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from prescreen.canaries import MOST_BYTES, Canaries, draw_canaries
+from prescreen.decoding import decode
 from prescreen.faces import FaceFinder
-from prescreen.images import decode
 
 DRAWN = draw_canaries()
 

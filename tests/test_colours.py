@@ -1,10 +1,13 @@
 """Every kind of pixel becomes the sRGB colour that a viewer would show."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from prescreen.images import decode
+from prescreen.decoding import decode
 
 GREYS = np.linspace(0, 65535, 48 * 32).round().astype(np.uint16).reshape(32, 48)
 
@@ -106,3 +109,31 @@ def test_transparent_picture_keeps_its_profile(patches, encoded):
 def test_profile_of_another_colour_space_is_ignored(patches, encoded):
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     assert (pixels(encoded(patches, "PNG", icc_profile=lab)) == np.asarray(patches)).all()
+
+
+def png(width, depth, colour_type, row, transparent):
+    """Return a PNG of one row with a transparent colour."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    head = struct.pack(">IIBBBBB", width, 1, depth, colour_type, 0, 0, 0)
+    colour = struct.pack(f">{len(transparent)}H", *transparent)
+    parts = [(b"IHDR", head), (b"tRNS", colour), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_grey_of_few_bits_with_a_transparent_level(depth, place):
+    levels = list(range(2**depth))
+    packed = "".join(f"{level:0{depth}b}" for level in levels)
+    row = int(packed.ljust(-(-len(packed) // 8) * 8, "0"), 2).to_bytes(-(-len(packed) // 8), "big")
+    expected = [255 if level == levels[place] else level * 255 // levels[-1] for level in levels]
+    assert pixels(png(len(levels), depth, 0, row, [levels[place]]))[0, :, 0].tolist() == expected
+
+
+def test_transparent_colour_of_16_bits():
+    row = struct.pack(">6H", 0x1234, 0x5678, 0x9ABC, 0x1100, 0x2200, 0x3300)
+    got = pixels(png(2, 16, 2, row, [0x1234, 0x5678, 0x9ABC]))[0]
+    assert got.tolist() == [[255, 255, 255], [0x11, 0x22, 0x33]]

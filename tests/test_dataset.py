@@ -5,11 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prescreen.dataset import NEAR_DUPLICATE_DISTANCE, Dataset, group, join, likely_persons, resembles
+from prescreen.dataset import Dataset, join
 from prescreen.embeddings import Embedded, Quality
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import RatingsError
+from prescreen.grouping import NEAR_DUPLICATE_DISTANCE
 from prescreen.ratings import Ratings
 from prescreen.traits import Scale
 
@@ -104,69 +105,13 @@ def test_near_duplicates_stay_together(rated, embedded):
     far[block][100] = 1.2 * NEAR_DUPLICATE_DISTANCE
     embedded[5] = replace(embedded[5], vector=near)
     embedded[4] = replace(embedded[4], vector=far)
-    groups = join(replace(rated, persons={"a.jpg": "Ada"}), embedded, SPECIFICATION).groups
+    persons = {"a.jpg": "Ada", "c.jpg": "Cy", "e.jpg": "Eve"}
+    dataset = join(replace(rated, persons=persons), embedded, SPECIFICATION)
+    groups = dataset.groups
+    assert dataset.grouping == "5 of 6 pictures; kept together: 2 near-copies (1 group)"
     assert groups[5] == groups[1]
     assert groups[4] != groups[2]
     assert len(set(groups)) == 5
-
-
-def test_groups_are_chained_over_duplicates_and_persons():
-    descriptors = np.zeros((6, 128), np.float32)
-    descriptors[:, 0] = np.array([0, 0.9, 1.8, 20, 20.9, 40]) * NEAR_DUPLICATE_DISTANCE
-    persons = np.array(["", "", "Ada", "Ada", "", ""])
-    assert group(descriptors, persons).tolist() == [0, 0, 0, 0, 0, 1]
-    assert group(descriptors, np.array([*"ABCDEF"])).tolist() == [0, 0, 0, 1, 1, 2]
-
-
-def test_pictures_without_a_person_are_not_one_person():
-    assert len(set(group(np.eye(5, 128, dtype=np.float32), np.array([""] * 5)))) == 5
-
-
-def faces(persons, spread, seed=0):
-    """Descriptors of pictures of persons: persons about 0.85 apart, pictures of one person about ``spread``."""
-    rng = np.random.default_rng(seed)
-    centres = 0.6 * unit(rng.normal(size=(max(persons) + 1, 128)))
-    noise = spread / np.sqrt(2) * unit(rng.normal(size=(len(persons), 128)))
-    return (centres[persons] + noise).astype(np.float32)
-
-
-def unit(vectors):
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def test_persons_that_nobody_named_are_found_where_there_are_several_pictures_of_each():
-    persons = np.repeat(np.arange(20), 3)
-    descriptors = faces(persons, 0.35)
-    found = group(descriptors, np.array([""] * 60))
-    assert ((found[:, None] == found) == (persons[:, None] == persons)).all()
-    assert len(set(likely_persons(descriptors))) == 20
-
-
-def test_pictures_of_different_persons_are_left_apart():
-    descriptors = faces(np.arange(60), 0.35)
-    assert set(likely_persons(descriptors)) == {""}
-    assert len(set(group(descriptors, np.array([""] * 60)))) == 60
-
-
-def test_where_persons_are_named_none_are_guessed():
-    persons = np.repeat(np.arange(20), 3)
-    named = np.array(["Ada", *[""] * 59])
-    assert len(set(group(faces(persons, 0.35), named))) == 60
-
-
-@pytest.mark.parametrize("n", [0, 1])
-def test_of_one_picture_nothing_is_guessed(n):
-    assert likely_persons(np.zeros((n, 128), np.float32)).tolist() == [""] * n
-
-
-def test_what_resembles_a_known_face():
-    known = np.eye(3, 128, dtype=np.float32)
-    asked = np.eye(5, 128, dtype=np.float32)
-    asked[2, 50] = 0.9 * NEAR_DUPLICATE_DISTANCE
-    asked[1, 50] = 1.1 * NEAR_DUPLICATE_DISTANCE
-    assert resembles(asked, known).tolist() == [True, False, True, False, False]
-    assert resembles(asked, known[:0]).tolist() == [False] * 5
-    assert resembles(asked[:0], known).tolist() == []
 
 
 def test_without_spread_the_noise_follows_from_the_numbers_of_votes():

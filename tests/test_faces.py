@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from prescreen import faces
+from prescreen.decoding import decode
 from prescreen.faces import Face, FaceFinder
-from prescreen.images import decode
 
 # Read off the photograph by eye, in pixels: centres of the eyes, base of the nose.
 LEFT_EYE, RIGHT_EYE, NOSE = (223, 195), (308, 190), (270, 253)

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import struct
-import sys
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from prescreen.errors import PictureError, UsageError
+from prescreen.decoding import JPEG_FACTOR, decode, read_size
+from prescreen.errors import PictureError, PictureFault, UsageError
 from prescreen.headers import exif_orientation
-from prescreen.images import LEADS_OUT, content_hash, decode, find_images, read_bytes
+from prescreen.images import LEADS_OUT, content_hash, find_images, read_bytes
 from prescreen.images import ImageFile as Found
 
 PNG_PIXELS_AT = 8 + 25  # after the magic and IHDR
@@ -200,10 +200,12 @@ class TestFormats:
         with pytest.raises(PictureError, match="PNG file is damaged"):
             decode(whole.replace(b"PLTE", b"\x10LTE"))
 
-    def test_heic_without_a_decoder_names_the_remedy(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "pillow_heif", None)
-        with pytest.raises(PictureError, match="pip install pillow-heif"):
-            decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    def test_apples_png_is_named(self, patches, encoded):
+        whole = encoded(patches, "PNG")
+        apples = whole[:8] + png_chunk(b"CgBI", b"\x50\0\x20\x02") + whole[8:]
+        with pytest.raises(PictureError, match=r"Apple's own PNG \(CgBI\): save it again as PNG or JPEG") as caught:
+            decode(apples)
+        assert caught.value.fault == PictureFault.UNSUPPORTED
 
     @pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG", "AVIF"])
     def test_animation_gives_the_first_frame_and_the_count(self, format_, patches, encoded):
@@ -217,14 +219,43 @@ class TestFormats:
 
 
 class TestLimits:
-    @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+    @pytest.mark.parametrize("format_", ["PNG", "WEBP", "GIF", "AVIF"])
     def test_refused_above_max_pixels(self, format_, patches, encoded):
         data = encoded(patches, format_)
         assert decode(data, max_pixels=48 * 32).width == 48
-        with pytest.raises(PictureError, match="48 x 32 pixels is too large"):
+        with pytest.raises(PictureError, match=r"48 x 32 pixels is too large.*make it smaller, or a JPEG") as caught:
             decode(data, max_pixels=48 * 32 - 1)
+        assert caught.value.fault == PictureFault.TOO_LARGE
 
-    @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF"])
+    @pytest.mark.parametrize("options", [{}, {"progressive": True}])
+    @pytest.mark.parametrize("tolerant", [False, True])
+    def test_a_larger_jpeg_is_decoded_at_reduced_size(self, options, tolerant, portrait, encoded):
+        whole = encoded(portrait, "JPEG", **options)
+        pixels = portrait.width * portrait.height
+        picture = decode(whole, max_pixels=pixels - 1, tolerant=tolerant)
+        assert (picture.width, picture.height) == portrait.size
+        assert picture.pixels.size == (256, 300)
+        assert decode(whole, max_pixels=-(-pixels // JPEG_FACTOR)).pixels.size == (256, 300)
+        with pytest.raises(PictureError, match=r"512 x 600 pixels is too large.*make it smaller") as caught:
+            decode(whole, max_pixels=pixels // JPEG_FACTOR - 1)
+        assert caught.value.fault == PictureFault.TOO_LARGE
+
+    def test_a_small_size_declared_over_a_large_avif_stream(self, portrait, encoded):
+        whole = encoded(portrait, "AVIF")
+        at = whole.index(b"ispe") + 8
+        assert struct.unpack_from(">II", whole, at) == portrait.size
+        small = whole[:at] + struct.pack(">II", 16, 16) + whole[at + 8 :]
+        with pytest.raises(PictureError, match="512 x 600 pixels is too large"):
+            decode(small, max_pixels=512 * 600 - 1)
+        assert read_size(small) == portrait.size
+
+    @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+    def test_the_size_is_read_without_decoding(self, format_, patches, encoded):
+        assert read_size(encoded(patches, format_)) == (48, 32)
+        with pytest.raises(PictureError):
+            read_size(b"plain text")
+
+    @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
     def test_refused_from_the_header_before_any_decoder_runs(self, format_, patches, encoded, monkeypatch):
         data = encoded(patches, format_)
         monkeypatch.setattr(ImageFile.ImageFile, "__init__", lambda *_: pytest.fail("a decoder was reached"))

@@ -1,6 +1,5 @@
 import hashlib
 import json
-import subprocess
 from dataclasses import replace
 from importlib import metadata
 
@@ -141,37 +140,6 @@ def test_versions_name_what_takes_part_in_a_result(monkeypatch):
 
     monkeypatch.setattr(metadata, "version", without_torch)
     assert provenance.versions() == found | {"torch": "not installed"}
-
-
-@pytest.fixture
-def repository(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-
-    def git(*arguments):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-        return subprocess.run(["git", *identity, *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-    return git
-
-
-def test_the_commit_of_the_working_directory(repository, tmp_path):
-    assert provenance.git_commit() == ""
-    repository("init", "-q")
-    assert provenance.git_commit() == ""
-    (tmp_path / "file").write_text("one")
-    repository("add", "file")
-    repository("commit", "-q", "-m", "first")
-    repository("tag", "-a", "v1", "-m", "a tag changes nothing")
-    commit = repository("rev-parse", "HEAD")
-    assert provenance.git_commit() == commit
-    (tmp_path / "file").write_text("two")
-    assert provenance.git_commit() == f"{commit}-dirty"
-
-
-def test_without_git_there_is_no_commit(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert provenance.git_commit() == ""
 
 
 @pytest.mark.parametrize("place", ["predictor", "inputs"])

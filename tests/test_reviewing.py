@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from starlette.testclient import TestClient
 
 from prescreen import reviewing
 from prescreen.errors import PrescreenError
-from prescreen.images import ImageFile
+from prescreen.images import ImageFile, content_hash
 from prescreen.reviewing import LOOPBACK, Decisions, ReviewServer, listen
 from prescreen.shortlisting import thumbnail
 from prescreen.tables import read_table
@@ -45,7 +46,10 @@ def saved(tmp_path):
 @pytest.fixture
 def client(folder, saved):
     files = {name: ImageFile(folder / name, name) for name in NAMES}
-    server = ReviewServer("<p>the page", files, Decisions(saved, NAMES), TOKEN, CODE, lambda file: thumbnail(file, 640))
+    contents = {name: content_hash((folder / name).read_bytes()) for name in NAMES[:2]} | {"gone.jpg": ""}
+    server = ReviewServer(
+        "<p>the page", files, Decisions(saved, NAMES), TOKEN, CODE, lambda file: thumbnail(file, 640), contents
+    )
     return TestClient(server.app(), base_url=f"http://{LOOPBACK}:8123", raise_server_exceptions=False)
 
 
@@ -180,6 +184,46 @@ def test_pictures_leave_without_metadata_and_originals_as_they_are(client, folde
     assert client.get("/originals/2", headers=HEADER).status_code == 404
 
 
+def test_originals_that_were_exchanged_are_not_handed_out(client, folder):
+    (folder / "a.jpg").write_bytes((folder / "passwords.txt").read_bytes())
+    answer = client.get("/originals/0", headers=HEADER)
+    assert answer.status_code == 404
+    assert "no longer the picture that was scored" in answer.text
+    assert client.get("/pictures/0", headers=HEADER).status_code == 404
+    Image.new("RGB", (50, 50)).save(folder / "a.jpg", "JPEG")
+    assert client.get("/originals/0", headers=HEADER).status_code == 404
+
+
+def test_what_is_no_picture_is_not_handed_out_whatever_the_scores_say(folder, saved):
+    text = folder / "passwords.txt"
+    contents = {"a.jpg": content_hash(text.read_bytes())}
+    files = {"a.jpg": ImageFile(text, "a.jpg")}
+    server = ReviewServer("", files, Decisions(saved, ["a.jpg"]), TOKEN, CODE, lambda file: None, contents)
+    client = TestClient(server.app(), base_url=f"http://{LOOPBACK}:8123", raise_server_exceptions=False)
+    answer = client.get("/originals/0", headers=HEADER)
+    assert answer.status_code == 404
+    assert "hunter2" not in answer.text
+
+
+def test_many_requests_at_once_are_answered_a_few_at_a_time(folder, saved):
+    busy, most = [], []
+
+    def draw(file):
+        busy.append(file)
+        most.append(len(busy))
+        time.sleep(0.02)
+        busy.pop()
+        return b"RIFF"
+
+    files = {"a.jpg": ImageFile(folder / "a.jpg", "a.jpg")}
+    server = ReviewServer("", files, Decisions(saved, ["a.jpg"]), TOKEN, CODE, draw, {})
+    client = TestClient(server.app(), base_url=f"http://{LOOPBACK}:8123")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.get("/pictures/0", headers=HEADER).status_code, range(16)))
+    assert answers == [200] * 16
+    assert max(most) <= reviewing.READERS
+
+
 def test_every_answer_keeps_browsers_strict(client):
     for answer in (
         client.get("/"),
@@ -240,7 +284,7 @@ def test_tags_stay_apart_and_on_one_line(client, saved):
 def test_a_disk_that_takes_nothing_is_told(folder, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    server = ReviewServer("", {}, Decisions(blocked / "d.csv", NAMES), TOKEN, CODE, lambda file: None)
+    server = ReviewServer("", {}, Decisions(blocked / "d.csv", NAMES), TOKEN, CODE, lambda file: None, {})
     client = TestClient(server.app(), base_url=f"http://{LOOPBACK}")
     answer = client.put("/decisions/0", json=KEEP, headers=HEADER)
     assert answer.status_code == 507

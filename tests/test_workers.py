@@ -1,3 +1,4 @@
+import io
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from PIL import Image
 
 from prescreen import workers
 from prescreen.encoders.views import View
-from prescreen.errors import PictureError, PrescreenError
+from prescreen.errors import PictureError, PictureFault, PrescreenError
 from prescreen.inspection import Inspector
 from prescreen.workers import Workers
 
@@ -79,8 +80,9 @@ def test_a_worker_sees_what_this_process_sees():
     ],
 )
 def test_a_picture_that_ends_a_worker_is_a_reason_and_the_next_one_is_fine(faulty, data, reason):
-    with pytest.raises(PictureError, match=reason):
+    with pytest.raises(PictureError, match=reason) as caught:
         faulty.inspect(data, VIEWS, False)
+    assert caught.value.fault == (PictureFault.DAMAGED if data == b"bug" else PictureFault.GIVEN_UP)
     assert_good(faulty.inspect(GOOD, VIEWS, False))
 
 
@@ -110,6 +112,46 @@ def test_a_picture_that_needs_too_much_memory_is_a_reason(tmp_path):
     with pytest.raises(PictureError, match="memory"):
         found.inspect((tmp_path / "large.png").read_bytes(), VIEWS, False)
     assert_good(found.inspect(GOOD, VIEWS, False))
+    found.close()
+
+
+def test_thumbnails_are_drawn_and_sizes_told_in_a_worker(encoded, portrait):
+    found = Workers()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(portrait, "JPEG", exif=exif)
+    image = found.thumbnail(data, side=200, quality=80)
+    small = Image.open(io.BytesIO(image))
+    assert (small.format, small.size) == ("WEBP", (200, 171))
+    assert b"EXIF" not in image
+    assert found.thumbnail(data[:-2000], side=200, quality=80)  # as far as it goes
+    assert found.read_size(data) == portrait.size
+    for job in (lambda: found.thumbnail(b"text", side=9, quality=9), lambda: found.read_size(b"text")):
+        with pytest.raises(PictureError, match="unsupported content") as caught:
+            job()
+        assert caught.value.fault == PictureFault.UNSUPPORTED
+    found.close()
+
+
+def test_a_thumbnail_that_takes_too_long_is_given_up(encoded, portrait):
+    """A JPEG of very many empty scans: a small file that takes minutes."""
+    whole = encoded(portrait.resize((2000, 2000)).convert("L"), "JPEG", progressive=True, quality=5)
+    at = whole.rindex(b"\xff\xda")
+    scan = whole[at : at + 2 + int.from_bytes(whole[at + 2 : at + 4], "big")] + bytes(40)
+    found = Workers(seconds=2)
+    begin = time.monotonic()
+    with pytest.raises(PictureError, match="more than 2 seconds") as caught:
+        found.thumbnail(whole[:-2] + scan * 30_000 + whole[-2:], side=2000, quality=80)
+    assert caught.value.fault == PictureFault.GIVEN_UP
+    assert time.monotonic() - begin < 60
+    found.close()
+
+
+def test_no_more_workers_than_allowed_whoever_asks():
+    found = Workers(most=1)
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(lambda _: found.thumbnail(GOOD, side=64, quality=50), range(8)))) == 8
+    assert len(found._idle) == 1
     found.close()
 
 

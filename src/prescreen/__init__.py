@@ -1,7 +1,7 @@
 """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
-from typing import TYPE_CHECKING, Any
-
+# Not even `typing` is imported: with ``python -m prescreen`` modules still come from the working directory.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from prescreen.api import Predictor
 
@@ -9,9 +9,12 @@ __version__ = "0.1.0"
 __all__ = ["Predictor", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the interface at its first use, so that ``import prescreen`` loads no large library."""
     if name == "Predictor":
+        from prescreen.process import check_interpreter
+
+        check_interpreter()
         from prescreen.api import Predictor
 
         return Predictor

@@ -5,10 +5,19 @@ import sys
 
 def run() -> None:
     """Run the command; Ctrl-C while it is being loaded ends it without a traceback, too."""
+    from prescreen import process
+
+    sys.path[:] = process.trusted_path()  # before anything else is imported
+    from prescreen.errors import PrescreenError
+
     try:
+        process.set_up()
         from prescreen.cli import main
 
         main(prog_name="prescreen")
+    except PrescreenError as error:
+        sys.stderr.write(f"prescreen: error: {error}\n")
+        raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         sys.stderr.write("prescreen: interrupted; nothing was begun\n")
         raise SystemExit(130) from None

@@ -60,6 +60,7 @@ class Predictor:
         *,
         images: PathLike | None = None,
         traits: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | None = None,
         scale: tuple[float, float] | None = None,
         encoder: str = "clip",
         output: PathLike | None = None,
@@ -77,6 +78,9 @@ class Predictor:
             Folder of the rated pictures; by default beside the ratings.
         traits : mapping of str to str, optional
             {name of the trait: its name in the ratings}; by default all traits.
+        columns : mapping of str to str, optional
+            {meaning, or name of a trait: column of the file}, where the names of the columns do not tell:
+            ``{"image": "photo", "rater": "WorkerId", "competence": "Answer.competence"}``.
         scale : (float, float), optional
             Lowest and highest vote, where the file does not tell.
         encoder : str
@@ -94,6 +98,7 @@ class Predictor:
             Path(ratings),
             images=None if images is None else Path(images),
             traits=traits,
+            columns=columns,
             scale=None if scale is None else Scale(*scale),
             encoder=encoder,
             output=None if output is None else Path(output),
@@ -164,6 +169,7 @@ class Predictor:
         *,
         images: PathLike | None = None,
         traits: Mapping[str, str] | None = None,
+        columns: Mapping[str, str] | None = None,
         scale: tuple[float, float] | None = None,
     ) -> Mapping[str, Any]:
         """Measure it against ratings of pictures that it was not trained on; the arguments are those of `train`.
@@ -178,6 +184,7 @@ class Predictor:
             Path(ratings),
             images=None if images is None else Path(images),
             traits=traits,
+            columns=columns,
             scale=None if scale is None else Scale(*scale),
         ).to_json()
 

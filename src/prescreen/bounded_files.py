@@ -8,6 +8,7 @@ file and from what it says of itself, before it is read.
 import errno
 import io
 import os
+import re
 import stat
 import zipfile
 from typing import Final
@@ -43,6 +44,8 @@ MAX_CELL_BYTES: Final = 1 << 17
 MAX_MEMBERS: Final = 10_000
 """Of a zip archive."""
 
+_SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
+_PLACE: Final = re.compile(rb"\br=[\"']([A-Z]{1,3})?([0-9]{1,12})[\"']")
 _HEAD: Final = 4096
 _FINE: Final = 64 << 20
 """Texts that cannot be more than this, however often one is repeated, are not looked at closer."""
@@ -121,8 +124,8 @@ def check_extent(rows: int, columns: int, cells: int | None = None) -> None:
             raise ValueError(f"{found} {what}, at most {most} are read")
 
 
-def check_csv(data: bytes, separators: bytes = b",") -> None:
-    """Refuse a CSV of too many rows or columns, by counting line ends and separators.
+def check_csv(data: bytes, separator: str = ",") -> None:
+    """Refuse a CSV of too many rows or columns, by counting line ends, and separators in the first line.
 
     Raises
     ------
@@ -131,8 +134,30 @@ def check_csv(data: bytes, separators: bytes = b",") -> None:
     """
     end = data.find(b"\n")
     head = data[: end if end >= 0 else len(data)]
-    columns = 1 + max(head.count(bytes([separator])) for separator in separators)
-    check_extent(max(data.count(b"\n"), data.count(b"\r")) + 1, columns)
+    check_extent(max(data.count(b"\n"), data.count(b"\r")) + 1, 1 + head.count(separator.encode()))
+
+
+def check_json(data: bytes) -> None:
+    """Refuse a JSON document that is too large.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if len(data) > MAX_JSON_BYTES:
+        raise ValueError(f"{len(data)} bytes of JSON, at most {MAX_JSON_BYTES} are read at once")
+
+
+def check_json_lines(data: bytes) -> None:
+    """Refuse JSON lines of too many rows or cells, by counting line ends and keys.
+
+    Raises
+    ------
+    ValueError
+        As from `check_extent`.
+    """
+    check_extent(data.count(b"\n") + 1, 1, data.count(b'":'))
 
 
 def check_parquet(data: bytes) -> None:
@@ -196,3 +221,32 @@ def check_zip(archive: zipfile.ZipFile) -> None:
     size = sum(member.file_size for member in members)
     if size > MAX_TABLE_BYTES:
         raise ValueError(f"unpacks to {size} bytes, at most {MAX_TABLE_BYTES} are read")
+
+
+def check_workbook(archive: zipfile.ZipFile) -> None:
+    """Refuse an Excel workbook that unpacks to too much, or whose sheets are too long or too wide.
+
+    One cell in the last row and column is enough for a sheet of seventeen thousand million cells.
+
+    Raises
+    ------
+    ValueError
+        As from `check_zip` and `check_extent`; or if a sheet is not in UTF-8.
+    """
+    check_zip(archive)
+    for name in filter(_SHEET.fullmatch, archive.namelist()):
+        sheet = archive.read(name)
+        if b"\0" in sheet[:_HEAD]:
+            raise ValueError(f"{name} is not in UTF-8")
+        rows, columns = 0, 0
+        for found in _PLACE.finditer(sheet):
+            rows = max(rows, int(found[2]))
+            columns = max(columns, _column(found[1] or b""))
+        check_extent(rows, columns, max(rows * columns, sheet.count(b"<c")))
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - ord("A") + 1
+    return number

@@ -5,8 +5,10 @@ Safe with several writers; a stopped run leaves whole rows only. Files that have
 
 import contextlib
 import json
+import os
 import random
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +23,7 @@ from prescreen import appearance
 from prescreen.errors import PrescreenError
 from prescreen.images import FileKey, content_hash
 from prescreen.inspection import Quality
-from prescreen.locations import cache_directory, cache_limit
+from prescreen.locations import cache_limit, make_cache_directory, unusable_cache
 
 SCHEMA: Final = 2
 PATIENCE: Final = 60.0
@@ -88,13 +90,16 @@ class EmbeddingCache:
     """
 
     def __init__(self, path: Path | None = None, limit: int | None = None) -> None:
-        self.path = path or cache_directory() / "embeddings.sqlite"
+        self.path = path or make_cache_directory() / "embeddings.sqlite"
         self.limit = cache_limit() if limit is None else limit
         self._touched: list[int] = []
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            _make_private_file(self.path)
             self._database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
-        except (sqlite3.Error, OSError) as error:
+        except OSError as error:
+            raise unusable_cache(self.path.parent, error) from error
+        except sqlite3.Error as error:
             raise self._unusable(error) from error
         try:
             self._prepare()
@@ -267,6 +272,8 @@ class EmbeddingCache:
     def clear(self, specification: str | None = None) -> int:
         """Delete the vectors of one encoder specification, or everything, and give the space back.
 
+        The paths of pictures of which no vector is left go with them.
+
         Returns
         -------
         int
@@ -275,11 +282,11 @@ class EmbeddingCache:
         try:
             with self._transaction() as database:
                 if specification is None:
-                    database.execute("DELETE FROM files")
                     database.execute("DELETE FROM vectors")
                 else:
                     database.execute("DELETE FROM vectors WHERE specification = ?", (specification,))
                 deleted = database.rowcount
+                database.execute("DELETE FROM files WHERE content NOT IN (SELECT content FROM vectors)")
             self._database.execute("VACUUM")
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
@@ -317,6 +324,25 @@ class EmbeddingCache:
                 cursor.execute("ROLLBACK")
                 raise
             cursor.execute("COMMIT")
+
+
+def _make_private_file(path: Path) -> None:
+    """Make an empty file that only this user may read; SQLite gives the files beside it the same permissions.
+
+    It gets its name when it is closed already: closing a database undoes the locks that other threads have on it.
+    """
+    if path.exists():
+        return
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".prescreen-", delete=False) as file:
+        made = Path(file.name)
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    finally:
+        made.unlink()
 
 
 def _today() -> int:

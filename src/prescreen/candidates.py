@@ -17,7 +17,7 @@ from prescreen.atomic import write_files_atomic
 from prescreen.comparison import Chooser, compare
 from prescreen.decisions import Decisions, decisions_beside, read_rejected
 from prescreen.effects import USUAL_GATES, compare_folders
-from prescreen.embeddings import EmbeddingCache
+from prescreen.embeddings import EmbeddingCache, describe_faults
 from prescreen.encoders import Encoder
 from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
@@ -138,6 +138,7 @@ def review(
             token,
             code,
             lambda file: shortlisting.thumbnail(file, shortlisting.SERVED, 85),
+            dict(zip(done.scores["image"], done.scores["content"], strict=True)),
         )
         host, bound = listener.getsockname()
         ready(f"http://{host}:{bound}/?code={code}")
@@ -223,6 +224,9 @@ def _compared(
         choose,
         rejected,
     )
+    if unscored := len(table) - scored:
+        why = describe_faults(note.faults) if note else ""
+        narrator.say(f"no scores  {unscored} of {len(table)} pictures failed{': ' * bool(why)}{why}")
     if unknown := len(rejected - set(table["image"])):
         narrator.say(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
     if held := held_in_words(ranked):

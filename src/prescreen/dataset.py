@@ -1,32 +1,18 @@
 """The training table: ratings joined with vectors by image, and the groups that must not be split."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import cdist, pdist, squareform
 
-from prescreen.embeddings import Embedded
+from prescreen.embeddings import Embedded, describe_faults
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import RatingsError
+from prescreen.grouping import group
 from prescreen.ratings import Ratings
-
-NEAR_DUPLICATE_DISTANCE: Final = 0.25
-"""Distance of face descriptors below which two pictures are taken for near-duplicates."""
-
-ALIKE: Final = 0.45
-PERSON_DISTANCE: Final = 0.50
-FEW_PERSONS: Final = 0.7
-"""Likely persons are looked for if clusters of mean distance `ALIKE` are fewer than this share of the pictures.
-
-They are then the clusters of mean distance `PERSON_DISTANCE`. Of portraits of 40 persons, three each, that finds 97 %
-of the pairs; of 803 different generated faces the first rule makes 663 clusters, and they are left alone.
-"""
 
 USUAL_ICC: Final = 0.25
 """ICC(1) of single votes that is assumed where the spread of votes is not known."""
@@ -61,6 +47,8 @@ class Dataset:
         Pictures of one person, and near-duplicates, have the same number and must stand on one side of every split.
     auxiliary : ndarray of float, shape (n, a)
         Mean votes in other traits, which are learned from but not predicted; NaN where a picture has none.
+    grouping : str
+        How the groups were found, in one line.
     """
 
     images: tuple[str, ...]
@@ -73,6 +61,7 @@ class Dataset:
     persons: NDArray[np.str_]
     groups: NDArray[np.int64]
     auxiliary: NDArray[np.float64]
+    grouping: str = ""
 
     @property
     def faces(self) -> NDArray[np.float32]:
@@ -128,13 +117,16 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
     if missing:
         first = missing[0]
         reason = rows[first].reason if first in rows else "not found"
+        kinds = describe_faults(Counter(rows[name].fault for name in missing if name in rows))
         raise RatingsError(
-            f"{ratings.source}: {len(missing)} of {len(table)} rated pictures cannot be used, first {first!r} "
+            f"{ratings.source}: {len(missing)} of {len(table)} rated pictures cannot be used"
+            f"{': ' * bool(kinds)}{kinds}; first {first!r} "
             f"({reason}); repair them or take their rows out of the ratings"
         )
     images = tuple(str(name) for name in table.index)
     features = np.stack([vector for vector in vectors.values() if vector is not None]).astype(np.float32)
     persons = np.array([ratings.persons.get(name, "") for name in images], dtype=np.str_)
+    found = group(features[:, specification.blocks[IDENTITY_BLOCK]], persons)
     return Dataset(
         images=images,
         traits=ratings.traits,
@@ -144,8 +136,9 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
         sampling_variance=_sampling_variance(ratings, images),
         contents=tuple(rows[name].content for name in images),
         persons=persons,
-        groups=group(features[:, specification.blocks[IDENTITY_BLOCK]], persons),
+        groups=found.labels,
         auxiliary=ratings.auxiliary.reindex(table.index).to_numpy(dtype=np.float64),
+        grouping=found.describe(),
     )
 
 
@@ -164,53 +157,3 @@ def _sampling_variance(ratings: Ratings, images: tuple[str, ...]) -> NDArray[np.
     odds = (1 - USUAL_ICC) / USUAL_ICC
     # Ratings vary by the truth and by their noise: var = truth (1 + odds mean(1/n)).
     return np.where(unknown, inverse * odds * spread / (1 + odds * usual), variance)
-
-
-def group(descriptors: NDArray[np.float32], persons: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Find pictures that must stay together: of one person, or near-duplicates by face descriptor.
-
-    Near-duplicates are chained: if a resembles b and b resembles c, all three are one group. Where no person is named
-    and the faces look like far fewer persons than pictures, likely persons are grouped as well.
-
-    Parameters
-    ----------
-    descriptors : ndarray of float, shape (n, 128)
-        Descriptors of dlib's face network.
-    persons : ndarray of str, shape (n,)
-        Names of persons; empty where unknown.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-        Numbers of groups from 0.
-    """
-    near = squareform(pdist(descriptors)) < NEAR_DUPLICATE_DISTANCE
-    if (persons == "").all():
-        persons = likely_persons(descriptors)
-    same = (persons[:, None] == persons[None]) & (persons != "")[:, None]
-    _, labels = connected_components(coo_array(near | same), directed=False)
-    return np.asarray(labels, dtype=np.int64)
-
-
-def likely_persons(descriptors: NDArray[np.float32]) -> NDArray[np.str_]:
-    """Guess who is who from face descriptors, shape (n, 128).
-
-    Returns
-    -------
-    ndarray of str, shape (n,)
-        Number of a cluster; all empty if the pictures do not look like several of one person.
-    """
-    nobody = np.full(len(descriptors), "", dtype=np.str_)
-    if len(descriptors) < 2:
-        return nobody
-    tree = linkage(descriptors, "average")
-    if fcluster(tree, ALIKE, "distance").max() >= FEW_PERSONS * len(descriptors):
-        return nobody
-    return np.asarray(fcluster(tree, PERSON_DISTANCE, "distance"), dtype=np.str_)
-
-
-def resembles(descriptors: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell which faces, shape (n, 128), are near-duplicates of a known one, shape (m, 128); returns shape (n,)."""
-    if not len(known):
-        return np.zeros(len(descriptors), dtype=bool)
-    return np.asarray((cdist(descriptors, known) < NEAR_DUPLICATE_DISTANCE).any(axis=1))

@@ -1,6 +1,7 @@
 """What `prescreen doctor` finds out: versions, weights, places."""
 
 import importlib.util
+import os
 import platform
 
 from prescreen import drift, provenance, tracking
@@ -9,7 +10,7 @@ from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
 from prescreen.encoders.openclip import DEFAULT, cached_weights
 from prescreen.encoders.runtime import precisions
 from prescreen.errors import PrescreenError
-from prescreen.locations import CACHE_VARIABLE, cache_directory
+from prescreen.locations import CACHE_VARIABLE, cache_directory, unusable_cache
 from prescreen.predictor import Predictor
 from prescreen.processors import processors
 from prescreen.weights import DLIB_DETECTOR, DLIB_FACE_NETWORK, DLIB_LANDMARKS, EFFICIENTNET_LITE2, PackagedFile
@@ -17,7 +18,6 @@ from prescreen.weights import DLIB_DETECTOR, DLIB_FACE_NETWORK, DLIB_LANDMARKS, 
 
 def examine() -> dict[str, dict[str, str]]:
     """Return findings by section and name; nothing is fetched, loaded into memory or changed."""
-    size = sum(file.stat().st_size for file in cache_directory().rglob("*") if file.is_file())
     return {
         "versions": provenance.versions(),
         "machine": {
@@ -33,7 +33,7 @@ def examine() -> dict[str, dict[str, str]]:
             f"clip:{DEFAULT}": _clip(),
         },
         "places": {
-            "cache": f"{cache_directory()} ({size / 1e6:.0f} MB; {CACHE_VARIABLE} moves it)",
+            "cache": _cache(),
             "MLflow store": f"{tracking.store_name()} (MLFLOW_TRACKING_URI moves it)",
         },
     }
@@ -56,6 +56,19 @@ def examine_predictor(predictor: Predictor) -> dict[str, str]:
         "encoder": f"{manifest.encoder.name}, {manifest.encoder.precision}",
         "canaries": finding.warning or finding.text,
     }
+
+
+def _cache() -> str:
+    try:
+        folder = cache_directory()
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    except PrescreenError as error:
+        return str(error)
+    except OSError as error:
+        return str(unusable_cache(folder, error))
+    nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.exists(place))
+    closed = "" if os.access(nearest, os.W_OK | os.X_OK) else "it cannot be written; "
+    return f"{folder} ({size / 1e6:.0f} MB; {closed}{CACHE_VARIABLE} moves it)"
 
 
 def _state(weights: PackagedFile) -> str:

@@ -6,13 +6,14 @@ engine would have written.
 """
 
 import contextlib
+import json
 import logging
 import os
 import platform
 import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -174,7 +175,13 @@ def _session(address: str | None) -> Iterator[None]:
             yield
         return
     address = address or os.environ.get(_ADDRESS_VARIABLE) or "local"
-    options: dict[str, Any] = {"address": address, "logging_level": logging.ERROR, "log_to_driver": False}
+    options: dict[str, Any] = {
+        "address": address,
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+    }
+    if not address.startswith("ray://"):  # a server for clients gives actors no folders of theirs
+        options["job_config"] = _job()
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options |= {"num_cpus": processors(), "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
@@ -188,6 +195,17 @@ def _session(address: str | None) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+def _job() -> Any:
+    """Describe this run to Ray so that actors find no modules in its working directory, which Ray would give them."""
+    from ray.job_config import JobConfig
+
+    class Job(JobConfig):  # type: ignore[misc]
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return Job()
 
 
 def _knock(address: str) -> None:
@@ -218,7 +236,7 @@ def _understand(row: Mapping[str, Any], counts: EmbeddingCounts, advance: Callab
     if row["error"]:
         kind = getattr(errors, row["error"], PrescreenError)
         raise kind(row["message"])
-    counts.add(EmbeddingCounts(**{field.name: row[field.name] for field in fields(EmbeddingCounts)}))
+    counts.add(EmbeddingCounts(**json.loads(row["counts"])))
     table = read_table_bytes(row["table"], _FORMAT)
     for _ in range(len(table)):
         advance()
@@ -270,7 +288,7 @@ class _Actor:
             table = table_bytes(frame, _FORMAT)
         except PrescreenError as error:
             kind, message = type(error).__name__, str(error)
-        answer = {"table": table, "error": kind, "message": message} | asdict(counts)
+        answer = {"table": table, "error": kind, "message": message, "counts": json.dumps(asdict(counts))}
         return pa.table({name: [value] for name, value in answer.items()})
 
     def _score(self, block: pa.Table, counts: EmbeddingCounts) -> pd.DataFrame:

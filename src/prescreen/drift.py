@@ -24,7 +24,7 @@ from prescreen.canaries import Canaries, draw_canaries, embed_canaries
 from prescreen.encoders import CONVERSION, Encoder
 from prescreen.encoders.devices import resolve
 from prescreen.errors import EncoderError, PrescreenError
-from prescreen.locations import cache_directory
+from prescreen.locations import cache_directory, make_cache_directory, make_private
 from prescreen.narrator import Narrator
 from prescreen.predictor import Predictor
 
@@ -181,7 +181,9 @@ def _processor() -> str:
 def _remember(record: Path, raw: Array) -> None:
     content = [[value if np.isfinite(value) else None for value in row] for row in raw.tolist()]
     with contextlib.suppress(PrescreenError):  # a cache that cannot be written costs time only
+        make_cache_directory(record.parent.name)
         write_text_atomic(record, json.dumps({"raw": content}))
+        make_private(record)
 
 
 def _remembered(record: Path, shape: tuple[int, ...]) -> Array | None:

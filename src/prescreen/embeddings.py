@@ -7,15 +7,15 @@ moved, renamed and repeated pictures are decoded once. A picture that fails beco
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from prescreen.cache import EmbeddingCache, Vector
 from prescreen.encoders import Encoder
 from prescreen.encoders.views import Pixels, View
-from prescreen.errors import PictureError
+from prescreen.errors import PictureError, PictureFault
 from prescreen.images import FileKey, ImageFile, content_hash, file_key, read_bytes
-from prescreen.inspection import Inspector, Quality
+from prescreen.inspection import Quality
 from prescreen.processors import processors
 from prescreen.workers import Workers, shared_workers
 
@@ -40,6 +40,8 @@ class Embedded:
         Present if and only if there is a vector.
     reason : str
         Why there is no vector; empty where there is one.
+    fault : str
+        What the reason is counted as, a `prescreen.errors.PictureFault`; empty where there is a vector.
     """
 
     name: str
@@ -47,19 +49,36 @@ class Embedded:
     vector: Vector | None = None
     quality: Quality | None = None
     reason: str = ""
+    fault: str = ""
+
+
+def describe_faults(faults: Mapping[str, int]) -> str:
+    """Say why pictures failed: ``3 truncated, 1 damaged``."""
+    return ", ".join(f"{faults[fault]} {fault}" for fault in PictureFault if faults.get(fault))
 
 
 @dataclass
 class EmbeddingCounts:
     """What `embed_images` has done so far: pictures decoded, found in the cache (or equal to one before), failed.
 
-    The reason is that of the first picture that failed.
+    The reason is that of the first picture that failed; the faults say how many failed for what kind of reason.
     """
 
     decoded: int = 0
     cached: int = 0
     failed: int = 0
     reason: str = ""
+    faults: dict[str, int] = field(default_factory=dict)
+
+    def describe_failures(self) -> str:
+        """Say how many pictures failed, and why: ``4 failed: 3 truncated, 1 damaged``."""
+        return f"{self.failed} failed" + (f": {describe_faults(self.faults)}" if self.failed else "")
+
+    def count_failure(self, row: Embedded) -> None:
+        """Count a picture without a vector."""
+        self.failed += 1
+        self.reason = self.reason or row.reason
+        self.faults[row.fault] = self.faults.get(row.fault, 0) + 1
 
     def add(self, other: "EmbeddingCounts") -> None:
         """Count what another run did, too."""
@@ -67,6 +86,8 @@ class EmbeddingCounts:
         self.cached += other.cached
         self.failed += other.failed
         self.reason = self.reason or other.reason
+        for fault, number in other.faults.items():
+            self.faults[fault] = self.faults.get(fault, 0) + number
 
 
 @dataclass
@@ -207,7 +228,7 @@ class _Run:
                 self.on_the_way[content] = pending
                 pending.work = pool.submit(self._describe, file, data)
         except PictureError as error:
-            self._fail(pending, str(error))
+            self._fail(pending, error)
         return pending
 
     def finish_batch(self, window: Iterable[_Pending]) -> None:
@@ -221,7 +242,7 @@ class _Run:
             try:
                 batch.append((pending, work.result()))
             except PictureError as error:
-                self._fail(pending, str(error))
+                self._fail(pending, error)
         if not batch:
             return
         vectors = self.encoder.encode([described.views for _, described in batch])
@@ -234,15 +255,14 @@ class _Run:
     def count(self, pending: _Pending, row: Embedded) -> None:
         """Count a picture that is done; of several with the same content one is decoded."""
         if row.vector is None:
-            self.counts.failed += 1
-            self.counts.reason = self.counts.reason or row.reason
+            self.counts.count_failure(row)
         elif pending.decoded:
             self.counts.decoded += 1
         else:
             self.counts.cached += 1
 
-    def _fail(self, pending: _Pending, reason: str) -> None:
-        pending.done = Embedded(pending.file.name, pending.content, reason=reason)
+    def _fail(self, pending: _Pending, error: PictureError) -> None:
+        pending.done = Embedded(pending.file.name, pending.content, reason=str(error), fault=error.fault)
 
     def _describe(self, file: ImageFile, data: bytes | None) -> _Described:
         """Have a picture decoded and its views cut; runs in a thread."""
@@ -250,7 +270,9 @@ class _Run:
         return _Described(content_hash(data), *self.workers.inspect(data, self.encoder.views, self.tolerant))
 
 
-def embed_bytes(pictures: Iterable[tuple[str, bytes]], encoder: Encoder) -> Iterator[Embedded]:
+def embed_bytes(
+    pictures: Iterable[tuple[str, bytes]], encoder: Encoder, workers: Workers | None = None
+) -> Iterator[Embedded]:
     """Embed pictures that are in memory, one after the other, each with a vector or a reason; no cache.
 
     Parameters
@@ -259,13 +281,15 @@ def embed_bytes(pictures: Iterable[tuple[str, bytes]], encoder: Encoder) -> Iter
         Name and content of each image file.
     encoder : Encoder
         Loaded at the first picture.
+    workers : Workers, optional
+        Where pictures are decoded; by default the workers of this process.
     """
-    inspect = Inspector(encoder.views)
+    workers = workers or shared_workers()
     for name, data in pictures:
         content = content_hash(data)
         try:
-            views, quality = inspect(data)
+            views, quality = workers.inspect(data, encoder.views, tolerant=False)
         except PictureError as error:
-            yield Embedded(name, content, reason=str(error))
+            yield Embedded(name, content, reason=str(error), fault=error.fault)
         else:
             yield Embedded(name, content, encoder.encode([views])[0], quality)

@@ -19,6 +19,7 @@ Every message says what was given, what was expected and what to do about it, in
 
 import os
 import re
+from enum import StrEnum
 from typing import ClassVar, Final
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -46,8 +47,35 @@ class RatingsError(PrescreenError):
     """A ratings file that cannot be trusted as it stands."""
 
 
+class PictureFault(StrEnum):
+    """Why pictures cannot be used, in as many words as fit into a count of them; the reason in a row says more."""
+
+    UNREADABLE = "not readable"
+    EMPTY = "empty"
+    UNSUPPORTED = "unsupported format"
+    TRUNCATED = "truncated"
+    DAMAGED = "damaged"
+    TOO_LARGE = "too large"
+    LINK = "links out of the folder"
+    GIVEN_UP = "too much work for the decoder"
+    COLOURS = "unknown colours"
+    HEIC = "HEIC (pip install 'portrait-prescreen[heic]')"
+
+
 class PictureError(PrescreenError):
-    """One picture that cannot be used; its text is the reason in the picture's row."""
+    """One picture that cannot be used; its text is the reason in the picture's row.
+
+    Parameters
+    ----------
+    reason : str
+        One line.
+    fault : PictureFault
+        What it is counted as.
+    """
+
+    def __init__(self, reason: str, fault: PictureFault = PictureFault.UNREADABLE) -> None:
+        super().__init__(reason)
+        self.fault = fault
 
 
 class EncoderError(PrescreenError):

@@ -1,18 +1,23 @@
 """What a picture file says about itself, read from its container without decoding a pixel.
 
-The format is decided by the first bytes, never by the name. From JPEG, PNG, WebP and GIF the size is read here, so
-that a decompression bomb is refused before any decoder allocates memory. The decoder of a JPEG or PNG then gets a copy
-of the file without its metadata: broken EXIF, ICC, XMP or comment blocks cannot fail a picture whose pixels are sound.
-AVIF and HEIC containers are left to their decoders, which read the size without decoding.
+The format is decided by the first bytes, never by the name. The size is read here, so that a decompression bomb is
+refused before any decoder allocates memory. The decoder of a JPEG or PNG then gets a copy of the file without its
+metadata: broken EXIF, ICC, XMP or comment blocks cannot fail a picture whose pixels are sound. AVIF and HEIC
+containers are read here for sizes and colours only; orientation, profile and frames are what their decoders make of
+them.
 """
 
+import math
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prescreen.errors import PictureError
+from prescreen.av1 import read_sequences
+from prescreen.boxes import read_container
+from prescreen.coding import Coding, coding_by_gamma, coding_by_numbers, coding_by_profile
+from prescreen.errors import PictureError, PictureFault
 
 SUPPORTED = "JPEG, PNG, WebP, GIF, AVIF or HEIC"
 
@@ -22,6 +27,7 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _MAX_PROFILE = 8 << 20  # bytes; real ICC profiles stay below 3 MiB
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
+_PNG_COLOURS = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
 _JPEG_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _JPEG_BARE = {0x00, 0x01, *range(0xD0, 0xDA)}  # without a length: stuffed byte, TEM, RST0-7, SOI, EOI
 _AVIF_EXIF = re.compile(
@@ -40,7 +46,8 @@ class Header:
     stream : bytes
         What the decoder is given: the file, without metadata where that is possible.
     size : (int, int) or None
-        Width and height in pixels as stored; None where only the decoder can tell (AVIF, HEIF).
+        Width and height in pixels as stored, in AVIF that of the stream if it is the larger one; None where only the
+        decoder can tell (AVIF and HEIF without a picture for itself).
     frames : int
         Pictures in an animation, at least 1.
     orientation : int
@@ -49,6 +56,8 @@ class Header:
         The ICC profile, unchecked.
     complete : bool
         False when the container itself ends early. A JPEG's scan is not looked at: its decoder notices.
+    coding : Coding or None
+        What the numbers mean where that is not sRGB and not said by the profile.
     """
 
     format: str
@@ -58,6 +67,12 @@ class Header:
     orientation: int = 1
     profile: bytes | None = None
     complete: bool = True
+    coding: Coding | None = None
+
+    @property
+    def boxed(self) -> bool:
+        """Whether the decoder tells orientation, profile and frames: those of AVIF and HEIF read the container."""
+        return self.format in ("AVIF", "HEIF")
 
 
 def read_header(data: bytes) -> Header:
@@ -72,7 +87,7 @@ def read_header(data: bytes) -> Header:
     try:
         return reader(data)
     except (struct.error, IndexError, ValueError):
-        raise PictureError(f"{name} header is damaged or cut short") from None
+        raise PictureError(f"{name} header is damaged or cut short", PictureFault.DAMAGED) from None
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -109,8 +124,8 @@ def _reader(data: bytes) -> tuple[Callable[[bytes], Header], str]:
         if brands & {b"avif", b"avis"}:
             return _avif, "AVIF"
         if brands & _HEIC_BRANDS:
-            return lambda stream: Header("HEIF", stream), "HEIC"
-    raise PictureError(f"unsupported content: expected {SUPPORTED}")
+            return _heif, "HEIC"
+    raise PictureError(f"unsupported content: expected {SUPPORTED}", PictureFault.UNSUPPORTED)
 
 
 def _jpeg(data: bytes) -> Header:
@@ -144,27 +159,63 @@ def _jpeg(data: bytes) -> Header:
 
 def _png(data: bytes) -> Header:
     kind, *size = struct.unpack_from(">4sII", data, 12)
+    if kind == b"CgBI":
+        raise PictureError("Apple's own PNG (CgBI): save it again as PNG or JPEG", PictureFault.UNSUPPORTED)
     if kind != b"IHDR":
         raise ValueError("no IHDR chunk")
-    frames, orientation, profile, complete = 1, 1, None, False
+    depth, colour_type = struct.unpack_from("BB", data, 24)
+    frames, complete, colours = 1, False, dict[bytes, bytes]()
     kept, position = [PNG_MAGIC], len(PNG_MAGIC)
     while position + 8 <= len(data) and not complete:
         length, kind = struct.unpack_from(">I4s", data, position)
         body = data[position + 8 : position + 8 + length]
-        if kind in _PNG_PIXELS:
+        if kind == b"tRNS":
+            kept.append(_png_chunk(kind, _as_decoded(body, depth, colour_type)))
+        elif kind in _PNG_PIXELS:
             whole = data[position : position + 12 + length]
             # A last chunk that is cut short is closed, so that a tolerant decoder can read up to the cut.
             kept.append(whole if len(whole) == 12 + length else _png_chunk(kind, body))
         elif kind == b"acTL" and length >= 4:
             frames = max(1, *struct.unpack_from(">I", body))
-        elif kind == b"eXIf":
-            orientation = exif_orientation(body)
-        elif kind == b"iCCP":
-            profile = _inflate(body.partition(b"\0")[2][1:])
+        elif kind in _PNG_COLOURS:
+            colours[kind] = body
         complete = kind == b"IEND"
         position += 12 + length
-    stream = b"".join([*kept, _png_chunk(b"IEND")])
-    return Header("PNG", stream, (size[0], size[1]), frames, orientation, profile, complete)
+    return Header(
+        "PNG",
+        b"".join([*kept, _png_chunk(b"IEND")]),
+        (size[0], size[1]),
+        frames,
+        exif_orientation(colours.get(b"eXIf", b"")),
+        None if b"cICP" in colours or b"iCCP" not in colours else _inflate(colours[b"iCCP"].partition(b"\0")[2][1:]),
+        complete,
+        _png_coding(colours),
+    )
+
+
+def _as_decoded(transparent: bytes, depth: int, colour_type: int) -> bytes:
+    """Scale the transparent colour of a PNG as its decoder scales the pixels: to 8 bits, but for grey of 16."""
+    if colour_type not in (0, 2) or len(transparent) < 2 or len(transparent) % 2:
+        return transparent
+    values = struct.unpack(f">{len(transparent) // 2}H", transparent)
+    if depth < 8:
+        values = tuple((value & ((1 << depth) - 1)) * 255 // ((1 << depth) - 1) for value in values)
+    elif depth == 16 and colour_type == 2:
+        values = tuple(value >> 8 for value in values)
+    return struct.pack(f">{len(values)}H", *values)
+
+
+def _png_coding(chunks: Mapping[bytes, bytes]) -> Coding | None:
+    """Understand what a PNG says of its colours: cICP comes before a profile, and that before sRGB and the rest."""
+    if len(chunks.get(b"cICP", b"")) == 4:
+        primaries, transfer = chunks[b"cICP"][:2]
+        return coding_by_numbers(primaries, transfer)
+    if b"iCCP" in chunks or b"sRGB" in chunks:
+        return None
+    gama, chrm = chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")
+    return coding_by_gamma(
+        int.from_bytes(gama, "big") if len(gama) == 4 else 0, struct.unpack(">8I", chrm) if len(chrm) == 32 else ()
+    )
 
 
 def _png_chunk(kind: bytes, body: bytes = b"") -> bytes:
@@ -242,4 +293,28 @@ def _gif_colours(flags: int) -> int:
 
 def _avif(data: bytes) -> Header:
     """Hide the EXIF item under a type that no decoder knows: in AVIF the container itself tells the orientation."""
-    return Header("AVIF", _AVIF_EXIF.sub(rb"\1none", data))
+    container = read_container(data)
+    shown = container.shown()
+    streams = [item.stream for item in container.items.values() if item.kind == b"av01"]
+    sequences = [sequence for stream in streams for sequence in read_sequences(stream)]
+    sizes = [(sequence.width, sequence.height) for sequence in sequences]
+    colours = next((sequence.colours for sequence in sequences if sequence.colours), None)
+    if shown is not None:
+        sizes += [shown.size] if shown.size else []
+        colours = shown.colours or colours
+    largest = max(sizes, key=math.prod, default=None)
+    profile = None if shown is None else shown.profile
+    return Header("AVIF", _AVIF_EXIF.sub(rb"\1none", data), largest, coding=_box_coding(colours, profile))
+
+
+def _heif(data: bytes) -> Header:
+    shown = read_container(data).shown()
+    if shown is None:
+        return Header("HEIF", data)
+    return Header("HEIF", data, shown.size, coding=_box_coding(shown.colours, shown.profile))
+
+
+def _box_coding(colours: tuple[int, int] | None, profile: bytes | None) -> Coding | None:
+    """Understand both kinds of a box ``colr``: a profile comes first, but says nothing of light above white."""
+    coding = coding_by_profile(profile) or (coding_by_numbers(*colours) if colours else None)
+    return coding if profile is None or (coding is not None and coding.is_hdr) else None

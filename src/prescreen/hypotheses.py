@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from prescreen.bounded_files import read_bounded
 from prescreen.errors import UsageError
 from prescreen.ranking.effects import FEWEST, Hypothesis
-from prescreen.ratings.columns import read_frame
+from prescreen.ratings.files import read_frame
 from prescreen.tables import shown
 from prescreen.traits import unknown_name
 

@@ -1,35 +1,20 @@
-"""Pictures in: find them, read them, decode them into upright sRGB.
+"""Pictures in: find them and read their bytes; `prescreen.decoding` makes pixels of them.
 
 A picture that cannot be used raises :class:`~prescreen.errors.PictureError`, whose text is the reason in its row; it
-never ends a run. Nothing here changes a global setting of Pillow or of Python's warnings, so that pictures can be
-decoded in many threads. `prescreen.headers` says what is read before decoding, `prescreen.colours` how colours are
-converted.
+never ends a run.
 """
 
 import errno
 import hashlib
-import importlib
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, overload
 
-from PIL import AvifImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
-from PIL.ImageFile import ImageFile as Opened
-
 from prescreen.bounded_files import read_bounded
-from prescreen.colours import to_srgb
-from prescreen.errors import PictureError, UsageError
-from prescreen.headers import JPEG_END, Header, exif_orientation, read_header
+from prescreen.errors import PictureError, PictureFault, UsageError
 from prescreen.remote import find_files, is_url, read, version
-
-VERSION = 2
-"""Raised whenever the same bytes come out as other pixels; part of what identifies an embedding."""
-
-MAX_PIXELS = 100_000_000
-"""Pictures with more pixels than this are refused from the header (four bytes each while decoding)."""
 
 MAX_BYTES = 512 << 20
 """Files larger than this are not read."""
@@ -40,22 +25,6 @@ SUFFIXES = frozenset(
 )
 """Names that claim to be a picture. What is in the file decides whether it is one."""
 
-_OPENERS: dict[str, type[Opened]] = {
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "AVIF": AvifImagePlugin.AvifImageFile,
-}
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _REASONS = {
     errno.ENOENT: "file vanished",
     errno.ENOTDIR: "file vanished",
@@ -124,32 +93,6 @@ class ImageFiles(Sequence[ImageFile]):
         name = self.names[index]
         path = f"{self.base}/{name}" if isinstance(self.base, str) else self.base / name
         return ImageFile(path, name, self.problems.get(name))
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded picture.
-
-    Parameters
-    ----------
-    pixels : PIL.Image.Image
-        Mode RGB, sRGB, upright, without metadata.
-    width, height : int
-        Size of the file's picture when upright, in pixels, whatever size was decoded.
-    format : str
-        ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``AVIF`` or ``HEIF``.
-    frames : int
-        1, or the number of frames of an animation.
-    flags : tuple of str
-        ``truncated``: the file ends early and was decoded as far as it goes.
-    """
-
-    pixels: Image.Image
-    width: int
-    height: int
-    format: str
-    frames: int = 1
-    flags: tuple[str, ...] = ()
 
 
 def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False, gone_ok: bool = False) -> ImageFiles:
@@ -283,10 +226,10 @@ def read_bytes(file: ImageFile) -> bytes:
         It vanished, may not be read, is empty, is too large or is no plain file (a pipe would never end).
     """
     if file.problem:
-        raise PictureError(file.problem)
+        raise PictureError(file.problem, PictureFault.LINK if file.problem == LEADS_OUT else PictureFault.UNREADABLE)
     data = read(file.path, MAX_BYTES) if isinstance(file.path, str) else _read_local(file.path)
     if not data:
-        raise PictureError("empty file")
+        raise PictureError("empty file", PictureFault.EMPTY)
     return data
 
 
@@ -296,7 +239,8 @@ def _read_local(path: Path) -> bytes:
     except IsADirectoryError:
         raise PictureError("not a plain file") from None
     except OSError as error:
-        raise PictureError(_reason(error)) from None
+        fault = PictureFault.TOO_LARGE if error.errno == errno.EFBIG else PictureFault.UNREADABLE
+        raise PictureError(_reason(error), fault) from None
 
 
 def file_key(file: ImageFile) -> FileKey | None:
@@ -317,129 +261,5 @@ def content_hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def decode(
-    data: bytes, *, tolerant: bool = False, max_pixels: int = MAX_PIXELS, min_side: int | None = None
-) -> Picture:
-    """Decode a JPEG, PNG, WebP, GIF or AVIF (HEIC too where the package ``pillow-heif`` is installed).
-
-    Parameters
-    ----------
-    data : bytes
-        The whole file.
-    tolerant : bool
-        Decode a JPEG, PNG or GIF that ends early as far as it goes, and flag it ``truncated``; else it is an error.
-        What is missing is grey in a JPEG, and else black or (with transparency) white. A JPEG that was cut and then
-        closed again with an end marker cannot be told from a whole one.
-    max_pixels : int
-        Larger pictures are refused from the header.
-    min_side : int, optional
-        A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps this many pixels: much
-        faster, and as good where the picture is made smaller anyway.
-
-    Raises
-    ------
-    PictureError
-        With the reason.
-    """
-    header = read_header(data)
-    if header.size is not None:
-        _check_size(header.size, max_pixels)
-    tolerant = tolerant and header.format in {"JPEG", "PNG", "GIF"}
-    if not header.complete and not tolerant:
-        raise PictureError(f"{header.format} file is truncated")
-    flags = () if header.complete else ("truncated",)
-    image = _open(header, header.stream)
-    _check_size(image.size, max_pixels)
-    width, height = image.size
-    try:
-        _load(image, min_side)
-    except PictureError:
-        if not tolerant:
-            raise
-        image, flags = _load_cut(header, min_side), ("truncated",)
-    orientation, profile = header.orientation, header.profile
-    if header.size is None:  # AVIF and HEIC: the decoder read the container
-        orientation = exif_orientation(image.info.get("exif") or b"")
-        profile = image.info.get("icc_profile")
-    try:
-        pixels = to_srgb(image, profile)
-    except Exception as error:  # a palette picture without a palette, for one
-        raise _damage(header.format, error) from None
-    if orientation in _TRANSPOSE:
-        pixels = pixels.transpose(_TRANSPOSE[orientation])
-    if isinstance(pixels, Opened):
-        pixels = pixels.copy()  # a plain picture, without the decoder and its data
-    pixels.info.clear()
-    if orientation >= 5:
-        width, height = height, width
-    frames = header.frames if header.size is not None else max(1, getattr(image, "n_frames", 1))
-    return Picture(pixels, width, height, header.format, frames, flags)
-
-
 def _reason(error: OSError) -> str:
     return _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
-
-
-def _check_size(size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise PictureError(f"picture of {width} x {height} pixels")
-    if width * height > max_pixels:
-        raise PictureError(
-            f"picture of {width} x {height} pixels is too large: at most {max_pixels} pixels are decoded"
-        )
-
-
-def _opener(format_: str) -> type[Opened]:
-    if format_ in _OPENERS:
-        return _OPENERS[format_]
-    try:
-        opener: type[Opened] = importlib.import_module("pillow_heif").HeifImageFile
-    except ImportError:
-        raise PictureError("HEIC needs a decoder: pip install pillow-heif, or convert the picture to JPEG") from None
-    return opener
-
-
-def _open(header: Header, stream: bytes) -> Opened:
-    """Hand the stream to the one decoder that the content names; Pillow's own guessing and its limits are not used."""
-    opener = _opener(header.format)
-    try:
-        return opener(io.BytesIO(stream))
-    except Exception as error:  # on damaged input Pillow raises nearly anything
-        raise _damage(header.format, error) from None
-
-
-def _load(image: Opened, min_side: int | None) -> None:
-    shorter = min(image.size)
-    scale = max((s for s in (2, 4, 8) if min_side and shorter >= s * min_side), default=1)
-    try:
-        if scale > 1:
-            image.draft(None, (image.width // scale, image.height // scale))  # only JPEG can
-        image.load()
-    except Exception as error:
-        raise _damage(image.format, error) from None
-
-
-def _load_cut(header: Header, min_side: int | None) -> Opened:
-    """Decode what there is, without Pillow's process-wide LOAD_TRUNCATED_IMAGES."""
-    if header.format == "JPEG":
-        image = _open(header, header.stream + JPEG_END)  # libjpeg fills up when it meets the end marker
-        _load(image, min_side)
-        return image
-    image = _open(header, header.stream)
-    if not image.tile:
-        raise PictureError(f"{header.format} file is truncated before its first pixel")
-    try:
-        image.load()
-    except Exception:
-        image.tile = []  # the decoder has written the rows that it got; nothing more to load
-    return image
-
-
-def _damage(format_: str | None, error: Exception) -> PictureError:
-    if isinstance(error, MemoryError):
-        return PictureError("picture needs more memory than there is")
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if "truncated" in text.lower():
-        return PictureError(f"{format_} file is truncated")
-    return PictureError(f"{format_} file is damaged: {text}")

@@ -8,9 +8,9 @@ import numpy as np
 
 from prescreen import appearance
 from prescreen.appearance import Appearance
+from prescreen.decoding import decode
 from prescreen.encoders.views import Pixels, View, cut
 from prescreen.faces import FaceFinder
-from prescreen.images import decode
 
 SHARPNESS_VIEW: Final = "chip"
 LEAST_SIDE: Final = 1024

@@ -1,17 +1,23 @@
 """Where prescreen keeps things on this machine, and how much."""
 
+import contextlib
+import functools
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Final
 
 import platformdirs
 
-from prescreen.errors import UsageError, shown
+from prescreen.errors import PrescreenError, UsageError, shown
 
 CACHE_VARIABLE: Final = "PRESCREEN_CACHE"
 LIMIT_VARIABLE: Final = "PRESCREEN_CACHE_LIMIT"
 
+_OWN_FOLDER: Final = 0o700
+_OURS: Final = re.compile(r"embeddings\.sqlite(-wal|-shm|-journal)?|networks|canaries|runs|matplotlib")
+"""What prescreen makes in its cache folder."""
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([kMGT]?)B?", re.IGNORECASE | re.ASCII)
 _UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
@@ -22,13 +28,78 @@ def cache_directory() -> Path:
     Raises
     ------
     UsageError
-        If something that is no folder stands there.
+        If something that is no folder stands there, or the user has no home folder; names the variable.
     """
+    place = _place()
+    if place.startswith("~") or Path(os.devnull) in Path(place).parents:
+        raise UsageError(f"this user has no home folder; name a folder for the cache with {CACHE_VARIABLE}")
+    if os.path.exists(place) and not os.path.isdir(place):
+        raise UsageError(f"{shown(place)}: not a folder; name another one for the cache with {CACHE_VARIABLE}")
+    return Path(place)
+
+
+def _place() -> str:
     chosen = os.environ.get(CACHE_VARIABLE)
-    folder = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("prescreen")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{shown(folder)}: not a folder; name another one for the cache with {CACHE_VARIABLE}")
+    try:
+        return os.path.expanduser(chosen) if chosen else platformdirs.user_cache_dir("prescreen")
+    except RuntimeError:  # platformdirs knows of no home folder
+        return "~"
+
+
+def make_cache_directory(*below: str) -> Path:
+    """Make the folder for what can be made again, or a folder in it, for this user alone whatever the umask says.
+
+    What earlier versions left open to other users is closed once in a process. A folder that holds other things than
+    the cache keeps its own permissions.
+
+    Raises
+    ------
+    PrescreenError
+        If it cannot be made; names the variable that moves it.
+    """
+    folder = cache_directory()
+    try:
+        folder.mkdir(mode=_OWN_FOLDER, parents=True, exist_ok=True)
+        _close_to_others(folder)
+        for name in below:
+            folder /= name
+            folder.mkdir(mode=_OWN_FOLDER, exist_ok=True)
+    except OSError as error:
+        raise unusable_cache(folder, error) from error
     return folder
+
+
+def unusable_cache(place: Path, error: OSError) -> PrescreenError:
+    """Return the error for a place in the cache that cannot be written."""
+    return PrescreenError(
+        f"cache {shown(place)}: cannot be written ({error.strerror}); name another folder for it with {CACHE_VARIABLE}"
+    )
+
+
+def make_private(place: Path) -> None:
+    """Close a file, or a folder and all in it, to other users, where it is ours and the file system can."""
+    if os.name != "posix":
+        return
+    places = [place]
+    if place.is_dir():
+        places += [Path(folder, name) for folder, *names in os.walk(place) for name in (*names[0], *names[1])]
+    for path in places:
+        with contextlib.suppress(OSError):
+            mode = stat.S_IMODE(path.lstat().st_mode)
+            if mode & 0o077 and not path.is_symlink():
+                path.chmod(mode & 0o700)
+
+
+@functools.cache
+def _close_to_others(folder: Path) -> None:
+    with os.scandir(folder) as listing:
+        entries = list(listing)
+    ours = [entry for entry in entries if _OURS.fullmatch(entry.name)]
+    for entry in ours:
+        make_private(Path(entry.path))
+    if os.name == "posix" and len(ours) == len(entries):
+        with contextlib.suppress(OSError):
+            folder.chmod(_OWN_FOLDER)
 
 
 def cache_limit() -> int | None:

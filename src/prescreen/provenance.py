@@ -1,13 +1,12 @@
-"""Where results come from: versions, the git commit, and the note beside a table of scores."""
+"""Where results come from: versions, and the note beside a table of scores."""
 
 import contextlib
 import hashlib
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Self
@@ -69,21 +68,6 @@ def parts_sha256(parts: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in parts).encode()).hexdigest()
 
 
-def git_commit() -> str:
-    """Return the commit of the working directory, ``-dirty`` if it has changes, or the empty text outside of git."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return described.stdout.strip()
-
-
 ZERO_SHOT: Final = "zero-shot"
 """Kind of the note beside a table that holds no scores, but an order by words alone."""
 
@@ -108,6 +92,8 @@ class ScoresNote:
         Absolute folders and files that were given.
     scored, failed : int
         Numbers of pictures.
+    faults : dict of str to int
+        How many failed for what kind of reason; notes of older versions do not tell.
     tolerant : bool
         Whether truncated pictures were let through.
     simulated : bool
@@ -132,6 +118,7 @@ class ScoresNote:
     simulated: bool
     versions: dict[str, str]
     canaries: str = ""
+    faults: dict[str, int] = field(default_factory=dict)
 
     def write(self, table: Path, put: Callable[[], object]) -> None:
         """Write a table and the note beside it, as one: a kill at any moment leaves the old pair or the new one.
@@ -236,6 +223,8 @@ class ScoresNote:
         texts = (*self.traits, *self.inputs, *self.versions, *self.versions.values())
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("traits, inputs and versions are texts")
+        if not isinstance(self.faults, dict) or not all(type(number) is int for number in self.faults.values()):
+            raise TypeError("faults are counted")
         for place in (self.predictor, *self.inputs):
             os.fsencode(place)  # half a character cannot be looked for
         return self

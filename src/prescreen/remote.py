@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from prescreen.errors import PictureError, PrescreenError, UsageError, shown
+from prescreen.errors import PictureError, PictureFault, PrescreenError, UsageError, shown
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -71,7 +71,7 @@ def read(url: str, most: int) -> bytes:
         system, path = _open(url)
         size = system.info(path).get("size")
         if size is not None and size > most:
-            raise PictureError(f"file too large: {size} bytes, at most {most} are read")
+            raise PictureError(f"file too large: {size} bytes, at most {most} are read", PictureFault.TOO_LARGE)
         data: bytes = system.cat_file(path)
     except FileNotFoundError:
         raise PictureError("file vanished") from None

@@ -9,8 +9,8 @@ The pictures are private and the page can write a file, so nobody else gets in:
   in the address bar, in the history or in the list of processes;
 - the page holds a random token, and every other request shows it in a header, which no other site can send or read;
   writes from another origin are refused besides;
-- pictures are asked for by their row, never by a path, and leave without metadata; only the export of the kept
-  files hands out originals.
+- pictures are asked for by their row, never by a path, are drawn by `prescreen.workers` and leave without metadata;
+  only the export of the kept files hands out originals, and only such as are still what was scored.
 """
 
 import asyncio
@@ -41,12 +41,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prescreen.decisions import DECISIONS, Decisions
 from prescreen.errors import PictureError, PrescreenError
-from prescreen.images import ImageFile, read_bytes
+from prescreen.images import ImageFile, content_hash, read_bytes
 from prescreen.tables import shown
+from prescreen.workers import shared_workers
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_BODY: Final = 8192
 MAX_TAGS: Final = 20
+READERS: Final = 2
+"""Pictures that are read at once; further requests wait."""
 BODY_SECONDS: Final = 5.0
 """How long the body of a request may take to arrive."""
 
@@ -80,6 +83,8 @@ class ReviewServer:
         Opens the page, once.
     draw : callable
         Turns a file into a WebP without metadata, or None if it cannot be read.
+    contents : mapping of str to str
+        SHA-256 of each picture when it was scored, by name.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class ReviewServer:
         token: str,
         code: str,
         draw: Callable[[ImageFile], bytes | None],
+        contents: Mapping[str, str],
     ) -> None:
         self.page = page
         self.files = files
@@ -100,6 +106,8 @@ class ReviewServer:
         self._unused = threading.Lock()  # taken by the first who shows the code, and never given back
         self._place = secrets.token_urlsafe(16)
         self._session = secrets.token_urlsafe(32)
+        self.contents = contents
+        self._readers = threading.BoundedSemaphore(READERS)
 
     def app(self) -> Starlette:
         """Return the application to serve."""
@@ -138,14 +146,21 @@ class ReviewServer:
         return HTMLResponse(self.page)
 
     def _picture(self, request: Request) -> Response:
-        image = self.draw(self._file(request))
+        file = self._file(request)
+        with self._readers:
+            image = self.draw(file)
         if image is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "this picture cannot be read")
         return Response(image, media_type="image/webp")
 
     def _original(self, request: Request) -> Response:
+        file = self._file(request)
         try:
-            data = read_bytes(self._file(request))
+            with self._readers:
+                data = read_bytes(file)
+                if content_hash(data) != self.contents[file.name]:
+                    raise PictureError("the file is no longer the picture that was scored")
+                shared_workers().read_size(data)  # scores may be edited: what is no picture stays here
         except PictureError as error:
             raise HTTPException(HTTPStatus.NOT_FOUND, str(error)) from None
         return Response(data, media_type="application/octet-stream", headers={"Content-Disposition": "attachment"})

@@ -58,6 +58,7 @@ def learn(
     scores: Path | None = None,
     images: Path | None = None,
     tested_traits: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
     raw: bool = False,
     votes: int = learning.USUAL_VOTES,
     baseline: str | None = None,
@@ -82,6 +83,8 @@ def learn(
         Folder of the tested pictures where there are no scores; by default that of the results.
     tested_traits : sequence of str, optional
         Traits that people scored; by default all.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column of ``results``}, where the names of the columns do not tell.
     raw : bool
         Whether the scores are on the scale of the training ratings; otherwise from 0 to 10.
     votes : int
@@ -122,7 +125,10 @@ def learn(
         {file.name for file in files} | contents.keys(),
         where=str(scores or images or "the folder of the results"),
         scale=Scale.parse(before.manifest.scale) if raw else SCORES,
+        columns=columns,
     )
+    for line in typed.notes:
+        narrator.say(line)
     drift.watch(before, encoder, narrator)
     ranked, decision, name, present, chance = None, None, "", None, None
     with EmbeddingCache() as cache:

@@ -1,7 +1,6 @@
 """The inner steps of ranking: goals, the present picture, near-copies, the report."""
 
 import base64
-import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.special import ndtri
 
 from prescreen import __version__
@@ -20,8 +18,9 @@ from prescreen.comparison import Chooser, KnownBaseline, icc_of_one_vote
 from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, Encoder
 from prescreen.errors import PictureError, UsageError
-from prescreen.images import ImageFile, decode, find_images, read_bytes
+from prescreen.images import ImageFile, find_images, read_bytes
 from prescreen.predictor import Predictor
+from prescreen.processors import processors
 from prescreen.provenance import ScoresNote
 from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
@@ -31,6 +30,7 @@ from prescreen.ratings import spearman_brown
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 from prescreen.traits import parse_levels
+from prescreen.workers import shared_workers
 
 Rows = NDArray[np.intp]
 
@@ -332,10 +332,8 @@ def draw_report(
 
 
 def picture_base64(file: ImageFile) -> str:
-    """Return a picture as a small JPEG in base64, as a client of a served model would send it."""
-    stream = io.BytesIO()
-    decode(read_bytes(file)).pixels.resize((256, 256)).save(stream, "JPEG", quality=85)
-    return base64.b64encode(stream.getvalue()).decode()
+    """Return a picture as a small WebP in base64, as a client of a served model would send it."""
+    return base64.b64encode(shared_workers().thumbnail(read_bytes(file), side=256, quality=85)).decode()
 
 
 def _thumbnails(
@@ -353,7 +351,7 @@ def _thumbnails(
         return image
 
     images = {}
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(max_workers=processors()) as pool:
         for file, image in zip(ordered, pool.map(small, ordered), strict=True):
             if image is not None:
                 images[file.name] = image
@@ -366,7 +364,7 @@ def _thumbnails(
 
 
 def thumbnail(file: ImageFile, side: int, quality: int = 70) -> bytes | None:
-    """Return a small WebP without metadata, or None if the picture can no longer be read.
+    """Return a small WebP without metadata, drawn by a worker, or None if the picture can no longer be read.
 
     Parameters
     ----------
@@ -378,10 +376,6 @@ def thumbnail(file: ImageFile, side: int, quality: int = 70) -> bytes | None:
         Of the WebP.
     """
     try:
-        pixels = decode(read_bytes(file), tolerant=True, min_side=side).pixels
+        return shared_workers().thumbnail(read_bytes(file), side, quality)
     except PictureError:
         return None
-    pixels.thumbnail((side, side), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    pixels.save(stream, "WEBP", quality=quality, method=4)
-    return stream.getvalue()

@@ -34,7 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prescreen.atomic import write_bytes_atomic
-from prescreen.bounded_files import check_csv, check_extent, check_parquet, read_bounded
+from prescreen.bounded_files import check_csv, check_extent, check_json_lines, check_parquet, read_bounded
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.errors import shown as shown
 
@@ -365,7 +365,7 @@ def _write_jsonl(columns: _Columns) -> bytes:
 
 def _read_jsonl(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
-    check_extent(data.count(b"\n") + 1, 1, data.count(b'":'))
+    check_json_lines(data)
     for number, line in enumerate(data.decode().split("\n"), start=1):
         if not line.strip():
             continue

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prescreen import provenance
 from prescreen.calibration import Calibration, sorted_columns
+from prescreen.commits import git_commit
 from prescreen.dataset import Dataset
 from prescreen.embeddings import Embedded
 from prescreen.encoders import EncoderSpecification
@@ -274,7 +275,7 @@ def record(
         "prescreen.predictor_sha256": predictor.fingerprint,
         "prescreen.simulated": manifest.simulated,
         "prescreen.traits": ",".join(manifest.traits),
-    } | ({"mlflow.source.git.commit": commit} if (commit := provenance.git_commit()) else {})
+    } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
     embedded, picture = example
     fitted = predictor.regressors
     shares = dict(zip(fitted.regressors, fitted.weights, strict=True))

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -54,6 +55,24 @@ def parse_traits(text: str) -> dict[str, str]:
         if new in chosen:
             raise UsageError(f"traits: {new!r} is given twice")
         chosen[new] = column or new
+    return chosen
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Read ``MEANING=COLUMN,TRAIT=COLUMN,...`` into {meaning, or name of a trait: column}.
+
+    A column whose name has a comma stands in double quotes: ``competence="How competent, on the whole?"``.
+    """
+    chosen: dict[str, str] = {}
+    for item in re.findall(r'(?:"[^"]*"|[^,"])+', text):
+        name, _, column = (part.strip().replace('"', "") for part in item.partition("="))
+        if not name or not column:
+            raise UsageError(f"columns {item.strip()!r}: expected NAME=COLUMN, for instance image=photo,rater=WorkerId")
+        if name in chosen:
+            raise UsageError(f"columns: {name!r} is given twice")
+        chosen[name] = column
+    if not chosen:
+        raise UsageError(f"columns {text!r}: expected NAME=COLUMN, for instance image=photo,rater=WorkerId")
     return chosen
 
 

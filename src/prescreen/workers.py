@@ -1,8 +1,9 @@
-"""Pictures are looked at in processes of their own: a decoder that crashes, hangs or eats memory ends a worker.
+"""Pictures are decoded in processes of their own: a decoder that crashes, hangs or eats memory ends a worker.
 
 The run goes on with a fresh worker, and the picture becomes a row with its reason. dlib holds Python's interpreter
 lock while it works, so processes are also what makes use of several cores. Workers get bytes and give back bytes, one
-picture at a time, over pipes: a line of JSON, then the data. Nothing is pickled.
+picture at a time, over pipes: a line of JSON, then the data. Nothing is pickled. Besides looking at a picture for an
+encoder a worker draws thumbnails and tells sizes: no other process decodes what others sent.
 """
 
 import atexit
@@ -21,14 +22,18 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+from prescreen.decoding import read_size
 from prescreen.encoders.views import Pixels, View
-from prescreen.errors import EncoderError, PictureError, PrescreenError
+from prescreen.errors import EncoderError, PictureError, PictureFault, PrescreenError
 from prescreen.inspection import Inspector, Quality
+from prescreen.process import python_child
+from prescreen.processors import processors
+from prescreen.thumbnails import draw_thumbnail
 
 SECONDS: Final = 60.0
 """Time that one picture may take."""
 MEMORY: Final = 4 << 30
-"""Bytes that a worker may allocate; enough for `prescreen.images.MAX_PIXELS`. Kept on Linux only."""
+"""Bytes that a worker may allocate; enough for `prescreen.decoding.MAX_PIXELS`. Kept on Linux only."""
 
 _PATIENCE: Final = 120.0
 """Seconds that a worker may take to start, on a machine with much other work."""
@@ -41,7 +46,7 @@ _ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "
 
 
 class Workers:
-    """Processes that look at pictures. Safe in threads: there are as many processes as threads that ask at once.
+    """Processes that decode pictures. Safe in threads: as many processes as threads that ask at once, up to `most`.
 
     Parameters
     ----------
@@ -51,19 +56,22 @@ class Workers:
         Bytes that a worker may allocate.
     program : str
         What a worker runs; it calls `serve`.
+    most : int, optional
+        Processes at once, by default one a processor; who asks while all are at work waits.
     """
 
-    def __init__(self, seconds: float = SECONDS, memory: int = MEMORY, program: str = _PROGRAM) -> None:
+    def __init__(
+        self, seconds: float = SECONDS, memory: int = MEMORY, program: str = _PROGRAM, most: int | None = None
+    ) -> None:
         self.seconds = seconds
         self.memory = memory
+        self._slots = threading.BoundedSemaphore(most or processors())
         self._program = program
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()
 
     def inspect(self, data: bytes, views: Sequence[View], tolerant: bool) -> tuple[Mapping[View, Pixels], Quality]:
         """Do what `prescreen.inspection.Inspector` does, in a worker.
-
-        A picture whose worker dies gets a second one, because a worker may be ended for reasons of its own.
 
         Raises
         ------
@@ -74,23 +82,55 @@ class Workers:
         PrescreenError
             No worker could be started.
         """
-        request = {"views": [[view.name, view.side] for view in views], "tolerant": tolerant}
+        request = {"job": "inspect", "views": [[view.name, view.side] for view in views], "tolerant": tolerant}
+        answer, pixels = self._ask(request, data)
+        found, start = {}, 0
+        for view in views:
+            shape = (view.side, view.side, 3)
+            found[view] = np.frombuffer(pixels, np.uint8, math.prod(shape), start).reshape(shape)
+            start += math.prod(shape)
+        return found, Quality(**answer["quality"])
+
+    def thumbnail(self, data: bytes, side: int, quality: int) -> bytes:
+        """Do what `prescreen.thumbnails.draw_thumbnail` does, in a worker; raises as `inspect` does."""
+        _, image = self._ask({"job": "thumbnail", "side": side, "quality": quality}, data)
+        return image
+
+    def read_size(self, data: bytes) -> tuple[int, int]:
+        """Do what `prescreen.decoding.read_size` does, in a worker; raises as `inspect` does."""
+        answer, _ = self._ask({"job": "read_size"}, data)
+        return answer["width"], answer["height"]
+
+    def _ask(self, request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], bytes]:
+        """Have a worker do something with a picture.
+
+        A picture whose worker dies gets a second one, because a worker may be ended for reasons of its own.
+        """
+        with self._slots:
+            answer, body = self._try_twice(request, data)
+        if "reason" in answer:
+            raise PictureError(answer["reason"], PictureFault(answer["fault"]))
+        if "error" in answer:
+            raise EncoderError(answer["error"])
+        return answer, body
+
+    def _try_twice(self, request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], bytes]:
         for _ in range(2):
             worker = self._borrow()
             try:
-                answer, pixels = worker.ask(request, data, self.seconds)
+                answer, body = worker.ask(request, data, self.seconds)
             except _Died as death:
                 code = worker.end()
                 if death.in_time:
                     continue
-                raise PictureError(f"decoding took more than {self.seconds:g} seconds") from None
+                raise PictureError(f"decoding took more than {self.seconds:g} seconds", PictureFault.GIVEN_UP) from None
             except BaseException:
                 worker.end()
                 raise
             with self._lock:
                 self._idle.append(worker)
-            return _understand(answer, pixels, views)
-        raise PictureError(f"the decoder crashed ({_cause(code)})")
+            return answer, body
+        raise PictureError(f"the decoder crashed ({_cause(code)})", PictureFault.GIVEN_UP)
 
     def close(self) -> None:
         """End the workers that are idle."""
@@ -126,7 +166,7 @@ class _Worker:
 
     def __init__(self, program: str, seconds: float, memory: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", program, json.dumps(sys.path), str(seconds), str(memory)],
+            **python_child(program, [str(seconds), str(memory)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -195,21 +235,6 @@ def _cause(code: int) -> str:
     return f"signal {-code}"
 
 
-def _understand(
-    answer: Mapping[str, Any], pixels: bytes, views: Sequence[View]
-) -> tuple[Mapping[View, Pixels], Quality]:
-    if "reason" in answer:
-        raise PictureError(answer["reason"])
-    if "error" in answer:
-        raise EncoderError(answer["error"])
-    found, start = {}, 0
-    for view in views:
-        shape = (view.side, view.side, 3)
-        found[view] = np.frombuffer(pixels, np.uint8, math.prod(shape), start).reshape(shape)
-        start += math.prod(shape)
-    return found, Quality(**answer["quality"])
-
-
 def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """Read a line of JSON and as many bytes as it says."""
     line = pipe.readline()
@@ -246,23 +271,40 @@ def serve() -> None:
         except EOFError:
             return
         alarm(math.ceil(float(seconds)) + _GRACE)
-        send(*_look(request, data))
+        send(*_answer(request, data))
         alarm(0)
 
 
-def _look(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
-    views = [View(name, side) for name, side in request["views"]]
+def _answer(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
     try:
-        found, quality = Inspector(views, request["tolerant"])(data)
+        return _JOBS[request["job"]](request, data)
     except PictureError as error:
-        return {"reason": str(error)}, ()
+        return {"reason": str(error), "fault": error.fault}, ()
     except PrescreenError as error:
         return {"error": str(error)}, ()
     except MemoryError:
-        return {"reason": "picture needs more memory than a decoder gets"}, ()
+        return {"reason": "picture needs more memory than a decoder gets", "fault": PictureFault.GIVEN_UP}, ()
     except Exception as error:  # what no rule foresees is the fault of this picture, not of the others
-        return {"reason": f"decoding failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"}, ()
+        reason = f"decoding failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return {"reason": reason, "fault": PictureFault.DAMAGED}, ()
+
+
+def _inspect(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
+    views = [View(name, side) for name, side in request["views"]]
+    found, quality = Inspector(views, request["tolerant"])(data)
     return {"quality": asdict(quality)}, [found[view].tobytes() for view in views]
+
+
+def _draw(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
+    return {}, [draw_thumbnail(data, request["side"], request["quality"])]
+
+
+def _measure(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
+    width, height = read_size(data)
+    return {"width": width, "height": height}, ()
+
+
+_JOBS: Final = {"inspect": _inspect, "thumbnail": _draw, "read_size": _measure}
 
 
 def _limit_memory(memory: int) -> None:

@@ -16,15 +16,16 @@ import pandas as pd
 from prescreen import distributed, drift, provenance, shortlisting, staging, training
 from prescreen import learning_curve as curves
 from prescreen.candidates import Ranked, rank, review
-from prescreen.dataset import Dataset, join, resembles
+from prescreen.dataset import Dataset, join
 from prescreen.effects import effects
-from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
+from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
 from prescreen.encoders import CONVERSION, Encoder, make_encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.curves import LearningCurve
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.exporting import export
+from prescreen.grouping import resembles
 from prescreen.images import ImageFile, ImageFiles, find_images
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
@@ -32,7 +33,7 @@ from prescreen.places import check_places
 from prescreen.predictor import Predictor
 from prescreen.predictor_files import announce_place
 from prescreen.provenance import ScoresNote
-from prescreen.ratings import Ratings, read_ratings, with_auxiliary
+from prescreen.ratings import Ratings, UnknownTrait, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
 from prescreen.remote import is_url
@@ -80,6 +81,7 @@ def train(
     *,
     images: Path | None = None,
     traits: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
     scale: Scale | None = None,
     encoder: str = "clip",
     precision: str = "f32",
@@ -102,6 +104,9 @@ def train(
         Folder of the rated pictures.
     traits : mapping of str to str, optional
         {name of the trait: its name in the ratings}; by default all traits of the ratings.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column of the file}, where the names of the columns do not tell; see
+        `prescreen.ratings.meanings`.
     scale : Scale, optional
         Scale of the votes, where the file does not tell.
     encoder : str
@@ -130,9 +135,9 @@ def train(
     narrator = narrator or Silence()
     output = output or Path("models") / ratings.resolve().stem
     announce_place(output, narrator)
-    rated = read_ratings(ratings, traits, scale, images)
+    rated = read_ratings(ratings, traits, scale, images, columns=columns)
     check_names(rated.traits)
-    narrator.say(_in_words(rated))
+    _tell(rated, narrator)
     if traits and auxiliary:
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
@@ -160,11 +165,11 @@ def _train(
     files = _rated_files(rated)
     embedded = list(_embed(files, network, narrator, title="embedding"))
     dataset = join(rated, embedded, network.specification)
-    narrator.say(_groups_in_words(dataset))
+    narrator.say(f"groups     {dataset.grouping}")
     with narrator.steps("cross-validating", training.FOLDS) as advance:
         validation = training.validate(dataset, seed, advance)
-    columns = traits or {trait: trait for trait in rated.traits}
-    evaluation = training.judge(dataset, validation, rated, seed, columns)
+    names = traits or {trait: trait for trait in rated.traits}
+    evaluation = training.judge(dataset, validation, rated, seed, names)
     curve = _learning_curve(dataset, rated, seed, narrator) if learning_curve else None
     regressors = fit_final(
         dataset.features,
@@ -176,7 +181,7 @@ def _train(
         seed=seed,
     )
     predictor = Predictor(
-        manifest=training.describe(output.name, network.specification, rated, dataset, columns, seed, simulated),
+        manifest=training.describe(output.name, network.specification, rated, dataset, names, seed, simulated),
         regressors=regressors,
         calibration=training.calibrate(dataset, validation, rated),
         portraits=training.remember(dataset, validation),
@@ -203,6 +208,7 @@ def evaluate(
     *,
     images: Path | None = None,
     traits: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
     scale: Scale | None = None,
     learning_curve: bool = False,
     experiment: str | None = None,
@@ -214,7 +220,7 @@ def evaluate(
     ----------
     predictor : str
         Directory or MLflow model URI.
-    ratings, images, scale
+    ratings, images, columns, scale
         As in `train`.
     traits : mapping of str to str, optional
         {trait of the predictor: its name in the ratings}; by default the predictor's own names, or else the names that
@@ -239,26 +245,24 @@ def evaluate(
     """
     narrator = narrator or Silence()
     loaded = open_predictor(predictor)
-    columns = dict(traits) if traits else shared_names(loaded, ratings, scale, images)
-    if set(columns) != set(loaded.traits):
-        raise UsageError(f"the predictor's traits are {', '.join(loaded.traits)}; --traits names {', '.join(columns)}")
-    rated = read_ratings(ratings, {trait: columns[trait] for trait in loaded.traits}, scale, images)
+    rated, names = _read_again(loaded, ratings, traits, columns, scale, images)
+    _tell(rated, narrator)
     if experiment is None:
-        return _measure(loaded, rated, columns, learning_curve, narrator)
+        return _measure(loaded, rated, names, learning_curve, narrator)
     from prescreen import tracking
 
     tracking.check_store()
-    measured = _measure(loaded, rated, columns, learning_curve, narrator)
+    measured = _measure(loaded, rated, names, learning_curve, narrator)
     run_id = tracking.track_evaluation(training.record_evaluation(loaded, rated, measured, experiment))
     narrator.say(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured
 
 
 def _measure(
-    loaded: Predictor, rated: Ratings, columns: Mapping[str, str], learning_curve: bool, narrator: Narrator
+    loaded: Predictor, rated: Ratings, names: Mapping[str, str], learning_curve: bool, narrator: Narrator
 ) -> Evaluation:
     """Do what `evaluate` says, with its arguments read."""
-    known = rated.fingerprint == loaded.manifest.data["sha256"] and columns == loaded.manifest.data["columns"]
+    known = rated.fingerprint == loaded.manifest.data["sha256"] and names == loaded.manifest.data["columns"]
     if known:
         narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
         if not learning_curve:
@@ -292,7 +296,7 @@ def _measure(
         noise={trait: votes[unseen] for trait, votes in training.vote_noise(dataset, rated).items()},
         groups=dataset.groups[unseen],
         persons=dataset.known_persons[unseen],
-        labels=training.slice_labels(dataset, rated, columns)[unseen],
+        labels=training.slice_labels(dataset, rated, names)[unseen],
         seed=loaded.manifest.seed,
     )
     return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve)
@@ -339,7 +343,10 @@ def embed(
     for _ in rows:  # where nothing is written, the cache is what is wanted
         pass
     if counts.failed == len(files):
-        raise NothingScored(f"none of the {len(files)} pictures could be used; the first: {counts.reason}")
+        raise NothingScored(
+            f"none of the {len(files)} pictures could be used: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
     return counts
 
 
@@ -425,10 +432,13 @@ def score(
             rows = _embed(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant)
             table.write(score_parts(rows, loaded))
         scored = counts.decoded + counts.cached
-        note = _scores_note(inputs, predictor, loaded, table.sha256, scored, counts.failed, tolerant, canaries.text)
+        note = _scores_note(inputs, predictor, loaded, table.sha256, counts, tolerant, canaries.text)
         note.write(table.place, table.take_place)
     if not scored:
-        raise NothingScored(f"none of the {counts.failed} pictures could be scored; the first: {counts.reason}")
+        raise NothingScored(
+            f"none of the {counts.failed} pictures could be scored: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
     return Scoring(output, scored, counts.failed, counts)
 
 
@@ -437,8 +447,7 @@ def _scores_note(
     predictor: str,
     loaded: Predictor,
     sha256: str,
-    scored: int,
-    failed: int,
+    counts: EmbeddingCounts,
     tolerant: bool,
     canaries: str,
 ) -> ScoresNote:
@@ -451,8 +460,9 @@ def _scores_note(
         encoder_sha256=loaded.manifest.encoder.fingerprint,
         traits=loaded.traits,
         inputs=tuple(str(place if is_url(place) else Path(place).resolve()) for place in inputs),
-        scored=scored,
-        failed=failed,
+        scored=counts.decoded + counts.cached,
+        failed=counts.failed,
+        faults=counts.faults,
         tolerant=tolerant,
         simulated=loaded.manifest.simulated,
         versions=provenance.versions(),
@@ -531,14 +541,29 @@ def _sample() -> Path:
 # --- what the verbs share ---------------------------------------------------------------------------------------------
 
 
-def shared_names(predictor: Predictor, ratings: Path, scale: Scale | None, images: Path | None) -> dict[str, str]:
-    """Find under which names ratings hold the predictor's traits: its own, or those of its training ratings."""
-    own = {trait: trait for trait in predictor.traits}
+def _read_again(
+    predictor: Predictor,
+    ratings: Path,
+    traits: Mapping[str, str] | None,
+    columns: Mapping[str, str] | None,
+    scale: Scale | None,
+    images: Path | None,
+) -> tuple[Ratings, dict[str, str]]:
+    """Read ratings in a predictor's traits, and return the names that the traits have there.
+
+    Without ``traits`` these are the predictor's own, or else those of its training ratings.
+    """
+    if traits and set(traits) != set(predictor.traits):
+        known = ", ".join(predictor.traits)
+        raise UsageError(f"the predictor's traits are {known}; --traits names {', '.join(traits)}")
+    own = {trait: traits[trait] if traits else trait for trait in predictor.traits}
     try:
-        read_ratings(ratings, own, scale, images)
-    except UsageError:
-        return dict(predictor.manifest.data["columns"])
-    return own
+        return read_ratings(ratings, own, scale, images, columns=columns), own
+    except UnknownTrait:
+        trained = dict(predictor.manifest.data["columns"])
+        if traits or trained == own:
+            raise
+        return read_ratings(ratings, trained, scale, images, columns=columns), trained
 
 
 def _found(inputs: Sequence[Path | str], follow_links: bool) -> ImageFiles:
@@ -574,19 +599,11 @@ def _embed(
         yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
 
 
-def _in_words(rated: Ratings) -> str:
+def _tell(rated: Ratings, narrator: Narrator) -> None:
     """Say what was read, so that a wrong guess about the file is seen before the work is done."""
+    for note in rated.notes:
+        narrator.say(note)
     images = rated.table["image"].nunique()
     votes = rated.table["votes"].sum()
     counted = f", {votes:.0f} votes" if votes else ""
-    return f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})"
-
-
-def _groups_in_words(dataset: Dataset) -> str:
-    """Say which pictures are kept together."""
-    groups = len(np.unique(dataset.groups))
-    if (dataset.persons != "").any():
-        return f"groups     {groups}: persons as named, and near-duplicates"
-    if groups == len(dataset.images):
-        return "groups     none: every picture stands alone; name persons in a column person if some show the same"
-    return f"groups     {groups}: no persons are named, faces that look like one person are kept together"
+    narrator.say(f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})")

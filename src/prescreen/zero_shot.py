@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from prescreen import __version__, provenance, shortlisting
 from prescreen.atomic import write_files_atomic
-from prescreen.embeddings import Embedded, EmbeddingCache, embed_images
+from prescreen.embeddings import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
 from prescreen.encoders import CONVERSION, IDENTITY_BLOCK, Encoder, Wording, make_encoder
 from prescreen.errors import NothingScored, UsageError
 from prescreen.images import ImageFile, find_images
@@ -99,15 +99,21 @@ def rank_zero_shot(
     narrator.say(f"goals      {goals.in_words()}; SD: standard deviations of these pictures above {against}")
     if network.must_convert:
         narrator.say(CONVERSION)
+    counts = EmbeddingCounts()
     with EmbeddingCache() as cache:
         present = None if baseline is None else _present(baseline, network, cache)
         compared = shortlisting.read_references(
             wishes.references, present or shortlisting.Baseline("", {}, {}, {}, None), network, cache
         )
         with narrator.steps("embedding", len(files)) as advance:
-            rows = list(embed_images(files, network, cache, advance=advance))
-    if not any(row.vector is not None for row in rows):
-        raise NothingScored(f"none of the {len(rows)} pictures could be used; the first: {rows[0].reason}")
+            rows = list(embed_images(files, network, cache, counts=counts, advance=advance))
+    if counts.failed == len(rows):
+        raise NothingScored(
+            f"none of the {len(rows)} pictures could be used: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
+    if counts.failed:
+        narrator.say(f"pictures   {len(rows) - counts.failed} ranked, {counts.describe_failures()}")
     vectors = [row.vector for row in rows] + ([] if present is None else [present.vector])
     all_ = contrasts(wording.likeness(captions(), vectors), len(rows))
     contrast, level = all_[: len(rows)], np.zeros(len(TRAITS)) if present is None else all_[-1]

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import uvicorn
 
-from prescreen.images import find_images
+from prescreen.images import content_hash, find_images
 from prescreen.reviewing import Decisions, ReviewServer, listen, private_link
 from prescreen.shortlisting import thumbnail
 from prescreen.tables import read_table
@@ -21,7 +21,8 @@ def served(made, tmp_path):
     names = made.table["image"].tolist()
     files = {file.name: file for file in find_images([made.folder])}
     decisions = Decisions(tmp_path / "decisions.csv", names)
-    server = ReviewServer(made.page(TOKEN), files, decisions, TOKEN, CODE, lambda file: thumbnail(file, 640))
+    contents = {name: content_hash(data) for name, data in made.images.items()}
+    server = ReviewServer(made.page(TOKEN), files, decisions, TOKEN, CODE, lambda file: thumbnail(file, 640), contents)
     with listen(0) as listener:
         config = uvicorn.Config(server.app(), log_level="error", lifespan="off", ws="none")
         running = uvicorn.Server(config)

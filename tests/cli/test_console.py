@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from prescreen import workflow
 from prescreen.__main__ import run
 from prescreen.cli import main
-from prescreen.cli.console import verb
+from prescreen.cli.console import Terminal, verb
 from prescreen.errors import NothingScored
 
 
@@ -82,7 +82,7 @@ def test_every_kind_of_ending_has_its_exit_code(error, code, says):
 def test_nothing_is_said_where_nobody_reads_on():
     code = """
 import click
-from prescreen.cli.console import verb
+from prescreen.cli.console import Terminal, verb
 @click.command()
 @verb
 def command(terminal):
@@ -165,7 +165,15 @@ def test_an_interrupt_before_the_verb_begins_has_the_same_exit_code(monkeypatch,
     assert done.exit_code == 130
     assert done.stderr == "prescreen: interrupted; no output is half-written, finished pictures are cached\n"
     monkeypatch.setattr("prescreen.cli.main", interrupt)
+    monkeypatch.setattr("prescreen.process.set_up", lambda: None)  # this process is not the command's own
+    monkeypatch.setattr(sys, "path", sys.path)
     with pytest.raises(SystemExit) as caught:
         run()
     assert caught.value.code == 130
     assert capsys.readouterr().err == "prescreen: interrupted; nothing was begun\n"
+
+
+def test_a_program_without_standard_error_draws_no_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with Terminal().steps("embedding", 2) as advance:
+        advance()

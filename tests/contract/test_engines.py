@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -212,7 +213,7 @@ def test_killed_actors_do_not_lose_the_run(ray_session, small_actors, scored, pi
 def test_what_an_actor_raises_is_raised_here(ray_session, scored, pictures, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(PrescreenError, match="embedding cache .*set PRESCREEN_CACHE"):
+    with pytest.raises(PrescreenError, match="cache .*cannot be written .*with PRESCREEN_CACHE"):
         scored(pictures, "ray.csv", engine="ray")
     assert not (tmp_path / "ray.csv").exists()
 
@@ -268,6 +269,32 @@ def test_a_folder_of_parts_replaces_an_older_one_and_nothing_else(scored, pictur
     with pytest.raises(UsageError, match="mine: holds other things"):
         scored(pictures, "mine/")
     assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_actors_run_no_module_of_the_working_directory(tmp_path):
+    """In a process of its own, because Ray gives actors the working directory of whoever starts it."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'portrait-prescreen[ray]'")
+    code = """
+import sys
+from prescreen import distributed
+with distributed._session("local"):
+    import ray
+    print(*ray.get(ray.remote(lambda: __import__("sys").path).remote()), sep="\\n")
+"""
+    (tmp_path / "json.py").write_text("open('mark', 'w').close()")
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        env=environment | {"PRESCREEN_PROCESSORS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert os.path.dirname(os.__file__) in done.stdout.splitlines()
+    assert {"", str(tmp_path)}.isdisjoint(done.stdout.splitlines())
+    assert not (tmp_path / "mark").exists()
 
 
 def test_an_address_where_nobody_listens_is_an_error_at_once(predictor, pictures, tmp_path, monkeypatch):

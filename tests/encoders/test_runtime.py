@@ -1,4 +1,7 @@
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -149,3 +152,64 @@ def test_the_tracer_leaves_torch_as_it_was(own_cache, pictures):
     before = torch.backends.mha.get_fastpath_enabled()
     small()(pictures)
     assert torch.backends.mha.get_fastpath_enabled() == before
+
+
+WITHOUT_TELEMETRY = """
+import socket, sys
+def refuse(*arguments, **options):
+    raise SystemExit("it was to be reported")
+socket.getaddrinfo = socket.socket.connect = refuse
+import urllib.request
+asked = []
+urllib.request.urlopen = lambda *arguments, **options: asked.append(arguments)
+{before}
+import torch
+from prescreen.encoders.runtime import CompiledNetwork, silent_openvino
+class Mean(torch.nn.Module):
+    def forward(self, pixels):
+        return pixels.float().mean((1, 2))
+asked.clear()  # what the program itself has reported before
+CompiledNetwork(Mean, key="mean", side=32, width=3, precision="f32")
+silent_openvino()
+"""
+
+
+def run_python(code, tmp_path):
+    hide = ("CI", "GITHUB", "DO_NOT_TRACK", "JENKINS", "TF_BUILD")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(hide)}
+    environment |= {"HOME": str(tmp_path / "home"), "PRESCREEN_CACHE": str(tmp_path / "cache")}
+    (tmp_path / "home").mkdir()
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_openvino_reports_nothing(tmp_path):
+    check = """
+from openvino.tools.ovc import telemetry_stub
+loaded = [module for name, module in sys.modules.items() if module and name.startswith("openvino")]
+users = [vars(module)["tm"] for module in loaded if hasattr(module, "tm")]
+assert len(users) >= 2 and set(users) == {telemetry_stub}, users
+assert not [module for module in loaded if module.__name__.startswith("openvino_telemetry")]
+assert not asked, asked
+"""
+    run_python(WITHOUT_TELEMETRY.format(before="") + check, tmp_path)
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_a_conversion_in_a_program_that_has_loaded_openvino_is_not_reported(tmp_path):
+    pytest.importorskip("openvino_telemetry")
+    check = """
+import openvino_telemetry, openvino.tools.ovc.telemetry_utils as ours
+assert ours.tm is openvino_telemetry  # the program's own conversions are its own affair
+assert not sent, sent
+"""
+    before = """
+import openvino_telemetry
+sent = []
+for name in ("send_event", "send_error", "start_session", "end_session"):
+    setattr(openvino_telemetry.Telemetry, name, lambda self, *words, name=name: sent.append(name))
+openvino_telemetry.Telemetry.__init__ = lambda self, *words, **options: None
+import openvino
+assert sent.pop() == "send_event"  # that it was imported
+"""
+    run_python(WITHOUT_TELEMETRY.format(before=before) + check, tmp_path)

@@ -29,10 +29,10 @@ def test_only_pictures_that_are_rated_in_what_was_asked_for(folder, votes):
     assert "12.jpg" not in rated.auxiliary.index
 
 
-def test_a_fault_in_another_trait_does_not_stop_the_work(folder, scores):
+def test_a_column_that_is_no_trait_does_not_keep_the_others_out(folder, scores):
     scores["notes"] = "hello"
     columns = {trait: trait for trait in ("competence", "likeability")}
     before = read_ratings(saved(scores, folder), columns)
     rated = with_auxiliary(before, columns)
-    assert rated.auxiliary.empty
+    assert list(rated.auxiliary.columns) == ["influence"]
     assert rated.wide().equals(before.wide())

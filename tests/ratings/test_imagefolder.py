@@ -88,8 +88,8 @@ def test_numbers_are_read_as_they_stand_there(folder):
     ]
     (folder / "votes.jsonl").write_text("\n".join(lines))
     assert read_ratings(folder / "votes.jsonl", scale=Scale(0, 3)).table["votes"].eq(2).all()
-    (folder / "votes.jsonl").write_text('{"image": 7, "trait": "smart", "vote": 3}\n')
-    with pytest.raises(RatingsError, match="image '7' is not in"):
+    (folder / "votes.jsonl").write_text('{"image": 70, "trait": "smart", "vote": 3}\n')
+    with pytest.raises(RatingsError, match="image '70' is not in"):
         read_ratings(folder / "votes.jsonl")
     (folder / "votes.jsonl").write_text(f'{{"image": "01.jpg", "trait": "smart", "vote": {10**400}}}\n')
     with pytest.raises(RatingsError, match="row 1: vote '10000"):

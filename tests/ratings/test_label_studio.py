@@ -72,7 +72,7 @@ def test_ratings_with_stars_are_votes_and_raters_may_be_objects(folder, exported
     ("tasks", "expected"),
     [
         ([{"data": {"image": "a.jpg"}}], "entry 1 is no annotated task"),
-        ([{"id": 1, "image": "a.jpg", "smart": 3}], "not as JSON-MIN"),
+        ([{"id": 1, "image": "a.jpg", "smart": 3, "annotation_id": 1, "lead_time": 2.5}], "not as JSON-MIN"),
         ([{"data": {"image": "a.jpg"}, "annotations": []}], "nobody has given a number"),
         ([3], "entry 1"),
     ],

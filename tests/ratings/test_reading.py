@@ -91,10 +91,31 @@ class TestVotes:
         votes["rater"] = [f"r{i}" for i in range(len(votes))]
         assert read_ratings(saved(votes, folder)).method == "mean"
 
-    def test_a_vote_without_rater_rules_levelling_out(self, folder, votes):
+    def test_levelling_goes_on_beside_votes_without_rater(self, folder, votes):
+        rng = np.random.default_rng(1)
+        quality, bias = rng.normal(5, 1, 12), np.tile([-2.0, 0, 2.0, 0], 3)
+        rows = [
+            (image, "smart", np.clip(quality[i] + bias[r] + rng.normal(0, 0.3), 0, 10), f"r{r}")
+            for i, image in enumerate(IMAGES)
+            for r in range(12)
+            if (i + r) % 4
+        ]
+        table = pd.DataFrame(rows, columns=["image", "trait", "vote", "rater"])
+        table.loc[rng.choice(len(table), 20, replace=False), "rater"] = ""
+        found = read_ratings(saved(table, folder))
+        assert found.method == "two-way"
+        assert "raters     20 votes without a rater: each counts as a rater of its own" in found.notes
+        assert found.table["votes"].sum() == len(table)
+        plain = read_ratings(saved(table.drop(columns="rater"), folder))
+        errors = [np.std(one.wide()["smart"] - quality) for one in (found, plain)]
+        assert errors[0] < 0.6 * errors[1]  # the leniency that was planted is taken out
+
+    def test_most_votes_without_rater_rule_levelling_out_which_is_said(self, folder, votes):
         assert read_ratings(saved(votes, folder)).method == "two-way"
-        votes.loc[5, "rater"] = ""
-        assert read_ratings(saved(votes, folder)).method == "mean"
+        votes.loc[votes.index % 3 > 0, "rater"] = ""
+        found = read_ratings(saved(votes, folder))
+        assert found.method == "mean"
+        assert found.notes == ("raters     48 votes without a rater: raters' leniency is not taken out",)
 
     def test_traits_choose_rename_and_order(self, folder, votes):
         result = read_ratings(saved(votes, folder), {"likeability": "kind", "competence": "smart"})

@@ -3,6 +3,7 @@
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.errors import UsageError, shown
 
 EXAMPLES = """\b
 Examples:
@@ -54,10 +55,14 @@ def verify(terminal: Terminal) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @verb
 def clear(specification: str | None, yes: bool, terminal: Terminal) -> None:
-    """Delete all vectors, or those of one encoder specification."""
+    """Delete all vectors, or those of one encoder specification, and the paths of pictures that have none left."""
     from prescreen.cache import EmbeddingCache
 
     with EmbeddingCache() as stored:
+        there = [holding.specification for holding in stored.holdings()]
+        if specification is not None and specification not in there:
+            known = f"it has {', '.join(there)}" if there else "it is empty"
+            raise UsageError(f"--specification {shown(specification)}: the cache has no such vectors; {known}")
         if not yes:
             click.confirm(
                 f"Delete {f'vectors of {specification}' if specification else 'all'} in {stored.path}?",

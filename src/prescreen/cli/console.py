@@ -41,7 +41,14 @@ class Terminal:
         """Draw a progress bar; the callable moves it on by one."""
         from tqdm import tqdm
 
-        with tqdm(total=total, desc=title, disable=self.quiet, file=sys.stderr, leave=False, mininterval=0.5) as bar:
+        with tqdm(
+            total=total,
+            desc=title,
+            disable=self.quiet or sys.stderr is None,
+            file=sys.stderr,
+            leave=False,
+            mininterval=0.5,
+        ) as bar:
             yield bar.update
 
 

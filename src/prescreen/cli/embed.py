@@ -45,4 +45,4 @@ def embed(
         follow_links=follow_links,
         narrator=terminal,
     )
-    terminal.say(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.failed} failed")
+    terminal.say(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.describe_failures()}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.ratings_options import columns_option
 from prescreen.cli.tables import accuracy_table
 from prescreen.traits import Scale
 
@@ -20,6 +21,7 @@ Examples:
 @click.option("--ratings", type=click.Path(path_type=Path), required=True, help="Votes or ratings: a file or a folder.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")
 @click.option("--traits", help="The predictor's traits in the ratings: competence=smart,... [the same names]")
+@columns_option
 @click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
 @click.option("--metrics", type=click.Path(path_type=Path), help="Write the headline figures to this .json file.")
@@ -31,6 +33,7 @@ def evaluate(
     ratings: Path,
     images: Path | None,
     traits: str | None,
+    columns: str | None,
     scale: str | None,
     json_file: Path | None,
     metrics: Path | None,
@@ -47,7 +50,7 @@ def evaluate(
     from prescreen.atomic import write_text_atomic
     from prescreen.places import check_places
     from prescreen.reports.headline import headline
-    from prescreen.traits import parse_traits
+    from prescreen.traits import parse_columns, parse_traits
 
     check_places({"--json": json_file, "--metrics": metrics}, {"--ratings": ratings})
     report = workflow.evaluate(
@@ -55,6 +58,7 @@ def evaluate(
         ratings,
         images=images,
         traits=parse_traits(traits) if traits else None,
+        columns=parse_columns(columns) if columns else None,
         scale=Scale.parse(scale) if scale else None,
         learning_curve=learning_curve,
         experiment=experiment,

@@ -7,8 +7,9 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.ranking_options import Comparing, comparing_options, wishes
+from prescreen.cli.ratings_options import columns_option
 from prescreen.cli.tables import round_lines, shortlist_lines
-from prescreen.traits import parse_names
+from prescreen.traits import parse_columns, parse_names
 
 EXAMPLES = """\b
 Examples:
@@ -32,6 +33,7 @@ Examples:
     help="Folder of the tested pictures, where there are no scores. [the folder of RESULTS]",
 )
 @click.option("--traits", help="The traits that people scored, if not all: competence,influence.")
+@columns_option
 @click.option("--raw", is_flag=True, help="The scores are on the scale of the training ratings, not from 0 to 10.")
 @click.option(
     "--votes",
@@ -54,6 +56,7 @@ def learn(
     scores: Path | None,
     images: Path | None,
     traits: str | None,
+    columns: str | None,
     raw: bool,
     votes: int,
     baseline: str | None,
@@ -62,7 +65,7 @@ def learn(
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:
-    """Learn from human scores that came back; RESULTS is a CSV image,TRAIT,TRAIT...,votes as somebody typed it."""
+    """Learn from human scores that came back; RESULTS is a table image,TRAIT,TRAIT...,votes as somebody typed it."""
     from prescreen import rounds
 
     done = rounds.learn(
@@ -72,6 +75,7 @@ def learn(
         scores=scores,
         images=images,
         tested_traits=None if traits is None else parse_names(traits),
+        columns=None if columns is None else parse_columns(columns),
         raw=raw,
         votes=votes,
         baseline=baseline,

@@ -72,8 +72,7 @@ def score(
             narrator=terminal,
         )
     counts = done.counts
-    terminal.say(
-        f"{done.scored} scored, {done.failed} failed ({counts.decoded} decoded, {counts.cached} from the cache)"
-    )
+    terminal.say(f"{done.scored} scored, {counts.describe_failures()}")
+    terminal.say(f"vectors    {counts.decoded} decoded, {counts.cached} from the cache")
     folder = " (a folder of Parquet parts)" if is_folder(output) else ""
     terminal.say(f"scores     {done.output}{folder}")

@@ -6,14 +6,17 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.encoder_options import device_option, encoder_option, precision_option
+from prescreen.cli.ratings_options import columns_option
 from prescreen.cli.tables import accuracy_table
-from prescreen.traits import Scale, parse_traits
+from prescreen.traits import Scale, parse_columns, parse_traits
 
 EXAMPLES = """\b
 Examples:
   prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
   prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable \
       --encoder bundled --output models/omi
+  prescreen train --ratings batch.csv --images rated/ \\
+      --columns image=Input.image_url,rater=WorkerId,competence=Answer.competence
 """
 
 
@@ -21,6 +24,7 @@ Examples:
 @click.option("--ratings", type=click.Path(path_type=Path), required=True, help="Votes or ratings: a file or a folder.")
 @click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")
 @click.option("--traits", help="Which traits, and under which names: competence=smart,likeability=outgoing. [all]")
+@columns_option
 @click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
 @encoder_option
 @precision_option
@@ -43,6 +47,7 @@ def train(
     ratings: Path,
     images: Path | None,
     traits: str | None,
+    columns: str | None,
     scale: str | None,
     encoder: str,
     precision: str,
@@ -57,12 +62,14 @@ def train(
 ) -> None:
     """Train a predictor on crowd ratings and log it to MLflow."""
     chosen, told = (parse_traits(traits) if traits else None), (Scale.parse(scale) if scale else None)
+    meant = parse_columns(columns) if columns else None
     from prescreen import workflow
 
     done = workflow.train(
         ratings,
         images=images,
         traits=chosen,
+        columns=meant,
         scale=told,
         encoder=encoder,
         precision=precision,

@@ -6,6 +6,7 @@ The converted network is kept in the cache folder, so that only the first run ne
 import contextlib
 import hashlib
 import shutil
+import sys
 import tempfile
 import threading
 import warnings
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from prescreen.encoders.batches import full_batches
 from prescreen.errors import EncoderError
-from prescreen.locations import cache_directory
+from prescreen.locations import cache_directory, make_cache_directory, make_private, unusable_cache
 from prescreen.processors import processors
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ BATCH: Final = 4
 _MODEL: Final = "network.xml"
 _WEIGHTS: Final = "network.bin"
 _DIGEST: Final = "sha256"
+_TELEMETRY: Final = "openvino_telemetry"
 _CONVERTING = threading.Lock()
 """Torch's tracer works for one thread at a time."""
 
@@ -58,8 +60,7 @@ class CompiledNetwork:
     """
 
     def __init__(self, build: "Callable[[], nn.Module]", *, key: str, side: int, width: int, precision: str) -> None:
-        import openvino
-
+        openvino = silent_openvino()
         core = openvino.Core()
         if precision not in precisions():
             raise EncoderError(
@@ -95,11 +96,37 @@ class CompiledNetwork:
         return features
 
 
-def precisions() -> tuple[str, ...]:
-    """Return the precisions that this machine's processor computes in, of ``f32`` and ``bf16``."""
+def silent_openvino() -> Any:
+    """Import OpenVINO without its telemetry, which reports imports and conversions to a service for statistics.
+
+    OpenVINO has a stub for the case that the package ``openvino_telemetry`` is missing, and that is what it finds here.
+    """
+    sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
     import openvino
 
-    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino
+
+
+@contextlib.contextmanager
+def _unreported() -> Iterator[None]:
+    """Keep a conversion from being reported in a program that has imported OpenVINO before prescreen did."""
+    from openvino.tools.ovc import telemetry_stub
+
+    telemetry = sys.modules.get(_TELEMETRY)
+    loaded = [module for name, module in sys.modules.items() if name.startswith("openvino.")]
+    reporting = [module for module in loaded if telemetry is not None and getattr(module, "tm", None) is telemetry]
+    for module in reporting:
+        vars(module)["tm"] = telemetry_stub
+    try:
+        yield
+    finally:
+        for module in reporting:
+            vars(module)["tm"] = telemetry
+
+
+def precisions() -> tuple[str, ...]:
+    """Return the precisions that this machine's processor computes in, of ``f32`` and ``bf16``."""
+    capabilities = silent_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("f32", "bf16") if "BF16" in capabilities else ("f32",)
 
 
@@ -114,28 +141,36 @@ def _place(key: str) -> Path:
 
 def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
     """Return the path of the converted network, converting it first where that is new or damaged."""
-    import openvino
-
     target = _place(key)
     if not _is_intact(target):
         import torch
 
+        openvino = silent_openvino()
         shutil.rmtree(target, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings(), _traceable():
+        make_cache_directory(target.parent.name)
+        with warnings.catch_warnings(), _traceable(), _unreported():
             warnings.simplefilter("ignore")  # torch announces the end of the tracer that OpenVINO still uses
             example = torch.zeros(BATCH, side, side, 3, dtype=torch.uint8)
             model = openvino.convert_model(build(), example_input=example, input=[list(example.shape)])
-        with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-            half = Path(temporary) / "network"
-            openvino.save_model(model, half / _MODEL, compress_to_fp16=False)
-            (half / _DIGEST).write_bytes(_digest(half))
-            try:
-                half.rename(target)
-            except OSError:  # somebody else was faster with the same network
-                if not target.is_dir():
-                    raise
+        try:
+            _keep(model, target)
+        except OSError as error:
+            raise unusable_cache(target.parent, error) from error
     return target / _MODEL
+
+
+def _keep(model: Any, target: Path) -> None:
+    """Put a converted network into the cache in one step."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        half = Path(temporary) / "network"
+        silent_openvino().save_model(model, half / _MODEL, compress_to_fp16=False)
+        (half / _DIGEST).write_bytes(_digest(half))
+        make_private(half)
+        try:
+            half.rename(target)
+        except OSError:  # somebody else was faster with the same network
+            if not target.is_dir():
+                raise
 
 
 @contextlib.contextmanager

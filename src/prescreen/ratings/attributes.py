@@ -7,7 +7,7 @@ import pandas as pd
 
 from prescreen.errors import RatingsError
 from prescreen.ratings.formats import read_rows
-from prescreen.ratings.pictures import relative_name
+from prescreen.ratings.image_names import match_files
 from prescreen.ratings.reading import Ratings
 
 
@@ -32,13 +32,13 @@ def rated_attributes(ratings: Ratings, columns: Mapping[str, str] | None = None)
     if ratings.images_dir is None:
         return own
     try:
-        frame = read_rows(ratings.source).frame
+        frame = read_rows(ratings.source, columns=ratings.columns, scale=ratings.scale, lenient=True).frame
     except RatingsError:  # what is not learned need not be right
         return own
     learned = set((columns or {}).values()) | set(ratings.traits)
     frame = frame[~frame["trait"].isin(learned) & np.isfinite(frame["value"])]
     means = frame.groupby(["image", "trait"], observed=True)["value"].mean().unstack()
-    names = [relative_name(str(name), ratings.images_dir) for name in means.index]
-    others = means.set_axis(names, axis="index").groupby(level=0).mean().reindex(own.index)
+    matches = match_files([str(name) for name in means.index], ratings.images_dir)
+    others = means.set_axis([match.name for match in matches], axis="index").groupby(level=0).mean().reindex(own.index)
     others.columns = others.columns.astype(str)
     return own.join(others.dropna(axis="columns", how="all"))

@@ -1,15 +1,8 @@
-"""Columns of a ratings file: read fast, checked strictly, and every fault named by file, row and value.
+"""Bytes and cells of a ratings file: read once, checked strictly, and every fault named by file, row and value."""
 
-Rows are numbered as a spreadsheet shows them: in a CSV the header is row 1; in Parquet the first row of data is row 1.
-The number stays in the index of the data frame, through any selection of rows.
-"""
-
-import csv
 import io
-import re
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from prescreen.bounded_files import check_csv, check_parquet, check_zip, read_bounded
+from prescreen.bounded_files import check_zip, read_bounded
 from prescreen.errors import RatingsError, UsageError
 from prescreen.tables import shown
 
@@ -27,13 +20,19 @@ LARGEST: Final = 1e9
 """Votes and scores beyond it, either side of 0, are taken for mistakes."""
 
 _BLANK = ("", "na", "n/a", "nan")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _SHOWN_ROWS = 5
 _SHOWN_CHARACTERS = 60
 
 
-def read_bytes(source: Path) -> bytes:
+def read_bytes(source: Path, remedy: str = "check --ratings") -> bytes:
     """Return the content of a file.
+
+    Parameters
+    ----------
+    source : Path
+        The file.
+    remedy : str
+        What to do if it cannot be read.
 
     Raises
     ------
@@ -45,9 +44,9 @@ def read_bytes(source: Path) -> bytes:
     try:
         data = read_bounded(source)
     except FileNotFoundError:
-        raise UsageError(f"{shown(source)}: no such file or folder; check --ratings") from None
+        raise UsageError(f"{shown(source)}: no such file or folder; {remedy}") from None
     except OSError as error:
-        raise RatingsError(f"{shown(source)}: cannot be read ({error.strerror}); check --ratings") from error
+        raise RatingsError(f"{shown(source)}: cannot be read ({error.strerror}); {remedy}") from error
     if not data.strip():
         raise RatingsError(f"{shown(source)}: the file is empty; expected ratings")
     return data
@@ -66,52 +65,9 @@ def read_zip(source: Path, data: bytes, member: str) -> bytes:
             check_zip(archive)
             return archive.read(member)
     except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise RatingsError(f"{shown(source)}: expected a zip archive with {member} in it ({_line(error)})") from error
-
-
-def read_frame(source: Path, data: bytes, text: Collection[str], known: Collection[str] = ()) -> pd.DataFrame:
-    """Read a CSV (UTF-8, with or without byte order mark) or Parquet table; the content decides which, not the name.
-
-    Parameters
-    ----------
-    source : Path
-        Where the bytes come from, for messages.
-    data : bytes
-        Content of the file.
-    text : collection of str
-        Columns that are text even if they look like numbers; other columns become numbers where all cells are.
-    known : collection of str
-        More columns with a meaning. The names in ``text`` and ``known`` also count in other case (``Image``), and are
-        then written as given here.
-
-    Returns
-    -------
-    DataFrame
-        Text columns are categorical with ``str`` categories, the empty text where a cell is blank. The index holds
-        row numbers. Lines without anything on them are left out.
-
-    Raises
-    ------
-    RatingsError
-        If this is not such a table, or has no rows, or two columns of the same name.
-    """
-    if data.lstrip().startswith(b"<"):
-        raise RatingsError(f"{shown(source)}: a web page and no table; expected comma-separated values with a header")
-    known = {*text, *known}
-    frame = _read_parquet(source, data, known) if data.startswith(b"PAR1") else _read_csv(source, data, known, text)
-    return _with_text(source, frame, text)
-
-
-def take_frame(source: Path, frame: pd.DataFrame, text: Collection[str], known: Collection[str] = ()) -> pd.DataFrame:
-    """Bring rows of another kind of file into the form of `read_frame`; the index holds their numbers already.
-
-    Raises
-    ------
-    RatingsError
-        As from `read_frame`.
-    """
-    frame = frame.set_axis(_names(source, [str(name) for name in frame.columns], {*text, *known}), axis="columns")
-    return _with_text(source, frame, text)
+        raise RatingsError(
+            f"{shown(source)}: expected a zip archive with {member} in it ({one_line(error)})"
+        ) from error
 
 
 def refuse_predictions(source: Path, frame: pd.DataFrame) -> None:
@@ -131,19 +87,6 @@ def refuse_predictions(source: Path, frame: pd.DataFrame) -> None:
         )
 
 
-def _with_text(source: Path, frame: pd.DataFrame, text: Collection[str]) -> pd.DataFrame:
-    for column in frame.columns.intersection(list(text)):
-        cells = frame[column]
-        if cells.dtype == object:  # only JSON can hold half a character
-            halves = [isinstance(cell, str) and _SURROGATE.search(cell) is not None for cell in cells]
-            what = f"{column} {{}} is no Unicode text"
-            refuse(source, frame, np.array(halves, dtype=bool), what, "rename the file, or correct it", cells)
-        frame[column] = _categorical(frame[column], strip=column != "image")  # file names may begin or end with blanks
-    if len(frame) == 0:
-        raise RatingsError(f"{shown(source)}: it has a header but no rows; expected ratings")
-    return frame
-
-
 def numbers(source: Path, frame: pd.DataFrame, column: str, blank: bool = False) -> Floats:
     """Return a column as finite numbers.
 
@@ -152,7 +95,7 @@ def numbers(source: Path, frame: pd.DataFrame, column: str, blank: bool = False)
     source : Path
         File, for messages.
     frame : DataFrame
-        From :func:`read_frame`.
+        From `prescreen.ratings.files.Table.rows`.
     column : str
         Name of the column.
     blank : bool
@@ -215,71 +158,16 @@ def refuse(
     raise RatingsError(f"{message}; {remedy}")
 
 
-def _read_csv(source: Path, data: bytes, known: Collection[str], text: Collection[str]) -> pd.DataFrame:
-    expected = "expected comma-separated values in UTF-8 with a header"
-    try:
-        check_csv(data)
-        records = _records(data)
-        header, first = next(records, []), next(records, [])
-        if len(first) > len(header):  # pandas would take the first column for row names
-            raise RatingsError(f"{shown(source)}: row 2 has {len(first)} cells, the header {len(header)}; {expected}")
-        names = _names(source, header, known)
-        frame = pd.read_csv(
-            io.BytesIO(data),
-            encoding="utf-8-sig",
-            header=0,
-            names=names,
-            dtype={name: str for name in names if name in text},
-            keep_default_na=False,
-            skip_blank_lines=False,
-            low_memory=False,
-        )
-        if frame.iloc[:, -1].astype(str).isin(["", "nan"]).any():  # left blank, or cut off?
-            _refuse_short_rows(source, data, expected)
-    except (ValueError, csv.Error, pd.errors.ParserError) as error:
-        raise RatingsError(f"{shown(source)}: not a CSV ({_line(error)}); {expected}") from error
-    frame.index = pd.RangeIndex(2, 2 + len(frame))
-    suspects = np.flatnonzero(frame.iloc[:, 0].astype(str).isin(["", "nan"]).to_numpy(dtype=bool))
-    filled = np.ones(len(frame), dtype=bool)
-    filled[[i for i in suspects if all(cell == "" or cell != cell for cell in frame.iloc[i])]] = False
-    return frame if filled.all() else frame[filled]
+def categorical(cells: "pd.Series[Any]", strip: bool) -> pd.Categorical:
+    """Return text as categories, numbers as the text that they are written as; the empty text where there is none.
 
-
-def _refuse_short_rows(source: Path, data: bytes, expected: str) -> None:
-    width = 0
-    for row, cells in enumerate(_records(data), start=1):
-        width = width or len(cells)
-        if 0 < len(cells) < width:
-            raise RatingsError(f"{shown(source)}: row {row} has {len(cells)} cells, the header {width}; {expected}")
-
-
-def _records(data: bytes) -> Iterator[list[str]]:
-    return csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""))
-
-
-def _read_parquet(source: Path, data: bytes, known: Collection[str]) -> pd.DataFrame:
-    try:
-        check_parquet(data)
-        frame = pd.read_parquet(io.BytesIO(data))
-    except (ValueError, OSError) as error:  # pyarrow's errors are both
-        raise RatingsError(f"{shown(source)}: not a readable Parquet file ({_line(error)}); write it again") from error
-    frame.columns = pd.Index(_names(source, [str(name) for name in frame.columns], known))
-    frame.index = pd.RangeIndex(1, 1 + len(frame))
-    return frame
-
-
-def _names(source: Path, header: list[str], known: Collection[str]) -> list[str]:
-    """Clean the header: no blanks around names, and the columns that the formats know in lower case."""
-    stripped = [name.strip() for name in header]
-    names = [name.lower() if name.lower() in known else name for name in stripped]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise RatingsError(f"{shown(source)}: two columns are named {twice!r}; give every column its own name")
-    return names
-
-
-def _categorical(cells: "pd.Series[Any]", strip: bool) -> pd.Categorical:
-    """Return text as categories, numbers as the text that they are written as."""
+    Parameters
+    ----------
+    cells : Series
+        The cells of a column.
+    strip : bool
+        Whether blanks around a text do not belong to it.
+    """
     cells = cells.astype(object) if cells.dtype != "str" else cells
     codes, found = pd.factorize(cells.where(cells.notna(), ""))
     texts = [str(value).strip() if strip else str(value) for value in found]
@@ -297,5 +185,6 @@ def _cell(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Return what an error says, in one line."""
     return " ".join(str(error).split())

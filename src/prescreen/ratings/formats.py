@@ -1,266 +1,215 @@
-"""Ratings files of four formats, told apart by their columns, brought into one form.
+"""Ratings files of several formats, told apart by their columns, brought into one form.
 
 ==========  ===================================================================================================
 votes       ``image,trait,vote[,rater]``: one row a vote
-ratings     ``image,trait,mean,votes[,std]``: one row a picture and trait; ``std`` is the sample standard deviation
-scores      ``image,TRAIT,TRAIT...[,votes]``: one row a picture, scores as Photofeeler shows them; blank is not rated
-omi         a folder in the layout of One Million Impressions
+ratings     ``image,trait,mean[,votes][,std]``: one row a picture and trait; ``std`` is the sample standard deviation
+wide        ``image,TRAIT,TRAIT...``: a column a trait; see `prescreen.ratings.wide`
+omi         a folder in the layout of One Million Impressions; see `prescreen.ratings.omi`
 ==========  ===================================================================================================
 
-The first three are CSV, Parquet or JSON lines and may have a column ``person`` (blank where not known); other columns
-that a format does not know are ignored, except that in scores every column is a trait unless traits are chosen. A
-folder in Hugging Face's layout ``imagefolder`` is read by its ``metadata.csv`` or ``metadata.jsonl``, whose column
-``file_name`` is the image. Label Studio's JSON export is read as votes (`prescreen.ratings.label_studio`).
-
-One Million Impressions: ``attribute_ratings.zip`` holds single votes. A ``repeat`` is the same rater seeing the face
-again, and no vote. A ``fill-in`` comes from a rater who was added for a part of the faces; it is a vote like a
-``normal`` one, and with them the reliabilities come out as published. Without the zip, ``attribute_means.csv`` gives
-means whose votes are unknown.
-
-References
-----------
-Peterson, Uddenberg, Griffiths, Todorov & Suchow (2022), Deep models of superficial face judgments, PNAS 119(17).
+The first three are files of any kind that `prescreen.ratings.files` reads and may have a column ``person`` (blank where
+not known); other columns that a format does not know are left out, which is said. Columns may have other names, see
+`prescreen.ratings.meanings`. A value that is called neither vote nor mean (``rating``, ``score``) is a mean where votes
+or a spread stand beside it, or no picture has two and no rater is named; otherwise a vote. A folder in Hugging Face's
+layout ``imagefolder`` is read by its ``metadata.csv`` or ``metadata.jsonl``. Label Studio's JSON export is read as
+votes.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import (
-    numbers,
-    read_bytes,
-    read_frame,
-    read_zip,
-    refuse,
-    refuse_predictions,
-    take_frame,
-)
-from prescreen.ratings.imagefolder import FILE_NAME, metadata_file, read_lines
-from prescreen.ratings.label_studio import label_studio_votes
+from prescreen.errors import PrescreenError, RatingsError
+from prescreen.ratings.columns import numbers, read_bytes, refuse, refuse_predictions
+from prescreen.ratings.files import Contents, Table, open_tables
+from prescreen.ratings.imagefolder import metadata_file
+from prescreen.ratings.meanings import MEANINGS, TEXT, Meaning, listed, quoted, understand
+from prescreen.ratings.omi import read_omi
+from prescreen.ratings.rows import Rows, choose_rows
+from prescreen.ratings.wide import Wide, read_matrix, read_wide
 from prescreen.tables import shown
-from prescreen.traits import Scale, unknown_name
+from prescreen.traits import Scale
 
-_TEXT = ("image", "trait", "rater", "person")
-_NUMBERS = ("vote", "mean", "votes", "std")
-_OMI_TEXT = ("stimulus", "attribute", "rating_type")
-_OMI_VOTES = ("normal", "fill-in")
-_OMI_TYPES = (*_OMI_VOTES, "repeat")
+_PICTURE = re.compile(r".*\.(jpe?g|png|webp|avif|heic)$", re.IGNORECASE)
+_QUESTION = re.compile(r"^(.+\S)\s*\[.+\]$")
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The rows of a ratings file, whatever its format.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Only the traits wanted. The index holds row numbers of the file. Columns: ``image`` (categorical, names as they
-        stand there), ``trait`` (categorical, new names, in the order wanted), ``value`` (float, a vote or a mean); for
-        ready means also ``votes`` and ``std`` (float, NaN where unknown); where the file has them ``rater`` and
-        ``person`` (categorical).
-    format : str
-        ``votes``, ``ratings``, ``scores`` or ``omi``.
-    single_votes : bool
-        Whether the values are votes rather than means.
-    value_name : str
-        What the file calls the value.
-    source : Path
-        The file.
-    fingerprint : str
-        SHA-256 of its bytes, in hexadecimal.
-    folders : tuple of Path
-        Where the pictures may be.
-    scale : Scale or None
-        The scale that the format implies.
-    """
-
-    frame: pd.DataFrame
-    format: str
-    single_votes: bool
-    value_name: str
-    source: Path
-    fingerprint: str
-    folders: tuple[Path, ...]
-    scale: Scale | None = None
-
-
-def read_rows(path: Path, traits: Mapping[str, str] | None = None) -> Rows:
-    """Read a ratings file of any of the four formats.
+def read_rows(
+    path: Path,
+    traits: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    scale: Scale | None = None,
+    *,
+    lenient: bool = False,
+    remedy: str = "check --ratings",
+) -> Rows:
+    """Read a ratings file of any format.
 
     Parameters
     ----------
     path : Path
-        File, or folder in the layout of One Million Impressions.
+        File, or folder in the layout of One Million Impressions or ``imagefolder``.
     traits : mapping of str to str, optional
         New name of each trait wanted, and its name in the file.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column}, where names do not tell; see `prescreen.ratings.meanings`.
+    scale : Scale, optional
+        Lowest and highest possible value of scores, if not 0 to 10.
+    lenient : bool
+        Whether to pass over columns that are no ratings instead of refusing them.
+    remedy : str
+        What to do if the file cannot be read.
 
     Raises
     ------
     RatingsError
         If this is no ratings file, lacks a column, or has a cell of the wrong kind.
     UsageError
-        For a trait that is not in the file.
+        For a trait or a column that is not in the file.
     """
     if path.is_dir():
         metadata = metadata_file(path)
-        return _read_omi(path, traits) if metadata is None else read_rows(metadata, traits)
-    data = read_bytes(path)
-    rows = label_studio_votes(path, data)
-    rows = read_lines(path, data) if rows is None else rows
-    text = (*_TEXT, FILE_NAME)
-    frame = read_frame(path, data, text, _NUMBERS) if rows is None else take_frame(path, rows, text, _NUMBERS)
+        if metadata is None:
+            return read_omi(path, traits)
+        return read_rows(metadata, traits, columns, scale, lenient=lenient, remedy=remedy)
+    data = read_bytes(path, remedy)
+    tables = open_tables(path, data, (columns or {}).get("image", "image"))
+    table, meaning = _choose_table(path, tables, columns)
+    contents, ignored = _read_table(table, meaning)
+    frame = contents.frame
     refuse_predictions(path, frame)
-    if FILE_NAME in frame and "image" not in frame:
-        frame = frame.rename(columns={FILE_NAME: "image"})
-    if "image" not in frame:
-        hint = "separate columns by commas" if len(frame.columns) == 1 else "one column must be named image"
-        raise RatingsError(f"{shown(path)}: no column image (columns: {_listed(frame.columns)}); {hint}")
-    refuse(path, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")
-    if "trait" not in frame:
-        format_, value_name, frame = "scores", "score", _scores(path, frame, traits)
-    elif "vote" in frame and "mean" not in frame:
-        format_, value_name, frame = "votes", "vote", _votes(path, frame, traits)
-    elif {"mean", "votes"} <= set(frame.columns) and "vote" not in frame:
-        format_, value_name, frame = "ratings", "mean", _ratings(path, frame, traits)
-    else:
-        raise RatingsError(
-            f"{shown(path)}: columns {_listed(frame.columns)} are no known format; beside image and trait, expected"
-            " vote (one row a vote), or mean and votes (one row a picture and trait)"
-        )
+    read, format_ = _read_format(path, frame, meaning, traits, scale, lenient)
+    notes = [f"read       {', '.join(contents.form)}"] if contents.form else []
+    notes += [f"columns    {said}"] if (said := meaning.in_words()) else []
+    ignored = (*contents.ignored, *ignored, *read.ignored)
+    notes += [f"ignored    {'; '.join(ignored)}"] if ignored else []
     return Rows(
-        frame=frame,
+        frame=read.frame,
         format=format_,
-        single_votes=format_ == "votes",
-        value_name=value_name,
+        single_votes=format_ in ("votes", "answers"),
+        value_names=read.names,
         source=path,
         fingerprint=hashlib.sha256(data).hexdigest(),
         folders=(path.parent, path.parent / "images"),
-        scale=Scale(0, 10) if format_ == "scores" else None,
+        scale=read.scale,
+        notes=tuple(notes),
     )
 
 
-def _votes(source: Path, frame: pd.DataFrame, traits: Mapping[str, str] | None) -> pd.DataFrame:
-    frame = _choose(source, frame, "trait", traits)
-    return frame.assign(value=numbers(source, frame, "vote"))
+def _choose_table(source: Path, tables: Sequence[Table], columns: Mapping[str, str] | None) -> tuple[Table, Meaning]:
+    """Return the table that names pictures, and what its columns mean."""
+    if len(tables) == 1:
+        meaning = understand(source, tables[0].header, columns)
+        if not _names_pictures(meaning):
+            raise RatingsError(_without_image(source, tables[0].header, meaning))
+        return tables[0], meaning
+    sheets = ", ".join(shown(table.sheet) for table in tables)
+    found = []
+    for table in tables:
+        try:
+            meaning = understand(source, table.header, columns)
+        except PrescreenError:
+            continue
+        if _names_pictures(meaning) and len(table.header) > 1:
+            found.append((table, meaning))
+    if len(found) != 1:
+        many = ", ".join(shown(table.sheet) for table, _ in found)
+        what = f"the sheets {many} could all be ratings" if found else f"no sheet has a column image (sheets: {sheets})"
+        raise RatingsError(f"{shown(source)}: {what}; keep one sheet, or save the right one as CSV")
+    return found[0]
 
 
-def _ratings(source: Path, frame: pd.DataFrame, traits: Mapping[str, str] | None) -> pd.DataFrame:
-    frame = _choose(source, frame, "trait", traits)
-    votes = numbers(source, frame, "votes")
-    refuse(source, frame, votes < 1, "votes {} is too few", "a mean needs at least one vote", votes)
+def _names_pictures(meaning: Meaning) -> bool:
+    return "image" in meaning or any("*" in column for column in meaning.traits.values())
+
+
+def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str:
+    """Say that no column names the pictures, and how to tell which does."""
+    rater = meaning.columns.get("rater") or next((name for name in header if name), "Participant")
+    questions = [match[1] for name in header if (match := _QUESTION.match(name))]
+    pictures = [name for name in header if _PICTURE.match(name)]
+    message = f"{shown(source)}: no column image (columns: {listed(header)})"
+    if len(questions) > 1:
+        example = f'--columns "rater={quoted(rater)},competence={quoted(questions[0] + " [*]")}"'
+        return f"{message}; if columns are pictures, say so: {example}"
+    if len(pictures) > 1:
+        example = f'--columns "rater={quoted(rater)},competence=*.{pictures[0].rpartition(".")[2]}"'
+        return f"{message}; if columns are pictures, say so: {example}"
+    likely = next((name for name in header if "image" in name.lower() or "photo" in name.lower()), None)
+    likely = likely or next((name for name in header if name), "COLUMN")
+    return f"{message}; say which column names the picture, for instance --columns image={quoted(likely)}"
+
+
+def _read_table(table: Table, meaning: Meaning) -> tuple[Contents, tuple[str, ...]]:
+    """Read the rows, columns named by their meaning; columns that take the name of a meaning wrongly are left out."""
+    text = {column for name, column in meaning.columns.items() if name in TEXT}
+    image = meaning.columns.get("image")
+    contents = table.rows(text, unstripped=() if image is None else (image,))
+    own = {column: name for name, column in (*meaning.columns.items(), *meaning.traits.items()) if "*" not in column}
+    wrong = [name for name in contents.frame.columns if name in own.values() and name not in own]
+    frame = contents.frame.drop(columns=wrong).rename(columns=own)
+    ignored = (f"column{'s' if len(wrong) > 1 else ''} {listed(wrong)}",) if wrong else ()
+    return Contents(frame, contents.form, contents.ignored), ignored
+
+
+def _read_format(
+    source: Path,
+    frame: pd.DataFrame,
+    meaning: Meaning,
+    traits: Mapping[str, str] | None,
+    scale: Scale | None,
+    lenient: bool,
+) -> tuple[Wide, str]:
+    if "image" not in frame:
+        return read_matrix(source, frame, meaning, traits), "votes"
+    refuse(source, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")
+    if "trait" not in frame:
+        wide = read_wide(source, frame, meaning, traits, scale, lenient=lenient)
+        return wide, wide.format
+    left = [str(name) for name in frame.columns if name not in MEANINGS]
+    if "vote" in frame and "mean" not in frame:
+        frame = choose_rows(source, frame, "trait", traits)
+        if "vote" in meaning.guessed and _are_means(frame):
+            frame = frame.rename(columns={"vote": "mean"})
+        else:
+            left += [name for name in ("votes", "std") if name in frame]
+            read = frame.assign(value=numbers(source, frame, "vote")).drop(columns=[*left, "vote"])
+            return _long(read, meaning.columns["vote"], left), "votes"
+    elif "mean" in frame and "vote" not in frame:
+        frame = choose_rows(source, frame, "trait", traits)
+    else:
+        raise RatingsError(
+            f"{shown(source)}: columns {listed(frame.columns)} are no known format; beside image and trait, expected"
+            " vote (one row a vote), or mean and votes (one row a picture and trait); "
+            "say which is which: --columns vote=COLUMN"
+        )
+    left += [name for name in ("rater",) if name in frame]
+    return _long(_ratings(source, frame).drop(columns=left), "mean", left), "ratings"
+
+
+def _long(frame: pd.DataFrame, called: str, left: Sequence[str]) -> Wide:
+    names = dict.fromkeys((str(name) for name in frame["trait"].cat.categories), called)
+    return Wide(frame, "", names, (f"column{'s' if len(left) > 1 else ''} {listed(left)}",) if left else ())
+
+
+def _are_means(frame: pd.DataFrame) -> bool:
+    """Whether values without a telling name are means: votes or a spread stand beside them, or each stands alone."""
+    if "rater" in frame:
+        return False
+    return "votes" in frame or "std" in frame or not frame.duplicated(["image", "trait"]).any()
+
+
+def _ratings(source: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    if "votes" in frame:
+        votes = numbers(source, frame, "votes")
+        refuse(source, frame, votes < 1, "votes {} is too few", "a mean needs at least one vote", votes)
+    else:
+        votes = np.full(len(frame), np.nan)
     std = numbers(source, frame, "std", blank=True) if "std" in frame else np.full(len(frame), np.nan)
     refuse(source, frame, std < 0, "std {} is negative", "expected the sample standard deviation of the votes", std)
-    return frame.assign(value=numbers(source, frame, "mean"), votes=votes, std=std)
-
-
-def _scores(source: Path, frame: pd.DataFrame, traits: Mapping[str, str] | None) -> pd.DataFrame:
-    misplaced = [name for name in ("vote", "mean", "std", "rater") if name in frame]
-    if misplaced:
-        raise RatingsError(
-            f"{shown(source)}: column {misplaced[0]} but no column trait; say which trait each row rates"
-        )
-    columns = [str(name) for name in frame.columns if name not in ("image", "person", "votes")]
-    if not columns:
-        raise RatingsError(
-            f"{shown(source)}: no column holds a trait; expected for instance image,competence,likeability"
-        )
-    if "" in columns and traits is None:
-        raise RatingsError(f"{shown(source)}: a column has no name; name it, or choose others with --traits")
-    wanted = _wanted(source, columns, traits)
-    votes = numbers(source, frame, "votes", blank=True) if "votes" in frame else np.full(len(frame), np.nan)
-    parts = []
-    for code, column in enumerate(wanted.values()):
-        values = numbers(source, frame, column, blank=True)
-        rated = np.isfinite(values)
-        refuse(source, frame, (votes < 1) & rated, "votes {} is too few", "a score needs at least one vote", votes)
-        part = frame.loc[rated, frame.columns.intersection(["image", "person"])]
-        trait = pd.Categorical.from_codes(np.full(len(part), code), categories=pd.Index(list(wanted)))
-        parts.append(part.assign(trait=trait, value=values[rated], votes=votes[rated], std=np.nan))
-    refuse(source, frame, votes < 0, "votes {} is negative", "expected a number of votes or nothing", votes)
-    return pd.concat(parts)
-
-
-def _read_omi(folder: Path, traits: Mapping[str, str] | None) -> Rows:
-    packed, means = folder / "attribute_ratings.zip", folder / "attribute_means.csv"
-    source = packed if packed.is_file() else means
-    if not source.is_file():
-        raise RatingsError(
-            f"{shown(folder)}: a folder with neither {packed.name} nor {means.name}; expected a ratings file, or a"
-            " folder in the layout of One Million Impressions"
-        )
-    data = read_bytes(source)
-    frame = _omi_votes(source, data, traits) if source == packed else _omi_means(source, data, traits)
-    stimulus = frame["stimulus"].cat
-    return Rows(
-        frame=frame.assign(image=stimulus.rename_categories([f"{name}.jpg" for name in stimulus.categories])),
-        format="omi",
-        single_votes=source == packed,
-        value_name="rating" if source == packed else "mean",
-        source=source,
-        fingerprint=hashlib.sha256(data).hexdigest(),
-        folders=(folder / "images",),
-        scale=Scale(0, 100),
-    )
-
-
-def _omi_votes(source: Path, data: bytes, traits: Mapping[str, str] | None) -> pd.DataFrame:
-    frame = read_frame(source, read_zip(source, data, "attribute_ratings.csv"), _OMI_TEXT)
-    _require(source, frame, ("rating", *_OMI_TEXT))
-    types = frame["rating_type"]
-    expected = f"expected {', '.join(_OMI_TYPES)}"
-    refuse(source, frame, ~types.isin(_OMI_TYPES).to_numpy(), "rating_type {} is unknown", expected, types)
-    frame = _choose(source, frame[types.isin(_OMI_VOTES)], "attribute", traits)
-    return frame.assign(value=numbers(source, frame, "rating"))
-
-
-def _omi_means(source: Path, data: bytes, traits: Mapping[str, str] | None) -> pd.DataFrame:
-    frame = read_frame(source, data, _OMI_TEXT)
-    _require(source, frame, ("stimulus",))
-    wanted = _wanted(source, [str(name) for name in frame.columns if name != "stimulus"], traits)
-    parts = []
-    for code, column in enumerate(wanted.values()):
-        trait = pd.Categorical.from_codes(np.full(len(frame), code), categories=pd.Index(list(wanted)))
-        values = numbers(source, frame, column)
-        parts.append(frame[["stimulus"]].assign(trait=trait, value=values, votes=np.nan, std=np.nan))
-    return pd.concat(parts)
-
-
-def _choose(source: Path, frame: pd.DataFrame, column: str, traits: Mapping[str, str] | None) -> pd.DataFrame:
-    """Keep the rows of the traits wanted, under their new names and in their order."""
-    named = frame[column].cat
-    blank = (frame[column] == "").to_numpy()
-    refuse(source, frame, blank, f"the {column} is blank", f"expected the name of the {column}")
-    known = [str(name) for name in named.categories[np.asarray(pd.unique(named.codes))]]
-    wanted = _wanted(source, known, traits)
-    rows = [np.flatnonzero(named.codes == named.categories.get_loc(old)) for old in wanted.values()]
-    codes = np.repeat(np.arange(len(wanted)), [len(part) for part in rows])
-    trait = pd.Categorical.from_codes(codes, categories=pd.Index(list(wanted)))
-    return frame.iloc[np.concatenate(rows)].assign(trait=trait)
-
-
-def _wanted(source: Path, known: list[str], traits: Mapping[str, str] | None) -> Mapping[str, str]:
-    if traits is None:
-        return {name: name for name in known}
-    for name in traits.values():
-        if name not in known:
-            raise UsageError(f"{shown(source)}: {unknown_name(name, known)}")
-    if not traits:
-        raise UsageError(f"{shown(source)}: no traits were chosen; name at least one of {_listed(known)}")
-    return traits
-
-
-def _require(source: Path, frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in frame]
-    if missing:
-        raise RatingsError(
-            f"{shown(source)}: no column {missing[0]} (columns: {_listed(frame.columns)}); expected {_listed(columns)}"
-        )
-
-
-def _listed(names: Iterable[object]) -> str:
-    return ", ".join(shown(str(name)) for name in names)
+    values = numbers(source, frame, "mean")
+    return frame.drop(columns="mean").assign(value=values, votes=votes, std=std)

@@ -9,11 +9,9 @@ References
 Label Studio, "Export annotations: Label Studio JSON format", https://labelstud.io/guide/export
 """
 
-import codecs
-import json
 import math
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,51 +19,47 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 import pandas as pd
 
-from prescreen.bounded_files import MAX_JSON_BYTES
 from prescreen.errors import RatingsError
 from prescreen.tables import shown
 
 _VALUES: Final = ("number", "rating")
-_COLUMNS: Final = ("image", "trait", "vote", "rater")
+_OWN: Final = frozenset({"annotations", "data", "predictions", "annotation_id", "lead_time"})
+_COLUMNS: Final = ("trait", "vote", "rater")
 
 
-def label_studio_votes(source: Path, data: bytes) -> pd.DataFrame | None:
+def is_export(entries: Sequence[Any]) -> bool:
+    """Whether the entries of a JSON array are tasks of Label Studio, or something else that it exports."""
+    return any(isinstance(entry, dict) and not _OWN.isdisjoint(entry) for entry in entries[:1])
+
+
+def label_studio_votes(source: Path, tasks: Sequence[Any], image: str = "image") -> pd.DataFrame:
     """Read the votes of an export.
 
     Parameters
     ----------
     source : Path
-        Where the bytes come from, for messages.
-    data : bytes
-        Content of the file.
+        Where the tasks come from, for messages.
+    tasks : sequence
+        Entries of the JSON array.
+    image : str
+        What the picture is called in a task's ``data``.
 
     Returns
     -------
-    DataFrame or None
-        Columns ``image``, ``trait``, ``vote`` and ``rater`` (the annotator's id, empty where the export has none), a
-        row a vote; None if this is no JSON list, and so no export.
+    DataFrame
+        A row a vote. Columns: the name of the picture, under the name ``image``; ``trait``; ``vote``; and ``rater``
+        (the annotator's id, empty where the export has none).
 
     Raises
     ------
     RatingsError
-        If it is a JSON list, but of something else, or nobody has voted.
+        Naming the first entry that is no annotated task; or if nobody has voted.
     """
-    data = data.removeprefix(codecs.BOM_UTF8)
-    if not data.lstrip().startswith(b"["):
-        return None
-    if len(data) > MAX_JSON_BYTES:
-        raise RatingsError(
-            f"{shown(source)}: {len(data)} bytes of JSON, at most {MAX_JSON_BYTES} are read; export fewer tasks at once"
-        )
-    try:
-        tasks = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise RatingsError(f"{shown(source)}: starts like JSON and is not ({error})") from error
     rows = []
     for number, task in enumerate(tasks, start=1):
         try:
-            rows += list(_votes(task))
-        except _NotANumber as error:
+            rows += list(_votes(task, image))
+        except _Unfit as error:
             raise RatingsError(f"{shown(source)}: entry {number}: {error}") from None
         except (LookupError, TypeError, ValueError, AttributeError):
             raise RatingsError(
@@ -74,15 +68,15 @@ def label_studio_votes(source: Path, data: bytes) -> pd.DataFrame | None:
             ) from None
     if not rows:
         raise RatingsError(f"{shown(source)}: {len(tasks)} tasks, and nobody has given a number; expected annotations")
-    cells = zip(_COLUMNS, zip(*rows, strict=True), strict=True)
+    cells = zip((image, *_COLUMNS), zip(*rows, strict=True), strict=True)
     kinds = {"vote": np.float64}
     return pd.DataFrame(
         {name: pd.Series(column, dtype=kinds.get(name, object)) for name, column in cells}  # names may not be UTF-8
     ).set_axis(pd.RangeIndex(1, 1 + len(rows)))
 
 
-def _votes(task: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str]]:
-    image = _name(task["data"])
+def _votes(task: Mapping[str, Any], image_key: str) -> Iterator[tuple[str, str, float, str]]:
+    image = _name(task["data"], image_key)
     for annotation in task["annotations"]:
         if annotation.get("was_cancelled"):
             continue
@@ -94,8 +88,8 @@ def _votes(task: Mapping[str, Any]) -> Iterator[tuple[str, str, float, str]]:
                 yield image, trait, _number(trait, region["value"][region["type"]]), _text(person)
 
 
-class _NotANumber(Exception):
-    """A vote that is none."""
+class _Unfit(Exception):
+    """A task without a picture, or a vote that is no number."""
 
 
 def _number(trait: str, value: Any) -> float:
@@ -104,13 +98,19 @@ def _number(trait: str, value: Any) -> float:
             return number
     except OverflowError:
         pass
-    raise _NotANumber(f"{shown(trait)} '{shown(str(value)[:60])}' is not a number; correct it in Label Studio")
+    raise _Unfit(f"{shown(trait)} '{shown(str(value)[:60])}' is not a number; correct it in Label Studio")
 
 
-def _name(data: Mapping[str, Any]) -> str:
+def _name(data: Mapping[str, Any], image_key: str) -> str:
     if "name" in data:
         return str(data["name"])
-    parts = urlsplit(str(data["image"]))
+    if image_key not in data:
+        keys = [shown(str(key)) for key in data] or ["nothing"]
+        raise _Unfit(
+            f"its data has neither name nor {image_key} but {', '.join(keys)}; "
+            f"name the picture's variable, for instance --columns image={keys[0]}"
+        )
+    parts = urlsplit(str(data[image_key]))
     local = parse_qs(parts.query).get("d", [""])[0]  # /data/local-files/?d=folder/file.jpg
     return posixpath.basename(local or unquote(parts.path))
 

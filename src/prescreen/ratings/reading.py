@@ -1,10 +1,12 @@
 """A ratings file in, checked ratings out: per picture and trait the mean, the votes, their spread and reliability.
 
 **Pictures.** Names are relative to the folder of pictures; without ``images_dir`` that is the folder of the file or its
-subfolder ``images``, whichever holds more of the names (One Million Impressions: ``images``). A rating of a picture
-that is not there is an error; a picture without ratings is not.
+subfolder ``images``, whichever holds more of the names (One Million Impressions: ``images``). A name that fits no file
+exactly means the one that fits otherwise (`prescreen.ratings.image_names`). A rating of a picture that is not there is
+an error; a picture without ratings is not.
 
-**Scale.** Without ``scale``, scores are on 0:10 and One Million Impressions on 0:100. For votes and ratings it is the
+**Scale.** Without ``scale``, scores are on 0:10, counts of answers on 0:3 and One Million Impressions on 0:100. For
+votes and ratings it is the
 smallest of 0:3 (whole votes only), 0:10 and 0:100 that holds nine in ten of the values; a value beyond it is an error.
 """
 
@@ -18,10 +20,11 @@ import pandas as pd
 
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import refuse
-from prescreen.ratings.formats import Rows, read_rows
-from prescreen.ratings.pictures import images_folder, is_picture, relative_name
+from prescreen.ratings.formats import read_rows
+from prescreen.ratings.image_names import images_folder, in_words, match_files, relative_name, shared, trouble
 from prescreen.ratings.raters import PictureVotes, plain_means, raters_overlap, two_way_means
 from prescreen.ratings.reliability import Reliability, pooled_variance, reliability
+from prescreen.ratings.rows import Rows
 from prescreen.tables import shown
 from prescreen.traits import Scale
 
@@ -56,7 +59,7 @@ class Ratings:
     persons : mapping of str to str
         Who is on a picture, for the pictures of which the file says it.
     format : str
-        ``votes``, ``ratings``, ``scores`` or ``omi``.
+        ``votes``, ``ratings``, ``scores``, ``answers`` or ``omi``.
     source : Path
         File or folder that was read.
     images_dir : Path or None
@@ -68,6 +71,13 @@ class Ratings:
     method : str
         How votes became means: ``mean``, or ``two-way`` where rater ids allowed to take out the raters' own levels and
         spreads (see :mod:`prescreen.ratings.raters`).
+    columns : mapping of str to str
+        What the columns of the file were told to mean; see `read_ratings`.
+    errors : DataFrame
+        Standard errors of means where the file says them itself, shaped like :meth:`wide`, NaN elsewhere; empty where
+        it says none.
+    notes : tuple of str
+        Lines for the user: what was understood of the file, how names were matched, what was left out.
     auxiliary : DataFrame
         Mean votes in other traits of the file, indexed like :meth:`wide`, a column a trait, NaN where not rated. Empty
         unless :func:`prescreen.ratings.with_auxiliary` added them.
@@ -84,6 +94,9 @@ class Ratings:
     fingerprint: str
     is_score: bool
     method: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    errors: pd.DataFrame = field(default_factory=pd.DataFrame)
+    notes: tuple[str, ...] = ()
     auxiliary: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def wide(self) -> pd.DataFrame:
@@ -101,12 +114,14 @@ class Ratings:
     def sampling_variance(self) -> pd.DataFrame:
         """Return the variance of each mean that is vote noise, shaped like :meth:`wide`.
 
-        It is the variance of votes within pictures, pooled over a trait's pictures, divided by the picture's votes, in
-        squared units of the scale; NaN where votes or their spread are unknown.
+        It is the squared standard error where the file says it itself; otherwise the variance of votes within
+        pictures, pooled over a trait's pictures, divided by the picture's votes. In squared units of the scale; NaN
+        where neither is known.
         """
         stds, votes = self.spreads(), self.votes()
         pooled = [pooled_variance(stds[t].to_numpy(np.float64), votes[t].to_numpy(np.float64)) for t in self.traits]
-        return votes.rdiv(np.array(pooled), axis="columns")
+        from_votes = votes.rdiv(np.array(pooled), axis="columns")
+        return from_votes if self.errors.empty else (self.errors**2).fillna(from_votes)
 
     def _wide(self, column: str) -> pd.DataFrame:
         pivoted = self.table.pivot(index="image", columns="trait", values=column)
@@ -119,8 +134,9 @@ def read_ratings(
     scale: Scale | None = None,
     images_dir: Path | None = None,
     min_images: int = MIN_IMAGES,
+    columns: Mapping[str, str] | None = None,
 ) -> Ratings:
-    """Read ratings of any of the four formats (:mod:`prescreen.ratings.formats`); refuse them if anything is not right.
+    """Read ratings of any format (:mod:`prescreen.ratings.formats`); refuse them if anything is not right.
 
     Parameters
     ----------
@@ -135,6 +151,9 @@ def read_ratings(
         Folder of the pictures.
     min_images : int
         How many rated pictures each trait must have.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column}, where the names of the columns do not tell
+        (:mod:`prescreen.ratings.meanings`).
 
     Raises
     ------
@@ -143,18 +162,22 @@ def read_ratings(
         that is no number, two votes of one rater (or two ratings) for one picture and trait, a trait that nobody rated
         or whose ratings are all equal, too few pictures, or something that is no ratings file at all.
     UsageError
-        For a trait that is not in the file, or a folder of pictures that does not exist.
+        For a trait or a column that is not in the file, or a folder of pictures that does not exist.
     """
-    rows = read_rows(Path(path), traits)
+    rows = read_rows(Path(path), traits, columns, scale)
     frame = rows.frame
     wanted = tuple(str(name) for name in frame["trait"].cat.categories)
-    folder, names, images = _pictures(rows, images_dir)
+    folder, names, images, matched = _pictures(rows, images_dir)
     scale = _checked_scale(rows, scale)
     _refuse_repeats(rows, images)
     by_trait = [np.flatnonzero(frame["trait"].cat.codes == code) for code in range(len(wanted))]
     _refuse_few(rows, wanted, [images[chosen] for chosen in by_trait], min_images)
     two_way = rows.single_votes and _raters_known(frame, images, by_trait)
-    parts = [_summed(frame.iloc[chosen], images[chosen], len(names), two_way) for chosen in by_trait]
+    raters = _rater_codes(frame) if two_way else None
+    parts = [
+        _summed(frame.iloc[chosen], images[chosen], len(names), None if raters is None else raters[chosen])
+        for chosen in by_trait
+    ]
     tables = [_table(trait, names, part, scale) for trait, part in zip(wanted, parts, strict=True)]
     _refuse_constant(rows, wanted, tables, scale)
     return Ratings(
@@ -169,25 +192,40 @@ def read_ratings(
         fingerprint=rows.fingerprint,
         is_score=rows.format == "scores" and scale == _SCORES,
         method="two-way" if two_way else "mean",
+        columns=dict(columns or {}),
+        errors=_errors(frame, images, names, wanted),
+        notes=(*rows.notes, *matched, *_unknown_raters(rows, two_way)),
     )
 
 
-def _pictures(rows: Rows, images_dir: Path | None) -> tuple[Path, npt.NDArray[np.object_], Codes]:
-    """Return the folder of the pictures, their names in order, and which of them each row is about."""
+def _pictures(rows: Rows, images_dir: Path | None) -> tuple[Path, npt.NDArray[np.object_], Codes, tuple[str, ...]]:
+    """Return the folder of the pictures, their names in order, which of them each row is about, and what to say."""
     written = rows.frame["image"].cat.remove_unused_categories()
     codes = written.cat.codes.to_numpy().astype(np.intp)
     texts = [str(name) for name in written.cat.categories]
     folder = images_folder(texts, images_dir, rows.folders)
-    names = [relative_name(text, folder) for text in texts]
+    matches = match_files(texts, folder)
 
     def check(fault: list[bool], problem: str, remedy: str) -> None:
         refuse(rows.source, rows.frame, np.array(fault, dtype=bool)[codes], problem, remedy, rows.frame["image"])
 
-    check([name is None for name in names], f"image {{}} is outside {shown(folder)}", "expected a relative path")
-    unknown = [not is_picture(folder, name) for name in names]
-    check(unknown, f"image {{}} is not in {shown(folder)}", "correct the name, or give the folder with --images")
-    places, distinct = pd.factorize(np.array(names, dtype=object), sort=True)
-    return folder, np.asarray(distinct, dtype=object), places[codes]
+    unknown = [match.name is None for match in matches]
+    if any(unknown):
+        first = int(codes[np.flatnonzero(np.array(unknown)[codes])[0]])
+        outside = not matches[first].among and relative_name(texts[first], folder) is None
+        remedy = "correct the name, or give the folder with --images"
+        remedy = "expected a relative path" if outside else trouble(matches[first], texts[first], folder, remedy)
+        several = "fits several pictures in" if matches[first].among else "is not in"
+        check(unknown, f"image {{}} {'is outside' if outside else several} {shown(folder)}", remedy)
+    if twice := shared(matches, texts):
+        name, (one, other) = next(iter(twice.items()))
+        check(
+            [text == other for text in texts],
+            f"image {{}} fits {shown(name)} only, as does '{shown(one)}'",
+            "write the names as the files have them",
+        )
+    places, distinct = pd.factorize(np.array([match.name for match in matches], dtype=object), sort=True)
+    return folder, np.asarray(distinct, dtype=object), places[codes], in_words(matches, texts)
 
 
 def _checked_scale(rows: Rows, scale: Scale | None) -> Scale:
@@ -203,7 +241,9 @@ def _checked_scale(rows: Rows, scale: Scale | None) -> Scale:
     beyond = (values < chosen.low) | (values > chosen.high)
     which = f"the scale {chosen}" if told else f"the scale {chosen} of the others"
     remedy = "correct it, or give the scale with --scale LOW:HIGH"
-    refuse(rows.source, rows.frame, beyond, f"{rows.value_name} {{}} is outside {which}", remedy, values)
+    if beyond.any():
+        first = rows.value_names[str(rows.frame["trait"].iloc[np.flatnonzero(beyond)[0]])]
+        refuse(rows.source, rows.frame, beyond, f"{shown(first)} {{}} is outside {which}", remedy, values)
     if "std" in rows.frame:
         stds = rows.frame["std"].to_numpy(np.float64)
         widest = (chosen.high - chosen.low) / np.sqrt(2)  # of two votes, one at each end
@@ -226,8 +266,13 @@ def _refuse_repeats(rows: Rows, images: Codes) -> None:
     """Refuse two votes of one rater, or two ready means, for the same picture and trait."""
     frame = rows.frame
     keys = pd.DataFrame({"trait": frame["trait"].cat.codes.to_numpy(), "image": images})
-    if not rows.single_votes:
-        repeated = keys.duplicated().to_numpy()
+    if not rows.single_votes or rows.format == "answers":
+        if rows.format == "answers":  # one row of the file holds many
+            keys["row"] = frame.index.to_numpy()
+            first_of_row = ~keys.duplicated().to_numpy()
+            repeated = first_of_row & keys.duplicated(["trait", "image"]).to_numpy()
+        else:
+            repeated = keys.duplicated().to_numpy()
         problem, remedy = "a second rating of image {} for the same trait", "keep one row for each picture and trait"
     elif "rater" in frame:
         keys["rater"] = frame["rater"].cat.codes.to_numpy()
@@ -263,25 +308,63 @@ def _refuse_constant(rows: Rows, traits: tuple[str, ...], tables: list[pd.DataFr
 
 
 def _raters_known(frame: pd.DataFrame, images: Codes, by_trait: list[Codes]) -> bool:
-    if "rater" not in frame or (frame["rater"] == "").any():
+    """Whether the votes whose rater is known, at least half of them, tell raters from pictures."""
+    if "rater" not in frame:
         return False
     raters = frame["rater"].cat.codes.to_numpy().astype(np.intp)
-    return all(raters_overlap(images[chosen], raters[chosen]) for chosen in by_trait)
+    known = (frame["rater"] != "").to_numpy()
+
+    def tell(chosen: Codes) -> bool:
+        chosen_known = chosen[known[chosen]]
+        return 2 * chosen_known.size >= chosen.size and raters_overlap(images[chosen_known], raters[chosen_known])
+
+    return all(tell(chosen) for chosen in by_trait)
 
 
-def _summed(frame: pd.DataFrame, images: Codes, n_images: int, two_way: bool) -> PictureVotes:
-    """Return the rows of one trait by picture."""
+def _rater_codes(frame: pd.DataFrame) -> Codes:
+    """Return a number for each vote's rater; a vote without one gets a rater of its own, of whom nothing is known."""
+    raters = frame["rater"].cat.codes.to_numpy().astype(np.intp)
+    blank = np.flatnonzero((frame["rater"] == "").to_numpy())
+    raters[blank] = len(frame["rater"].cat.categories) + np.arange(blank.size)
+    return raters
+
+
+def _unknown_raters(rows: Rows, two_way: bool) -> tuple[str, ...]:
+    """Say how many votes have no rater in a file that names raters."""
+    if "rater" not in rows.frame:
+        return ()
+    blank = int((rows.frame["rater"] == "").sum())
+    if not blank or blank == len(rows.frame):
+        return ()
+    votes = f"{blank} vote{'s' if blank > 1 else ''} without a rater"
+    how = "each counts as a rater of its own" if two_way else "raters' leniency is not taken out"
+    return (f"raters     {votes}: {how}",)
+
+
+def _errors(
+    frame: pd.DataFrame, images: Codes, names: npt.NDArray[np.object_], traits: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return the standard errors that the file says itself, one row a picture and one column a trait."""
+    if "error" not in frame or frame["error"].isna().all():
+        return pd.DataFrame()
+    said = pd.DataFrame(
+        {"image": names[images], "trait": frame["trait"].to_numpy(), "error": frame["error"].to_numpy()}
+    )
+    wide = said.pivot(index="image", columns="trait", values="error")
+    return wide.set_axis(wide.index.astype(str), axis="index").reindex(columns=pd.Index(traits, name="trait"))
+
+
+def _summed(frame: pd.DataFrame, images: Codes, n_images: int, raters: Codes | None) -> PictureVotes:
+    """Return the rows of one trait by picture; ``raters`` where their levels are to be taken out."""
     values = frame["value"].to_numpy(np.float64)
     if "votes" in frame:
         means, stds, votes = np.full((3, n_images), np.nan)
         means[images], stds[images], votes[images] = values, frame["std"], frame["votes"]
         return PictureVotes(means, stds, votes)
-    if two_way:
-        raters = frame["rater"].cat
-        return two_way_means(images, raters.codes.to_numpy().astype(np.intp), values, n_images, len(raters.categories))[
-            0
-        ]
-    return plain_means(images, values, n_images)
+    if raters is None:
+        return plain_means(images, values, n_images)
+    distinct, codes = np.unique(raters, return_inverse=True)
+    return two_way_means(images, codes, values, n_images, distinct.size)[0]
 
 
 def _table(trait: str, names: npt.NDArray[np.object_], summed: PictureVotes, scale: Scale) -> pd.DataFrame:

@@ -1,31 +1,26 @@
 """Scores that come back from a test with people, as somebody typed them, checked before anything is learned.
 
-==========  ===================================================================================================
-wide        ``image,TRAIT,TRAIT...[,votes]``: one row a picture, as Photofeeler shows it
-long        ``image,trait,mean[,votes]``: one row a picture and trait
-==========  ===================================================================================================
-
-CSV in UTF-8 or Parquet; further columns are ignored. Of Label Studio's JSON export the means count. Every trait of the
-predictor must have a score for every picture, unless traits were chosen: a column that was forgotten is more likely
-than a trait that was not asked for.
+They are a ratings file of few pictures (`prescreen.ratings.formats`), of any format: scores or means count as they are,
+single votes and counts of answers as the mean of the votes that they are. Every trait of the predictor must have a
+score for every picture, unless traits were chosen: a column that was forgotten is more likely than a trait that was not
+asked for. Other columns are left out, which is said.
 """
 
 import difflib
-import hashlib
-import posixpath
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from prescreen.bounded_files import read_bounded
-from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import numbers, read_frame, refuse, refuse_predictions, take_frame
-from prescreen.ratings.label_studio import label_studio_votes
+from prescreen.errors import RatingsError
+from prescreen.ratings.columns import refuse
+from prescreen.ratings.formats import read_rows
+from prescreen.ratings.image_names import in_words, match_known, shared, trouble
+from prescreen.ratings.rows import Rows, UnknownTrait
 from prescreen.tables import shown
-from prescreen.traits import Scale, unknown_name
+from prescreen.traits import Scale
 
 SCORES = Scale(0, 10)
 
@@ -39,36 +34,39 @@ class TypedResults:
     images : tuple of str
         Names of the tested pictures as the scores have them, in the order of the file.
     scores : DataFrame
-        One row a picture (index ``images``), one column a trait in the order asked for; on the scale asked for.
+        One row a picture (index ``images``), one column a trait in the order asked for; on ``scale``.
     votes : DataFrame
         Of the same shape: votes in each score, NaN where the file does not say.
+    errors : DataFrame
+        Of the same shape: standard error of each score where the file says it itself, otherwise NaN.
+    scale : Scale
+        Lowest and highest possible score: the one asked for, or that of counted answers.
     source : Path
         The file.
     fingerprint : str
         SHA-256 of its bytes, in hexadecimal.
+    notes : tuple of str
+        Lines for the user: what was understood of the file, how names were matched, what was left out.
     """
 
     images: tuple[str, ...]
     scores: pd.DataFrame
     votes: pd.DataFrame
+    errors: pd.DataFrame
+    scale: Scale
     source: Path
     fingerprint: str
-
-
-def typed_names(path: Path) -> tuple[str, ...]:
-    """Return the names of pictures in a file of results as they were typed, each once.
-
-    Raises
-    ------
-    RatingsError
-        If this is no file of results.
-    """
-    _, frame = _read(path)
-    return tuple(dict.fromkeys(str(name) for name in frame["image"]))
+    notes: tuple[str, ...]
 
 
 def read_results(
-    path: Path, traits: Sequence[str], known: Collection[str], *, where: str, scale: Scale = SCORES
+    path: Path,
+    traits: Sequence[str],
+    known: Collection[str],
+    *,
+    where: str,
+    scale: Scale = SCORES,
+    columns: Mapping[str, str] | None = None,
 ) -> TypedResults:
     """Read results and refuse them if anything is not right.
 
@@ -84,120 +82,91 @@ def read_results(
         What has these names, for messages: ``scores.csv``.
     scale : Scale
         Lowest and highest possible score.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column}, where the names of the columns do not tell.
 
     Raises
     ------
     RatingsError
         Naming file, row and value: for a picture that is not known (with the one that was probably meant), a score that
         is missing, no number or outside the scale, a picture that stands twice, a number of votes below 1, or a column
-        that is missing.
+        or trait that is missing.
     UsageError
-        For a trait in the long form that the predictor does not know.
+        For a file or a column that is not there.
     """
-    fingerprint, frame = _read(path)
-    names = frame["image"].astype(str)
-    exact = {posixpath.normpath(name): name for name in known}
-    plain = names.map(posixpath.normpath)
-    unknown = ~plain.isin(exact.keys())
-    if unknown.any():
-        first = plain[unknown].iloc[0]
-        refuse(path, frame, unknown.to_numpy(), f"image {{}} is not in {where}", _meant(first, exact), names)
-    images = plain.map(exact.get)
-    table = _long(path, frame, images, traits) if "trait" in frame else _wide(path, frame, images, traits)
-    values = table["score"].to_numpy(np.float64)
-    beyond = (values < scale.low) | (values > scale.high)
-    refuse(path, table, beyond, f"score {{}} is outside {scale}", "correct it", table["score"])
-    repeated = table.duplicated(["image", "trait"]).to_numpy()
-    refuse(path, table, repeated, "a second score of image {} for the same trait", "keep one row", table["image"])
-    shaped = [table.pivot(index="image", columns="trait", values=column) for column in ("score", "votes")]
-    order = list(dict.fromkeys(table["image"]))
-    scores, votes = (part.reindex(index=order, columns=list(traits)) for part in shaped)
+    remedy = "give the file of the scores that came back from people"
+    try:
+        rows = read_rows(path, {trait: trait for trait in traits}, columns, scale, remedy=remedy)
+    except UnknownTrait as error:
+        close = difflib.get_close_matches(error.name, error.known, n=1)
+        hint = f"is it {shown(close[0])!r}? " if close else ""
+        raise RatingsError(
+            f"{shown(path)}: no scores of {error.name!r}: {hint}every trait of the predictor is expected "
+            f"({', '.join(traits)}); add it, or name the traits that were tested with --traits"
+        ) from None
+    images, matched = _images(rows, known, where)
+    scale = rows.scale if rows.format == "answers" and rows.scale is not None else scale
+    _refuse_beyond(rows, scale)
+    table = _table(rows, images)
+    shaped = [table.pivot(index="image", columns="trait", values=column) for column in ("score", "votes", "error")]
+    order = list(dict.fromkeys(table["image"].iloc[np.argsort(table.index, kind="stable")]))
+    scores, votes, errors = (part.reindex(index=order, columns=list(traits)) for part in shaped)
     lacking = scores.isna().to_numpy()
     if lacking.any():
         i, t = np.argwhere(lacking)[0]
         row = table.index[table["image"] == order[i]][0]
         what = f"image '{shown(order[i])}' has no score for {traits[t]!r}"
         raise RatingsError(f"{shown(path)}: row {row}: {what}; add it")
-    return TypedResults(tuple(order), scores, votes, path, fingerprint)
+    notes = (*rows.notes, *matched)
+    return TypedResults(tuple(order), scores, votes, errors, scale, path, rows.fingerprint, notes)
 
 
-def _read(path: Path) -> tuple[str, pd.DataFrame]:
-    try:
-        data = read_bounded(path)
-    except FileNotFoundError:
-        raise UsageError(f"{shown(path)}: no such file; give the scores that came back from people") from None
-    except OSError as error:
-        raise RatingsError(f"{shown(path)}: cannot be read ({error.strerror}); give the file of results") from error
-    if not data.strip():
-        raise RatingsError(f"{shown(path)}: the file is empty; expected image,TRAIT,TRAIT...,votes")
-    labelled = label_studio_votes(path, data)
-    text, numeric = ("image", "trait"), ("mean", "votes")
-    if labelled is None:
-        frame = read_frame(path, data, text, numeric)
-    else:
-        frame = take_frame(path, _means(labelled), text, numeric)
-    refuse_predictions(path, frame)
-    if "image" not in frame:
-        columns = ", ".join(shown(str(name)) for name in frame.columns)
-        hint = "; separate columns by commas" if len(frame.columns) == 1 else ""
-        raise RatingsError(
-            f"{shown(path)}: no column image (columns: {columns}); expected image,TRAIT,TRAIT...,votes{hint}"
-        )
-    refuse(path, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")
-    return hashlib.sha256(data).hexdigest(), frame
+def _images(rows: Rows, known: Collection[str], where: str) -> tuple["pd.Series[str]", tuple[str, ...]]:
+    """Return which known picture each row is about, and how the names were matched."""
+    written = rows.frame["image"].astype(str)
+    names = list(dict.fromkeys(written))
+    matches = match_known(names, known)
+    found = dict(zip(names, matches, strict=True))
+    unknown = [found[name].name is None for name in written]
+    if any(unknown):
+        first = written.iloc[unknown.index(True)]
+        several = "fits several pictures of" if found[first].among else "is not in"
+        remedy = trouble(found[first], first, known, "correct the name")
+        refuse(rows.source, rows.frame, np.array(unknown), f"image {{}} {several} {where}", remedy, written)
+    for name, (one, other) in shared(matches, names).items():
+        what = f"image {{}} fits {shown(name)} only, as does '{shown(one)}'"
+        fault = (written == other).to_numpy()
+        refuse(rows.source, rows.frame, fault, what, f"write the names as {where} has them", written)
+    return written.map({name: match.name for name, match in found.items()}), in_words(matches, names)
 
 
-def _means(votes: pd.DataFrame) -> pd.DataFrame:
-    grouped = votes.groupby(["image", "trait"], sort=False)["vote"]
-    means = grouped.agg(mean="mean", votes="size").reset_index()
-    return means.set_axis(pd.RangeIndex(1, 1 + len(means)))
+def _refuse_beyond(rows: Rows, scale: Scale) -> None:
+    values = rows.frame["value"].to_numpy(np.float64)
+    beyond = (values < scale.low) | (values > scale.high)
+    if beyond.any():
+        called = rows.value_names[str(rows.frame["trait"].iloc[int(np.argmax(beyond))])]
+        refuse(rows.source, rows.frame, beyond, f"{shown(called)} {{}} is outside {scale}", "correct it", values)
 
 
-def _wide(path: Path, frame: pd.DataFrame, images: pd.Series, traits: Sequence[str]) -> pd.DataFrame:
-    lower = {str(name).lower(): name for name in frame.columns}
-    votes = _votes(path, frame)
-    parts = []
-    for trait in traits:
-        column = trait if trait in frame else lower.get(trait.lower())
-        if column is None:
-            close = difflib.get_close_matches(trait, [str(name) for name in frame.columns], n=1)
-            hint = f"is it the column {close[0]!r}? " if close else ""
-            raise RatingsError(
-                f"{shown(path)}: no column {trait!r}: {hint}every trait of the predictor is expected "
-                f"({', '.join(traits)}); add it, or name the traits that were tested with --traits"
-            )
-        values = numbers(path, frame, str(column))
-        parts.append(pd.DataFrame({"image": images, "trait": trait, "score": values, "votes": votes}, frame.index))
-    return pd.concat(parts).sort_index(kind="stable")
-
-
-def _long(path: Path, frame: pd.DataFrame, images: pd.Series, traits: Sequence[str]) -> pd.DataFrame:
-    if "mean" not in frame:
-        raise RatingsError(f"{shown(path)}: a column trait but no column mean; expected image,trait,mean,votes")
-    trait = frame["trait"].astype(str)
-    strange = ~trait.isin(list(traits))
-    if strange.any():
-        row, name = trait.index[strange][0], trait[strange].iloc[0]
-        raise UsageError(f"{shown(path)}: row {row}: {unknown_name(name, traits)}")
-    score = numbers(path, frame, "mean")
-    return pd.DataFrame({"image": images, "trait": trait, "score": score, "votes": _votes(path, frame)}, frame.index)
-
-
-def _votes(path: Path, frame: pd.DataFrame) -> "np.typing.NDArray[np.float64]":
-    if "votes" not in frame:
-        return np.full(len(frame), np.nan)
-    votes = numbers(path, frame, "votes", blank=True)
-    refuse(path, frame, votes < 1, "votes {} is too few", "a score needs at least one vote; leave it blank", votes)
-    return votes
-
-
-def _meant(name: str, known: Collection[str]) -> str:
-    """Say which known picture was probably meant: of the same file name, else with the most similar name."""
-    last = posixpath.basename(name)
-    close = [other for other in known if posixpath.basename(other) == last]
-    close = (
-        close
-        or difflib.get_close_matches(name, known, n=1)
-        or difflib.get_close_matches(last, [posixpath.basename(other) for other in known], n=1)
+def _table(rows: Rows, images: "pd.Series[str]") -> pd.DataFrame:
+    """Return a row a picture and trait: ``image``, ``trait``, ``score``, ``votes``, ``error``; numbered as the file."""
+    frame = rows.frame
+    table = pd.DataFrame(
+        {"image": images, "trait": frame["trait"].astype(str), "score": frame["value"], "row": frame.index}, frame.index
     )
-    return f"did you mean '{shown(close[0])}'?" if close else "correct the name"
+    if not rows.single_votes:
+        for column in ("votes", "error"):
+            table[column] = frame.get(column, np.nan)
+        _refuse_repeats(rows, table)
+        return table
+    if rows.format == "answers":
+        _refuse_repeats(rows, table.drop_duplicates(["image", "trait", "row"]))
+    grouped = table.groupby(["image", "trait"], sort=False)
+    summed = grouped.agg(score=("score", "mean"), votes=("score", "size"), row=("row", "first"))
+    return summed.reset_index().set_index("row").assign(error=np.nan).astype({"votes": np.float64})
+
+
+def _refuse_repeats(rows: Rows, table: pd.DataFrame) -> None:
+    repeated = table.duplicated(["image", "trait"]).to_numpy()
+    what = "a second score of image {} for the same trait"
+    refuse(rows.source, table, repeated, what, "keep one row", table["image"])

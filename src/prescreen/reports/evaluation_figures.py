@@ -12,12 +12,14 @@ from prescreen.evaluation.curves import LearningCurve
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, TraitEvaluation
 from prescreen.evaluation.slices import SliceEvaluation, judged_slices
+from prescreen.reports.style import default_style
 
 Array = NDArray[np.float64]
 NOMINAL: Final = 0.9
 _SHOWN_SLICES: Final = 40
 
 
+@default_style()
 def evaluation_figures(evaluation: Evaluation) -> dict[str, Figure]:
     """Draw accuracy beside its ceiling, the picking of the best, coverage in slices, and the learning curve if any.
 

@@ -8,11 +8,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from prescreen.evaluation.metrics import Estimate, correlation
+from prescreen.reports.style import default_style
 
 Array = NDArray[np.float64]
 BINS: Final = 10
 
 
+@default_style()
 def training_figures(truth: Array, predicted: Array, traits: Sequence[str], simulated: bool) -> dict[str, Figure]:
     """Draw the out-of-fold predictions.
 

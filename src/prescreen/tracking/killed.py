@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from prescreen.locations import cache_directory
+from prescreen.errors import PrescreenError
+from prescreen.locations import cache_directory, make_cache_directory
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -40,9 +41,9 @@ def living_process(store: str) -> Iterator[str]:
     """
     path = _folder() / secrets.token_hex(8)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_cache_directory(path.parent.name)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError:
+    except (OSError, PrescreenError):
         yield path.name
         return
     try:

@@ -6,6 +6,7 @@ makers, and is told not to for as long as the store is open.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -81,6 +82,7 @@ def _default_folder() -> Path:
     return (_FOLDER.get() or Path.cwd()) / "mlruns"
 
 
+_AT_WORK: ContextVar[bool] = ContextVar("at_work", default=False)
 _FOLDER: ContextVar[Path | None] = ContextVar("folder", default=None)
 
 
@@ -153,6 +155,7 @@ def _quiet() -> Iterator[None]:
     It reads the variables both when it is imported and at each call. Who has set them keeps what they have set.
     """
     silenced = [name for name in _NO_TELEMETRY if name not in os.environ]
+    token = _AT_WORK.set(True)
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     os.environ.update(dict.fromkeys(silenced, "true"))
     try:
@@ -160,6 +163,7 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")  # MLflow warns about its own dependencies
             import mlflow  # noqa: F401 - it sets up its loggers, so this comes before their levels
 
+            _leave_git_alone()
             levels = [logger.level for logger in loggers]
             for logger in loggers:
                 logger.setLevel(logging.ERROR)
@@ -169,8 +173,21 @@ def _quiet() -> Iterator[None]:
                 for logger, level in zip(loggers, levels, strict=True):
                     logger.setLevel(level)
     finally:
+        _AT_WORK.reset(token)
         for name in silenced:
             os.environ.pop(name, None)
+
+
+@functools.cache
+def _leave_git_alone() -> None:
+    """Let MLflow find no git repository in our runs: it would run git, whose settings may be a stranger's.
+
+    `prescreen.commits` reads the commit. Runs that the caller's program makes by itself are described as before.
+    """
+    from mlflow.tracking.context.git_context import GitRunContext
+
+    ask = GitRunContext.in_context
+    GitRunContext.in_context = lambda provider: not _AT_WORK.get() and ask(provider)
 
 
 @contextlib.contextmanager

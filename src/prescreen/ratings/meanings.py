@@ -1,0 +1,203 @@
+"""Which column of a ratings file means what: by its name, by a usual other name for it, or as it was told.
+
+A name counts in any case and with blanks, ``_`` or ``-`` between its words. Another name is understood only where
+exactly one column has it and no column has the name itself.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from prescreen.errors import RatingsError, UsageError
+from prescreen.tables import shown
+
+MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "image": (
+        "photo", "picture", "pic", "file", "filename", "filepath", "path", "url", "img", "imageurl", "imagename",
+        "imagefile", "imagepath", "photourl", "photoname", "photofile", "pictureurl", "picturename", "imgurl",
+        "imgname", "portrait", "stimulus", "images", "foto",
+    ),
+    "trait": ("attribute", "question", "dimension", "traitname", "criterion", "characteristic"),
+    "vote": ("rating", "score", "value", "answer", "response", "stars", "judgment", "judgement"),
+    "mean": ("average", "avg", "meanrating", "meanscore", "meanvote", "averagerating", "averagescore"),
+    "votes": ("n", "nvotes", "numvotes", "numberofvotes", "votecount", "nratings", "numratings", "numberofratings"),
+    "std": ("sd", "stdev", "stddev", "standarddeviation"),
+    "rater": (
+        "raterid", "worker", "workerid", "participant", "participantid", "user", "userid", "username", "annotator",
+        "annotatorid", "respondent", "respondentid", "judge", "judgeid", "voter", "voterid", "prolificid",
+        "prolificpid",
+    ),
+    "person": ("personid", "identity"),
+}  # fmt: skip
+"""What a column can mean, and what people also call it (in small letters, without anything between the words)."""
+
+TEXT: Final = ("image", "trait", "rater", "person")
+_NUMBERED: Final = 8  # columns that a message names
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the columns of a table mean.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        Meaning (a key of `MEANINGS`) to column, for those that were found.
+    traits : mapping of str to str
+        Name of each trait that was told, and its column; a ``*`` in it stands for the name of a picture.
+    guessed : frozenset of str
+        Meanings that were found by another name.
+    """
+
+    columns: Mapping[str, str]
+    traits: Mapping[str, str] = field(default_factory=dict)
+    guessed: frozenset[str] = frozenset()
+
+    def __contains__(self, meaning: str) -> bool:
+        return meaning in self.columns
+
+    def in_words(self) -> str:
+        """Say what was understood by another name; the empty text if nothing was."""
+        article = {"vote": "a vote"}
+        told = [
+            f"{shown(self.columns[name])} is {article.get(name, f'the {name}')}"
+            for name in MEANINGS
+            if name in self.guessed
+        ]
+        return ", ".join(told)
+
+
+def understand(source: Path, header: Sequence[str], told: Mapping[str, str] | None = None) -> Meaning:
+    """Find out what the columns of a table mean.
+
+    Parameters
+    ----------
+    source : Path
+        The file, for messages.
+    header : sequence of str
+        Names of its columns.
+    told : mapping of str to str, optional
+        {meaning, or name of a trait: column}, as ``--columns`` gives it.
+
+    Raises
+    ------
+    UsageError
+        If a column that was told is not there.
+    RatingsError
+        If several columns could be the same.
+    """
+    search = _Search(source, header, told or {})
+    matrix = any("*" in column for column in search.traits.values())
+    for meaning in ("rater", "person") if matrix else ("image", "rater", "person"):
+        search.guess(meaning)
+    if not search.traits and (search.found.keys() & {"trait", "vote", "mean"} or _could_be_long(search.free)):
+        search.guess("trait")
+    if "trait" in search.found:
+        for meaning in ("votes", "std") if "vote" in search.found else ("mean", "votes", "std"):
+            search.guess(meaning)
+        if "mean" not in search.found:
+            search.guess("vote")
+    elif "rater" not in search.found:
+        search.guess("votes")
+    return Meaning(search.found, search.traits, frozenset(search.guessed))
+
+
+class _Search:
+    """Goes through the columns of a header; each gets one meaning."""
+
+    def __init__(self, source: Path, header: Sequence[str], told: Mapping[str, str]) -> None:
+        self.source = source
+        self.found: dict[str, str] = {}
+        self.traits: dict[str, str] = {}
+        self.guessed: set[str] = set()
+        for name, column in told.items():
+            part = self.found if name in MEANINGS else self.traits
+            part[name] = _column(source, column, header, pattern=name not in MEANINGS)
+        columns = [*self.found.values(), *self.traits.values()]
+        twice = next((column for column in columns if columns.count(column) > 1), None)
+        if twice is not None:
+            raise UsageError(f"--columns: {shown(twice)!r} is given two meanings; a column has one")
+        self.free = [name for name in header if name and name not in columns]
+        for meaning in MEANINGS:
+            named = [name for name in self.free if name.lower() == meaning]
+            if meaning not in self.found and named:
+                self._take(meaning, named[0])
+
+    def guess(self, meaning: str) -> None:
+        """Look for a column with another usual name for a meaning."""
+        named = [name for name in self.free if _plain(name) in MEANINGS[meaning]]
+        if meaning in self.found or not named:
+            return
+        if len(named) > 1:
+            raise RatingsError(
+                f"{shown(self.source)}: {' and '.join(shown(name) for name in named)} could both be the {meaning}; "
+                f"say which: --columns {meaning}={quoted(named[0])}"
+            )
+        self._take(meaning, named[0])
+        self.guessed.add(meaning)
+
+    def _take(self, meaning: str, column: str) -> None:
+        self.found[meaning] = column
+        self.free.remove(column)
+
+
+def _could_be_long(names: Sequence[str]) -> bool:
+    """Whether there is a column for the trait and one for what is said of it."""
+    plain = [_plain(name) for name in names]
+    return any(name in MEANINGS["trait"] for name in plain) and any(
+        name in (*MEANINGS["vote"], *MEANINGS["mean"]) for name in plain
+    )
+
+
+def _column(source: Path, column: str, header: Sequence[str], *, pattern: bool) -> str:
+    """Return the column that was told as the header has it."""
+    if pattern and "*" in column and column not in header:
+        if not any(starred(column, name) for name in header):
+            raise UsageError(f"{shown(source)}: --columns {shown(column)}: no column is named so ({listed(header)})")
+        return column
+    if column in header:
+        return column
+    same = [name for name in header if _blank_free(name) == _blank_free(column)]
+    if len(same) == 1:
+        return same[0]
+    close = difflib.get_close_matches(column, header, n=1)
+    hint = f"; did you mean {shown(close[0])!r}?" if close else ""
+    raise UsageError(f"{shown(source)}: --columns: no column {shown(column)!r}{hint} (columns: {listed(header)})")
+
+
+def starred(pattern: str, name: str) -> str:
+    """Return the picture that a column is about: what the ``*`` of a pattern stands for; the empty text if nothing.
+
+    A pattern such as ``*.jpg`` stands for names of files, ending included.
+    """
+    before, _, after = (_blank_free(part, ends=False) for part in pattern.partition("*"))
+    plain = _blank_free(name, ends=False)
+    if not (plain.startswith(before) and plain.endswith(after) and len(plain) > len(before) + len(after)):
+        return ""
+    collapsed = " ".join(name.split())
+    return collapsed if not before and after.startswith(".") else collapsed[len(before) : len(plain) - len(after)]
+
+
+def listed(names: Iterable[object], most: int | None = _NUMBERED) -> str:
+    """Return names in one line, long lists cut short."""
+    texts = [shown(str(name)) for name in names]
+    if most is not None and len(texts) > most + 1:
+        texts = [*texts[:most], f"and {len(texts) - most} more"]
+    return ", ".join(texts)
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as ``--columns`` takes it."""
+    return f'"{shown(name)}"' if "," in name else shown(name)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_\-]+", "", name).lower()
+
+
+def _blank_free(name: str, ends: bool = True) -> str:
+    collapsed = " ".join(name.split()) if ends else re.sub(r"\s+", " ", name)
+    return collapsed.casefold() if len(collapsed.casefold()) == len(collapsed) else collapsed

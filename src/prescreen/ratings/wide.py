@@ -1,0 +1,390 @@
+"""Tables with a column a trait: scores, one rater's votes in a row, counts of answers, or one column a picture.
+
+==========  ===========================================================================================================
+scores      one row a picture, scores as Photofeeler shows them; ``T_votes`` beside ``T`` are that trait's votes, and
+            ``T_low`` and ``T_high``, or ``T_range`` (``7.1-8.9``), its 90 % range
+votes       one row a rater and picture (there is a column ``rater``), a vote in each trait's column
+answers     one row a picture, ``T_no``, ``T_somewhat``, ``T_yes``, ``T_very`` (or ``T_0`` to ``T_3``): how many people
+            answered so; each answer is a vote from 0 to 3
+votes       one row a rater and one column a picture: the name of a trait's columns was told with a ``*`` in it
+==========  ===========================================================================================================
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtri
+
+from prescreen.errors import RatingsError, UsageError
+from prescreen.ratings.columns import Floats, numbers, refuse
+from prescreen.ratings.meanings import MEANINGS, Meaning, listed, starred
+from prescreen.ratings.rows import choose_traits
+from prescreen.tables import shown
+from prescreen.traits import Scale
+
+ANSWERS: Final = Scale(0, 3)
+"""What No, Somewhat, Yes and Very count as."""
+
+_LEVELS = {"no": 0, "somewhat": 1, "yes": 2, "very": 3, "0": 0, "1": 1, "2": 2, "3": 3}
+_ANSWER = re.compile(rf"^(.+?)[\s_\-.:(\[]+({'|'.join(_LEVELS)})[)\]]?$", re.IGNORECASE)
+_COMPANION = re.compile(r"^(.+?)[\s_\-.:(\[]+(votes|low|high|range)[)\]]?$", re.IGNORECASE)
+_RANGE = re.compile(r"^\s*([\d.,]+)\s*(?:-|\u2013|\u2014|to)\s*([\d.,]+)\s*$")
+_NO_RATING = frozenset(
+    ["id", "uid", "index", "idx", "no", "nr", "row", "rowid", "age", "year", "date", "day", "time", "timestamp"]
+    + ["datetime", "width", "height", "filesize", "duration"]
+)
+_MOST_ANSWERS = 100_000  # of one picture; more are a mistake
+_Z95 = float(ndtri(0.95))
+
+
+@dataclass(frozen=True, eq=False)
+class Wide:
+    """What a wide table says, a row each.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As in `prescreen.ratings.rows.Rows`.
+    format : str
+        ``scores``, ``votes`` or ``answers``.
+    names : mapping of str to str
+        What the file calls the values of each trait.
+    ignored : tuple of str
+        What was left out, with its number.
+    scale : Scale or None
+        The scale that the format implies.
+    """
+
+    frame: pd.DataFrame
+    format: str
+    names: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
+    scale: Scale | None = None
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a wide table by what they hold; all mappings begin with the trait."""
+
+    values: Mapping[str, str]
+    answers: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    votes: Mapping[str, str] = field(default_factory=dict)
+    low: Mapping[str, str] = field(default_factory=dict)
+    high: Mapping[str, str] = field(default_factory=dict)
+    range: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def traits(self) -> list[str]:
+        return [*self.values, *self.answers]
+
+    def taken(self) -> set[str]:
+        """Return the columns that say something of a trait."""
+        parts = (self.values, self.votes, self.low, self.high, self.range)
+        levels = (column for of_trait in self.answers.values() for column in of_trait.values())
+        return {column for part in parts for column in part.values()}.union(levels)
+
+
+def read_wide(
+    source: Path,
+    frame: pd.DataFrame,
+    meaning: Meaning,
+    traits: Mapping[str, str] | None,
+    scale: Scale | None,
+    *,
+    lenient: bool = False,
+) -> Wide:
+    """Read a table with a column a trait.
+
+    Parameters
+    ----------
+    source : Path
+        The file, for messages.
+    frame : DataFrame
+        Its rows; columns with a meaning are named by it, the traits' as in the file.
+    meaning : Meaning
+        What the columns mean.
+    traits : mapping of str to str, optional
+        New name of each trait wanted, and its name in the file or in ``meaning.traits``; by default all.
+    scale : Scale, optional
+        Lowest and highest possible value; without it scores are from 0 to 10.
+    lenient : bool
+        Whether to pass over columns that are no ratings instead of refusing them.
+
+    Raises
+    ------
+    RatingsError
+        If there is no column of ratings, one that is none was not left out by choosing traits, or a cell is wrong.
+    UsageError
+        For a trait that is not there.
+    """
+    misplaced = [name for name in ("mean", "std") if name in frame]
+    if "vote" in frame and "rater" not in frame:
+        misplaced.insert(0, "vote")
+    if misplaced:
+        raise RatingsError(
+            f"{shown(source)}: column {misplaced[0]} but no column trait; say which trait each row rates, "
+            f"or name the trait that it holds: --columns competence={misplaced[0]}"
+        )
+    single = "rater" in frame
+    found = _columns(frame, meaning)
+    if not found.traits:
+        raise RatingsError(
+            f"{shown(source)}: no column holds a trait; expected for instance image,competence,likeability"
+        )
+    if "" in found.values and traits is None:
+        raise RatingsError(f"{shown(source)}: a column has no name; name it, or choose others with --traits")
+    usable = _ratings_among(source, frame, found, None if single else scale or Scale(0, 10))
+    if traits is None and lenient:
+        traits = {name: name for name in usable}
+    elif traits is None and not meaning.traits:
+        _refuse_others(source, frame, found, usable, None if single else scale or Scale(0, 10))
+    wanted = choose_traits(source, found.traits, traits)
+    answers = [trait for trait in wanted.values() if trait in found.answers]
+    if answers and len(answers) < len(wanted):
+        others = [trait for trait in wanted.values() if trait not in found.answers]
+        raise RatingsError(
+            f"{shown(source)}: {listed(answers)} as counts of answers, {listed(others)} as scores: two scales; "
+            f"choose one kind: {_traits_option(answers)}"
+        )
+    left = [name for name in _free(frame) if name not in found.taken() and name]
+    left += (
+        [] if traits is None else [name for name in found.values if name not in wanted.values() and name not in usable]
+    )
+    ignored = [f"column{'s' if len(left) > 1 else ''} {listed(left)}"] if left else []
+    if answers:
+        return _answers(source, frame, found, wanted, ignored)
+    return _values(source, frame, meaning, found, wanted, ignored)
+
+
+def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Mapping[str, str] | None) -> Wide:
+    """Read a table of one row a rater and one column a picture.
+
+    Parameters
+    ----------
+    source, frame, traits
+        As in `read_wide`.
+    meaning : Meaning
+        Its traits are patterns with a ``*`` for the picture.
+
+    Raises
+    ------
+    RatingsError, UsageError
+        As from `read_wide`.
+    """
+    plain = [name for name, pattern in meaning.traits.items() if "*" not in pattern]
+    if plain:
+        raise UsageError(f"--columns: {plain[0]} has no * for the picture, as the other traits have; give all one")
+    names = [str(name) for name in frame.columns if name not in MEANINGS]
+    pictures: dict[str, dict[str, str]] = {}
+    for trait in sorted(meaning.traits, key=lambda name: -len(meaning.traits[name])):  # the most exact first
+        found = {name: starred(meaning.traits[trait], name).strip() for name in names}
+        pictures[trait] = {name: picture for name, picture in found.items() if picture}
+        names = [name for name in names if name not in pictures[trait]]
+    wanted = choose_traits(source, list(meaning.traits), traits)
+    rater = frame["rater"] if "rater" in frame else pd.Series([f"row {row}" for row in frame.index], frame.index)
+    all_pictures = list(dict.fromkeys(picture for old in wanted.values() for picture in pictures[old].values()))
+    parts, blank = [], 0
+    for code, old in enumerate(wanted.values()):
+        for column, picture in pictures[old].items():
+            values = numbers(source, frame, column, blank=True)
+            rated = np.isfinite(values)
+            blank += int((~rated).sum())
+            image = np.full(int(rated.sum()), all_pictures.index(picture))
+            part = pd.DataFrame({"value": values[rated], "rater": rater[rated].astype(str)}, frame.index[rated])
+            part["image"] = pd.Categorical.from_codes(image, categories=pd.Index(all_pictures))
+            part["trait"] = _constant(code, list(wanted), len(part))
+            parts.append(part)
+    rows = pd.concat(parts)
+    rows["rater"] = rows["rater"].astype("category")
+    ignored = [f"column{'s' if len(names) > 1 else ''} {listed(names)}"] if names else []
+    ignored += [f"{blank} blank answers"] if blank else []
+    return Wide(rows, "votes", dict.fromkeys(wanted, "vote"), tuple(ignored))
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+def _free(frame: pd.DataFrame) -> list[str]:
+    """Return the columns that may be traits: all without a meaning, and a vote where each row is a rater's."""
+    known = set(MEANINGS) - ({"vote", "votes"} if "rater" in frame else set())
+    return [str(name) for name in frame.columns if name not in known]
+
+
+def _columns(frame: pd.DataFrame, meaning: Meaning) -> _Columns:
+    """Sort the columns by what they hold."""
+    if meaning.traits:
+        values = {trait: trait for trait in meaning.traits}
+        free = [name for name in _free(frame) if name not in values]
+    else:
+        free = _free(frame)
+        values = {name: name for name in free}
+    answers: dict[str, dict[int, str]] = {}
+    for name in free:
+        if match := _ANSWER.match(name):
+            answers.setdefault(match[1], {})[_LEVELS[match[2].lower()]] = name
+    answers = {trait: levels for trait, levels in answers.items() if len(levels) == len(set(_LEVELS.values()))}
+    counted = {column for levels in answers.values() for column in levels.values()}
+    if not meaning.traits:  # a score beside its answers says less than they do
+        values = {trait: column for trait, column in values.items() if column not in counted and trait not in answers}
+    companions: dict[str, dict[str, str]] = {kind: {} for kind in ("votes", "low", "high", "range")}
+    stems = {name.casefold(): name for name in values}
+    for name in free:
+        match = _COMPANION.match(name)
+        if match and (trait := stems.get(match[1].casefold())) and name != trait:
+            companions[match[2].lower()][trait] = name
+    for trait in set(companions["low"]) ^ set(companions["high"]):  # one end alone is no range
+        companions["low"].pop(trait, None)
+        companions["high"].pop(trait, None)
+    beside = {column for part in companions.values() for column in part.values()}
+    values = {trait: column for trait, column in values.items() if column not in beside}
+    return _Columns(values, answers, **companions)
+
+
+def _ratings_among(source: Path, frame: pd.DataFrame, found: _Columns, scale: Scale | None) -> list[str]:
+    """Return the traits whose columns hold numbers, mostly on the scale, and are not named like something else."""
+    usable = [trait for trait in found.traits if trait in found.answers]
+    for trait, column in found.values.items():
+        values, share = _leniently(frame, column)
+        on_scale = scale is None or not values.size or np.mean((values >= scale.low) & (values <= scale.high)) > 0.5
+        if share > 0.5 and on_scale and trait.lower() not in _NO_RATING:
+            usable.append(trait)
+    return usable
+
+
+def _leniently(frame: pd.DataFrame, column: str) -> tuple[Floats, float]:
+    """Return the numbers of a column, and their share of the cells that are not blank (1 if all are)."""
+    cells = frame[column]
+    texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
+    filled = texts[texts != ""]
+    values = pd.to_numeric(filled, errors="coerce").to_numpy(np.float64)
+    values = values[np.isfinite(values)]
+    return values, values.size / len(filled) if len(filled) else 1.0
+
+
+def _refuse_others(
+    source: Path, frame: pd.DataFrame, found: _Columns, usable: Sequence[str], scale: Scale | None
+) -> None:
+    """Refuse a column that holds no ratings, with the traits to choose instead."""
+    if not usable:
+        return  # what is wrong with the first column will be said of it
+    remedy = f"choose the traits: {_traits_option(usable)}"
+    for trait, column in found.values.items():
+        if trait in usable:
+            continue
+        values, share = _leniently(frame, column)
+        if share <= 0.5:
+            texts = frame[column].astype(object).where(frame[column].notna(), "").astype(str).str.strip()
+            faulty = (pd.to_numeric(texts, errors="coerce").isna() & (texts != "")).to_numpy(bool)
+            refuse(
+                source, frame, faulty, f"{shown(column)} {{}} is not a number", f"if it is no rating, {remedy}", texts
+            )
+        if scale is not None and trait.lower() not in _NO_RATING:
+            values = numbers(source, frame, column, blank=True)
+            beyond = (values < scale.low) | (values > scale.high)
+            remedy = f"if {shown(column)} is no rating, {remedy}; otherwise give the scale with --scale LOW:HIGH"
+            refuse(source, frame, beyond, f"{shown(column)} {{}} is outside the scale {scale}", remedy, values)
+        first = ", ".join(f"{value:g}" for value in values[:2])
+        raise RatingsError(f"{shown(source)}: column {shown(column)} ({first}, ...) looks like no rating; {remedy}")
+
+
+def _traits_option(traits: Sequence[str]) -> str:
+    names = ",".join(shown(trait) for trait in traits)
+    return f'--traits "{names}"' if re.search(r"[^\w,.\-]", names) else f"--traits {names}"
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _constant(code: int, traits: list[str], length: int) -> "pd.Categorical[Any]":
+    return pd.Categorical.from_codes(np.full(length, code), categories=pd.Index(traits))
+
+
+def _values(
+    source: Path, frame: pd.DataFrame, meaning: Meaning, found: _Columns, wanted: Mapping[str, str], ignored: list[str]
+) -> Wide:
+    """Read scores, or votes of a rater in each row."""
+    single = "rater" in frame
+    of_all = numbers(source, frame, "votes", blank=True) if "votes" in frame and not single else None
+    kept = frame.columns.intersection(["image", "person", "rater"])
+    parts, rated_at_all, blank = [], np.zeros(len(frame), dtype=bool), 0
+    for code, old in enumerate(wanted.values()):
+        values = numbers(source, frame, found.values[old], blank=True)
+        rated = np.isfinite(values)
+        rated_at_all |= rated
+        blank += int((~rated).sum())
+        part = frame.loc[rated, kept].assign(trait=_constant(code, list(wanted), int(rated.sum())), value=values[rated])
+        if not single:
+            votes = numbers(source, frame, found.votes[old], blank=True) if old in found.votes else of_all
+            votes = np.full(len(frame), np.nan) if votes is None else votes
+            few = (votes < 1) & rated
+            refuse(source, frame, few, "votes {} is too few", "a score needs at least one vote", votes)
+            error = _range_error(source, frame, found, old)
+            part = part.assign(votes=votes[rated], std=np.nan, error=error[rated])
+        parts.append(part)
+    if of_all is not None:
+        refuse(source, frame, of_all < 0, "votes {} is negative", "expected a number of votes or nothing", of_all)
+    nothing = int((~rated_at_all).sum())
+    blank -= nothing * len(wanted)
+    ignored += [f"{nothing} row{'s' if nothing > 1 else ''} without a score"] if nothing else []
+    ignored += [f"{blank} blank score{'s' if blank > 1 else ''}"] if blank else []
+    names = {new: meaning.traits.get(old, old) for new, old in wanted.items()}
+    if single:
+        return Wide(pd.concat(parts), "votes", names, tuple(ignored))
+    return Wide(pd.concat(parts), "scores", names, tuple(ignored), Scale(0, 10))
+
+
+def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str) -> Floats:
+    """Return the standard error of each score, from its 90 % range; NaN where there is none."""
+    if trait in found.low:
+        low = numbers(source, frame, found.low[trait], blank=True)
+        high = numbers(source, frame, found.high[trait], blank=True)
+    elif trait in found.range:
+        column = found.range[trait]
+        texts = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
+        ends = texts.str.extract(_RANGE).apply(lambda end: end.str.replace(",", "."))
+        low, high = (pd.to_numeric(ends[i], errors="coerce").to_numpy(np.float64) for i in (0, 1))
+        faulty = (np.isnan(low) | np.isnan(high)) & (texts.str.strip() != "").to_numpy(bool)
+        refuse(source, frame, faulty, f"{shown(column)} {{}} is no range", "expected for instance 7.1-8.9", texts)
+    else:
+        return np.full(len(frame), np.nan)
+    refuse(
+        source, frame, low >= high, f"the range of {shown(trait)} ends at {{}}, not above its start", "correct it", high
+    )
+    return np.asarray((high - low) / (2 * _Z95))
+
+
+def _answers(source: Path, frame: pd.DataFrame, found: _Columns, wanted: Mapping[str, str], ignored: list[str]) -> Wide:
+    """Take each answer that was counted for a vote."""
+    kept = frame.columns.intersection(["image", "person"])
+    parts = []
+    for code, old in enumerate(wanted.values()):
+        repeated: list[npt.NDArray[np.intp]] = []
+        values: list[Floats] = []
+        for level, column in sorted(found.answers[old].items()):
+            counts = numbers(source, frame, column, blank=True)
+            counts = np.where(np.isnan(counts), 0.0, counts)
+            faulty = (counts < 0) | (counts != np.round(counts)) | (counts > _MOST_ANSWERS)
+            what = f"{shown(column)} {{}} is no number of answers"
+            refuse(source, frame, faulty, what, "expected a count, 0 or more", counts)
+            rows = np.repeat(np.arange(len(frame)), counts.astype(np.intp))
+            repeated.append(rows)
+            values.append(np.full(rows.size, float(level)))
+        order = np.argsort(np.concatenate(repeated), kind="stable")
+        rows = np.concatenate(repeated)[order]
+        trait = _constant(code, list(wanted), rows.size)
+        parts.append(frame[kept].iloc[rows].assign(trait=trait, value=np.concatenate(values)[order]))
+    answered = pd.concat(parts)
+    nothing = len(frame) - answered.index.nunique()
+    ignored += [f"{nothing} row{'s' if nothing > 1 else ''} without answers"] if nothing else []
+    left_out = [trait for trait in found.answers if trait in frame and trait not in found.values]
+    ignored += (
+        [f"the score{'s' if len(left_out) > 1 else ''} {listed(left_out)}: their answers say more"] if left_out else []
+    )
+    names = {new: f"{old} answer" for new, old in wanted.items()}
+    return Wide(answered, "answers", names, tuple(ignored), ANSWERS)
