@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from prescreen.ratings.vote_noise import SCORE_LIMIT, score_to_z
 from prescreen.regressors.intervals import ErrorSize
 
 Array = NDArray[np.float64]
 
-SCORE_LIMIT: Final = 0.005
-"""Score points from 0 and from 10 at which z is taken; at the ends themselves it would be infinite."""
+__all__ = ["SCORE_LIMIT", "Calibration", "score_to_z", "sorted_columns", "z_to_score"]
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,6 @@ class Calibration:
             similar_gamma=float(similar_gamma),
             error_size=size,
         )
-
-
-def score_to_z(score: ArrayLike) -> Array:
-    """Turn scores from 0 to 10 into standard normal deviates; the ends count as `SCORE_LIMIT` away from the end."""
-    clipped = np.clip(np.asarray(score, dtype=np.float64), SCORE_LIMIT, 10 - SCORE_LIMIT)
-    return np.asarray(ndtri(clipped / 10))
 
 
 def z_to_score(z: ArrayLike) -> Array:

@@ -54,6 +54,7 @@ def rank(
     predictor: str | None = None,
     decisions: Path | None = None,
     images: Sequence[str | Path] = (),
+    keep_metadata: bool = False,
     narrator: Narrator | None = None,
 ) -> Ranked:
     """Rank scored pictures by their chance to beat the present one, and write the table and the report.
@@ -77,6 +78,8 @@ def rank(
     images : sequence of str or Path
         Where the scored pictures are: folders, files or a URL; by default where the note beside the scores says, on
         this machine only. See `prescreen.scored_files`.
+    keep_metadata : bool
+        Whether pictures that the report exports keep what they tell about places, people and devices.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
@@ -89,7 +92,7 @@ def rank(
     )
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
     done = _compared(scores, baseline, wishes, predictor, images, narrator, rejected)
-    page = None if report is None else done.draw(narrator)
+    page = None if report is None else done.draw(narrator, keep_metadata=keep_metadata)
     written = {output: table_bytes(done.ranked, output)}
     if report is not None and page is not None:
         written[report] = page.encode()
@@ -106,6 +109,7 @@ def review(
     port: int = 0,
     predictor: str | None = None,
     images: Sequence[str | Path] = (),
+    keep_metadata: bool = False,
     narrator: Narrator | None = None,
     ready: Callable[[str], object] = lambda address: None,
 ) -> None:
@@ -113,7 +117,7 @@ def review(
 
     Parameters
     ----------
-    scores, baseline, wishes, predictor, images, narrator
+    scores, baseline, wishes, predictor, images, keep_metadata, narrator
         As in `rank`.
     decisions : Path, optional
         Table of decisions, read if it is there; by default beside the scores.
@@ -132,7 +136,7 @@ def review(
     with reviewing.listen(port) as listener:
         done = _compared(scores, baseline, wishes, predictor, images, narrator)
         server = reviewing.ReviewServer(
-            done.draw(narrator, token),
+            done.draw(narrator, token, keep_metadata=keep_metadata),
             {file.name: file for file in done.pictures},
             Decisions(place, done.ranked["image"].tolist()),
             token,
@@ -166,7 +170,7 @@ class _Candidates:
         kept = self.scores[(self.scores["status"] == OK) & ~self.scores["image"].isin(left_out)]
         return compare_folders(kept.reset_index(drop=True), self.predictor, self.vectors)
 
-    def draw(self, narrator: Narrator, token: str | None = None) -> str:
+    def draw(self, narrator: Narrator, token: str | None = None, *, keep_metadata: bool = False) -> str:
         if missing := int((self.scores["status"] == OK).sum()) - len(self.pictures):
             where = (
                 "no longer where they were scored" if self.note else "not to be found without the scores' .meta.json"
@@ -184,6 +188,7 @@ class _Candidates:
                 token,
                 f"{_capitalised(plan_in_words(best_plan(self.plans)))}." if self.plans else "",
                 self.folders(),
+                keep_metadata,
             )
 
 

@@ -13,6 +13,7 @@ from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import RatingsError
 from prescreen.grouping import group
 from prescreen.ratings import Ratings
+from prescreen.ratings.vote_noise import noise_of_vote, score_slope, score_to_z
 
 USUAL_ICC: Final = 0.25
 """ICC(1) of single votes that is assumed where the spread of votes is not known."""
@@ -145,15 +146,20 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
 def _sampling_variance(ratings: Ratings, images: tuple[str, ...]) -> NDArray[np.float64]:
     """Variance of the vote noise, shape (n, t); from the numbers of votes alone where their spread is not known.
 
-    Without spread, single votes are taken to have an ICC(1) of `USUAL_ICC`, about that of faces on common traits.
+    Without spread, single votes are taken to have an ICC(1) of `USUAL_ICC`, about that of faces on common traits. The
+    noise of a score from 0 to 10 follows from its level as well: in z it grows toward the ends, and there a score point
+    is more of z than in the middle.
     """
     where = (list(images), list(ratings.traits))
     variance = ratings.sampling_variance().loc[where].to_numpy(dtype=np.float64)
     votes = ratings.table.pivot(index="image", columns="trait", values="votes").loc[where].to_numpy(dtype=np.float64)
-    spread = np.nanvar(ratings.wide().loc[where].to_numpy(dtype=np.float64), axis=0)
+    means = ratings.wide().loc[where].to_numpy(dtype=np.float64)
     unknown = np.isnan(variance) & (votes > 0)
     inverse = np.where(unknown, 1 / np.where(votes > 0, votes, 1.0), 0.0)
     usual = inverse.sum(axis=0) / np.maximum(unknown.sum(axis=0), 1)
     odds = (1 - USUAL_ICC) / USUAL_ICC
+    level = score_to_z(np.where(np.isnan(means), 5.0, means)) if ratings.is_score else means
+    single, unit = (noise_of_vote(level, odds), score_slope(level)) if ratings.is_score else (odds, 1.0)
+    spread = np.nanvar(np.where(np.isnan(means), np.nan, level), axis=0)
     # Ratings vary by the truth and by their noise: var = truth (1 + odds mean(1/n)).
-    return np.where(unknown, inverse * odds * spread / (1 + odds * usual), variance)
+    return np.where(unknown, unit**2 * inverse * single * spread / (1 + odds * usual), variance)

@@ -19,16 +19,19 @@ from prescreen.images import ImageFile, find_images
 from prescreen.learned import HumanResults, offset
 from prescreen.places import check_places
 from prescreen.predictor import Predictor, content_key
-from prescreen.provenance import ScoresNote
+from prescreen.provenance import ScoresNote, is_model_uri
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.rounds import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
 from prescreen.ranking.shortlist import percent
 from prescreen.ratings.results import TypedResults
+from prescreen.ratings.vote_noise import noise_of_vote
+from prescreen.ratings.wide import ANSWERS
 from prescreen.scoring import DECIMALS, OK, PARTS, check_scores
 from prescreen.shortlisting import Baseline
 from prescreen.tables import read_table, shown, table_format
 from prescreen.tracking import RoundRecord
+from prescreen.traits import Scale
 
 USUAL_VOTES: Final = 20
 """Votes behind a score whose file does not say, as many as raters' panels usually give at least."""
@@ -138,25 +141,45 @@ def human_results(
     predictor : Predictor
         What they were predicted by.
     raw : bool
-        Whether the scores are on the scale of the training ratings; otherwise from 0 to 10.
+        Whether the scores are on the scale of the training ratings; otherwise from 0 to 10. Means of counted answers
+        are brought to that scale in any case.
     votes : int
-        Votes behind a score whose file does not say.
+        Votes behind a score whose file does not say. The noise of a score follows from its votes and its level
+        (`prescreen.ratings.vote_noise`), or from its 90 % range where the file has one.
     """
-    values = typed.scores.reindex(columns=list(predictor.traits)).to_numpy(np.float64)
+    traits = list(predictor.traits)
+    values, errors, counted = (
+        part.reindex(columns=traits).to_numpy(np.float64) for part in (typed.scores, typed.errors, typed.votes)
+    )
+    on_raw = raw or typed.answers
+    if typed.answers:
+        values = _stretched(values, predictor)
     told = np.isfinite(values)
-    middle = predictor.calibration.raw(np.zeros((1, len(predictor.traits)))) if raw else np.full((1, 1), 5.0)
-    known = np.where(told, values, middle)
-    z = predictor.calibration.z(known) if raw else score_to_z(known)
-    counted = typed.votes.reindex(columns=list(predictor.traits)).to_numpy(np.float64)
-    noise = noise_of_one_vote(predictor)
+    middle = predictor.calibration.raw(np.zeros((1, len(traits)))) if on_raw else np.full((1, 1), 5.0)
+
+    def in_z(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = np.where(np.isfinite(points), points, middle)
+        return predictor.calibration.z(known) if on_raw else score_to_z(known)
+
+    z = in_z(values)
+    single = np.column_stack([noise_of_vote(z[:, t], noise) for t, noise in enumerate(noise_of_one_vote(predictor))])
+    from_votes = single / np.where(np.isfinite(counted), counted, votes)
+    from_range = ((in_z(values + _Z90 * errors) - in_z(values - _Z90 * errors)) / (2 * _Z90)) ** 2
     earlier = predictor.results
     return HumanResults(
         keys=np.array([content_key(picture.content) for picture in pictures], dtype=np.uint64),
         vectors=np.stack([picture.vector for picture in pictures]),
         z=np.where(told, z, np.nan),
-        variance=np.where(told, noise / np.where(np.isfinite(counted), counted, votes), np.nan),
+        variance=np.where(told, np.where(np.isfinite(errors), from_range, from_votes), np.nan),
         rounds=np.full(len(pictures), 1 + (0 if earlier is None else int(earlier.rounds.max())), dtype=np.int64),
     )
+
+
+def _stretched(answers: NDArray[np.float64], predictor: Predictor) -> NDArray[np.float64]:
+    """Return mean answers, from 0 to 3, on the scale of the training ratings; nothing changes where that is theirs."""
+    scale = Scale.parse(predictor.manifest.scale)
+    share = (answers - ANSWERS.low) / (ANSWERS.high - ANSWERS.low)
+    return np.asarray(scale.low + share * (scale.high - scale.low))
 
 
 def known_already(predictor: Predictor, newer: HumanResults) -> bool:
@@ -347,7 +370,7 @@ def find_tested(folder: Path) -> list[ImageFile]:
 
 
 def check_wishes(
-    results: Path, output: Path, scores: Path | None, baseline: str | None, shortlist: Path | None
+    results: Path, predictor: str, output: Path, scores: Path | None, baseline: str | None, shortlist: Path | None
 ) -> None:
     """Refuse a ranking that lacks something, or one file for two things.
 
@@ -363,8 +386,10 @@ def check_wishes(
     if shortlist is not None:
         table_format(shortlist)
     present = None if baseline is None else Path(baseline)
+    before = None if is_model_uri(predictor) else Path(predictor)
     check_places(
-        {"--output": output, "--shortlist": shortlist}, {"RESULTS": results, "--scores": scores, "--baseline": present}
+        {"--output": output, "--shortlist": shortlist},
+        {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": present},
     )
 
 
@@ -399,7 +424,7 @@ def record(
     goals: Goals,
     output: Path,
     shortlist: Path | None,
-    experiment: str,
+    experiment: str | None,
     answer: str,
 ) -> RoundRecord:
     """Gather what the run of a round leaves in MLflow."""

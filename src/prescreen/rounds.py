@@ -19,6 +19,7 @@ from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_predictor, warn_of_simulation
 from prescreen.predictor_files import announce_place
 from prescreen.ratings.results import SCORES, read_results
+from prescreen.ratings.wide import ANSWERS
 from prescreen.scored_files import find_candidates, scored_vectors
 from prescreen.tables import write_table
 from prescreen.traits import Scale
@@ -64,7 +65,7 @@ def learn(
     baseline: str | None = None,
     wishes: Wishes = DEFAULT_WISHES,
     shortlist: Path | None = None,
-    experiment: str = "prescreen",
+    experiment: str | None = None,
     narrator: Narrator | None = None,
 ) -> Learned:
     """Learn from human scores that came back; rank again what is left and propose the next round, or to stop.
@@ -95,19 +96,19 @@ def learn(
         As in `rank`.
     shortlist : Path, optional
         Where the new ranking goes; needs ``baseline`` and ``scores``.
-    experiment : str
-        MLflow experiment of the round.
+    experiment : str, optional
+        MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
     from prescreen import tracking
 
     narrator = narrator or Silence()
-    learning.check_wishes(results, output, scores, baseline, shortlist)
+    learning.check_wishes(results, predictor, output, scores, baseline, shortlist)
     announce_place(output, narrator)
     before = open_predictor(predictor)
     warn_of_simulation(before, narrator)
-    tracking.check_store()
+    tracking.check_store(experiment)
     goals = wishes.goals(before.traits)
     encoder = Encoder(before.manifest.encoder)
     note, table = learning.read_candidates(scores, before)
@@ -129,6 +130,10 @@ def learn(
     )
     for line in typed.notes:
         narrator.say(line)
+    if typed.answers and before.manifest.scale != str(ANSWERS):
+        narrator.say(
+            f"answers    their means, on {ANSWERS}, are stretched to the training scale {before.manifest.scale}"
+        )
     drift.watch(before, encoder, narrator)
     ranked, decision, name, present, chance = None, None, "", None, None
     with EmbeddingCache() as cache:

@@ -185,6 +185,11 @@ def _cell(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun: ``1 empty row``, ``2 empty rows``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def one_line(error: BaseException) -> str:
     """Return what an error says, in one line."""
     return " ".join(str(error).split())

@@ -26,7 +26,7 @@ import pandas as pd
 
 from prescreen.bounded_files import check_csv, check_parquet
 from prescreen.errors import RatingsError
-from prescreen.ratings.columns import categorical, one_line, refuse
+from prescreen.ratings.columns import categorical, counted, one_line, refuse
 from prescreen.ratings.json_rows import read_lines, read_list
 from prescreen.ratings.label_studio import is_export, label_studio_votes
 from prescreen.ratings.workbook import SPREADSHEET, read_workbook
@@ -114,7 +114,7 @@ class Table:
         form, ignored = list(self.form), list(self.ignored)
         filled = _filled_rows(frame)
         if not filled.all():
-            ignored.append(_counted(int((~filled).sum()), "empty row"))
+            ignored.append(counted(int((~filled).sum()), "empty row"))
             frame = frame[filled]
         frame = self._without_nameless(frame, ignored)
         twice = next((name for name in frame.columns if list(frame.columns).count(name) > 1), None)
@@ -143,7 +143,7 @@ class Table:
                     ignored.append("the first column, which only numbers the rows")
         empty = int((~kept[1:]).sum()) + int(not kept[0] and not _filled(frame.iloc[:, 0]).any())
         if empty:
-            ignored.append(_counted(empty, "empty column"))
+            ignored.append(counted(empty, "empty column"))
         return frame if kept.all() else frame.loc[:, kept]
 
     def _text(self, frame: pd.DataFrame, name: str, strip: bool) -> pd.Categorical:
@@ -427,7 +427,3 @@ def _read_parquet(source: Path, data: bytes) -> pd.DataFrame:
     if named or not pd.api.types.is_integer_dtype(frame.index.dtype):  # an index that only counts is no column
         frame = frame.reset_index()
     return frame.set_axis(pd.RangeIndex(1, 1 + len(frame)))
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -27,10 +27,10 @@ from prescreen.errors import PrescreenError, RatingsError
 from prescreen.ratings.columns import numbers, read_bytes, refuse, refuse_predictions
 from prescreen.ratings.files import Contents, Table, open_tables
 from prescreen.ratings.imagefolder import metadata_file
-from prescreen.ratings.meanings import MEANINGS, TEXT, Meaning, listed, quoted, understand
+from prescreen.ratings.meanings import MEANINGS, TEXT, Meaning, columns_left, listed, quoted, understand
 from prescreen.ratings.omi import read_omi
-from prescreen.ratings.rows import Rows, choose_rows
-from prescreen.ratings.wide import Wide, read_matrix, read_wide
+from prescreen.ratings.rows import Rows, TraitValues, choose_rows
+from prescreen.ratings.wide import read_matrix, read_wide
 from prescreen.tables import shown
 from prescreen.traits import Scale
 
@@ -82,15 +82,15 @@ def read_rows(
     contents, ignored = _read_table(table, meaning)
     frame = contents.frame
     refuse_predictions(path, frame)
-    read, format_ = _read_format(path, frame, meaning, traits, scale, lenient)
+    read = _read_format(path, frame, meaning, traits, scale, lenient)
     notes = [f"read       {', '.join(contents.form)}"] if contents.form else []
     notes += [f"columns    {said}"] if (said := meaning.in_words()) else []
     ignored = (*contents.ignored, *ignored, *read.ignored)
     notes += [f"ignored    {'; '.join(ignored)}"] if ignored else []
     return Rows(
         frame=read.frame,
-        format=format_,
-        single_votes=format_ in ("votes", "answers"),
+        format=read.format,
+        single_votes=read.format in ("votes", "answers"),
         value_names=read.names,
         source=path,
         fingerprint=hashlib.sha256(data).hexdigest(),
@@ -152,8 +152,7 @@ def _read_table(table: Table, meaning: Meaning) -> tuple[Contents, tuple[str, ..
     own = {column: name for name, column in (*meaning.columns.items(), *meaning.traits.items()) if "*" not in column}
     wrong = [name for name in contents.frame.columns if name in own.values() and name not in own]
     frame = contents.frame.drop(columns=wrong).rename(columns=own)
-    ignored = (f"column{'s' if len(wrong) > 1 else ''} {listed(wrong)}",) if wrong else ()
-    return Contents(frame, contents.form, contents.ignored), ignored
+    return Contents(frame, contents.form, contents.ignored), tuple(columns_left(wrong))
 
 
 def _read_format(
@@ -163,13 +162,12 @@ def _read_format(
     traits: Mapping[str, str] | None,
     scale: Scale | None,
     lenient: bool,
-) -> tuple[Wide, str]:
+) -> TraitValues:
     if "image" not in frame:
-        return read_matrix(source, frame, meaning, traits), "votes"
+        return read_matrix(source, frame, meaning, traits)
     refuse(source, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")
     if "trait" not in frame:
-        wide = read_wide(source, frame, meaning, traits, scale, lenient=lenient)
-        return wide, wide.format
+        return read_wide(source, frame, meaning, traits, scale, lenient=lenient)
     left = [str(name) for name in frame.columns if name not in MEANINGS]
     if "vote" in frame and "mean" not in frame:
         frame = choose_rows(source, frame, "trait", traits)
@@ -178,7 +176,7 @@ def _read_format(
         else:
             left += [name for name in ("votes", "std") if name in frame]
             read = frame.assign(value=numbers(source, frame, "vote")).drop(columns=[*left, "vote"])
-            return _long(read, meaning.columns["vote"], left), "votes"
+            return _long(read, "votes", meaning.columns["vote"], left)
     elif "mean" in frame and "vote" not in frame:
         frame = choose_rows(source, frame, "trait", traits)
     else:
@@ -188,12 +186,12 @@ def _read_format(
             "say which is which: --columns vote=COLUMN"
         )
     left += [name for name in ("rater",) if name in frame]
-    return _long(_ratings(source, frame).drop(columns=left), "mean", left), "ratings"
+    return _long(_ratings(source, frame).drop(columns=left), "ratings", "mean", left)
 
 
-def _long(frame: pd.DataFrame, called: str, left: Sequence[str]) -> Wide:
+def _long(frame: pd.DataFrame, format_: str, called: str, left: Sequence[str]) -> TraitValues:
     names = dict.fromkeys((str(name) for name in frame["trait"].cat.categories), called)
-    return Wide(frame, "", names, (f"column{'s' if len(left) > 1 else ''} {listed(left)}",) if left else ())
+    return TraitValues(frame, format_, names, tuple(columns_left(left)))
 
 
 def _are_means(frame: pd.DataFrame) -> bool:

@@ -19,11 +19,14 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from prescreen.errors import UsageError
-from prescreen.images import SUFFIXES
+from prescreen.ratings.columns import counted
 from prescreen.tables import shown
 
-ENDINGS: Final = SUFFIXES | {".heic", ".heif"}
-"""Endings of pictures; only these can be left out of a name."""
+ENDINGS: Final = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".webp", ".gif", ".avif", ".avifs"}
+    | {".heic", ".heif", ".hif", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jxl"}
+)
+"""Endings of pictures, those of `prescreen.images.SUFFIXES`; only these can be left out of a name."""
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -97,8 +100,9 @@ def in_words(matches: Sequence[Match], names: Sequence[str]) -> tuple[str, ...]:
     for how in dict.fromkeys(match.how for match in matches if match.how):
         fitting = [(written, match.name) for written, match in zip(names, matches, strict=True) if match.how == how]
         written, name = fitting[0]
-        pictures = f"{len(fitting)} picture{'s' if len(fitting) > 1 else ''}"
-        lines.append(f"matched    {pictures} by name {how}: {shown(written)} is {shown(name or '')}")
+        lines.append(
+            f"matched    {counted(len(fitting), 'picture')} by name {how}: {shown(written)} is {shown(name or '')}"
+        )
     return tuple(lines)
 
 

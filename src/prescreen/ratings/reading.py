@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from prescreen.errors import RatingsError
-from prescreen.ratings.columns import refuse
+from prescreen.ratings.columns import counted, refuse
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import images_folder, in_words, match_files, relative_name, shared, trouble
 from prescreen.ratings.raters import PictureVotes, plain_means, raters_overlap, two_way_means
@@ -290,7 +290,7 @@ def _refuse_few(rows: Rows, traits: tuple[str, ...], images: list[Codes], min_im
         if count == 0:
             raise RatingsError(f"{shown(rows.source)}: nobody rated {trait!r}; leave it out with --traits")
         if count < min_images:
-            pictures = f"{count} picture{'s' if count > 1 else ''}"
+            pictures = counted(count, "picture")
             raise RatingsError(
                 f"{shown(rows.source)}: {trait!r} is rated on {pictures}; at least {min_images} are needed"
             )
@@ -336,9 +336,8 @@ def _unknown_raters(rows: Rows, two_way: bool) -> tuple[str, ...]:
     blank = int((rows.frame["rater"] == "").sum())
     if not blank or blank == len(rows.frame):
         return ()
-    votes = f"{blank} vote{'s' if blank > 1 else ''} without a rater"
     how = "each counts as a rater of its own" if two_way else "raters' leniency is not taken out"
-    return (f"raters     {votes}: {how}",)
+    return (f"raters     {counted(blank, 'vote')} without a rater: {how}",)
 
 
 def _errors(

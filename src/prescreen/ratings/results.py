@@ -19,6 +19,7 @@ from prescreen.ratings.columns import refuse
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import in_words, match_known, shared, trouble
 from prescreen.ratings.rows import Rows, UnknownTrait
+from prescreen.ratings.wide import ANSWERS
 from prescreen.tables import shown
 from prescreen.traits import Scale
 
@@ -34,13 +35,14 @@ class TypedResults:
     images : tuple of str
         Names of the tested pictures as the scores have them, in the order of the file.
     scores : DataFrame
-        One row a picture (index ``images``), one column a trait in the order asked for; on ``scale``.
+        One row a picture (index ``images``), one column a trait in the order asked for.
     votes : DataFrame
         Of the same shape: votes in each score, NaN where the file does not say.
     errors : DataFrame
         Of the same shape: standard error of each score where the file says it itself, otherwise NaN.
-    scale : Scale
-        Lowest and highest possible score: the one asked for, or that of counted answers.
+    answers : bool
+        Whether the scores are means of counted answers, on `prescreen.ratings.wide.ANSWERS`, and not on the scale asked
+        for.
     source : Path
         The file.
     fingerprint : str
@@ -53,7 +55,7 @@ class TypedResults:
     scores: pd.DataFrame
     votes: pd.DataFrame
     errors: pd.DataFrame
-    scale: Scale
+    answers: bool
     source: Path
     fingerprint: str
     notes: tuple[str, ...]
@@ -105,8 +107,8 @@ def read_results(
             f"({', '.join(traits)}); add it, or name the traits that were tested with --traits"
         ) from None
     images, matched = _images(rows, known, where)
-    scale = rows.scale if rows.format == "answers" and rows.scale is not None else scale
-    _refuse_beyond(rows, scale)
+    answers = rows.format == "answers"
+    _refuse_beyond(rows, ANSWERS if answers else scale)
     table = _table(rows, images)
     shaped = [table.pivot(index="image", columns="trait", values=column) for column in ("score", "votes", "error")]
     order = list(dict.fromkeys(table["image"].iloc[np.argsort(table.index, kind="stable")]))
@@ -118,7 +120,7 @@ def read_results(
         what = f"image '{shown(order[i])}' has no score for {traits[t]!r}"
         raise RatingsError(f"{shown(path)}: row {row}: {what}; add it")
     notes = (*rows.notes, *matched)
-    return TypedResults(tuple(order), scores, votes, errors, scale, path, rows.fingerprint, notes)
+    return TypedResults(tuple(order), scores, votes, errors, answers, path, rows.fingerprint, notes)
 
 
 def _images(rows: Rows, known: Collection[str], where: str) -> tuple["pd.Series[str]", tuple[str, ...]]:

@@ -54,6 +54,29 @@ class Rows:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class TraitValues:
+    """What the rows of a table say of traits; the parts of `Rows` that its layout decides.
+
+    Parameters
+    ----------
+    frame, scale
+        As in `Rows`.
+    format : str
+        ``votes``, ``ratings``, ``scores`` or ``answers``.
+    names : mapping of str to str
+        What the file calls the values of each trait.
+    ignored : tuple of str
+        What was left out, with its number.
+    """
+
+    frame: pd.DataFrame
+    format: str
+    names: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
+    scale: Scale | None = None
+
+
 class UnknownTrait(UsageError):
     """A trait that was asked for and is not in the file.
 

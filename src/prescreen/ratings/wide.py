@@ -22,9 +22,9 @@ import pandas as pd
 from scipy.special import ndtri
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import Floats, numbers, refuse
-from prescreen.ratings.meanings import MEANINGS, Meaning, listed, starred
-from prescreen.ratings.rows import choose_traits
+from prescreen.ratings.columns import Floats, counted, numbers, refuse
+from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
+from prescreen.ratings.rows import TraitValues, choose_traits
 from prescreen.tables import shown
 from prescreen.traits import Scale
 
@@ -41,31 +41,6 @@ _NO_RATING = frozenset(
 )
 _MOST_ANSWERS = 100_000  # of one picture; more are a mistake
 _Z95 = float(ndtri(0.95))
-
-
-@dataclass(frozen=True, eq=False)
-class Wide:
-    """What a wide table says, a row each.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        As in `prescreen.ratings.rows.Rows`.
-    format : str
-        ``scores``, ``votes`` or ``answers``.
-    names : mapping of str to str
-        What the file calls the values of each trait.
-    ignored : tuple of str
-        What was left out, with its number.
-    scale : Scale or None
-        The scale that the format implies.
-    """
-
-    frame: pd.DataFrame
-    format: str
-    names: Mapping[str, str]
-    ignored: tuple[str, ...] = ()
-    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +73,7 @@ def read_wide(
     scale: Scale | None,
     *,
     lenient: bool = False,
-) -> Wide:
+) -> TraitValues:
     """Read a table with a column a trait.
 
     Parameters
@@ -123,15 +98,9 @@ def read_wide(
     UsageError
         For a trait that is not there.
     """
-    misplaced = [name for name in ("mean", "std") if name in frame]
-    if "vote" in frame and "rater" not in frame:
-        misplaced.insert(0, "vote")
-    if misplaced:
-        raise RatingsError(
-            f"{shown(source)}: column {misplaced[0]} but no column trait; say which trait each row rates, "
-            f"or name the trait that it holds: --columns competence={misplaced[0]}"
-        )
-    single = "rater" in frame
+    _refuse_misplaced(source, frame)
+    if "rater" not in frame:
+        scale = scale or Scale(0, 10)
     found = _columns(frame, meaning)
     if not found.traits:
         raise RatingsError(
@@ -139,11 +108,11 @@ def read_wide(
         )
     if "" in found.values and traits is None:
         raise RatingsError(f"{shown(source)}: a column has no name; name it, or choose others with --traits")
-    usable = _ratings_among(source, frame, found, None if single else scale or Scale(0, 10))
+    usable = _ratings_among(source, frame, found, scale)
     if traits is None and lenient:
         traits = {name: name for name in usable}
     elif traits is None and not meaning.traits:
-        _refuse_others(source, frame, found, usable, None if single else scale or Scale(0, 10))
+        _refuse_others(source, frame, found, usable, scale)
     wanted = choose_traits(source, found.traits, traits)
     answers = [trait for trait in wanted.values() if trait in found.answers]
     if answers and len(answers) < len(wanted):
@@ -152,17 +121,17 @@ def read_wide(
             f"{shown(source)}: {listed(answers)} as counts of answers, {listed(others)} as scores: two scales; "
             f"choose one kind: {_traits_option(answers)}"
         )
-    left = [name for name in _free(frame) if name not in found.taken() and name]
-    left += (
-        [] if traits is None else [name for name in found.values if name not in wanted.values() and name not in usable]
-    )
-    ignored = [f"column{'s' if len(left) > 1 else ''} {listed(left)}"] if left else []
+    left = [name for name in _free(frame) if name and name not in found.taken()]
+    left += ["votes"] if "votes" in frame and "rater" in frame else []
+    if traits is not None:  # what could be a rating is learned from, too
+        left += [name for name in found.values if name not in wanted.values() and name not in usable]
+    ignored = columns_left(left)
     if answers:
         return _answers(source, frame, found, wanted, ignored)
     return _values(source, frame, meaning, found, wanted, ignored)
 
 
-def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Mapping[str, str] | None) -> Wide:
+def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Mapping[str, str] | None) -> TraitValues:
     """Read a table of one row a rater and one column a picture.
 
     Parameters
@@ -202,9 +171,8 @@ def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Map
             parts.append(part)
     rows = pd.concat(parts)
     rows["rater"] = rows["rater"].astype("category")
-    ignored = [f"column{'s' if len(names) > 1 else ''} {listed(names)}"] if names else []
-    ignored += [f"{blank} blank answers"] if blank else []
-    return Wide(rows, "votes", dict.fromkeys(wanted, "vote"), tuple(ignored))
+    ignored = columns_left(names) + ([counted(blank, "blank answer")] if blank else [])
+    return TraitValues(rows, "votes", dict.fromkeys(wanted, "vote"), tuple(ignored))
 
 
 # --- columns ----------------------------------------------------------------------------------------------------------
@@ -212,7 +180,7 @@ def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Map
 
 def _free(frame: pd.DataFrame) -> list[str]:
     """Return the columns that may be traits: all without a meaning, and a vote where each row is a rater's."""
-    known = set(MEANINGS) - ({"vote", "votes"} if "rater" in frame else set())
+    known = set(MEANINGS) - ({"vote"} if "rater" in frame else set())
     return [str(name) for name in frame.columns if name not in known]
 
 
@@ -231,9 +199,14 @@ def _columns(frame: pd.DataFrame, meaning: Meaning) -> _Columns:
     answers = {trait: levels for trait, levels in answers.items() if len(levels) == len(set(_LEVELS.values()))}
     counted = {column for levels in answers.values() for column in levels.values()}
     if not meaning.traits:  # a score beside its answers says less than they do
-        values = {trait: column for trait, column in values.items() if column not in counted and trait not in answers}
+        answered = {trait.casefold() for trait in answers}
+        values = {
+            trait: column
+            for trait, column in values.items()
+            if column not in counted and trait.casefold() not in answered
+        }
     companions: dict[str, dict[str, str]] = {kind: {} for kind in ("votes", "low", "high", "range")}
-    stems = {name.casefold(): name for name in values}
+    stems = {name.casefold(): name for name in (*values, *answers)}
     for name in free:
         match = _COMPANION.match(name)
         if match and (trait := stems.get(match[1].casefold())) and name != trait:
@@ -243,7 +216,23 @@ def _columns(frame: pd.DataFrame, meaning: Meaning) -> _Columns:
         companions["high"].pop(trait, None)
     beside = {column for part in companions.values() for column in part.values()}
     values = {trait: column for trait, column in values.items() if column not in beside}
-    return _Columns(values, answers, **companions)
+    return _Columns(values, answers, **{kind: _of(values, part) for kind, part in companions.items()})
+
+
+def _of(traits: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
+    return {trait: column for trait, column in columns.items() if trait in traits}
+
+
+def _refuse_misplaced(source: Path, frame: pd.DataFrame) -> None:
+    """Refuse a column of votes or means of which nothing says what trait they rate."""
+    misplaced = [name for name in ("mean", "std") if name in frame]
+    if "vote" in frame and "rater" not in frame:
+        misplaced.insert(0, "vote")
+    if misplaced:
+        raise RatingsError(
+            f"{shown(source)}: column {misplaced[0]} but no column trait; say which trait each row rates, "
+            f"or name the trait that it holds: --columns competence={misplaced[0]}"
+        )
 
 
 def _ratings_among(source: Path, frame: pd.DataFrame, found: _Columns, scale: Scale | None) -> list[str]:
@@ -307,7 +296,7 @@ def _constant(code: int, traits: list[str], length: int) -> "pd.Categorical[Any]
 
 def _values(
     source: Path, frame: pd.DataFrame, meaning: Meaning, found: _Columns, wanted: Mapping[str, str], ignored: list[str]
-) -> Wide:
+) -> TraitValues:
     """Read scores, or votes of a rater in each row."""
     single = "rater" in frame
     of_all = numbers(source, frame, "votes", blank=True) if "votes" in frame and not single else None
@@ -331,12 +320,12 @@ def _values(
         refuse(source, frame, of_all < 0, "votes {} is negative", "expected a number of votes or nothing", of_all)
     nothing = int((~rated_at_all).sum())
     blank -= nothing * len(wanted)
-    ignored += [f"{nothing} row{'s' if nothing > 1 else ''} without a score"] if nothing else []
-    ignored += [f"{blank} blank score{'s' if blank > 1 else ''}"] if blank else []
+    ignored += [f"{counted(nothing, 'row')} without a score"] if nothing else []
+    ignored += [counted(blank, "blank score")] if blank else []
     names = {new: meaning.traits.get(old, old) for new, old in wanted.items()}
     if single:
-        return Wide(pd.concat(parts), "votes", names, tuple(ignored))
-    return Wide(pd.concat(parts), "scores", names, tuple(ignored), Scale(0, 10))
+        return TraitValues(pd.concat(parts), "votes", names, tuple(ignored))
+    return TraitValues(pd.concat(parts), "scores", names, tuple(ignored), Scale(0, 10))
 
 
 def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str) -> Floats:
@@ -359,7 +348,9 @@ def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str)
     return np.asarray((high - low) / (2 * _Z95))
 
 
-def _answers(source: Path, frame: pd.DataFrame, found: _Columns, wanted: Mapping[str, str], ignored: list[str]) -> Wide:
+def _answers(
+    source: Path, frame: pd.DataFrame, found: _Columns, wanted: Mapping[str, str], ignored: list[str]
+) -> TraitValues:
     """Take each answer that was counted for a vote."""
     kept = frame.columns.intersection(["image", "person"])
     parts = []
@@ -381,10 +372,6 @@ def _answers(source: Path, frame: pd.DataFrame, found: _Columns, wanted: Mapping
         parts.append(frame[kept].iloc[rows].assign(trait=trait, value=np.concatenate(values)[order]))
     answered = pd.concat(parts)
     nothing = len(frame) - answered.index.nunique()
-    ignored += [f"{nothing} row{'s' if nothing > 1 else ''} without answers"] if nothing else []
-    left_out = [trait for trait in found.answers if trait in frame and trait not in found.values]
-    ignored += (
-        [f"the score{'s' if len(left_out) > 1 else ''} {listed(left_out)}: their answers say more"] if left_out else []
-    )
+    ignored += [f"{counted(nothing, 'row')} without answers"] if nothing else []
     names = {new: f"{old} answer" for new, old in wanted.items()}
-    return Wide(answered, "answers", names, tuple(ignored), ANSWERS)
+    return TraitValues(answered, "answers", names, tuple(ignored), ANSWERS)
