@@ -138,13 +138,14 @@ def test_many_columns_row_groups_and_cells_in_lists_are_refused(tmp_path, monkey
 def test_texts_are_counted_as_they_unpack(tmp_path, monkeypatch):
     """Not more is refused than must be: distinct texts, and one text many times, at the limit and one beyond it."""
     monkeypatch.setattr(bounded_files, "_FINE", 0)
+    name = "a.b"
     for column in (pa.array(["abcde"] * 100), repeated("abcde", 100), pa.array([f"{i:05d}" for i in range(100)])):
-        pq.write_table(pa.table({"image": column}), tmp_path / "t.parquet")
+        pq.write_table(pa.table({name: column}), tmp_path / "t.parquet")
         data = (tmp_path / "t.parquet").read_bytes()
         monkeypatch.setattr(bounded_files, "MAX_TEXT_BYTES", 500)
         check_parquet(data)
         monkeypatch.setattr(bounded_files, "MAX_TEXT_BYTES", 499)
-        with pytest.raises(ValueError, match="the texts of 'image' are more than 499 bytes"):
+        with pytest.raises(ValueError, match="the texts of 'a.b' are more than 499 bytes"):
             check_parquet(data)
 
 
@@ -209,6 +210,7 @@ def test_a_table_of_a_million_pictures_passes():
     check_extent(1_000_000, 60)
     check_extent(20_000_000, 5)
     check_csv(b"image,trait,vote,rater\n" + b"a,b,1,c\n" * 1000)
+    check_csv(b"image;trait\r" + b"a;b\r" * 10_000, ";")  # line ends of old Macs: not one line of many columns
 
 
 def test_what_is_read_is_what_was_checked(tmp_path):

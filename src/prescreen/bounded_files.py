@@ -132,9 +132,9 @@ def check_csv(data: bytes, separator: str = ",") -> None:
     ValueError
         As from `check_extent`.
     """
-    end = data.find(b"\n")
-    head = data[: end if end >= 0 else len(data)]
-    check_extent(max(data.count(b"\n"), data.count(b"\r")) + 1, 1 + head.count(separator.encode()))
+    ends = [place for place in (data.find(b"\n"), data.find(b"\r")) if place >= 0]
+    columns = 1 + data.count(separator.encode(), 0, min(ends, default=len(data)))
+    check_extent(max(data.count(b"\n"), data.count(b"\r")) + 1, columns)
 
 
 def check_json(data: bytes) -> None:
@@ -150,14 +150,14 @@ def check_json(data: bytes) -> None:
 
 
 def check_json_lines(data: bytes) -> None:
-    """Refuse JSON lines of too many rows or cells, by counting line ends and keys.
+    """Refuse JSON lines of too many rows or cells, by counting line ends and colons.
 
     Raises
     ------
     ValueError
         As from `check_extent`.
     """
-    check_extent(data.count(b"\n") + 1, 1, data.count(b'":'))
+    check_extent(data.count(b"\n") + 1, 1, data.count(b":"))
 
 
 def check_parquet(data: bytes) -> None:
