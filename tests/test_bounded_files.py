@@ -30,7 +30,7 @@ MEMORY = 300 << 20
 """Bytes that an attack may need beside the libraries: the data that it stands for are many times as large."""
 
 
-def sparse(path, size=3 << 30):
+def sparse(path, size=5 << 30):
     with path.open("wb") as file:
         file.truncate(size)
 
@@ -90,7 +90,7 @@ def test_no_file_of_a_predictor_is_read_without_a_limit(tmp_path, kind, name, qu
     sums = dict.fromkeys(FILES.content, "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a")
     (tmp_path / FILES.manifest).write_text(json.dumps({"format": 1, "files": sums}))
     with pytest.raises(
-        PrescreenError, match=rf"{name} cannot be read \((not a plain file|file too large: 3221225472 b)"
+        PrescreenError, match=rf"{name} cannot be read \((not a plain file|file too large: 5368709120 b)"
     ):
         Predictor.load(tmp_path)
 

@@ -26,8 +26,8 @@ MAX_JSON_BYTES: Final = 256 << 20
 MAX_NOTE_BYTES: Final = 16 << 20
 """Of a note or manifest. A command line of pictures, which a note repeats, has at most 2 MB."""
 
-MAX_ARRAYS_BYTES: Final = 2 << 30
-"""Of a predictor's arrays: about 600 bytes for each portrait that it was trained on."""
+MAX_ARRAYS_BYTES: Final = 4 << 30
+"""Of a predictor's arrays: 80 kB for each portrait trained on with the bundled encoder, so fifty thousand of them."""
 
 MAX_ROWS: Final = 20_000_000
 MAX_COLUMNS: Final = 10_000
