@@ -260,6 +260,43 @@ def test_written_files_have_ordinary_permissions(tmp_path):
     assert (tmp_path / "made").stat().st_mode == (tmp_path / "folder").stat().st_mode
 
 
+def modes_after_writing(folder):
+    """Write a file, a staged file, a table and a predictor's folder; return who may do what with each."""
+    write_bytes_atomic(folder / "file", b"x")
+    with stage_file(folder / "staged") as staged:
+        staged.write(b"x")
+        staged.take_place()
+    replace_folder(folder / "folder", {"a": b"x"}, may_go=lambda _: True)
+    return {name: stat.S_IMODE((folder / name).stat().st_mode) for name in ("file", "staged", "folder")}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_the_umask_says_who_may_read_results(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        found = modes_after_writing(tmp_path)
+    finally:
+        os.umask(before)
+    assert found == {"file": 0o666 & ~umask, "staged": 0o666 & ~umask, "folder": 0o777 & ~umask}
+
+
+def test_in_a_folder_for_everybody_results_are_for_their_writer_alone(tmp_path):
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    before = os.umask(0)
+    try:
+        assert modes_after_writing(tmp_path / "tmp") == {"file": 0o600, "staged": 0o600, "folder": 0o700}
+    finally:
+        os.umask(before)
+
+
+def test_what_was_made_private_stays_private(tmp_path):
+    modes_after_writing(tmp_path)
+    for name, mode in {"file": 0o600, "staged": 0o640, "folder": 0o700}.items():
+        (tmp_path / name).chmod(mode)
+    assert modes_after_writing(tmp_path) == {"file": 0o600, "staged": 0o640, "folder": 0o700}
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="the superuser may write everywhere")
 def test_a_folder_that_may_not_be_written(tmp_path):
     (tmp_path / "a").write_text("old")

@@ -14,7 +14,7 @@ from prescreen.embeddings import EmbeddingCache, EmbeddingCounts, Quality, embed
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import EncoderError, PrescreenError
-from prescreen.images import ImageFile, find_images
+from prescreen.images import LEADS_OUT, ImageFile, find_images
 
 IMAGES = Path(__file__).parents[1] / "data" / "sample" / "training" / "images"
 SPECIFICATION = EncoderSpecification(name="face", members=(FACE,))
@@ -311,6 +311,19 @@ def stored(path, content, column):
         (value,) = database.execute(f"SELECT {column} FROM vectors WHERE content = ?", (content,)).fetchone()
     database.close()
     return value if isinstance(value, bytes) else value.encode()
+
+
+def test_the_cache_does_not_lead_out_of_the_folder(encoder, folder, known, tmp_path):
+    """A link to a picture that the cache has seen at its own place is a row with its reason all the same."""
+    run(find_images([folder]), encoder, known)
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given" / "link.jpg").symlink_to(next(folder.rglob("*.jpg")))
+    ((row,), counts) = run(find_images([tmp_path / "given"]), Unloadable(SPECIFICATION), known)
+    assert counts == (0, 0, 1)
+    assert row.reason == LEADS_OUT
+    ((row,), counts) = run(find_images([tmp_path / "given"], follow_links=True), Unloadable(SPECIFICATION), known)
+    assert counts == (0, 1, 0)
+    assert row.vector is not None
 
 
 @pytest.mark.parametrize("column", ["vector", "check_sum", "quality"])

@@ -224,9 +224,11 @@ def remote(tmp_path):
 
 
 def test_pictures_at_a_url_are_named_by_it(remote, tmp_path):
-    done = export(remote, to="label-studio", output=tmp_path / "out")
+    with pytest.raises(UsageError, match="is not known; name their folder with --images"):
+        export(remote, to="label-studio", output=tmp_path / "out")  # only the note names the address
+    done = export(remote, to="label-studio", output=tmp_path / "out", images="memory://exported")
     tasks = json.loads((tmp_path / "out" / "tasks.json").read_text())
     assert [task["data"]["image"] for task in tasks] == ["memory:///exported/b/two.jpg", "memory:///exported/a ö&.jpg"]
     assert done.folder is None
     with pytest.raises(UsageError, match=r"memory://exported: FiftyOne .* --images"):
-        export(remote, to="fiftyone", output=tmp_path / "other")
+        export(remote, to="fiftyone", output=tmp_path / "other", images="memory://exported")

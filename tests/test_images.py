@@ -16,8 +16,8 @@ from PIL import Image, ImageFile
 from prescreen.decoding import JPEG_FACTOR, decode, read_size
 from prescreen.errors import PictureError, PictureFault, UsageError
 from prescreen.headers import exif_orientation
+from prescreen.images import LEADS_OUT, content_hash, find_images, read_bytes
 from prescreen.images import ImageFile as Found
-from prescreen.images import content_hash, find_images, read_bytes
 
 PNG_PIXELS_AT = 8 + 25  # after the magic and IHDR
 
@@ -86,10 +86,40 @@ class TestFind:
         with pytest.raises(PictureError, match="symbolic-link loop"):
             read_bytes(files["self.jpg"])
 
-    def test_linked_folder_outside_is_searched(self, tmp_path):
-        touch(tmp_path, "elsewhere/1.jpg", "here/2.jpg")
-        (tmp_path / "here" / "link").symlink_to(tmp_path / "elsewhere")
-        assert names([tmp_path / "here"]) == ["2.jpg", "link/1.jpg"]
+    def test_links_that_lead_out_are_rows_unless_they_are_to_be_followed(self, tmp_path):
+        touch(tmp_path, "elsewhere/1.jpg", "here/2.jpg", "here-too/3.jpg")
+        here, outside = tmp_path / "here", tmp_path / "elsewhere"
+        (here / "folder").symlink_to(outside)
+        (here / "file.jpg").symlink_to(outside / "1.jpg")
+        (here / "relative.jpg").symlink_to("../elsewhere/1.jpg")
+        (here / "sibling.jpg").symlink_to(tmp_path / "here-too" / "3.jpg")  # its name begins like the folder's
+        (here / "above").symlink_to(tmp_path)
+        (here / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+        (here / "chain.jpg").symlink_to(here / "file.jpg")
+        (here / "device.jpg").symlink_to("/dev/zero")
+        out = {"folder", "file.jpg", "relative.jpg", "sibling.jpg", "above", "gone.jpg", "chain.jpg", "device.jpg"}
+        found = {file.name: file for file in find_images([here])}
+        assert found.keys() == out | {"2.jpg"}
+        assert {name for name, file in found.items() if file.problem == LEADS_OUT} == out
+        with pytest.raises(PictureError, match="leads out of the folder.*--follow-links"):
+            read_bytes(found["file.jpg"])
+        followed = {file.name: file for file in find_images([here], follow_links=True)}
+        assert {"2.jpg", "folder/1.jpg", "file.jpg", "chain.jpg"} <= followed.keys()
+        assert read_bytes(followed["chain.jpg"]) == read_bytes(followed["folder/1.jpg"])
+
+    def test_links_within_what_was_given_are_followed(self, tmp_path):
+        touch(tmp_path, "real/a/1.jpg", "other/2.jpg")
+        (tmp_path / "given").symlink_to(tmp_path / "real")  # what is given may be a link
+        (tmp_path / "real" / "twin.jpg").symlink_to("a/1.jpg")
+        (tmp_path / "real" / "around.jpg").symlink_to(tmp_path / "given" / "a" / "1.jpg")  # out and in again
+        (tmp_path / "real" / "beside.jpg").symlink_to(tmp_path / "other" / "2.jpg")
+        found = {file.name: file.problem for file in find_images([tmp_path / "given"])}
+        assert found == {"a/1.jpg": None, "around.jpg": None, "beside.jpg": LEADS_OUT, "twin.jpg": None}
+        both = {file.name: file.problem for file in find_images([tmp_path / "given", tmp_path / "other"])}
+        assert both["given/beside.jpg"] is None  # its target is in the other folder
+        (tmp_path / "one.jpg").symlink_to(tmp_path / "other" / "2.jpg")
+        (file,) = find_images([tmp_path / "one.jpg"])  # named itself
+        assert file.problem is None
 
     def test_folder_keeps_its_own_name_beside_a_link_to_it(self, tmp_path):
         touch(tmp_path, "z/1.jpg")

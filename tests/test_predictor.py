@@ -230,6 +230,7 @@ def test_another_format_version_is_refused(saved, version):
         f'{{"format": {FORMAT}}}',
         "\x80\x81",
         pytest.param("[" * 10**5, id="deep"),
+        pytest.param(f'{{"format": {"9" * 10**6}}}', id="a long integer"),
     ],
 )
 def test_a_damaged_manifest_is_refused(saved, text):
@@ -256,6 +257,47 @@ def test_a_manifest_that_does_not_fit_is_refused(saved, changes):
     rewrite(saved, **changes)
     with pytest.raises(PredictorError):
         Predictor.load(saved)
+
+
+HEADERS = {
+    "longer than the file": (1 << 40).to_bytes(8, "little") + b"{}",
+    "longer than a number": b"\xff" * 8 + b"{}",
+    "an end before its start": {"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}},
+    "beyond the file": {"a": {"dtype": "F32", "shape": [1 << 30], "data_offsets": [0, 1 << 32]}},
+    "a shape that overflows": {"a": {"dtype": "F32", "shape": [1 << 62, 1 << 62], "data_offsets": [0, 0]}},
+    "two over each other": {
+        name: {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} for name in ("regressors/a", "regressors/b")
+    },
+    "a long integer": b'{"a": {"dtype": "F32", "shape": [' + b"9" * 100_000 + b'], "data_offsets": [0, 4]}}',
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("name", [FILES.arrays, FILES.canaries])
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_of_arrays_that_lies_is_refused(saved, name, header):
+    """The sums fit: whoever wrote the file wrote them."""
+    content = HEADERS[header]
+    if isinstance(content, dict):
+        content = json.dumps(content).encode()
+    if header not in ("longer than the file", "longer than a number"):
+        content = len(content).to_bytes(8, "little") + content + b"\0" * 4
+    (saved / name).write_bytes(content)
+    sums = json.loads((saved / FILES.manifest).read_text())["files"]
+    rewrite(saved, files=sums | {name: hashlib.sha256(content).hexdigest()})
+    with pytest.raises(PredictorError, match="not a sound predictor"):
+        Predictor.load(saved)
+
+
+def test_a_manifest_leads_to_no_other_folder(saved):
+    """A name with a path in it is refused, even where its sum is that of the file."""
+    outside = saved.parent / FILES.arrays
+    (saved / FILES.arrays).rename(outside)
+    sums = json.loads((saved / FILES.manifest).read_text())["files"]
+    for name in (f"../{FILES.arrays}", str(outside)):
+        rewrite(saved, files={name: sums[FILES.arrays]} | {key: sums[key] for key in sums if key != FILES.arrays})
+        with pytest.raises(PredictorError, match="expected the files"):
+            Predictor.load(saved)
 
 
 def test_an_encoder_of_another_dimension_is_refused(saved):

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -20,6 +21,7 @@ from prescreen.shortlisting import thumbnail
 from prescreen.tables import read_table
 
 TOKEN = "secret-token"
+CODE = "secret-code"
 NAMES = ["a.jpg", "=b.jpg", "gone.jpg"]
 HEADER = {"Authorization": f"Bearer {TOKEN}"}
 KEEP = {"decision": "keep", "tags": ["stage"]}
@@ -46,15 +48,76 @@ def client(folder, saved):
     files = {name: ImageFile(folder / name, name) for name in NAMES}
     contents = {name: content_hash((folder / name).read_bytes()) for name in NAMES[:2]} | {"gone.jpg": ""}
     server = ReviewServer(
-        "<p>the page", files, Decisions(saved, NAMES), TOKEN, lambda file: thumbnail(file, 640), contents
+        "<p>the page", files, Decisions(saved, NAMES), TOKEN, CODE, lambda file: thumbnail(file, 640), contents
     )
     return TestClient(server.app(), base_url=f"http://{LOOPBACK}:8123", raise_server_exceptions=False)
 
 
-def test_the_page_opens_with_the_token_only(client):
-    assert client.get(f"/?token={TOKEN}").text == "<p>the page"
-    for address in ("/", "/?token=", "/?token=secret", f"/?token={TOKEN}x", "/?token=%C3%A9"):
+def enter(client):
+    """Show the code; return the answer, and leave the cookie with the client."""
+    return client.get(f"/?code={CODE}", follow_redirects=False)
+
+
+def test_the_page_opens_with_the_code_only_and_once(client):
+    for address in ("/", "/?code=", "/?code=secret", f"/?code={CODE}x", "/?code=%C3%A9", f"/?token={TOKEN}"):
         assert client.get(address).status_code == 403, address
+    assert client.head(f"/?code={CODE}").status_code == 200  # a link that something looks at is not used up
+    answer = enter(client)
+    place = answer.headers["location"]
+    assert answer.status_code == 303
+    assert CODE not in place
+    assert TOKEN not in place
+    assert client.get(place).text == "<p>the page"
+    assert client.get(place).text == "<p>the page"  # loaded again
+    again = enter(client)
+    assert again.status_code == 403
+    assert "start it again" in again.text
+
+
+def test_neither_the_page_address_nor_the_cookie_is_enough(client):
+    answer = enter(client)
+    place = answer.headers["location"]
+    cookie = answer.headers["set-cookie"]
+    assert f"Path={place}" in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    value = client.cookies["prescreen"]
+    client.cookies.clear()
+    assert client.get(place).status_code == 403
+    assert client.get(place, headers={"Cookie": "prescreen=wrong"}).status_code == 403
+    assert client.get("/page/elsewhere/", headers={"Cookie": f"prescreen={value}"}).status_code == 403
+    assert client.get("/", headers={"Cookie": f"prescreen={value}"}).status_code == 403
+    assert client.get("/decisions", headers={"Cookie": f"prescreen={value}"}).status_code == 403
+
+
+def test_of_two_who_show_the_code_at_once_one_gets_in(client):
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: enter(client).status_code, range(8)))
+    assert sorted(answers) == [303] + [403] * 7
+
+
+def test_the_browser_is_started_without_the_code(monkeypatch, tmp_path):
+    """All users of a machine see the command lines of its programs, and only this one may read the page."""
+    from click.testing import CliRunner
+
+    from prescreen import workflow
+    from prescreen.cli import main
+
+    launched = []
+
+    def launch(place):
+        page = Path(place)
+        launched.append((place, page.read_text(), page.stat().st_mode & 0o077, page.parent.stat().st_mode & 0o077))
+
+    monkeypatch.setattr("click.launch", launch)
+    monkeypatch.setattr(workflow, "review", lambda *_, ready, **__: ready("http://127.0.0.1:1/?code=secret"))
+    done = CliRunner().invoke(main, ["review", "scores.csv", "--baseline", "x=1"])
+    assert done.exit_code == 0, done.output
+    ((place, text, _, others),) = launched
+    assert "secret" not in place
+    assert 'content="0; url=http://127.0.0.1:1/?code=secret"' in text
+    assert others == 0  # nobody else gets into its folder
+    assert not Path(place).exists()  # it goes when the server ends
 
 
 @pytest.mark.parametrize("path", ["/pictures/0", "/originals/0", "/decisions"])
@@ -71,7 +134,7 @@ def test_nothing_is_saved_without_the_token(client, saved):
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::1]", ""])
 def test_a_foreign_name_that_leads_here_is_refused(client, host):
-    assert client.get(f"/?token={TOKEN}", headers={"Host": host}).status_code == 400
+    assert client.get(f"/?code={CODE}", headers={"Host": host}).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -135,7 +198,7 @@ def test_what_is_no_picture_is_not_handed_out_whatever_the_scores_say(folder, sa
     text = folder / "passwords.txt"
     contents = {"a.jpg": content_hash(text.read_bytes())}
     files = {"a.jpg": ImageFile(text, "a.jpg")}
-    server = ReviewServer("", files, Decisions(saved, ["a.jpg"]), TOKEN, lambda file: None, contents)
+    server = ReviewServer("", files, Decisions(saved, ["a.jpg"]), TOKEN, CODE, lambda file: None, contents)
     client = TestClient(server.app(), base_url=f"http://{LOOPBACK}:8123", raise_server_exceptions=False)
     answer = client.get("/originals/0", headers=HEADER)
     assert answer.status_code == 404
@@ -153,7 +216,7 @@ def test_many_requests_at_once_are_answered_a_few_at_a_time(folder, saved):
         return b"RIFF"
 
     files = {"a.jpg": ImageFile(folder / "a.jpg", "a.jpg")}
-    server = ReviewServer("", files, Decisions(saved, ["a.jpg"]), TOKEN, draw, {})
+    server = ReviewServer("", files, Decisions(saved, ["a.jpg"]), TOKEN, CODE, draw, {})
     client = TestClient(server.app(), base_url=f"http://{LOOPBACK}:8123")
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: client.get("/pictures/0", headers=HEADER).status_code, range(16)))
@@ -164,7 +227,7 @@ def test_many_requests_at_once_are_answered_a_few_at_a_time(folder, saved):
 def test_every_answer_keeps_browsers_strict(client):
     for answer in (
         client.get("/"),
-        client.get(f"/?token={TOKEN}"),
+        enter(client),
         client.get("/nothing"),
         client.get("/", headers={"Host": "x"}),
     ):
@@ -221,7 +284,7 @@ def test_tags_stay_apart_and_on_one_line(client, saved):
 def test_a_disk_that_takes_nothing_is_told(folder, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    server = ReviewServer("", {}, Decisions(blocked / "d.csv", NAMES), TOKEN, lambda file: None, {})
+    server = ReviewServer("", {}, Decisions(blocked / "d.csv", NAMES), TOKEN, CODE, lambda file: None, {})
     client = TestClient(server.app(), base_url=f"http://{LOOPBACK}")
     answer = client.put("/decisions/0", json=KEEP, headers=HEADER)
     assert answer.status_code == 507

@@ -1,5 +1,9 @@
+import csv
 import json
 import os
+import re
+import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -9,7 +13,15 @@ from hypothesis import strategies as st
 
 from prescreen import tables
 from prescreen.errors import PrescreenError, UsageError
-from prescreen.tables import TableWriter, read_table, shown, table_format, write_table
+from prescreen.tables import (
+    TableWriter,
+    read_table,
+    read_table_bytes,
+    shown,
+    table_bytes,
+    table_format,
+    write_table,
+)
 
 FORMATS = ["csv", "parquet", "jsonl"]
 ODD_NAMES = [
@@ -109,6 +121,64 @@ def test_csv_defuses_formulas_in_text_and_leaves_numbers_alone(tmp_path):
     write_table(pd.DataFrame({"=trait": [-1.5], "why": ["-1 likeability"], "image": ["@x"]}), tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_text() == "'=trait,why,image\n-1.5,'-1 likeability,'@x\n"
     assert list(read_table(tmp_path / "t.csv").columns) == ["=trait", "why", "image"]
+
+
+STARTS = ["", "a;", ";", "a\t", "a\n", "a\r"]
+BLANKS = ["", " ", "\u00a0", "\x0b", "\x0c", "\u3000", "\ufeff", "\u200b", " \u00a0 ", "'", '"']
+SIGNS = [*"=+-@", *"＝＋－＠", *"﹦﹢﹣﹫", "\u2212"]
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_no_cell_can_begin_like_a_formula_however_the_file_is_divided(tmp_path, start):
+    """At commas, semicolons and tabs, blanks and invisible characters before the sign aside."""
+    texts = [start + blank + sign + "1+1" for blank in BLANKS for sign in SIGNS]
+    write_table(pd.DataFrame({"image": texts, "n": range(len(texts))}), tmp_path / "t.csv")
+    for cell in re.split("[,;\t\r\n]", (tmp_path / "t.csv").read_text("utf-8")):
+        assert not re.match(r'[\s\u200b\ufeff"]*[=+\-@＝＋－＠﹦﹢﹣﹫\u2212]', cell), ascii(cell)
+    assert read_table(tmp_path / "t.csv")["image"].tolist() == texts
+
+
+@pytest.mark.parametrize("text", ["a; b", "why: 1 - 2", "x;y", "a-b", "'a'", '"a"', "it's", "; ", "'", "a;' b"])
+def test_other_text_stays_as_it_is_in_csv(tmp_path, text):
+    write_table(pd.DataFrame({"image": [text, "x"]}), tmp_path / "t.jsonl")
+    write_table(pd.DataFrame({"image": [text], "n": [1]}), tmp_path / "t.csv")
+    assert next(csv.reader([(tmp_path / "t.csv").read_text().splitlines()[1]]))[0] == text
+
+
+@given(
+    st.lists(st.text(alphabet=st.sampled_from([*"'\";=+-@ ab\t\r\n,", "\xa0", "\x0b", "＝", "\u200b"]), max_size=12))
+)
+def test_every_text_comes_back_from_csv(texts):
+    frame = pd.DataFrame({"image": pd.Series(texts, dtype=object), "n": range(len(texts))})
+    back = read_table_bytes(table_bytes(frame, "t.csv"), "t.csv")
+    assert back["image"].tolist() == texts
+
+
+def test_a_cell_of_blanks_and_tabs_takes_no_time():
+    for filler in "\t", " ", ";", "'", " \t", "' ;":
+        text = filler * (100_000 // len(filler))
+        frame = pd.DataFrame({"image": [text], "n": [1]})
+        assert read_table_bytes(table_bytes(frame, "t.csv"), "t.csv")["image"][0] == text
+
+
+@pytest.mark.parametrize("separators", ["44", "59", "44/59/9"])
+def test_no_cell_is_a_formula_in_libreoffice(tmp_path, separators):
+    office = shutil.which("soffice") or pytest.skip("needs LibreOffice: apt-get install libreoffice-calc")
+    texts = [start + blank + sign + "1+1;b" for start in STARTS for blank in BLANKS for sign in "=+-@＝"]
+    frame = pd.DataFrame({"image": [*texts, 'a";=1+1;"b', '=HYPERLINK("http://x","y")'], "n": 1})
+    write_table(frame, tmp_path / "t.csv")
+    (tmp_path / "control.csv").write_text("image,n\n=1+1,2\n;=1+1;,2\n")
+    options = f"{separators},34,76,1,,0,false,true,false,false,false,-1"
+    subprocess.run(
+        [
+            office, f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}", "--headless",
+            f"--infilter=Text - txt - csv (StarCalc):{options}", "--convert-to", "fods", "--outdir", tmp_path,
+            tmp_path / "t.csv", tmp_path / "control.csv",
+        ],
+        capture_output=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "table:formula" in (tmp_path / "control.fods").read_text("utf-8")  # or nothing is tried here
+    assert "table:formula" not in (tmp_path / "t.fods").read_text("utf-8")
 
 
 def test_jsonl_is_plain_json_with_null_for_missing_numbers(tmp_path):

@@ -139,7 +139,9 @@ class Predictor:
         """The cross-validated evaluation, as in ``evaluation.json``."""
         return self._inner.evaluation.to_json()
 
-    def score(self, pictures: PathLike | Iterable[PathLike], *, tolerant: bool = False) -> pd.DataFrame:
+    def score(
+        self, pictures: PathLike | Iterable[PathLike], *, tolerant: bool = False, follow_links: bool = False
+    ) -> pd.DataFrame:
         """Score pictures; vectors come from the cache where it has them.
 
         Parameters
@@ -148,6 +150,8 @@ class Predictor:
             Folders or image files.
         tolerant : bool
             Score truncated pictures as far as they go instead of failing them.
+        follow_links : bool
+            Follow links that lead out of the folders; otherwise they are failed rows.
 
         Returns
         -------
@@ -161,7 +165,9 @@ class Predictor:
             If there is no picture there. Pictures that all fail are rows here, and no error.
         """
         given = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-        return workflow.score_table([Path(path) for path in given], self._inner, tolerant=tolerant)
+        return workflow.score_table(
+            [Path(path) for path in given], self._inner, tolerant=tolerant, follow_links=follow_links
+        )
 
     def evaluate(
         self,

@@ -3,6 +3,9 @@
 What is written gets a temporary name in the target's folder, is forced to the disk and then takes the target's name in
 one step. Its writer holds a lock on it meanwhile, which ends with the process: a temporary that nobody holds was left
 by a run that was killed, and the next write into that folder removes it. No clock and no process number is asked.
+
+Who may read what is written: a file or folder that replaces another keeps its permissions. A new one has those that the
+user's umask gives, but in a folder for everybody (as ``/tmp``) it is for this user alone.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -68,6 +72,7 @@ def write_files_atomic(files: Mapping[Path, bytes]) -> None:
             try:
                 _make_room(target)
                 temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
+                _keep_permissions(target, temporary)
                 _write_out(descriptor, data)
             except OSError as error:
                 raise _failure(path, error, "nothing was changed") from error
@@ -188,6 +193,7 @@ def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
         try:
             _make_room(target)
             temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
+            _keep_permissions(target, temporary)
         except OSError as error:
             raise _failure(path, error, "nothing was changed") from error
         staged = StagedFile(Path(path), target, temporary, descriptor)
@@ -260,6 +266,7 @@ def stage_folder(directory: Path, may_go: Callable[[Path], bool]) -> Iterator[tu
     recover_folder(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _temporary(target.parent, folder=True) as (temporary, descriptor):
+        _keep_permissions(target, temporary)
 
         def take_place() -> None:
             if sys.platform != "win32":
@@ -335,12 +342,13 @@ def _exchange(one: Path, other: Path) -> bool:
 def _temporary(place: Path, *, folder: bool) -> Iterator[tuple[Path, int]]:
     """Make a locked temporary file or folder, after those that killed runs left; removed unless it was renamed."""
     _sweep(place)
+    alone = _is_for_everybody(place)
     while True:
         path = place / f".prescreen-{secrets.token_hex(8)}.tmp"
         if folder:
-            path.mkdir()
+            path.mkdir(0o700 if alone else 0o777)
         try:
-            descriptor = _open_folder(path) if folder else os.open(path, _NEW_FILE, 0o666)
+            descriptor = _open_folder(path) if folder else os.open(path, _NEW_FILE, 0o600 if alone else 0o666)
         except FileNotFoundError:
             if folder and place.is_dir():
                 continue  # swept by another run before it was locked
@@ -353,6 +361,22 @@ def _temporary(place: Path, *, folder: bool) -> Iterator[tuple[Path, int]]:
     finally:
         _remove(path)
         os.close(descriptor)
+
+
+def _is_for_everybody(place: Path) -> bool:
+    """Tell a folder such as ``/tmp``: all users may write to it, and none may remove the others' files."""
+    wanted = stat.S_IWOTH | stat.S_ISVTX
+    return place.stat().st_mode & wanted == wanted
+
+
+def _keep_permissions(target: Path, temporary: Path) -> None:
+    """Give what is to replace a file or folder the permissions of that one, so that what was private stays private."""
+    try:
+        mode = stat.S_IMODE(target.stat().st_mode)
+    except OSError:
+        return
+    if sys.platform != "win32":
+        temporary.chmod((mode | 0o700 if temporary.is_dir() else mode) & 0o777)
 
 
 def _sweep(place: Path) -> None:

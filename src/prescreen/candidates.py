@@ -29,7 +29,7 @@ from prescreen.ranking.goals import Goals
 from prescreen.ranking.rounds import SWITCH_ABOVE
 from prescreen.ranking.shortlist import percent
 from prescreen.ranking.votes import VotePlan, best_plan
-from prescreen.scored_files import find_scored, scored_vectors
+from prescreen.scored_files import find_candidates, scored_vectors
 from prescreen.scoring import OK
 from prescreen.tables import table_bytes, table_format
 from prescreen.wishes import DEFAULT_WISHES, Wishes
@@ -53,6 +53,7 @@ def rank(
     report: Path | None = None,
     predictor: str | None = None,
     decisions: Path | None = None,
+    images: Sequence[str | Path] = (),
     keep_metadata: bool = False,
     narrator: Narrator | None = None,
 ) -> Ranked:
@@ -74,6 +75,9 @@ def rank(
         Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
     decisions : Path, optional
         Table that `review` saved: pictures rejected there are held back.
+    images : sequence of str or Path
+        Where the scored pictures are: folders, files or a URL; by default where the note beside the scores says, on
+        this machine only. See `prescreen.scored_files`.
     keep_metadata : bool
         Whether pictures that the report exports keep what they tell about places, people and devices.
     narrator : Narrator, optional
@@ -87,7 +91,7 @@ def rank(
         {"SCORES": scores, "--baseline": Path(baseline), "--decisions": decisions},
     )
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
-    done = _compared(scores, baseline, wishes, predictor, narrator, rejected)
+    done = _compared(scores, baseline, wishes, predictor, images, narrator, rejected)
     page = None if report is None else done.draw(narrator, keep_metadata=keep_metadata)
     written = {output: table_bytes(done.ranked, output)}
     if report is not None and page is not None:
@@ -104,6 +108,7 @@ def review(
     decisions: Path | None = None,
     port: int = 0,
     predictor: str | None = None,
+    images: Sequence[str | Path] = (),
     keep_metadata: bool = False,
     narrator: Narrator | None = None,
     ready: Callable[[str], object] = lambda address: None,
@@ -112,14 +117,14 @@ def review(
 
     Parameters
     ----------
-    scores, baseline, wishes, predictor, keep_metadata, narrator
+    scores, baseline, wishes, predictor, images, keep_metadata, narrator
         As in `rank`.
     decisions : Path, optional
         Table of decisions, read if it is there; by default beside the scores.
     port : int
         Port of the loopback address; 0 takes any that is free.
     ready : callable
-        Called with the page's address, which holds the token, before the first request is answered.
+        Called with an address that opens the page once, before the first request is answered.
     """
     from prescreen import reviewing
 
@@ -127,19 +132,20 @@ def review(
     place = decisions or decisions_beside(scores)
     table_format(place)
     check_places({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
-    token = secrets.token_urlsafe(32)
+    token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with reviewing.listen(port) as listener:
-        done = _compared(scores, baseline, wishes, predictor, narrator)
+        done = _compared(scores, baseline, wishes, predictor, images, narrator)
         server = reviewing.ReviewServer(
             done.draw(narrator, token, keep_metadata=keep_metadata),
             {file.name: file for file in done.pictures},
             Decisions(place, done.ranked["image"].tolist()),
             token,
+            code,
             lambda file: shortlisting.thumbnail(file, shortlisting.SERVED, 85),
             dict(zip(done.scores["image"], done.scores["content"], strict=True)),
         )
         host, bound = listener.getsockname()
-        ready(f"http://{host}:{bound}/?token={token}")
+        ready(f"http://{host}:{bound}/?code={code}")
         reviewing.serve(server.app(), listener)
 
 
@@ -191,6 +197,7 @@ def _compared(
     baseline: str,
     wishes: Wishes,
     predictor: str | None,
+    images: Sequence[str | Path],
     narrator: Narrator,
     rejected: frozenset[str] = frozenset(),
 ) -> _Candidates:
@@ -201,7 +208,7 @@ def _compared(
         present = shortlisting.read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
         narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
         compared = shortlisting.read_references(wishes.references, present, encoder, cache)
-        pictures = find_scored(note.inputs if note else (), table, cache)
+        pictures = find_candidates(note, table, images, cache, narrator)
         with narrator.steps("comparing", len(table)) as advance:
             vectors = scored_vectors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())

@@ -5,10 +5,11 @@ git itself is not asked: a folder may hold a stranger's repository, whose settin
 
 import contextlib
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from prescreen.bounded_files import read_bounded
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REFERENCE: Final = re.compile(r"refs/[^\s\0]+")
@@ -69,9 +70,8 @@ def _text(path: Path) -> str:
     Raises
     ------
     ValueError
-        If it is no plain file, too large or no UTF-8.
+        If it is no UTF-8.
+    OSError
+        If it is no plain file, or too large.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-        raise ValueError(f"{path}: not a file of git")
-    return path.read_text("utf-8")
+    return read_bounded(path, _LARGEST).decode()

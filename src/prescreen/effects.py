@@ -24,7 +24,7 @@ from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.effects import FEWEST, Effect, Hypothesis, find_effects
 from prescreen.ranking.gate_names import GATES
 from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
-from prescreen.scored_files import find_scored, scored_vectors
+from prescreen.scored_files import find_candidates, scored_vectors
 from prescreen.scoring import OK
 from prescreen.tables import table_bytes, table_format
 
@@ -71,6 +71,7 @@ def effects(
     gates: Collection[str] = USUAL_GATES,
     output: Path | None = None,
     predictor: str | None = None,
+    images: Sequence[str | Path] = (),
     narrator: Narrator | None = None,
 ) -> Found:
     """Test what goes with higher and lower scores: folders, tags, likeness to texts.
@@ -93,6 +94,8 @@ def effects(
         ``.csv``, ``.parquet`` or ``.jsonl``.
     predictor : str, optional
         Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
+    images : sequence of str or Path
+        Where the scored pictures are, as in `prescreen.candidates.rank`.
     narrator : Narrator, optional
         Hears how the work goes on.
 
@@ -113,9 +116,10 @@ def effects(
     table = table[table["status"] == OK].reset_index(drop=True)
     names = table["image"].tolist()
     read = None if tags is None else read_tags(tags, names)
-    with EmbeddingCache() as cache, narrator.steps("comparing", len(table)) as advance:
-        files = find_scored(note.inputs if note else (), table, cache)
-        vectors = scored_vectors(table, files, encoder, cache, advance)
+    with EmbeddingCache() as cache:
+        files = find_candidates(note, table, images, cache, narrator)
+        with narrator.steps("comparing", len(table)) as advance:
+            vectors = scored_vectors(table, files, encoder, cache, advance)
     faces = shortlisting.face_descriptors(vectors, encoder)
     kept = _keep(table, faces, gates)
     left_out = len(table) - len(kept)

@@ -56,6 +56,7 @@ class PictureFault(StrEnum):
     TRUNCATED = "truncated"
     DAMAGED = "damaged"
     TOO_LARGE = "too large"
+    LINK = "links out of the folder"
     GIVEN_UP = "too much work for the decoder"
     COLOURS = "unknown colours"
     HEIC = "HEIC (pip install 'portrait-prescreen[heic]')"

@@ -26,9 +26,10 @@ import pandas as pd
 from prescreen.atomic import write_files_atomic
 from prescreen.embeddings import EmbeddingCache
 from prescreen.errors import NothingScored, UsageError, shown
+from prescreen.narrator import Narrator, Silence
 from prescreen.provenance import ScoresNote
 from prescreen.remote import is_url
-from prescreen.scored_files import find_scored
+from prescreen.scored_files import find_scored, places_to_search
 from prescreen.scoring import OK
 from prescreen.tables import read_table
 
@@ -65,10 +66,11 @@ def export(
     *,
     to: str,
     output: Path,
-    images: Path | None = None,
+    images: Path | str | None = None,
     selected: bool = False,
     blind: bool = False,
     prefix: str | None = None,
+    narrator: Narrator | None = None,
 ) -> Written:
     """Write scores or a shortlist in the form that another tool reads.
 
@@ -80,12 +82,15 @@ def export(
         One of `TOOLS`.
     output : Path
         Folder to write to; other files in it stay.
-    images : Path, optional
-        Folder that the names in the table are relative to; scores know it themselves.
+    images : Path or str, optional
+        Folder or URL that the names in the table are relative to; by default the folders of this machine that the note
+        beside scores names.
     selected : bool
         Only the pictures on the shortlist.
     blind, prefix
         For Label Studio, see `label_studio_files`.
+    narrator : Narrator, optional
+        Hears where pictures are searched.
 
     Raises
     ------
@@ -101,7 +106,9 @@ def export(
     if selected and "selected" not in rows:
         raise UsageError(f"{table}: scores without a shortlist; give the table that prescreen rank wrote")
     note = ScoresNote.read(table, optional=True)
-    places = (str(images),) if images is not None else note.inputs if note else ()
+    if images is None and "content" not in rows:
+        note = None  # nothing in the table tells whether a picture in the note's folders is the one that was scored
+    places = places_to_search(note, () if images is None else (images,), narrator or Silence())
     if not places:
         raise UsageError(f"{table}: where its pictures are is not known; name their folder with --images")
     wanted = rows[(rows["status"] == OK) & (rows["selected"] if selected else True)]

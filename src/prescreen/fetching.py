@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from prescreen.bounded_files import open_plain
 from prescreen.errors import PrescreenError, UsageError, shown
 from prescreen.narrator import Narrator
 
@@ -161,7 +162,7 @@ def _opened(source: str) -> Iterator[tuple[BinaryIO, int]]:
         with answer:
             yield answer, int(answer.headers.get("Content-Length") or 0)
     else:
-        with open(source, "rb") as file:
+        with open_plain(source, _LARGEST) as file:
             yield file, os.fstat(file.fileno()).st_size
 
 

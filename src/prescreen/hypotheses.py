@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from prescreen.bounded_files import read_bounded
 from prescreen.errors import UsageError
 from prescreen.ranking.effects import FEWEST, Hypothesis
 from prescreen.ratings.files import read_frame
@@ -62,7 +63,7 @@ def read_tags(path: Path, known: Collection[str]) -> Tags:
         If it cannot be read, has no names or no other columns, or names none of the scored pictures.
     """
     try:
-        data = path.read_bytes()
+        data = read_bounded(path)
     except OSError as error:
         raise UsageError(f"tags {shown(path)}: cannot be read ({error.strerror})") from None
     frame = read_frame(path, data, _IMAGE)

@@ -7,12 +7,12 @@ never ends a run.
 import errno
 import hashlib
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Final, overload
 
+from prescreen.bounded_files import read_bounded
 from prescreen.errors import PictureError, PictureFault, UsageError
 from prescreen.remote import find_files, is_url, read, version
 
@@ -33,6 +33,9 @@ _REASONS = {
     errno.ELOOP: "symbolic-link loop",
 }
 
+
+LEADS_OUT: Final = "link leads out of the folder; score and embed follow it with --follow-links"
+"""Reason of a link whose target is in none of the folders that were given."""
 
 FileKey = tuple[bytes, int, int, int]
 """What tells whether a file is the one that was read before: path, size, time of change, inode; see `file_key`."""
@@ -92,12 +95,14 @@ class ImageFiles(Sequence[ImageFile]):
         return ImageFile(path, name, self.problems.get(name))
 
 
-def find_images(inputs: Sequence[Path | str], *, gone_ok: bool = False) -> ImageFiles:
+def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False, gone_ok: bool = False) -> ImageFiles:
     """List the pictures in folders, and files given one by one, sorted by name.
 
     Folders are searched to the bottom. Hidden files and folders, and files without a picture's extension, are left
     out; a file that is given itself is always listed. Each real folder is listed once: a symbolic link to one that is
-    listed already (a loop is such a link) and a folder that cannot be read are entries with a ``problem``.
+    listed already (a loop is such a link) and a folder that cannot be read are entries with a ``problem``. So is a link
+    in a folder, to a file or to another folder, whose target lies in none of the folders given: whoever made the folder
+    could have any picture of this machine scored. What is given may itself be a link.
 
     Names are relative to the folder given. With several inputs they are relative to the deepest folder that holds all
     of them, so that they are unique and do not depend on the order of the inputs.
@@ -106,6 +111,8 @@ def find_images(inputs: Sequence[Path | str], *, gone_ok: bool = False) -> Image
     ----------
     inputs : sequence of Path or str
         Folders and files of this machine, or one URL that fsspec knows (``s3://bucket/folder``).
+    follow_links : bool
+        Follow links that lead out of the folders, too.
     gone_ok : bool
         Inputs of this machine may be gone; what is in the others keeps its name.
 
@@ -132,8 +139,9 @@ def find_images(inputs: Sequence[Path | str], *, gone_ok: bool = False) -> Image
         base = base.parent
     names: set[str] = set()
     problems: dict[str, str] = {}
+    inside = None if follow_links else tuple(os.path.realpath(root) for root in roots if os.path.isdir(root))
     for root in filter(os.path.exists, roots):
-        for path, problem in _walk(str(root)) if os.path.isdir(root) else [(str(root), None)]:
+        for path, problem in _walk(str(root), inside) if os.path.isdir(root) else [(str(root), None)]:
             name = _below(base, path)
             if problem is not None and name not in names:
                 problems[name] = problem
@@ -153,8 +161,16 @@ def _below(base: Path, path: str) -> str:
     return path[start:].replace(os.sep, "/") or "."
 
 
-def _walk(root: str) -> Iterator[tuple[str, str | None]]:
-    """Pictures below a folder. Links to folders come last, so that a real folder keeps its own name."""
+def _walk(root: str, inside: Sequence[str] | None) -> Iterator[tuple[str, str | None]]:
+    """Pictures below a folder. Links to folders come last, so that a real folder keeps its own name.
+
+    Parameters
+    ----------
+    root : str
+        The folder.
+    inside : sequence of str or None
+        Real paths of the folders in one of which the target of a link must be; None if it may be anywhere.
+    """
     seen: set[tuple[int, int]] = set()
     folders, links = [root], list[str]()
     while folders or links:
@@ -172,9 +188,19 @@ def _walk(root: str) -> Iterator[tuple[str, str | None]]:
             continue
         for entry in entries:
             if _is_folder(entry):
-                (links if entry.is_symlink() else folders).append(entry.path)
+                if inside is not None and entry.is_symlink() and not _is_inside(entry.path, inside):
+                    yield entry.path, LEADS_OUT
+                else:
+                    (links if entry.is_symlink() else folders).append(entry.path)
             elif _is_listed(entry.name):
-                yield entry.path, None
+                out = inside is not None and entry.is_symlink() and not _is_inside(entry.path, inside)
+                yield entry.path, LEADS_OUT if out else None
+
+
+def _is_inside(link: str, folders: Sequence[str]) -> bool:
+    """Tell whether the end of a chain of links is in one of the folders; a link to itself leads nowhere."""
+    target = os.path.realpath(link)
+    return any(os.path.commonpath((folder, target)) == folder for folder in folders)
 
 
 def _name(entry: os.DirEntry[str]) -> str:
@@ -202,7 +228,7 @@ def read_bytes(file: ImageFile) -> bytes:
         It vanished, may not be read, is empty, is too large or is no plain file (a pipe would never end).
     """
     if file.problem:
-        raise PictureError(file.problem)
+        raise PictureError(file.problem, PictureFault.LINK if file.problem == LEADS_OUT else PictureFault.UNREADABLE)
     data = read(file.path, MAX_BYTES) if isinstance(file.path, str) else _read_local(file.path)
     if not data:
         raise PictureError("empty file", PictureFault.EMPTY)
@@ -211,20 +237,18 @@ def read_bytes(file: ImageFile) -> bytes:
 
 def _read_local(path: Path) -> bytes:
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError("not a plain file")
-        if status.st_size > MAX_BYTES:
-            raise PictureError(
-                f"file too large: {status.st_size} bytes, at most {MAX_BYTES} are read", PictureFault.TOO_LARGE
-            )
-        return path.read_bytes()
+        return read_bounded(path, MAX_BYTES)
+    except IsADirectoryError:
+        raise PictureError("not a plain file") from None
     except OSError as error:
-        raise PictureError(_reason(error)) from None
+        fault = PictureFault.TOO_LARGE if error.errno == errno.EFBIG else PictureFault.UNREADABLE
+        raise PictureError(_reason(error), fault) from None
 
 
 def file_key(file: ImageFile) -> FileKey | None:
-    """Return what changes when a file does, without reading it; None if that cannot be known."""
+    """Return what changes when a file does, without reading it; None if that cannot be known, or must not be read."""
+    if file.problem:  # what the cache knows of the target of a link is not to be had through it either
+        return None
     if isinstance(file.path, str):
         known = version(file.path)
         return known and (file.path.encode("utf-8", "surrogateescape"), known[0], 0, known[1])

@@ -10,6 +10,7 @@ from prescreen.errors import PredictorError, PredictorNotFound, shown
 from prescreen.narrator import Narrator
 from prescreen.predictor import Predictor
 from prescreen.provenance import ScoresNote
+from prescreen.remote import is_elsewhere
 from prescreen.scoring import check_scores
 from prescreen.tables import read_table
 
@@ -50,18 +51,25 @@ def open_scores(
     predictor : str or None
         Directory or MLflow model URI; None for the one that the note names.
     narrator : Narrator
-        Hears if its votes are simulated, and if it scores its canaries differently now.
+        Hears which one the note names, if its votes are simulated, and if it scores its canaries differently now.
 
     Raises
     ------
     PredictorError
-        If the predictor that the note names is not there any more.
+        If the predictor that the note names is not there any more, or not on this machine.
     PredictorMismatch
         If another predictor made the table, or it was changed.
     PrescreenError
         If it is no table of scores.
     """
     note = ScoresNote.read(scores, optional=predictor is not None)
+    if predictor is None and note is not None:
+        if is_elsewhere(note.predictor):
+            raise PredictorError(
+                f"{shown(scores)}: the note beside it names a predictor at {shown(note.predictor)}, which is not "
+                "fetched; say with --predictor where it is on this machine"
+            )
+        narrator.say(f"predictor  {shown(note.predictor)}, says the note beside the scores")
     table = read_table(scores)
     try:
         loaded = open_predictor(predictor or (note.predictor if note else ""))

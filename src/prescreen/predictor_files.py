@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prescreen.atomic import recover_folder, replace_folder
+from prescreen.bounded_files import MAX_ARRAYS_BYTES, MAX_JSON_BYTES, MAX_NOTE_BYTES, read_bounded
 from prescreen.errors import PredictorError, PredictorNotFound
 from prescreen.narrator import Narrator
 
@@ -42,6 +43,14 @@ class PredictorFiles:
 
 
 FILES: Final = PredictorFiles()
+
+_LIMITS: Final = {
+    FILES.arrays: MAX_ARRAYS_BYTES,
+    FILES.regressors: MAX_JSON_BYTES,
+    FILES.evaluation: MAX_NOTE_BYTES,
+    FILES.canaries: MAX_NOTE_BYTES,
+}
+"""How large each file may be, in bytes."""
 
 
 def check_place(directory: Path) -> None:
@@ -95,7 +104,7 @@ def read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     PredictorNotFound
         If there is no manifest.
     PredictorError
-        If a file is damaged or lacking, or another version of prescreen wrote them.
+        If a file is damaged, lacking, no plain file or too large, or another version of prescreen wrote them.
     """
     recover_folder(directory)
     while True:
@@ -112,7 +121,7 @@ def _read_files_once(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]
     contents = {}
     for name, expected in manifest.pop("files").items():
         try:
-            contents[name] = (directory / Path(name).name).read_bytes()
+            contents[name] = read_bounded(directory / Path(name).name, _LIMITS[name])
         except OSError as error:
             raise PredictorError(f"{directory}: {name} cannot be read ({error.strerror})") from error
         if hashlib.sha256(contents[name]).hexdigest() != expected:
@@ -133,10 +142,12 @@ def _read_manifest(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         raise PredictorNotFound(f"{directory}: no predictor there (no {FILES.manifest}); prescreen train makes one")
     try:
-        manifest = json.loads(path.read_text("utf-8"))
+        manifest = json.loads(read_bounded(path, MAX_NOTE_BYTES))
         version = manifest.pop("format")
         files = manifest["files"]
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise PredictorError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise PredictorError(f"{path}: cannot be read as a manifest ({type(error).__name__})") from error
     if version != FORMAT:
         raise PredictorError(f"{directory}: predictor format {version}, this version reads {FORMAT}; train it again")

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from prescreen import __version__
 from prescreen.atomic import write_text_atomic
+from prescreen.bounded_files import MAX_NOTE_BYTES, open_plain, read_bounded
 from prescreen.errors import PredictorMismatch, PrescreenError, UsageError, shown
 from prescreen.tables import part_files
 
@@ -51,7 +52,7 @@ def is_model_uri(text: str) -> bool:
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -181,7 +182,7 @@ class ScoresNote:
         """
         path = _beside(table)
         try:
-            content = json.loads(path.read_text("utf-8"))
+            content = json.loads(read_bounded(path, MAX_NOTE_BYTES))
             if content.get("kind") == ZERO_SHOT:
                 raise UsageError(f"{table}: an order by words alone, without scores; score the folder with a predictor")
             before = content.pop(_BEFORE, None)
@@ -202,7 +203,9 @@ class ScoresNote:
                 f"{shown(table)}: not known to be scores, {path.name} is not beside it; "
                 "give the table that prescreen score wrote"
             ) from None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except OSError as error:
+            raise PrescreenError(f"{path}: cannot be read ({error.strerror}); score the folder again") from error
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise PrescreenError(f"{path}: cannot be read ({type(error).__name__}); score the folder again") from error
 
     def _checked(self) -> Self:

@@ -24,6 +24,11 @@ def is_url(place: object) -> bool:
     return isinstance(place, str) and _URL.match(place) is not None
 
 
+def is_elsewhere(place: str) -> bool:
+    """Tell a URL, and a folder of another machine (``//HOST/SHARE`` on Windows), from a path of this machine."""
+    return is_url(place) or place.startswith(("//", "\\\\"))
+
+
 def find_files(url: str) -> tuple[str, Iterator[str]]:
     """List a folder to the bottom, or a single file.
 

@@ -4,8 +4,11 @@ The pictures are private and the page can write a file, so nobody else gets in:
 
 - the server listens on the loopback address only, and answers to no other name (a foreign name that resolves to this
   machine is refused);
-- every request shows a random token, the page in its address and everything else in a header, which no other site
-  can send or read; writes from another origin are refused besides;
+- the printed address holds a code that works once: it is exchanged for a cookie that lasts as long as the browser
+  runs, and for the page's own address, which without the cookie is worth nothing. So nothing that opens the page stays
+  in the address bar, in the history or in the list of processes;
+- the page holds a random token, and every other request shows it in a header, which no other site can send or read;
+  writes from another origin are refused besides;
 - pictures are asked for by their row, never by a path, are drawn by `prescreen.workers` and leave without metadata;
   only the export of the kept files hands out originals, and only such as are still what was scored.
 """
@@ -16,9 +19,13 @@ import logging
 import re
 import secrets
 import socket
+import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -28,7 +35,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,6 +53,7 @@ READERS: Final = 2
 BODY_SECONDS: Final = 5.0
 """How long the body of a request may take to arrive."""
 
+_COOKIE: Final = "prescreen"
 _ROW: Final = re.compile("[0-9]{1,9}")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -70,7 +78,9 @@ class ReviewServer:
     decisions : Decisions
         Where decisions go; its names give the rows their numbers.
     token : str
-        What every request has to show.
+        What every request of the page has to show.
+    code : str
+        Opens the page, once.
     draw : callable
         Turns a file into a WebP without metadata, or None if it cannot be read.
     contents : mapping of str to str
@@ -83,6 +93,7 @@ class ReviewServer:
         files: Mapping[str, ImageFile],
         decisions: Decisions,
         token: str,
+        code: str,
         draw: Callable[[ImageFile], bytes | None],
         contents: Mapping[str, str],
     ) -> None:
@@ -91,6 +102,10 @@ class ReviewServer:
         self.decisions = decisions
         self.token = token
         self.draw = draw
+        self._code = code
+        self._unused = threading.Lock()  # taken by the first who shows the code, and never given back
+        self._place = secrets.token_urlsafe(16)
+        self._session = secrets.token_urlsafe(32)
         self.contents = contents
         self._readers = threading.BoundedSemaphore(READERS)
 
@@ -98,7 +113,8 @@ class ReviewServer:
         """Return the application to serve."""
         return Starlette(
             routes=[
-                Route("/", self._index),
+                Route("/", self._enter),
+                Route("/page/{place}/", self._index),
                 Route("/pictures/{row}", self._picture),
                 Route("/originals/{row}", self._original),
                 Route("/decisions", self._listed),
@@ -110,8 +126,23 @@ class ReviewServer:
             ],
         )
 
+    def _enter(self, request: Request) -> Response:
+        _check(request.query_params.get("code", ""), self._code)
+        if request.method == "HEAD":  # a look at the link, by a terminal or a scanner, does not use it up
+            return Response()
+        if not self._unused.acquire(blocking=False):
+            raise HTTPException(
+                HTTPStatus.FORBIDDEN,
+                "this address was opened already; if that was not you, end prescreen review and start it again",
+            )
+        # Cookies know no ports: with a path that nobody can guess, no other server of this machine ever gets it.
+        answer = RedirectResponse(f"/page/{self._place}/", HTTPStatus.SEE_OTHER)
+        answer.set_cookie(_COOKIE, self._session, path=f"/page/{self._place}/", httponly=True, samesite="lax")
+        return answer
+
     def _index(self, request: Request) -> Response:
-        self._check(request.query_params.get("token", ""))
+        _check(request.path_params["place"], self._place)
+        _check(request.cookies.get(_COOKIE, ""), self._session)
         return HTMLResponse(self.page)
 
     def _picture(self, request: Request) -> Response:
@@ -151,12 +182,8 @@ class ReviewServer:
             raise HTTPException(HTTPStatus.INSUFFICIENT_STORAGE, str(error)) from None
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    def _check(self, presented: str) -> None:
-        if not secrets.compare_digest(presented.encode(), self.token.encode()):
-            raise HTTPException(HTTPStatus.FORBIDDEN, "open the address that prescreen review printed")
-
     def _check_header(self, request: Request) -> None:
-        self._check(request.headers.get("authorization", "").removeprefix("Bearer "))
+        _check(request.headers.get("authorization", "").removeprefix("Bearer "), self.token)
 
     def _row(self, request: Request) -> int:
         text = request.path_params["row"]
@@ -172,6 +199,28 @@ class ReviewServer:
         if file is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "this picture is no longer where it was")
         return file
+
+
+def _check(presented: str, secret: str) -> None:
+    if not secrets.compare_digest(presented.encode("utf-8", "surrogateescape"), secret.encode()):
+        raise HTTPException(HTTPStatus.FORBIDDEN, "open the address that prescreen review printed")
+
+
+@contextmanager
+def private_link(address: str) -> Iterator[Path]:
+    """Make a page, for this user only, that leads to an address; it goes when the ``with`` statement ends.
+
+    A browser is started with its path: all users of the machine can read the command lines of programs.
+    """
+    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:  # mode 0700
+        page = Path(folder) / "review.html"
+        page.write_text(
+            '<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
+            f'<title>prescreen review</title><meta http-equiv="refresh" content="0; url={escape(address)}">'
+            f'<p><a href="{escape(address)}">Open the review page</a>',
+            "utf-8",
+        )
+        yield page
 
 
 def serve(app: Starlette, listener: socket.socket) -> None:

@@ -20,7 +20,7 @@ from prescreen.opening import open_predictor, warn_of_simulation
 from prescreen.predictor_files import announce_place
 from prescreen.ratings.results import SCORES, read_results
 from prescreen.ratings.wide import ANSWERS
-from prescreen.scored_files import find_scored, scored_vectors
+from prescreen.scored_files import find_candidates, scored_vectors
 from prescreen.tables import write_table
 from prescreen.traits import Scale
 from prescreen.wishes import DEFAULT_WISHES, USUAL_BUDGET, Wishes
@@ -115,7 +115,7 @@ def learn(
     files: list[ImageFile] = []
     if table is not None:
         with EmbeddingCache() as cache:
-            files = find_scored(note.inputs if note else (), table, cache)
+            files = find_candidates(note, table, (), cache, narrator)
     files += learning.find_tested(learning.picture_folder(results, images)) if table is None or images else []
     if baseline is not None and Path(baseline).is_file():
         files.append(ImageFile(Path(baseline), Path(baseline).name))  # it may have been tested too

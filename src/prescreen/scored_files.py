@@ -2,8 +2,13 @@
 
 A table of scores holds the SHA-256 of each picture. So a picture that was moved is found, and one that took the name of
 another is not taken for it.
+
+The note beside a table says where its pictures were. A stranger may have written both: so nothing is fetched from an
+address that only the note names, and of a folder that it names only pictures count whose SHA-256 is in the table, which
+whoever wrote it must have had. What the user names with ``--images`` is searched wherever it is.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,10 +18,64 @@ from numpy.typing import NDArray
 
 from prescreen.embeddings import EmbeddingCache, cached_vector, embed_images
 from prescreen.encoders import Encoder
-from prescreen.errors import PictureError, PrescreenError
+from prescreen.errors import PictureError, PrescreenError, UsageError, shown
 from prescreen.images import ImageFile, content_hash, file_key, find_images, read_bytes
-from prescreen.remote import is_url
+from prescreen.narrator import Narrator
+from prescreen.provenance import ScoresNote
+from prescreen.remote import is_elsewhere, is_url
 from prescreen.scoring import OK
+
+
+def places_to_search(note: ScoresNote | None, images: Sequence[str | Path], narrator: Narrator) -> list[str]:
+    """Return where to look for scored pictures, and say so.
+
+    Parameters
+    ----------
+    note : ScoresNote or None
+        The note beside the scores.
+    images : sequence of str or Path
+        Folders, files or a URL that the user named; they count instead of those in the note.
+    narrator : Narrator
+        Is told what is searched because the note says so, and what is not.
+
+    Raises
+    ------
+    UsageError
+        If the user named a folder that is not there.
+    """
+    for place in images:
+        if not is_url(str(place)) and not os.path.exists(place):
+            raise UsageError(f"--images {shown(str(place))}: no such file or folder")
+    if images or note is None:
+        return [str(place) for place in images]
+    here = [place for place in note.inputs if not is_elsewhere(place)]
+    if here:
+        narrator.say(f"pictures   in {_listed(here)}, says the note beside the scores; --images names another place")
+    if far := [place for place in note.inputs if is_elsewhere(place)]:
+        narrator.say(f"pictures   were scored at {_listed(far)}: not fetched; --images {shown(far[0])} fetches them")
+    return here
+
+
+def _listed(places: Sequence[str]) -> str:
+    more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+    return f"{shown(places[0])}{more}"
+
+
+def find_candidates(
+    note: ScoresNote | None,
+    table: pd.DataFrame,
+    images: Sequence[str | Path],
+    cache: EmbeddingCache,
+    narrator: Narrator,
+) -> list[ImageFile]:
+    """Find the files of scored pictures where `places_to_search` says, by what is in them.
+
+    Raises
+    ------
+    UsageError
+        If the user named a folder that is not there.
+    """
+    return find_scored(places_to_search(note, images, narrator), table, cache)
 
 
 def find_scored(places: Sequence[str | Path], table: pd.DataFrame, cache: EmbeddingCache) -> list[ImageFile]:
@@ -34,7 +93,8 @@ def find_scored(places: Sequence[str | Path], table: pd.DataFrame, cache: Embedd
     """
     scored = table[table["status"] == OK]
     try:
-        files = find_images([place if is_url(place) else Path(place) for place in places], gone_ok=True)
+        local = [place if is_url(place) else Path(place) for place in places]
+        files = find_images(local, follow_links=True, gone_ok=True)  # as they may have been scored
     except PrescreenError:  # a storage that does not answer
         return []
     if "content" not in scored:

@@ -7,9 +7,11 @@ are NaN. Two rules keep odd text intact:
 - A file name that is not UTF-8 holds lone surrogates in Python (PEP 383), which no UTF-8 file can. In all formats a
   text that holds one is written with each surrogate as ``\udcXX`` and each backslash doubled; so is a text that
   already looks like such an escape. All other text, backslashes included, is written as it is.
-- A spreadsheet runs a cell that starts like a formula. In CSV a text that starts with ``= + - @``, a full-width form
-  of these, a tab or a line break gets an apostrophe in front, and so does one that would start so without its leading
-  apostrophes. Numbers are left alone.
+- A spreadsheet runs a cell that starts like a formula. In CSV a text that starts with ``= + - @`` or another form of
+  these (full-width, small, the minus sign), blanks and invisible characters before it aside, gets an apostrophe in
+  front; so does one that starts with a tab or a line break, and one that would start so without its leading
+  apostrophes. A spreadsheet that divides at semicolons or tabs sees cells inside of a text: where one of these or a
+  line break is followed by such a start, the apostrophe stands between the two. Numbers are left alone.
 
 References
 ----------
@@ -32,6 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prescreen.atomic import write_bytes_atomic
+from prescreen.bounded_files import check_csv, check_extent, check_json_lines, check_parquet, read_bounded
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.errors import shown as shown
 
@@ -46,12 +49,16 @@ PARTS: Final = "part-*.parquet"
 
 _ROW_GROUP: Final = 8192
 _COMPRESSION: Final = "zstd"
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_BLANK = "[ '\"\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]*"
+_SIGN = "[=+\\-@＝＋－＠﹦﹢﹣﹫\u2212]"
+_CELL = r"(?<![^;\t\r\n])"  # where a spreadsheet may begin a cell
+_FORMULA = re.compile(rf"{_CELL}(?={_BLANK}{_SIGN})|\A(?='*[\t\r\n])")
+_DEFUSED = re.compile(rf"{_CELL}'(?={_BLANK}{_SIGN})|\A'(?='*[\t\r\n])")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ESCAPE = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 _ESCAPED_PART = re.compile(r"\\\\|\\u(d[89a-f][0-9a-f]{2})")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|NaN")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|NaN")
 
 _Columns = dict[str, tuple[type, list[Any]]]
 """Columns on their way to a file: the kind (str, bool, int or float) and the values, None for a missing number."""
@@ -208,13 +215,14 @@ def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMN
     UsageError
         If there is no such file, or its ending is none of the three.
     PrescreenError
-        If its content cannot be read as a table; names the line where there is one.
+        If its content cannot be read as a table, or is more than `prescreen.bounded_files` allows; names the line
+        where there is one.
     """
     if Path(path).is_dir():
         return _read_folder(Path(path), text)
     table_format(path)
     try:
-        data = Path(path).read_bytes()
+        data = read_bounded(path)
     except FileNotFoundError:
         raise UsageError(f"{shown(path)}: no such file") from None
     except OSError as error:
@@ -248,7 +256,14 @@ def _read_folder(folder: Path, text: Collection[str]) -> pd.DataFrame:
     parts = part_files(folder)
     if not parts:
         raise UsageError(f"{shown(folder)}: a folder without {PARTS}; expected one that prescreen score wrote")
-    return pd.concat([read_table(part, text) for part in parts], ignore_index=True)
+    frames: list[pd.DataFrame] = []
+    for part in parts:
+        frames.append(read_table(part, text))
+        try:
+            check_extent(sum(map(len, frames)), frames[0].shape[1])
+        except ValueError as error:
+            raise PrescreenError(f"{shown(folder)}: too large a table ({error}); read it part by part") from None
+    return pd.concat(frames, ignore_index=True)
 
 
 def escape(text: str) -> str:
@@ -301,9 +316,7 @@ def _write_csv(columns: _Columns, *, header: bool = True) -> bytes:
     lone = len(columns) == 1  # an empty cell alone on its line would be an empty line
 
     def cell(value: Any) -> str:
-        text = "" if value is None else str(value)
-        if isinstance(value, str) and _FORMULA.match(value):
-            text = "'" + text
+        text = "" if value is None else _FORMULA.sub("'", value) if isinstance(value, str) else str(value)
         if re.search(r'[",\r\n]', text) or (lone and not text):
             text = '"' + text.replace('"', '""') + '"'
         return text
@@ -313,6 +326,7 @@ def _write_csv(columns: _Columns, *, header: bool = True) -> bytes:
 
 
 def _read_csv(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
+    check_csv(data)
     reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
     header = next(reader, None)
     if not header:
@@ -323,7 +337,7 @@ def _read_csv(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
             raise ValueError(f"line {reader.line_num} has {len(row)} fields, the header has {len(header)}")
         if row:
             rows.append(row)
-    names = [_without_apostrophe(name) for name in header]
+    names = [_DEFUSED.sub("", name) for name in header]
     if len(set(names)) < len(names):
         raise ValueError("two columns have the same name")
     cells = zip(*rows, strict=True) if rows else ((),) * len(names)
@@ -340,11 +354,7 @@ def _typed(cells: tuple[str, ...], text: bool) -> list[Any]:
             return [int(cell) if cell else None for cell in cells]
         if all(map(_NUMBER.fullmatch, filled)):
             return [float(cell) if cell else None for cell in cells]
-    return [_without_apostrophe(cell) for cell in cells]
-
-
-def _without_apostrophe(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+    return [_DEFUSED.sub("", cell) for cell in cells]
 
 
 def _write_jsonl(columns: _Columns) -> bytes:
@@ -355,6 +365,7 @@ def _write_jsonl(columns: _Columns) -> bytes:
 
 def _read_jsonl(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
+    check_json_lines(data)
     for number, line in enumerate(data.decode().split("\n"), start=1):
         if not line.strip():
             continue
@@ -382,6 +393,7 @@ def _write_parquet(columns: _Columns) -> bytes:
 
 
 def _read_parquet(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
+    check_parquet(data)
     table = pq.read_table(io.BytesIO(data))
     if len(set(table.column_names)) < len(table.column_names):
         raise ValueError("two columns have the same name")

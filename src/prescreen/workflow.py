@@ -353,6 +353,7 @@ def embed(
     precision: str = "f32",
     device: str | None = None,
     output: Path | None = None,
+    follow_links: bool = False,
     narrator: Narrator | None = None,
 ) -> EmbeddingCounts:
     """Turn pictures into vectors, keep them in the cache and, if asked to, write them to a Parquet file.
@@ -362,7 +363,7 @@ def embed(
     narrator = narrator or Silence()
     if output is not None and table_format(output) != "parquet":
         raise UsageError(f"{output}: vectors are written as .parquet")
-    files = _found(inputs)  # before any weights are fetched
+    files = _found(inputs, follow_links)  # before any weights are fetched
     check_places({"--output": output}, _places_of(inputs))
     network = make_encoder(encoder, precision, device)
     counts = EmbeddingCounts()
@@ -395,6 +396,7 @@ def score(
     predictor: str,
     output: Path | str,
     tolerant: bool = False,
+    follow_links: bool = False,
     engine: str = LOCAL,
     ray_address: str | None = None,
     device: str | None = None,
@@ -413,6 +415,8 @@ def score(
         a URL; columns as in `prescreen.scoring.score_pictures`.
     tolerant : bool
         Score truncated pictures as far as they go instead of failing them.
+    follow_links : bool
+        Follow links that lead out of the folders; otherwise they are failed rows, see `prescreen.images.find_images`.
     engine : str
         ``local``, or ``ray`` for actors on this machine or a cluster; see `prescreen.distributed`.
     ray_address : str, optional
@@ -435,7 +439,7 @@ def score(
         distributed.check_installed()
     loaded = open_predictor(predictor)
     encoder = Encoder(loaded.manifest.encoder, device)
-    files = _found(inputs)
+    files = _found(inputs, follow_links)
     if not is_url(output):
         check_places({"--output": Path(output)}, _places_of(inputs))
     canaries = drift.watch(loaded, encoder, narrator)
@@ -497,11 +501,16 @@ def _scores_note(
 
 
 def score_table(
-    inputs: Sequence[Path | str], predictor: Predictor, *, tolerant: bool = False, narrator: Narrator | None = None
+    inputs: Sequence[Path | str],
+    predictor: Predictor,
+    *,
+    tolerant: bool = False,
+    follow_links: bool = False,
+    narrator: Narrator | None = None,
 ) -> pd.DataFrame:
     """Score pictures and return the table, with the columns of `prescreen.scoring.score_pictures`."""
     narrator = narrator or Silence()
-    files, encoder = _found(inputs), Encoder(predictor.manifest.encoder)
+    files, encoder = _found(inputs, follow_links), Encoder(predictor.manifest.encoder)
     drift.watch(predictor, encoder, narrator)
     rows = _embed(files, encoder, narrator, title="scoring", tolerant=tolerant)
     return score_pictures(rows, predictor)
@@ -587,8 +596,8 @@ def _read_again(
         return read_ratings(ratings, trained, scale, images, columns=columns), trained
 
 
-def _found(inputs: Sequence[Path | str]) -> ImageFiles:
-    files = find_images(inputs)
+def _found(inputs: Sequence[Path | str], follow_links: bool) -> ImageFiles:
+    files = find_images(inputs, follow_links=follow_links)
     if not files:
         raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
     return files

@@ -1,11 +1,12 @@
 import csv
 import io
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from prescreen.tables import read_table
+from prescreen.tables import read_table, table_bytes
 
 
 def names(page):
@@ -189,6 +190,25 @@ def test_csv_holds_the_kept_in_upload_order_and_runs_no_formula(page, made, tmp_
     copy = tmp_path / "shortlist.csv"
     copy.write_bytes(path.read_bytes())
     assert read_table(copy)["image"].tolist() == kept
+
+
+def test_a_formula_in_a_tag_is_defused_as_in_tables(page, made, tmp_path):
+    tags = "a;=1+1, \u00a0=1+1, ;\u200b-1, plain;x"
+    name = made.table["image"][2]
+    page.locator("#stacked").uncheck()
+    tile(page, name).click()
+    page.locator("#viewer-tags").fill(tags)
+    page.keyboard.press("Tab")
+    page.locator("#viewer-keep").click()
+    page.keyboard.press("Escape")
+    path, _ = download(page, "#export-csv")
+    text = path.read_text("utf-8-sig")
+    written = next(csv.DictReader(io.StringIO(text, newline="")))["tags"]
+    assert not re.search("(^|[;\t\r\n])[\\s\u200b]*[=-]", written), ascii(written)
+    (tmp_path / "t.csv").write_text(text, "utf-8")
+    table = read_table(tmp_path / "t.csv", text={"image", "tags"})
+    again = table_bytes(table[["tags"]].assign(n=1), "t.csv").decode()
+    assert next(csv.DictReader(io.StringIO(again, newline="")))["tags"] == written
 
 
 def test_without_decisions_the_proposed_shortlist_is_exported(page, made):

@@ -8,11 +8,12 @@ import pytest
 import uvicorn
 
 from prescreen.images import content_hash, find_images
-from prescreen.reviewing import Decisions, ReviewServer, listen
+from prescreen.reviewing import Decisions, ReviewServer, listen, private_link
 from prescreen.shortlisting import thumbnail
 from prescreen.tables import read_table
 
 TOKEN = "a-token-for-tests"
+CODE = "a-code-for-tests"
 
 
 @pytest.fixture
@@ -21,13 +22,13 @@ def served(made, tmp_path):
     files = {file.name: file for file in find_images([made.folder])}
     decisions = Decisions(tmp_path / "decisions.csv", names)
     contents = {name: content_hash(data) for name, data in made.images.items()}
-    server = ReviewServer(made.page(TOKEN), files, decisions, TOKEN, lambda file: thumbnail(file, 640), contents)
+    server = ReviewServer(made.page(TOKEN), files, decisions, TOKEN, CODE, lambda file: thumbnail(file, 640), contents)
     with listen(0) as listener:
         config = uvicorn.Config(server.app(), log_level="error", lifespan="off", ws="none")
         running = uvicorn.Server(config)
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/?token={TOKEN}", decisions.path
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/?code={CODE}", decisions.path
         running.should_exit = True
         thread.join(10)
 
@@ -64,6 +65,31 @@ def test_decisions_are_saved_beside_the_scores_and_found_again(page, served):
     assert "smiling" in page.locator("#tag").text_content()
 
 
+def test_nothing_that_opens_the_page_stays_in_the_browser(page, served, browser):
+    """Neither in the address bar nor in the history, and what stands there opens nothing elsewhere."""
+    page.locator("#grid .tile").first.wait_for()
+    assert CODE not in page.url
+    assert TOKEN not in page.url
+    assert page.evaluate("document.cookie") == ""  # no script can read it
+    page.reload()
+    page.locator("#grid .tile").first.wait_for()
+    address = page.url
+    other = browser.new_context()
+    assert other.new_page().goto(address).status == 403
+    assert other.new_page().goto(served[0]).status == 403
+    other.close()
+
+
+def test_the_page_opens_from_a_private_link(browser, served):
+    context = browser.new_context()
+    page = context.new_page()
+    with private_link(served[0]) as link:
+        page.goto(link.as_uri())
+        page.locator("#grid .tile").first.wait_for()
+    assert "/page/" in page.url
+    context.close()
+
+
 def test_the_large_picture_comes_from_its_file(page):
     page.locator("#grid .tile").first.click()
     page.locator("#viewer-picture[src^='blob:']").wait_for()
@@ -87,17 +113,17 @@ def test_another_site_can_neither_read_nor_write(browser, served, made):
     page.route("http://evil.example/**", lambda route: route.fulfill(body="<p>evil", content_type="text/html"))
     page.goto("http://evil.example/")
     tried = page.evaluate(
-        """async ([base, token]) => {
+        """async ([base, token, code]) => {
           const attempt = (path, options) => fetch(base + path, options).then((a) => a.text(), () => "refused");
           const headers = { Authorization: "Bearer " + token };
           const body = JSON.stringify({ decision: "keep", tags: [] });
           return [
-            await attempt("?token=" + token), await attempt("decisions", { headers }),
+            await attempt("?code=" + code), await attempt("decisions", { headers }),
             await attempt("decisions/0", { method: "PUT", headers, body }),
             await attempt("decisions/0", { method: "POST", mode: "no-cors", body }),
           ];
         }""",
-        [base, TOKEN],
+        [base, TOKEN, CODE],
     )
     page.close()
     assert tried == ["refused"] * 4

@@ -1,7 +1,9 @@
-"""`prescreen review` as a user starts it: a server for this machine, a page with a token, an end by Ctrl-C."""
+"""`prescreen review` as a user starts it: for this machine only, an address that works once, an end by Ctrl-C."""
 
+import http.cookiejar
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,12 +15,14 @@ from tests.e2e.conftest import SAMPLE
 
 from prescreen.tables import read_table
 
+BROWSER = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+
 
 def ask(address, data=None, token=None):
     request = urllib.request.Request(address, data=data, method="PUT" if data else "GET")
     if token:
         request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with BROWSER.open(request, timeout=30) as answer:
         return answer.read()
 
 
@@ -34,15 +38,19 @@ def test_it_serves_this_machine_saves_and_ends_quietly(shell, demo):
     )
     try:
         address = running.stdout.readline().strip()
-        base, token = address.split("?token=")
+        base, code = address.split("?code=")
         assert base.startswith("http://127.0.0.1:")
-        assert len(token) >= 43
+        assert len(code) >= 43
         page = ask(address).decode()
+        token = json.loads(re.search('id="service">(.*?)</script>', page)[1])
+        assert len(token) >= 43
         assert "connect-src 'self'" in page
         assert ask(f"{base}pictures/0", token=token).startswith(b"RIFF")
         ask(f"{base}decisions/0", json.dumps({"decision": "keep", "tags": []}).encode(), token)
         with pytest.raises(urllib.error.HTTPError, match="403"):
             ask(base)
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            ask(address)  # it works once
     finally:
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=30)

@@ -7,6 +7,7 @@ import click
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.paths import LocalPath, Place
+from prescreen.cli.ranking_options import images_option
 from prescreen.cli.tables import effect_lines
 from prescreen.ranking.gate_names import gates_on
 from prescreen.traits import parse_names
@@ -47,6 +48,7 @@ Examples:
 @click.option(
     "--predictor", type=Place("predictor"), help="The predictor, where the scores' .meta.json does not name it."
 )
+@images_option
 @click.option("--output", type=LocalPath(), help="Table of all effects: .csv, .parquet or .jsonl.")
 @verb
 def effects(
@@ -57,6 +59,7 @@ def effects(
     texts: tuple[str, ...],
     gates: str,
     predictor: str | None,
+    images: tuple[str, ...],
     output: Path | None,
     terminal: Terminal,
 ) -> None:
@@ -75,6 +78,7 @@ def effects(
         gates=gates_on(gates),
         output=output,
         predictor=predictor,
+        images=images,
         narrator=terminal,
     )
     for line in effect_lines(done.table):

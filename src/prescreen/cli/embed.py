@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.encoder_options import device_option, encoder_option, precision_option
+from prescreen.cli.encoder_options import device_option, encoder_option, links_option, precision_option
 from prescreen.cli.hints import Verb
 from prescreen.cli.paths import LocalPath, Place
 
@@ -21,9 +21,16 @@ Examples:
 @precision_option
 @device_option
 @click.option("--output", type=LocalPath(), help="Also write the vectors to this .parquet file.")
+@links_option
 @verb
 def embed(
-    inputs: tuple[str, ...], encoder: str, precision: str, device: str | None, output: Path | None, terminal: Terminal
+    inputs: tuple[str, ...],
+    encoder: str,
+    precision: str,
+    device: str | None,
+    output: Path | None,
+    follow_links: bool,
+    terminal: Terminal,
 ) -> None:
     """Turn pictures into vectors and keep them in the cache, so that train and score find them there.
 
@@ -32,6 +39,12 @@ def embed(
     from prescreen import workflow
 
     counts = workflow.embed(
-        inputs, encoder=encoder, precision=precision, device=device, output=output, narrator=terminal
+        inputs,
+        encoder=encoder,
+        precision=precision,
+        device=device,
+        output=output,
+        follow_links=follow_links,
+        narrator=terminal,
     )
     terminal.say(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.describe_failures()}")

@@ -17,3 +17,6 @@ device_option = click.option(
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     help="What the networks run on; auto takes a CUDA card where there is one. [PRESCREEN_DEVICE, or auto]",
 )
+links_option = click.option(
+    "--follow-links", is_flag=True, help="Also take pictures that links in the folders reach outside of them."
+)

@@ -6,7 +6,7 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
-from prescreen.cli.paths import LocalPath
+from prescreen.cli.paths import LocalPath, Place
 
 EXAMPLES = """\b
 Examples:
@@ -36,8 +36,9 @@ _NEXT = {
 @click.option("--output", type=LocalPath(), required=True, help="Folder to write to.")
 @click.option(
     "--images",
-    type=LocalPath(exists=True, file_okay=False),
-    help="Folder of the pictures; a shortlist does not know it. [where they were scored]",
+    type=Place(),
+    metavar="PLACE",
+    help="Folder or URL of the pictures; a shortlist does not know it. [where they were scored, on this machine]",
 )
 @click.option("--selected", is_flag=True, help="Only the pictures on the shortlist.")
 @click.option("--blind", is_flag=True, help="Label Studio: without predictions, by name; for people who are to judge.")
@@ -47,7 +48,7 @@ def export(
     table: Path,
     to: str,
     output: Path,
-    images: Path | None,
+    images: str | None,
     selected: bool,
     blind: bool,
     prefix: str | None,
@@ -60,7 +61,9 @@ def export(
     """
     from prescreen import workflow
 
-    done = workflow.export(table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix)
+    done = workflow.export(
+        table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix, narrator=terminal
+    )
     terminal.say(f"{done.pictures} pictures, {done.left_out} left out: not scored, or not found")
     for path in done.files:
         click.echo(str(path))

@@ -47,6 +47,7 @@ def rank(
     encoder: str | None,
     votes: int | None,
     predictor: str | None,
+    images: tuple[str, ...],
     output: Path,
     report: Path | None,
     decisions: Path | None,
@@ -62,6 +63,8 @@ def rank(
             raise click.UsageError("--decisions: has no meaning with --zero-shot")
         if predictor is not None:
             raise click.UsageError("--predictor: has no meaning with --zero-shot, which ranks by words alone")
+        if images:
+            raise click.UsageError("--images: has no meaning with --zero-shot; SCORES is the folder of the pictures")
         by_words = workflow.rank_zero_shot(
             [scores],
             encoder=encoder or "clip",
@@ -85,6 +88,7 @@ def rank(
         wishes=wishes(comparing, votes),
         predictor=predictor,
         decisions=decisions,
+        images=images,
         output=output,
         report=report,
         keep_metadata=keep_metadata,

@@ -29,6 +29,12 @@ class Comparing(TypedDict):
     no_gates: str
 
 
+images_option = click.option(
+    "--images",
+    type=Place("place"),
+    multiple=True,
+    help="Folder, file or URL of the scored pictures; may be repeated. [where they were scored, on this machine]",
+)
 _COMPARING = [
     click.option(
         "--baseline-votes",
@@ -74,6 +80,7 @@ _RANKING = [
     click.option(
         "--predictor", type=Place("predictor"), help="The predictor, where the scores' .meta.json does not name it."
     ),
+    images_option,
 ]
 
 Command = Callable[..., Any]

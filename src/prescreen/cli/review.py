@@ -35,6 +35,7 @@ def review(
     baseline: str,
     votes: int | None,
     predictor: str | None,
+    images: tuple[str, ...],
     decisions: Path | None,
     port: int,
     browser: bool,
@@ -45,21 +46,26 @@ def review(
     """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
     from prescreen import workflow
     from prescreen.decisions import decisions_beside
+    from prescreen.reviewing import private_link
+
+    stack = contextlib.ExitStack()
 
     def ready(address: str) -> None:
         click.echo(address)
         terminal.say(f"decisions  {decisions or decisions_beside(scores)}")
-        terminal.say("for this machine only, and only with this address; Ctrl-C ends it")
+        terminal.say("for this machine only; the address works once, then only the browser that opened it has the page")
+        terminal.say("Ctrl-C ends it")
         if browser:
-            click.launch(address)
+            click.launch(str(stack.enter_context(private_link(address))))
 
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), stack:
         workflow.review(
             scores,
             baseline=baseline,
             wishes=wishes(comparing, votes),
             predictor=predictor,
             decisions=decisions,
+            images=images,
             port=port,
             keep_metadata=keep_metadata,
             narrator=terminal,

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.encoder_options import device_option
+from prescreen.cli.encoder_options import device_option, links_option
 from prescreen.cli.hints import Verb
 from prescreen.cli.paths import Place
 
@@ -37,6 +37,7 @@ Examples:
     help="Table to write: .csv, .parquet or .jsonl, or a folder of Parquet parts: scores/; - is standard output, CSV.",
 )
 @click.option("--tolerant", is_flag=True, help="Score truncated pictures as far as they go instead of failing them.")
+@links_option
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -55,6 +56,7 @@ def score(
     predictor: str,
     output: str,
     tolerant: bool,
+    follow_links: bool,
     engine: str,
     ray_address: str | None,
     device: str | None,
@@ -80,6 +82,7 @@ def score(
             predictor=predictor,
             output=place,
             tolerant=tolerant,
+            follow_links=follow_links,
             engine=engine,
             ray_address=ray_address,
             device=device,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from prescreen.bounded_files import MAX_NOTE_BYTES, open_plain, read_bounded
 from prescreen.encoders.devices import RunningNetwork, make_ready, must_convert
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
@@ -326,10 +327,15 @@ def _width(network: Any) -> int:
 
 def _sha256(file: Path, weights: str) -> str:
     """Hash a weights file; in a folder, together with the configuration that says how to use it."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256")
-    if _is_folder(weights):
-        digest.update((file.parent / CONFIGURATION).read_bytes())
+    try:
+        with open_plain(file) as content:
+            digest = hashlib.file_digest(content, "sha256")
+        if _is_folder(weights):
+            digest.update(read_bounded(file.parent / CONFIGURATION, MAX_NOTE_BYTES))
+    except OSError as error:
+        raise EncoderError(
+            f"{error.filename}: cannot be read ({error.strerror}); expected weights of a model"
+        ) from error
     return digest.hexdigest()
 
 

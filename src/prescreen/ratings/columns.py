@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from prescreen.bounded_files import check_zip, read_bounded
 from prescreen.errors import RatingsError, UsageError
 from prescreen.tables import shown
 
@@ -41,7 +42,7 @@ def read_bytes(source: Path, remedy: str = "check --ratings") -> bytes:
         If it cannot be read, or is empty.
     """
     try:
-        data = source.read_bytes()
+        data = read_bounded(source)
     except FileNotFoundError:
         raise UsageError(f"{shown(source)}: no such file or folder; {remedy}") from None
     except OSError as error:
@@ -61,6 +62,7 @@ def read_zip(source: Path, data: bytes, member: str) -> bytes:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_zip(archive)
             return archive.read(member)
     except (zipfile.BadZipFile, zlib.error, KeyError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise RatingsError(

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from prescreen.bounded_files import check_csv, check_parquet
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import categorical, counted, one_line, refuse
 from prescreen.ratings.json_rows import read_lines, read_list
@@ -272,8 +273,9 @@ def _open_csv(source: Path, data: bytes, form: tuple[str, ...]) -> Table:
     elif separator != ",":
         form = (SEPARATORS[separator], *form)
     try:
+        check_csv(data, separator)
         first = list(islice(_records(data, separator), 3))
-    except csv.Error as error:
+    except (ValueError, csv.Error) as error:
         raise RatingsError(f"{shown(source)}: not a CSV ({error}); expected {_EXPECTED}") from error
     header = tuple(name.strip() for name in first[0]) if first else ()
     skipped: tuple[int, ...] = ()
@@ -415,6 +417,7 @@ def _with_points(frame: pd.DataFrame, name: str, *, sure: bool) -> bool:
 
 def _read_parquet(source: Path, data: bytes) -> pd.DataFrame:
     try:
+        check_parquet(data)
         frame = pd.read_parquet(io.BytesIO(data))
     except (ValueError, OSError) as error:  # pyarrow's errors are both
         raise RatingsError(

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from prescreen.bounded_files import check_json, check_json_lines
 from prescreen.errors import RatingsError
 from prescreen.tables import shown
 
@@ -28,6 +29,10 @@ def read_lines(source: Path, data: bytes) -> pd.DataFrame:
         Naming the first line that is not a JSON object of texts and numbers, each under a name of its own.
     """
     data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        check_json_lines(data)
+    except ValueError as error:
+        raise RatingsError(f"{shown(source)}: too large ({error}); give fewer rows or columns") from None
     rows: dict[int, Mapping[str, Any]] = {}
     for number, line in enumerate(data.decode().split("\n"), start=1):
         if not line.strip():
@@ -58,6 +63,10 @@ def read_list(source: Path, data: bytes) -> tuple[list[Any], Callable[[], pd.Dat
     RatingsError
         If it is not JSON.
     """
+    try:
+        check_json(data)
+    except ValueError as error:
+        raise RatingsError(f"{shown(source)}: too large ({error}); divide it into several files") from None
     try:
         entries = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -9,6 +9,7 @@ from typing import Final
 
 import pandas as pd
 
+from prescreen.bounded_files import check_workbook
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import one_line
 from prescreen.tables import shown
@@ -47,6 +48,7 @@ def read_workbook(source: Path, data: bytes) -> Mapping[str, pd.DataFrame]:
         raise RatingsError(f"{shown(source)}: an old Excel file (.xls), or one with a password; {_REMEDY}")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            check_workbook(archive)
             members = {member.filename: member.file_size for member in archive.infolist()}
             kind = archive.read("mimetype").decode(errors="replace") if members.get("mimetype", 1000) < 200 else ""
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError) as error:

@@ -7,7 +7,7 @@ from a stranger, so everything that it will follow is looked at here first.
 import re
 from typing import Final
 
-_NUMBER: Final = r"-?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|inf|nan)"
+_NUMBER: Final = r"-?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|inf|nan)"
 _HEAD: Final = re.compile(
     r"tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=(\d{1,6})\n"
     r"objective=regression\nfeature_names=([\w ]+)\n"

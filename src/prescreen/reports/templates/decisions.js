@@ -12,7 +12,7 @@ const Decisions = (() => {
   const save = async (row) => {
     try {
       if (token) {
-        const answer = await fetch("decisions/" + row.index, {
+        const answer = await fetch("/decisions/" + row.index, {
           method: "PUT",
           headers: { Authorization: "Bearer " + token, "Content-Type": "application/json" },
           body: JSON.stringify(of(row)),
@@ -41,7 +41,7 @@ const Decisions = (() => {
     const found = Object.create(null);
     try {
       const stored = token
-        ? await (await fetch("decisions", { headers: { Authorization: "Bearer " + token } })).json()
+        ? await (await fetch("/decisions", { headers: { Authorization: "Bearer " + token } })).json()
         : JSON.parse(localStorage.getItem(key) ?? "{}");
       for (const row of rows) {
         if (Object.hasOwn(stored, row.name)) found[row.name] = stored[row.name];

@@ -40,7 +40,7 @@ const Pictures = (() => {
   const holders = document.getElementsByClassName("picture");
   const files = new Map(); // originals from the folder that the user opened, by row
   const urls = new Map();
-  const ask = (what, row) => fetch(what + "/" + row.index, { headers: { Authorization: "Bearer " + token } })
+  const ask = (what, row) => fetch("/" + what + "/" + row.index, { headers: { Authorization: "Bearer " + token } })
     .then((answer) => (answer.ok ? answer.blob() : Promise.reject(new Error(row.name + " cannot be read"))));
 
   const thumbnail = (row) => holders[row.index].textContent;

@@ -1,0 +1,252 @@
+"""Files that somebody else may have made: plain files only, of bounded size, and tables of bounded extent.
+
+Whatever a user names, or finds in a folder that a stranger sent, is opened here. A pipe would never end, a device never
+stops, a file of a megabyte can stand for a table of many gigabytes: what is too much is refused from the size of the
+file and from what it says of itself, before it is read.
+"""
+
+import errno
+import io
+import os
+import re
+import stat
+import zipfile
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+MAX_TABLE_BYTES: Final = 2 << 30
+"""Of a table or of ratings. The scores of a million pictures are 323 MB as CSV, twenty million votes about 1 GB."""
+
+MAX_JSON_BYTES: Final = 256 << 20
+"""Of one JSON document, which needs about twenty times its size in memory; lines of JSON are a table."""
+
+MAX_NOTE_BYTES: Final = 16 << 20
+"""Of a note or manifest. A command line of pictures, which a note repeats, has at most 2 MB."""
+
+MAX_ARRAYS_BYTES: Final = 4 << 30
+"""Of a predictor's arrays: 80 kB for each portrait trained on with the bundled encoder, so fifty thousand of them."""
+
+MAX_ROWS: Final = 20_000_000
+MAX_COLUMNS: Final = 10_000
+MAX_CELLS: Final = 100_000_000
+"""Rows times columns: a million pictures with a hundred columns, or twenty million votes with five."""
+
+MAX_ROW_GROUPS: Final = 20_000
+MAX_TEXT_BYTES: Final = 1 << 30
+"""Of the texts of one column of a Parquet table, when each stands for itself: fifty for each of the most rows."""
+
+MAX_CELL_BYTES: Final = 1 << 17
+"""Of one text in a Parquet table, as of one cell in a CSV."""
+
+MAX_MEMBERS: Final = 10_000
+"""Of a zip archive."""
+
+_SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
+_PLACE: Final = re.compile(rb"\br=[\"']([A-Z]{1,3})?([0-9]{1,12})[\"']")
+_HEAD: Final = 4096
+_FINE: Final = 64 << 20
+"""Texts that cannot be more than this, however often one is repeated, are not looked at closer."""
+
+
+def open_plain(path: str | os.PathLike[str], limit: int | None = None) -> io.BufferedReader:
+    """Open a plain file to read; links are followed, and what is checked is what was opened.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    limit : int, optional
+        Its largest size in bytes.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, is a folder, a pipe or a device, or is larger; ``strerror`` says which.
+    """
+    # Without O_NONBLOCK a pipe would wait for its writer here already.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a plain file", os.fspath(path))
+        if limit is not None and status.st_size > limit:
+            raise _too_large(path, status.st_size, limit)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bounded(path: str | os.PathLike[str], limit: int = MAX_TABLE_BYTES) -> bytes:
+    """Read a plain file of at most so many bytes.
+
+    Raises
+    ------
+    OSError
+        As from `open_plain`; and if it grows while it is read, or begins with nothing but zeros, as a file does that
+        has a large size and no content.
+    """
+    with open_plain(path, limit) as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(_HEAD)
+        if len(head) == _HEAD and not any(head):
+            raise OSError(errno.EINVAL, "it begins with zeros and nothing else", os.fspath(path))
+        data = head + file.read(max(size - len(head), 0) + 1)
+        if len(data) > size:
+            raise OSError(errno.EBUSY, "it grows while it is read", os.fspath(path))
+        return data
+
+
+def _too_large(path: str | os.PathLike[str], size: int, limit: int) -> OSError:
+    return OSError(errno.EFBIG, f"file too large: {size} bytes, at most {limit} are read", os.fspath(path))
+
+
+def check_extent(rows: int, columns: int, cells: int | None = None) -> None:
+    """Refuse a table that is too long or too wide, before it is read.
+
+    Raises
+    ------
+    ValueError
+        Says which.
+    """
+    cells = rows * columns if cells is None else cells
+    for found, most, what in (
+        (columns, MAX_COLUMNS, "columns"),
+        (rows, MAX_ROWS, "rows"),
+        (cells, MAX_CELLS, "cells"),
+    ):
+        if found > most:
+            raise ValueError(f"{found} {what}, at most {most} are read")
+
+
+def check_csv(data: bytes, separator: str = ",") -> None:
+    """Refuse a CSV of too many rows or columns, by counting line ends, and separators in the first line.
+
+    Raises
+    ------
+    ValueError
+        As from `check_extent`.
+    """
+    ends = [place for place in (data.find(b"\n"), data.find(b"\r")) if place >= 0]
+    columns = 1 + data.count(separator.encode(), 0, min(ends, default=len(data)))
+    check_extent(max(data.count(b"\n"), data.count(b"\r")) + 1, columns)
+
+
+def check_json(data: bytes) -> None:
+    """Refuse a JSON document that is too large.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if len(data) > MAX_JSON_BYTES:
+        raise ValueError(f"{len(data)} bytes of JSON, at most {MAX_JSON_BYTES} are read at once")
+
+
+def check_json_lines(data: bytes) -> None:
+    """Refuse JSON lines of too many rows or cells, by counting line ends and colons.
+
+    Raises
+    ------
+    ValueError
+        As from `check_extent`.
+    """
+    check_extent(data.count(b"\n") + 1, 1, data.count(b":"))
+
+
+def check_parquet(data: bytes) -> None:
+    """Refuse a Parquet file that becomes too large a table, by what it says of itself and by its texts.
+
+    Raises
+    ------
+    ValueError, OSError
+        As from `check_extent`; for too many row groups, or texts too long; from pyarrow if it is no Parquet file.
+    """
+    file = pq.ParquetFile(io.BytesIO(data))
+    about = file.metadata
+    if about.num_row_groups > MAX_ROW_GROUPS:
+        raise ValueError(f"{about.num_row_groups} row groups, at most {MAX_ROW_GROUPS} are read")
+    check_extent(about.num_rows, about.num_columns)
+    cells, size, doubtful = 0, 0, set[str]()
+    for group in range(about.num_row_groups):
+        part = about.row_group(group)
+        for number in range(about.num_columns):
+            column = part.column(number)
+            cells += column.num_values
+            size += column.total_uncompressed_size
+            if column.physical_type == "FIXED_LEN_BYTE_ARRAY":
+                size += column.num_values * about.schema.column(number).length
+            if column.physical_type == "BYTE_ARRAY" and column.num_values * column.total_uncompressed_size > _FINE:
+                doubtful.add(column.path_in_schema)
+    check_extent(about.num_rows, about.num_columns, cells)
+    if size > MAX_TABLE_BYTES:
+        raise ValueError(f"{size} bytes when unpacked, at most {MAX_TABLE_BYTES} are read")
+    for name in sorted(doubtful):
+        _check_texts(data, name)
+
+
+def _check_texts(data: bytes, column: str) -> None:
+    """Measure what repeated texts need when each stands for itself, without unpacking them."""
+    needed = 0
+    file = pq.ParquetFile(io.BytesIO(data), read_dictionary=[column])
+    for batch in file.iter_batches(columns=[column]):
+        for array in batch.columns:
+            if not pa.types.is_dictionary(array.type):
+                raise ValueError(f"lists or structures in {column!r}, expected one value a cell")
+            lengths = pc.binary_length(array.dictionary)
+            if (longest := pc.max(lengths).as_py() or 0) > MAX_CELL_BYTES:
+                raise ValueError(f"a text of {longest} bytes in {column!r}, at most {MAX_CELL_BYTES} are read")
+            needed += pc.sum(lengths.take(array.indices)).as_py() or 0
+        if needed > MAX_TEXT_BYTES:
+            raise ValueError(f"the texts of {column!r} are more than {MAX_TEXT_BYTES} bytes when unpacked")
+
+
+def check_zip(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that unpacks to too much, by its directory; what is read of a member never exceeds that.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise ValueError(f"{len(members)} files in it, at most {MAX_MEMBERS} are read")
+    size = sum(member.file_size for member in members)
+    if size > MAX_TABLE_BYTES:
+        raise ValueError(f"unpacks to {size} bytes, at most {MAX_TABLE_BYTES} are read")
+
+
+def check_workbook(archive: zipfile.ZipFile) -> None:
+    """Refuse an Excel workbook that unpacks to too much, or whose sheets are too long or too wide.
+
+    One cell in the last row and column is enough for a sheet of seventeen thousand million cells.
+
+    Raises
+    ------
+    ValueError
+        As from `check_zip` and `check_extent`; or if a sheet is not in UTF-8.
+    """
+    check_zip(archive)
+    for name in filter(_SHEET.fullmatch, archive.namelist()):
+        sheet = archive.read(name)
+        if b"\0" in sheet[:_HEAD]:
+            raise ValueError(f"{name} is not in UTF-8")
+        rows, columns = 0, 0
+        for found in _PLACE.finditer(sheet):
+            rows = max(rows, int(found[2]))
+            columns = max(columns, _column(found[1] or b""))
+        check_extent(rows, columns, max(rows * columns, sheet.count(b"<c")))
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - ord("A") + 1
+    return number
