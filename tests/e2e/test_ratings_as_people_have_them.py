@@ -78,6 +78,18 @@ def test_other_ratings_in_another_file_are_evaluated_alike(place, votes, trained
     assert "24 of 24 pictures, or near-copies of them, were trained on" in done.stderr
 
 
+@pytest.mark.parametrize(("swapped", "known"), [(False, True), (True, False)])
+def test_the_same_file_is_the_same_ratings_only_with_the_same_columns(place, trained, swapped, known):
+    traits = ("influence", "competence") if swapped else ("competence", "influence")
+    columns = f"image=Input.picture,competence=Answer.{traits[0]},influence=Answer.{traits[1]}"
+    done = place(
+        "evaluate", "--predictor", "models/survey", "--ratings", "survey.xlsx", "--images", "rated", "--scale", "0:3",
+        "--columns", columns,
+    )  # fmt: skip
+    assert ("these are the ratings it was trained on" in done.stderr) == known
+    assert (done.returncode == 0) == known  # otherwise all pictures were trained on, and none is left
+
+
 def test_answers_that_were_counted_are_learned(place, votes, trained):
     counts = votes.groupby(["image", "trait", "vote"]).size().unstack(["trait", "vote"], fill_value=0)
     counts.columns = [f"{trait} {LEVELS[vote]}" for trait, vote in counts.columns]

@@ -25,11 +25,12 @@ import pandas as pd
 
 from prescreen.errors import PrescreenError, RatingsError
 from prescreen.ratings.columns import numbers, read_bytes, refuse, refuse_predictions
-from prescreen.ratings.files import Contents, Table, open_tables
+from prescreen.ratings.files import open_tables
 from prescreen.ratings.imagefolder import metadata_file
 from prescreen.ratings.meanings import MEANINGS, TEXT, Meaning, columns_left, listed, quoted, understand
 from prescreen.ratings.omi import read_omi
 from prescreen.ratings.rows import Rows, TraitValues, choose_rows
+from prescreen.ratings.table import Contents, Table
 from prescreen.ratings.wide import read_matrix, read_wide
 from prescreen.tables import shown
 from prescreen.traits import Scale
