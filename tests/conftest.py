@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-LONGEST = ("tests/e2e/", "tests/contract/", "tests/test_determinism.py")
+LONGEST = ("tests/e2e/", "tests/contract/", "tests/test_determinism.py", "tests/test_format_matrix.py")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -85,7 +85,7 @@ def test_a_rated_picture_that_cannot_be_used_ends_the_training(rated, embedded):
 
 
 def test_a_rated_picture_that_is_not_there_ends_the_training(rated, embedded):
-    with pytest.raises(RatingsError, match=r"1 of 6 .*'f\.jpg' \(not found\)"):
+    with pytest.raises(RatingsError, match=r"1 of 6 rated pictures cannot be used; first 'f\.jpg' \(not found\)"):
         join(rated, embedded[:-1], SPECIFICATION)
 
 

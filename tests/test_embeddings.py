@@ -205,6 +205,23 @@ def test_bad_pictures_in_a_batch_leave_the_others_alone(embedded, encoder, folde
     assert_same([row for row in rows if row.vector is not None], embedded[2])
 
 
+def test_failures_are_counted_by_kind(encoder, new, tmp_path):
+    good = (IMAGES / "001.jpg").read_bytes()
+    files = {"a.jpg": good[:9000], "b.jpg": good[:8000], "c.jpg": b"text", "d.jpg": b"", "e.jpg": good}
+    files["copy.jpg"] = files["a.jpg"]
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    counts = EmbeddingCounts()
+    with EmbeddingCache(new) as cache:
+        list(embed_images(find_images([tmp_path]), encoder, cache, counts=counts))
+    assert counts.describe_failures() == "5 failed: 1 empty, 1 unsupported format, 3 truncated"
+    other = EmbeddingCounts()
+    other.add(counts)
+    other.add(counts)
+    assert other.describe_failures() == "10 failed: 2 empty, 2 unsupported format, 6 truncated"
+    assert EmbeddingCounts().describe_failures() == "0 failed"
+
+
 def test_every_copy_of_a_bad_picture_counts_as_failed(encoder, bad, new):
     for name in ("more.jpg", "still more.jpg"):
         shutil.copy(bad / "text.jpg", bad / name)

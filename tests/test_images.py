@@ -210,8 +210,9 @@ class TestLimits:
             decode(whole, max_pixels=pixels // JPEG_FACTOR - 1)
         assert caught.value.fault == PictureFault.TOO_LARGE
 
-    def test_a_small_size_declared_over_a_large_avif_stream(self, portrait, encoded):
-        whole = encoded(portrait, "AVIF")
+    @pytest.mark.parametrize("frames", [1, 2])
+    def test_a_small_size_declared_over_a_large_avif_stream(self, portrait, encoded, frames):
+        whole = encoded(portrait, "AVIF", save_all=True, append_images=[portrait.rotate(180)] * (frames - 1))
         at = whole.index(b"ispe") + 8
         assert struct.unpack_from(">II", whole, at) == portrait.size
         small = whole[:at] + struct.pack(">II", 16, 16) + whole[at + 8 :]

@@ -8,11 +8,11 @@ import pytest
 from prescreen.calibration import Calibration
 from prescreen.embeddings import Embedded, Quality
 from prescreen.encoders import EncoderSpecification, MemberSpecification
-from prescreen.errors import PredictorError, PredictorMismatch, PrescreenError, UsageError
+from prescreen.errors import PredictorError, PredictorMismatch, PrescreenError
 from prescreen.evaluation.report import Evaluation
 from prescreen.manifest import Manifest
 from prescreen.predictor import Predictor, TrainingPortraits, content_key
-from prescreen.scoring import check_names, check_scores, score_columns, score_parts, score_pictures
+from prescreen.scoring import check_scores, score_columns, score_parts, score_pictures
 from prescreen.tables import TableWriter, read_table, write_table
 
 MEMBER = MemberSpecification("network", "nowhere", "00", ("chip",), 8, 2)
@@ -97,16 +97,6 @@ def test_a_picture_that_was_trained_on_has_its_cross_validated_prediction(predic
     assert table["smart_raw"].tolist()[1:] == [50, 99]
     assert table["kind_raw"].tolist()[1:] == [60, 0]
     assert table["content"].tolist() == [TRAINED_ON, "ab" * 32, TRAINED_ON]
-
-
-@pytest.mark.parametrize("traits", [["image"], ["width"], ["a", "a"], ["a", "a_raw"], ["a_low", "a"], ["content"]])
-def test_traits_whose_columns_would_collide_are_refused(traits):
-    with pytest.raises(UsageError, match="--traits"):
-        check_names(traits)
-
-
-def test_other_names_of_traits_are_allowed():
-    check_names(["smart", "kind", "smart raw", "Image"])
 
 
 def test_failed_pictures_are_rows_without_numbers(predictor):

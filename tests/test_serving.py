@@ -1,22 +1,29 @@
 import base64
+import io
+import json
 import shutil
+import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from prescreen.calibration import Calibration, sorted_columns
 from prescreen.embeddings import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
+from prescreen.errors import UsageError
 from prescreen.evaluation.report import Evaluation
 from prescreen.images import find_images
 from prescreen.manifest import Manifest
 from prescreen.predictor import Predictor, TrainingPortraits
 from prescreen.scoring import score_columns, score_pictures
-from prescreen.serving import PortraitModel
+from prescreen.serving import PortraitModel, RequestLimits
+from prescreen.workers import Workers
 
 IMAGES = Path(__file__).parents[1] / "data" / "sample" / "training" / "images"
 NAMES = ["001.jpg", "013.jpg", "040.jpg", "070.jpg"]
@@ -60,9 +67,14 @@ def ask(model, *texts):
     return model.predict(pd.DataFrame({"image": list(texts)}))
 
 
+def as_written(found):
+    """Return served scores as `score` writes them: numbers that there are not are NaN."""
+    return found.astype({column: "float64" for column in found if found[column].map(lambda cell: cell is None).any()})
+
+
 def test_served_scores_are_those_of_the_files(model, expected):
     found = ask(model, *map(text, NAMES))
-    pd.testing.assert_frame_equal(found, expected.drop(columns="image"), check_exact=True)
+    pd.testing.assert_frame_equal(as_written(found), expected.drop(columns="image"), check_exact=True)
     assert found["smart"].nunique() == len(NAMES)
 
 
@@ -72,7 +84,7 @@ def test_columns_are_those_of_scores_without_the_name(model):
 
 def test_a_data_prefix_is_allowed(model, expected):
     found = ask(model, f"data:image/jpeg;base64,{text('001.jpg')}")
-    pd.testing.assert_frame_equal(found, expected.iloc[:1].drop(columns="image"), check_exact=True)
+    pd.testing.assert_frame_equal(as_written(found), expected.iloc[:1].drop(columns="image"), check_exact=True)
 
 
 def test_base64_in_lines_is_allowed(model, expected):
@@ -100,8 +112,75 @@ def test_what_is_no_picture_is_a_failed_row_with_its_reason(model, expected, giv
     found = ask(model, text("001.jpg"), given, text("013.jpg"))
     assert found["status"].tolist() == ["ok", "failed", "ok"]
     assert pd.Series([found["reason"][1]]).str.contains(reason)[0], found["reason"][1]
-    assert np.isnan(found["smart"][1])
+    assert found["smart"][1] is None
     assert found["smart"].tolist()[::2] == expected["smart"].tolist()[:2]
+
+
+def test_the_url_safe_alphabet_is_read(model, expected):
+    """Of a picture that has letters in which the alphabets differ."""
+    assert {"+", "/"} <= set(text("001.jpg"))
+    safe = text("001.jpg").translate(str.maketrans("+/", "-_"))
+    found = ask(model, safe, safe.rstrip("="), f"data:image/jpeg;base64,{safe}")
+    assert found["smart"].tolist() == [expected["smart"].iloc[0]] * 3
+
+
+def test_the_index_of_the_frame_is_kept(model, expected):
+    frame = pd.DataFrame({"image": [text("001.jpg"), "?", text("013.jpg")]}, index=["a", "b", "a"])
+    found = model.predict(frame)
+    assert found.index.tolist() == ["a", "b", "a"]
+    assert found["smart"].tolist() == [expected["smart"].iloc[0], None, expected["smart"].iloc[1]]
+
+
+def test_what_mlflow_sends_is_json(model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's own
+        from mlflow.pyfunc.scoring_server import predictions_to_json
+    answer = io.StringIO()
+    predictions_to_json(ask(model, text("001.jpg"), "?"), answer)
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    good, bad = json.loads(answer.getvalue(), parse_constant=refuse)["predictions"]
+    assert good["status"] == "ok"
+    assert (bad["status"], bad["smart"], bad["width"]) == ("failed", None, None)
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"rows": 2}, "request of 3 rows: at most 2 .* PRESCREEN_REQUEST_ROWS"),
+        ({"megabytes": 1}, r"request of \d+ megabytes: at most 1 .* PRESCREEN_REQUEST_MEGABYTES"),
+        ({"megapixels": 1}, r"request of \d+ megapixels: at most 1 .* PRESCREEN_REQUEST_MEGAPIXELS"),
+    ],
+)
+def test_a_request_that_is_too_large_is_refused_before_anything_is_decoded(model, limits, says, monkeypatch):
+    stream = io.BytesIO()
+    Image.effect_noise((1100, 1000), 80).save(stream, "PNG")
+    large = base64.b64encode(stream.getvalue()).decode()
+    monkeypatch.setattr(model, "limits", RequestLimits(**limits))
+    monkeypatch.setattr(Workers, "inspect", lambda *_, **__: pytest.fail("a picture was decoded"))
+    with pytest.raises(UsageError, match=says):
+        ask(model, large, large, "?")
+
+
+def test_limits_come_from_the_environment(monkeypatch):
+    assert RequestLimits.from_environment() == RequestLimits()
+    monkeypatch.setenv("PRESCREEN_REQUEST_ROWS", "7")
+    assert RequestLimits.from_environment() == replace(RequestLimits(), rows=7)
+    for wrong in ("0", "-1", "many", "9" * 20, "²"):
+        monkeypatch.setenv("PRESCREEN_REQUEST_ROWS", wrong)
+        with pytest.raises(UsageError, match=f"PRESCREEN_REQUEST_ROWS '{wrong}': expected a whole number above 0"):
+            RequestLimits.from_environment()
+
+
+def test_pictures_are_decoded_by_workers(model, monkeypatch):
+    asked = []
+    inspect = Workers.inspect
+    monkeypatch.setattr(Workers, "inspect", lambda *given, **more: asked.append(1) or inspect(*given, **more))
+    monkeypatch.setattr("prescreen.inspection.decode", lambda *_, **__: pytest.fail("decoded in this process"))
+    assert ask(model, text("001.jpg"))["status"].tolist() == ["ok"]
+    assert asked == [1]
 
 
 def test_several_callers_at_once(model, expected):

@@ -1,7 +1,18 @@
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from prescreen.errors import UsageError
-from prescreen.traits import Scale, parse_levels, parse_names, parse_traits, unknown_name
+from prescreen.traits import (
+    Scale,
+    names_as_text,
+    names_from_text,
+    parse_levels,
+    parse_names,
+    parse_traits,
+    quoted,
+    unknown_name,
+)
 
 
 @pytest.mark.parametrize(("text", "low", "high"), [("0:10", 0, 10), (" -1 : 2.5", -1, 2.5), ("1e0:3", 1, 3)])
@@ -69,3 +80,34 @@ def test_an_unknown_name_gets_a_suggestion():
     assert all(name in said for name in known)
     assert "did you mean" not in unknown_name("xyz", iter(known))
     assert unknown_name("clp", ["clip"], "encoder").startswith("unknown encoder 'clp'")
+
+
+NAMES = st.text(st.sampled_from("ab ,=\"'.?é💡"), min_size=1, max_size=8).filter(lambda name: name == name.strip())
+
+
+@settings(deadline=None)
+@given(st.lists(NAMES, unique=True, min_size=1, max_size=4))
+def test_any_names_can_be_given_in_quotes(names):
+    listed = [quoted(name) for name in names]
+    assert parse_names(",".join(listed)) == tuple(names)
+    assert parse_traits(", ".join(f"{name} = {name}" for name in listed)) == {name: name for name in names}
+    assert parse_levels(",".join(f"{name}=3" for name in listed)) == dict.fromkeys(names, 3)
+    assert names_from_text(names_as_text(names)) == tuple(names)
+
+
+def test_quotes_within_a_name_are_part_of_it():
+    assert parse_names('5" heel,"a" or "b"') == ('5" heel', '"a" or "b"')
+    assert quoted("smart") == "smart"
+    assert quoted("warm, kind") == '"warm, kind"'
+
+
+def test_names_as_older_versions_wrote_them_are_read():
+    assert names_from_text("smart,warm") == ("smart", "warm")
+    assert names_from_text("[smart") == ("[smart",)
+
+
+def test_a_name_that_was_divided_is_shown_as_it_has_to_be_given():
+    said = unknown_name("warm", ["warm, kind", "smart"])
+    assert said == (
+        "unknown trait 'warm' (known: \"warm, kind\", smart); put a name with a comma or = in it in double quotes"
+    )

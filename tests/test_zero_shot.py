@@ -106,6 +106,7 @@ def test_it_is_marked_as_uncalibrated_in_table_note_page_and_message(table, work
     assert page.count('<article class="card">') == 6
     assert "http" not in re.sub(r"http-equiv", "", page)
     assert done.stdout.count("(words alone, uncalibrated)") == 2
+    assert "6 ranked, 1 failed: 1 " in done.stderr
     assert "no ratings were learned from, nothing is calibrated" in done.stderr
 
 

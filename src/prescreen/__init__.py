@@ -9,6 +9,11 @@ __version__ = "0.1.0"
 __all__ = ["Predictor", "__version__"]
 
 
+def __dir__() -> list[str]:
+    """Name the interface before it is imported, for those who look with ``dir`` or complete with Tab."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> object:
     """Import the interface at its first use, so that ``import prescreen`` loads no large library."""
     if name == "Predictor":

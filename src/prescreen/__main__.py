@@ -8,19 +8,23 @@ def run() -> None:
     from prescreen import process
 
     sys.path[:] = process.trusted_path()  # before anything else is imported
+    from prescreen import interrupts
     from prescreen.errors import PrescreenError
 
-    try:
-        process.set_up()
-        from prescreen.cli import main
+    with interrupts.noted():
+        try:
+            process.set_up()
+            from prescreen.cli import main
 
-        main(prog_name="prescreen")
-    except PrescreenError as error:
-        sys.stderr.write(f"prescreen: error: {error}\n")
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("prescreen: interrupted; nothing was begun\n")
-        raise SystemExit(130) from None
+            main(prog_name="prescreen")
+        except PrescreenError as error:
+            sys.stderr.write(f"prescreen: error: {error}\n")
+            raise SystemExit(error.exit_code) from None
+        except (KeyboardInterrupt, ImportError) as error:
+            if isinstance(error, ImportError) and not interrupts.asked():
+                raise
+            sys.stderr.write("prescreen: interrupted before starting\n")
+            raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

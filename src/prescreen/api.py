@@ -15,7 +15,7 @@ import pandas as pd
 
 from prescreen import opening, workflow
 from prescreen import predictor as saved
-from prescreen.traits import Scale
+from prescreen.traits import Scale, parse_traits
 
 PathLike = str | os.PathLike[str]
 
@@ -59,16 +59,18 @@ class Predictor:
         ratings: PathLike,
         *,
         images: PathLike | None = None,
-        traits: Mapping[str, str] | None = None,
+        traits: Mapping[str, str] | Iterable[str] | None = None,
         columns: Mapping[str, str] | None = None,
         scale: tuple[float, float] | None = None,
         encoder: str = "clip",
         output: PathLike | None = None,
-        experiment: str = "prescreen",
+        experiment: str | None = None,
         seed: int = 0,
         simulated: bool = False,
     ) -> Self:
         """Train a predictor on ratings, save it, and log it to MLflow.
+
+        Its run is its own: a run of yours that is active stays so, and nothing is logged to it.
 
         Parameters
         ----------
@@ -76,8 +78,8 @@ class Predictor:
             Votes or ratings, in one of the formats of `prescreen.ratings`.
         images : path, optional
             Folder of the rated pictures; by default beside the ratings.
-        traits : mapping of str to str, optional
-            {name of the trait: its name in the ratings}; by default all traits.
+        traits : mapping of str to str, or names, optional
+            {name of the trait: its name in the ratings}, or names that are the same in both; by default all traits.
         columns : mapping of str to str, optional
             {meaning, or name of a trait: column of the file}, where the names of the columns do not tell:
             ``{"image": "photo", "rater": "WorkerId", "competence": "Answer.competence"}``.
@@ -87,8 +89,8 @@ class Predictor:
             ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH`` or ``bundled``.
         output : path, optional
             Directory to save it in; by default ``models/`` and the name of the ratings.
-        experiment : str
-            MLflow experiment.
+        experiment : str, optional
+            MLflow experiment; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
         seed : int
             Seed of folds and regressors.
         simulated : bool
@@ -97,7 +99,7 @@ class Predictor:
         done = workflow.train(
             Path(ratings),
             images=None if images is None else Path(images),
-            traits=traits,
+            traits=_as_mapping(traits),
             columns=columns,
             scale=None if scale is None else Scale(*scale),
             encoder=encoder,
@@ -162,7 +164,7 @@ class Predictor:
         ratings: PathLike,
         *,
         images: PathLike | None = None,
-        traits: Mapping[str, str] | None = None,
+        traits: Mapping[str, str] | Iterable[str] | None = None,
         columns: Mapping[str, str] | None = None,
         scale: tuple[float, float] | None = None,
     ) -> Mapping[str, Any]:
@@ -174,10 +176,10 @@ class Predictor:
             As ``prescreen evaluate --json`` writes it.
         """
         return workflow.evaluate(
-            self.place,
+            self._inner,
             Path(ratings),
             images=None if images is None else Path(images),
-            traits=traits,
+            traits=_as_mapping(traits),
             columns=columns,
             scale=None if scale is None else Scale(*scale),
         ).to_json()
@@ -186,6 +188,12 @@ class Predictor:
         """Say what it is."""
         votes = ", simulated votes" if self.simulated else ""
         return f"<prescreen.Predictor {self.name}: {', '.join(self.traits)} from {self.encoder}{votes}>"
+
+
+def _as_mapping(traits: Mapping[str, str] | Iterable[str] | None) -> Mapping[str, str] | None:
+    if traits is None or isinstance(traits, Mapping):
+        return traits
+    return parse_traits(traits) if isinstance(traits, str) else {name: name for name in traits}
 
 
 __all__: Sequence[str] = ["Predictor"]

@@ -25,6 +25,7 @@ from prescreen.errors import PrescreenError, shown
 _TEMPORARY: Final = re.compile(r"\.prescreen-[0-9a-f]{16}\.tmp")
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
 _HERE: Final = -100  # AT_FDCWD
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _ATTEMPTS: Final = 10
 _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _UNKNOWN: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM})
@@ -238,7 +239,7 @@ def replace_folder(directory: Path, files: Mapping[str, bytes], may_go: Callable
     """
     with stage_folder(directory, may_go) as (temporary, take_place):
         for name, data in files.items():
-            handle = os.open(temporary / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            handle = os.open(temporary / name, _NEW_FILE, 0o666)
             try:
                 _write_out(handle, data)
             finally:
@@ -261,7 +262,8 @@ def stage_folder(directory: Path, may_go: Callable[[Path], bool]) -> Iterator[tu
     with _temporary(target.parent, folder=True) as (temporary, descriptor):
 
         def take_place() -> None:
-            os.fsync(descriptor)
+            if sys.platform != "win32":
+                os.fsync(descriptor)
             _take_place(temporary, target, may_go)
             _sync_folder(target.parent)
 
@@ -338,7 +340,7 @@ def _temporary(place: Path, *, folder: bool) -> Iterator[tuple[Path, int]]:
         if folder:
             path.mkdir()
         try:
-            descriptor = os.open(path, os.O_RDONLY if folder else os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            descriptor = _open_folder(path) if folder else os.open(path, _NEW_FILE, 0o666)
         except FileNotFoundError:
             if folder and place.is_dir():
                 continue  # swept by another run before it was locked
@@ -406,8 +408,15 @@ def _append(descriptor: int, view: memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def _open_folder(folder: Path) -> int:
+    """Open a folder to lock it or to force its listing to the disk; Windows can do neither, and opens nothing."""
+    return os.open(os.devnull if sys.platform == "win32" else folder, os.O_RDONLY)
+
+
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    if sys.platform == "win32":
+        return
+    descriptor = _open_folder(folder)
     try:
         os.fsync(descriptor)
     finally:

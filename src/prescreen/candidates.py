@@ -53,6 +53,7 @@ def rank(
     report: Path | None = None,
     predictor: str | None = None,
     decisions: Path | None = None,
+    keep_metadata: bool = False,
     narrator: Narrator | None = None,
 ) -> Ranked:
     """Rank scored pictures by their chance to beat the present one, and write the table and the report.
@@ -73,6 +74,8 @@ def rank(
         Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
     decisions : Path, optional
         Table that `review` saved: pictures rejected there are held back.
+    keep_metadata : bool
+        Whether pictures that the report exports keep what they tell about places, people and devices.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
@@ -85,7 +88,7 @@ def rank(
     )
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
     done = _compared(scores, baseline, wishes, predictor, narrator, rejected)
-    page = None if report is None else done.draw(narrator)
+    page = None if report is None else done.draw(narrator, keep_metadata=keep_metadata)
     written = {output: table_bytes(done.ranked, output)}
     if report is not None and page is not None:
         written[report] = page.encode()
@@ -101,6 +104,7 @@ def review(
     decisions: Path | None = None,
     port: int = 0,
     predictor: str | None = None,
+    keep_metadata: bool = False,
     narrator: Narrator | None = None,
     ready: Callable[[str], object] = lambda address: None,
 ) -> None:
@@ -108,7 +112,7 @@ def review(
 
     Parameters
     ----------
-    scores, baseline, wishes, predictor, narrator
+    scores, baseline, wishes, predictor, keep_metadata, narrator
         As in `rank`.
     decisions : Path, optional
         Table of decisions, read if it is there; by default beside the scores.
@@ -127,7 +131,7 @@ def review(
     with reviewing.listen(port) as listener:
         done = _compared(scores, baseline, wishes, predictor, narrator)
         server = reviewing.ReviewServer(
-            done.draw(narrator, token),
+            done.draw(narrator, token, keep_metadata=keep_metadata),
             {file.name: file for file in done.pictures},
             Decisions(place, done.ranked["image"].tolist()),
             token,
@@ -160,7 +164,7 @@ class _Candidates:
         kept = self.scores[(self.scores["status"] == OK) & ~self.scores["image"].isin(left_out)]
         return compare_folders(kept.reset_index(drop=True), self.predictor, self.vectors)
 
-    def draw(self, narrator: Narrator, token: str | None = None) -> str:
+    def draw(self, narrator: Narrator, token: str | None = None, *, keep_metadata: bool = False) -> str:
         if missing := int((self.scores["status"] == OK).sum()) - len(self.pictures):
             where = (
                 "no longer where they were scored" if self.note else "not to be found without the scores' .meta.json"
@@ -178,6 +182,7 @@ class _Candidates:
                 token,
                 f"{_capitalised(plan_in_words(best_plan(self.plans)))}." if self.plans else "",
                 self.folders(),
+                keep_metadata,
             )
 
 

@@ -38,6 +38,9 @@ TOOLS: Final = (LABEL_STUDIO, FIFTYONE)
 LOCAL_FILES: Final = "/data/local-files/?d="
 """Where Label Studio serves files below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."""
 
+_PICTURE: Final = "picture"
+_PREDICTION: Final = "prediction"
+
 _TAKEN: Final = frozenset({"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"})
 """Fields that every sample of FiftyOne has."""
 
@@ -196,7 +199,7 @@ def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -
             tasks.append({"data": data})
             continue
         known = {key: value for key in ("rank", "p_better") if (value := _plain(row.get(key))) is not None}
-        data = data | {"prediction": _in_words(row, exported.traits)} | known
+        data = data | {_PREDICTION: _in_words(row, exported.traits)} | known
         tasks.append({"data": data, "predictions": [_prediction(row, exported)]})
     return {"tasks.json": _as_json(tasks), "config.xml": labeling_config(exported.traits, blind=blind)}
 
@@ -217,7 +220,7 @@ def _prediction(row: Mapping[Any, Any], exported: Exported) -> dict[str, Any]:
         {
             "id": f"trait{number}",
             "from_name": trait,
-            "to_name": "picture",
+            "to_name": _PICTURE,
             "type": "number",
             "value": {"number": round(float(row[trait]), _DECIMALS)},
         }
@@ -236,16 +239,21 @@ def _in_words(row: Mapping[Any, Any], traits: Sequence[str]) -> str:
     return "; ".join([*scores, *([str(row["why"])] if row.get("why") else [])])
 
 
+def control_names(traits: Sequence[str]) -> list[str]:
+    """Return the names of all tags in `labeling_config`."""
+    return [_PICTURE, _PREDICTION, *traits]
+
+
 def labeling_config(traits: Sequence[str], *, blind: bool) -> str:
     """Return Label Studio's labeling configuration: the picture and a number from 0 to 10 for each trait."""
     controls = [
         f"  <Header value={quoteattr(trait)}/>\n"
-        f'  <Number name={quoteattr(trait)} toName="picture" min="0" max="10" step="0.1" required="true"/>'
+        f'  <Number name={quoteattr(trait)} toName="{_PICTURE}" min="0" max="10" step="0.1" required="true"/>'
         for trait in traits
     ]
-    told = [] if blind else ['  <Text name="prediction" value="$prediction"/>']
+    told = [] if blind else [f'  <Text name="{_PREDICTION}" value="${_PREDICTION}"/>']
     return "\n".join(
-        ["<View>", '  <Image name="picture" value="$image" zoom="true"/>', *told, *controls, "</View>", ""]
+        ["<View>", f'  <Image name="{_PICTURE}" value="$image" zoom="true"/>', *told, *controls, "</View>", ""]
     )
 
 

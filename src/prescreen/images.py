@@ -112,7 +112,7 @@ def find_images(inputs: Sequence[Path | str], *, gone_ok: bool = False) -> Image
     Raises
     ------
     UsageError
-        An input that does not exist, or a URL beside other inputs.
+        An input that is empty or does not exist, or a URL beside other inputs.
     """
     urls = [str(given) for given in inputs if is_url(given)]
     if urls:
@@ -120,9 +120,11 @@ def find_images(inputs: Sequence[Path | str], *, gone_ok: bool = False) -> Image
             raise UsageError(f"{urls[0]}: a URL is given alone; score one folder after the other")
         return _find_remote(urls[0])
     roots = [Path(os.path.abspath(given)) for given in inputs]
-    for given, root in zip(inputs, roots, strict=True):
-        if not (gone_ok or os.path.exists(root)):
-            raise UsageError(f"{given}: no such file or folder")
+    if not all(str(given).strip() for given in inputs):
+        raise UsageError("an empty path among the inputs; give a folder or a file, or . for this folder")
+    gone = [given for given, root in zip(inputs, roots, strict=True) if not os.path.exists(root)]
+    if gone and not gone_ok:
+        raise UsageError(f"{gone[0]}: no such file or folder")
     if not roots:
         return ImageFiles(Path(), [], {})
     base = Path(os.path.commonpath(roots))

@@ -19,7 +19,7 @@ from prescreen.images import ImageFile, find_images
 from prescreen.learned import HumanResults, offset
 from prescreen.places import check_places
 from prescreen.predictor import Predictor, content_key
-from prescreen.provenance import ScoresNote
+from prescreen.provenance import ScoresNote, is_model_uri
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.rounds import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
@@ -370,7 +370,7 @@ def find_tested(folder: Path) -> list[ImageFile]:
 
 
 def check_wishes(
-    results: Path, output: Path, scores: Path | None, baseline: str | None, shortlist: Path | None
+    results: Path, predictor: str, output: Path, scores: Path | None, baseline: str | None, shortlist: Path | None
 ) -> None:
     """Refuse a ranking that lacks something, or one file for two things.
 
@@ -386,8 +386,10 @@ def check_wishes(
     if shortlist is not None:
         table_format(shortlist)
     present = None if baseline is None else Path(baseline)
+    before = None if is_model_uri(predictor) else Path(predictor)
     check_places(
-        {"--output": output, "--shortlist": shortlist}, {"RESULTS": results, "--scores": scores, "--baseline": present}
+        {"--output": output, "--shortlist": shortlist},
+        {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": present},
     )
 
 
@@ -422,7 +424,7 @@ def record(
     goals: Goals,
     output: Path,
     shortlist: Path | None,
-    experiment: str,
+    experiment: str | None,
     answer: str,
 ) -> RoundRecord:
     """Gather what the run of a round leaves in MLflow."""

@@ -65,7 +65,7 @@ def learn(
     baseline: str | None = None,
     wishes: Wishes = DEFAULT_WISHES,
     shortlist: Path | None = None,
-    experiment: str = "prescreen",
+    experiment: str | None = None,
     narrator: Narrator | None = None,
 ) -> Learned:
     """Learn from human scores that came back; rank again what is left and propose the next round, or to stop.
@@ -96,19 +96,19 @@ def learn(
         As in `rank`.
     shortlist : Path, optional
         Where the new ranking goes; needs ``baseline`` and ``scores``.
-    experiment : str
-        MLflow experiment of the round.
+    experiment : str, optional
+        MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     narrator : Narrator, optional
         Hears how the work goes on.
     """
     from prescreen import tracking
 
     narrator = narrator or Silence()
-    learning.check_wishes(results, output, scores, baseline, shortlist)
+    learning.check_wishes(results, predictor, output, scores, baseline, shortlist)
     announce_place(output, narrator)
     before = open_predictor(predictor)
     warn_of_simulation(before, narrator)
-    tracking.check_store()
+    tracking.check_store(experiment)
     goals = wishes.goals(before.traits)
     encoder = Encoder(before.manifest.encoder)
     note, table = learning.read_candidates(scores, before)

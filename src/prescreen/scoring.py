@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.embeddings import Embedded, Quality
-from prescreen.errors import PredictorError, PrescreenError, UsageError, shown
+from prescreen.errors import PredictorError, PrescreenError, shown
 from prescreen.predictor import Predictor
 
 OK: Final = "ok"
@@ -47,20 +47,6 @@ def score_columns(traits: Sequence[str]) -> list[str]:
         "novelty",
         "content",
     ]
-
-
-def check_names(traits: Sequence[str]) -> None:
-    """Refuse traits whose columns in the table of scores would collide.
-
-    Raises
-    ------
-    UsageError
-        If a name would stand for two columns.
-    """
-    columns = score_columns(traits)
-    for name in columns:
-        if columns.count(name) > 1:
-            raise UsageError(f"trait names: column {name!r} would stand for two things; rename with --traits NEW=OLD")
 
 
 def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.DataFrame:

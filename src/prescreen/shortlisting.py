@@ -25,11 +25,11 @@ from prescreen.provenance import ScoresNote
 from prescreen.ranking.duplicates import near_duplicates
 from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.shortlist import rank_candidates
+from prescreen.ranking.shortlist import rank_candidates, ranked_columns
 from prescreen.ratings import spearman_brown
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
-from prescreen.traits import parse_levels
+from prescreen.traits import parse_levels, refuse_twice
 from prescreen.workers import shared_workers
 
 Rows = NDArray[np.intp]
@@ -194,6 +194,14 @@ def face_descriptors(vectors: Mapping[str, NDArray[np.float16]], encoder: Encode
     return {name: vector[block].astype(np.float32) for name, vector in vectors.items()}
 
 
+def shortlist_columns(traits: Sequence[str]) -> list[str]:
+    """Return the names of the columns of `rank_with_gates` in their order, with those that only some lists have."""
+    columns = ranked_columns(traits)
+    columns.insert(columns.index("selected") + 1, "votes")
+    columns.insert(columns.index("demoted"), "gates")
+    return columns
+
+
 def rank_with_gates(
     table: pd.DataFrame,
     predictor: Predictor,
@@ -233,6 +241,8 @@ def rank_with_gates(
         hold a candidate back, separated by commas; and where votes are planned, the column ``votes``: how many each
         picture of the shortlist gets, 0 for all others.
     """
+    columns = shortlist_columns(predictor.traits)
+    refuse_twice(columns, "columns of the shortlist")
     names = table["image"].tolist()
     faces = np.array([descriptors.get(name, _NO_FACE) for name in names], dtype=np.float64).reshape(len(names), -1)
     gates = hold_back(table, faces, compared, off)
@@ -279,12 +289,12 @@ def rank_with_gates(
             if text:
                 held[name] = f"{held[name]},{gate}" if held[name] else gate
     result = ranked(copies, choose)
-    result.insert(list(result.columns).index("demoted"), "gates", [held[name] for name in result["image"]])
+    result["gates"] = [held[name] for name in result["image"]]
     if choose is not None and choose.plan is not None:
         votes = np.zeros(len(result), dtype=np.int64)
         votes[result["selected"].to_numpy()] = choose.plan.votes_each
-        result.insert(list(result.columns).index("selected") + 1, "votes", votes)
-    return result
+        result["votes"] = votes
+    return result[[column for column in columns if column in result]]
 
 
 def _tested(table: pd.DataFrame, predictor: Predictor) -> pd.Series:
@@ -304,6 +314,7 @@ def draw_report(
     token: str | None = None,
     plan: str = "",
     folders: pd.DataFrame | None = None,
+    keep_metadata: bool = False,
 ) -> str:
     """Draw the page with the pictures, one HTML file; with a token it is the one that a server gives out."""
     interval = {t: TraitValue(v, baseline.low.get(t), baseline.high.get(t)) for t, v in baseline.levels.items()}
@@ -328,7 +339,7 @@ def draw_report(
     )
     images = _thumbnails(files, ranked["image"].tolist(), advance)
     present = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
-    return render_ranking(summary, images, present, token)
+    return render_ranking(summary, images, present, token, keep_metadata)
 
 
 def picture_base64(file: ImageFile) -> str:

@@ -16,7 +16,7 @@ from prescreen.dataset import Dataset
 from prescreen.embeddings import Embedded
 from prescreen.encoders import EncoderSpecification
 from prescreen.evaluation.ceiling import VoteNoise
-from prescreen.evaluation.flat import flat_metrics
+from prescreen.evaluation.flat import MEAN_PEARSON, flat_metrics
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
 from prescreen.manifest import Manifest
@@ -36,9 +36,10 @@ from prescreen.reports.card import model_card, summary
 from prescreen.scoring import score_pictures
 from prescreen.tracking import EvaluationRecord, TrainingRecord
 from prescreen.tracking.nested import candidate_runs, fold_runs
+from prescreen.traits import names_as_text, quoted
 
 FOLDS: Final = 10
-COMPARED_ON: Final = "mean/pearson"
+COMPARED_ON: Final = MEAN_PEARSON
 """The cross-validated metric that decides which registered predictor is the champion."""
 
 
@@ -235,20 +236,20 @@ def record(
     dataset: Dataset,
     validation: CrossValidation,
     example: tuple[Embedded, str],
-    experiment: str,
+    experiment: str | None,
 ) -> TrainingRecord:
     """Gather what MLflow is to keep of a training run.
 
     Parameters
     ----------
     predictor, directory
-        The predictor and where it was saved.
+        The predictor and where it is saved for MLflow to copy.
     rated, dataset, validation
         What it was trained on and how well it did.
     example : (Embedded, str)
         A picture after embedding, and in base64 as a client would send it.
-    experiment : str
-        Name of the experiment.
+    experiment : str, optional
+        Name of the experiment, or the usual one.
     """
     from prescreen.reports.evaluation_figures import evaluation_figures  # matplotlib takes long to load
     from prescreen.reports.figures import training_figures
@@ -257,7 +258,7 @@ def record(
     choices = dict(zip(predictor.traits, predictor.regressors.choices, strict=True))
     parameters = {
         "encoder": manifest.encoder.name,
-        "traits": ",".join(manifest.traits),
+        "traits": ",".join(map(quoted, manifest.traits)),
         "ratings": str(rated.source),
         "ratings_format": rated.format,
         "scale": manifest.scale,
@@ -274,7 +275,7 @@ def record(
         "prescreen.encoder_sha256": manifest.encoder.fingerprint,
         "prescreen.predictor_sha256": predictor.fingerprint,
         "prescreen.simulated": manifest.simulated,
-        "prescreen.traits": ",".join(manifest.traits),
+        "prescreen.traits": names_as_text(manifest.traits),
     } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
     embedded, picture = example
     fitted = predictor.regressors
@@ -316,7 +317,7 @@ def record_evaluation(
         parameters={
             "predictor": predictor.manifest.name,
             "encoder": predictor.manifest.encoder.name,
-            "traits": ",".join(predictor.traits),
+            "traits": ",".join(map(quoted, predictor.traits)),
             "ratings": str(rated.source),
             "images": str(evaluation.n),
         },

@@ -5,6 +5,7 @@ after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``effect
 `prescreen.effects`, ``export`` in `prescreen.exporting`, and ``learn``, which comes after, in `prescreen.rounds`.
 """
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,8 +38,9 @@ from prescreen.ratings import Ratings, UnknownTrait, read_ratings, with_auxiliar
 from prescreen.regressors.familiarity import Familiarity
 from prescreen.regressors.fit import fit_final
 from prescreen.remote import is_url
-from prescreen.scoring import check_names, score_parts, score_pictures
+from prescreen.scoring import score_parts, score_pictures
 from prescreen.tables import table_format
+from prescreen.trait_names import check_names
 from prescreen.traits import Scale, unknown_name
 from prescreen.vectors import write_vectors
 from prescreen.zero_shot import rank_zero_shot
@@ -87,7 +89,7 @@ def train(
     precision: str = "f32",
     device: str | None = None,
     output: Path | None = None,
-    experiment: str = "prescreen",
+    experiment: str | None = None,
     seed: int = 0,
     simulated: bool = False,
     learning_curve: bool = False,
@@ -117,8 +119,8 @@ def train(
         What they run on, see `prescreen.encoders.devices`.
     output : Path, optional
         Directory of the predictor; by default ``models/`` and the name of the ratings.
-    experiment : str
-        MLflow experiment.
+    experiment : str, optional
+        MLflow experiment; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     seed : int
         Seed of folds and regressors.
     simulated : bool
@@ -136,12 +138,12 @@ def train(
     output = output or Path("models") / ratings.resolve().stem
     announce_place(output, narrator)
     rated = read_ratings(ratings, traits, scale, images, columns=columns)
-    check_names(rated.traits)
+    check_names(rated.traits, traits)
     _tell(rated, narrator)
     if traits and auxiliary:
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
-    tracking.check_store()
+    tracking.check_store(experiment)
     network = make_encoder(encoder, precision, device)
     with tracking.watched_run(experiment, output.name) as run_id:
         return _train(rated, network, traits, output, experiment, seed, simulated, learning_curve, run_id, narrator)
@@ -152,7 +154,7 @@ def _train(
     network: Encoder,
     traits: Mapping[str, str] | None,
     output: Path,
-    experiment: str,
+    experiment: str | None,
     seed: int,
     simulated: bool,
     learning_curve: bool,
@@ -191,13 +193,13 @@ def _train(
         familiarity=Familiarity.fit(dataset.features, dataset.groups),
     )
     predictor = drift.with_canaries(predictor, network)
-    predictor.save(output)
-
     example = embedded[0], shortlisting.picture_base64(files[0])
-    run = tracking.track_training(
-        training.record(predictor, output, rated, dataset, validation, example, experiment),
-        run_id,
-    )
+    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
+        logged = Path(folder) / output.name
+        predictor.save(logged)
+        record = training.record(predictor, logged, rated, dataset, validation, example, experiment)
+        # The directory is the last to change: whatever fails before leaves the predictor there, if any, as it was.
+        run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
     return Training(output, predictor.evaluation, run)
 
 
@@ -205,7 +207,7 @@ def _train(
 
 
 def evaluate(
-    predictor: str,
+    predictor: str | Predictor,
     ratings: Path,
     *,
     images: Path | None = None,
@@ -220,8 +222,8 @@ def evaluate(
 
     Parameters
     ----------
-    predictor : str
-        Directory or MLflow model URI.
+    predictor : str or Predictor
+        Directory or MLflow model URI, or one that is loaded.
     ratings, images, columns, scale
         As in `train`.
     traits : mapping of str to str, optional
@@ -246,15 +248,17 @@ def evaluate(
         If fewer than ten pictures are left.
     """
     narrator = narrator or Silence()
-    loaded = open_predictor(predictor)
+    loaded = open_predictor(predictor) if isinstance(predictor, str) else predictor
     rated, names = _read_again(loaded, ratings, traits, columns, scale, images)
     _tell(rated, narrator)
-    if experiment is None:
-        return _measure(loaded, rated, names, learning_curve, narrator)
     from prescreen import tracking
 
-    tracking.check_store()
-    measured = _measure(loaded, rated, names, learning_curve, narrator)
+    if experiment is not None:
+        tracking.check_store(experiment)
+    with tracking.without_autologging():
+        measured = _measure(loaded, rated, names, learning_curve, narrator)
+    if experiment is None:
+        return measured
     run_id = tracking.track_evaluation(training.record_evaluation(loaded, rated, measured, experiment))
     narrator.say(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured

@@ -87,7 +87,7 @@ class Made:
         gates = {self.held: "faces,blurred"} | dict.fromkeys(self.copies, "copies")
         self.table["gates"] = [gates.get(name, "") for name in self.table["image"]]
 
-    def page(self, token=None):
+    def page(self, token=None, **options):
         values = {name: TraitValue(value, 4.0, 9.0) for name, value in BASELINE.items()}
         summary = summarize_ranking(
             self.table,
@@ -97,7 +97,7 @@ class Made:
             Provenance("models/made"),
             simulated=True,
         )
-        return render_ranking(summary, self.images, picture(99), token)
+        return render_ranking(summary, self.images, picture(99), token, **options)
 
     def scored(self):
         return self.table[self.table["status"] == "ok"]

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from prescreen import workflow
+from prescreen import interrupts, workflow
 from prescreen.__main__ import run
 from prescreen.cli import main
 from prescreen.cli.console import Terminal, verb
-from prescreen.errors import NothingScored
+from prescreen.errors import NothingScored, PrescreenError
 
 
 def ending(error, *words):
@@ -170,7 +170,64 @@ def test_an_interrupt_before_the_verb_begins_has_the_same_exit_code(monkeypatch,
     with pytest.raises(SystemExit) as caught:
         run()
     assert caught.value.code == 130
-    assert capsys.readouterr().err == "prescreen: interrupted; nothing was begun\n"
+    assert capsys.readouterr().err == "prescreen: interrupted before starting\n"
+
+
+def test_ctrl_c_that_became_another_error_on_the_way_is_still_ctrl_c(monkeypatch):
+    monkeypatch.setattr(interrupts, "_asked", True)
+    for error in (ImportError("initialization failed"), PrescreenError("could not be started"), OSError("gone")):
+        done = ending(error)
+        assert done.exit_code == 130
+        assert done.stderr == "prescreen: interrupted; no output is half-written, finished pictures are cached\n"
+
+
+def test_ctrl_c_that_was_dropped_on_the_way_ends_the_work_at_the_next_step(monkeypatch):
+    with Terminal(quiet=True).steps("working", 3) as advance:
+        advance()
+        monkeypatch.setattr(interrupts, "_asked", True)
+        with pytest.raises(KeyboardInterrupt):
+            advance()
+
+
+DROPS = """
+import os, signal, sys
+from prescreen import workflow
+from prescreen.__main__ import run
+
+def train(*_, **__):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        raise ImportError("initialization failed") from None
+
+workflow.train = train
+sys.argv = ["prescreen", "train", "--ratings", "v.csv"]
+run()
+"""
+
+
+def test_a_process_notes_ctrl_c_when_it_comes(tmp_path):
+    done = subprocess.run([sys.executable, "-c", DROPS], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 130
+    assert done.stderr == "prescreen: interrupted; no output is half-written, finished pictures are cached\n"
+    calm = subprocess.run(
+        [sys.executable, "-c", DROPS.replace("os.kill(os.getpid(), signal.SIGINT)", "raise KeyboardInterrupt")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert calm.returncode == 1
+    assert "unexpected ImportError: initialization failed" in calm.stderr
+
+
+@pytest.mark.parametrize("words", [(), *leaves(main)], ids="-".join)
+def test_examples_can_be_pasted_into_a_shell(words):
+    """What is no command of its own goes on with the line above, which ends with a backslash; no line has a hole."""
+    shown = CliRunner().invoke(main, [*words, "--help"], prog_name="prescreen")
+    lines = shown.output.partition("Examples:\n")[2].rstrip().splitlines()
+    for above, line in zip(["", *lines], lines, strict=False):
+        assert line.strip().startswith(("prescreen ", "PRESCREEN_")) != above.endswith("\\"), line
+        assert "  " not in line.strip().partition("  #")[0].rstrip(), line
 
 
 def test_a_program_without_standard_error_draws_no_bar(monkeypatch):

@@ -49,6 +49,42 @@ def test_training_returns_the_predictor_that_it_saved(tmp_path, monkeypatch):
     assert (heard["scale"], heard["encoder"], heard["opened"]) == (Scale(0, 3), "bundled", "models/sample")
 
 
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (["competence", "warm, kind"], {"competence": "competence", "warm, kind": "warm, kind"}),
+        (("smart",), {"smart": "smart"}),
+        ('new=old,"warm, kind"', {"new": "old", "warm, kind": "warm, kind"}),
+        ({"new": "old"}, {"new": "old"}),
+        (None, None),
+    ],
+)
+def test_traits_are_names_or_a_mapping(monkeypatch, given, read):
+    heard = []
+
+    def train(ratings, **options):
+        heard.append(options["traits"])
+        return workflow.Training(Path("models/sample"), {}, None)
+
+    monkeypatch.setattr(workflow, "train", train)
+    monkeypatch.setattr(opening, "open_predictor", lambda place: None)
+    prescreen.Predictor.train("votes.csv", traits=given)
+    assert heard == [read]
+
+
+def test_the_predictor_that_is_loaded_is_evaluated_wherever_the_alias_has_moved(predictor, monkeypatch):
+    champion = prescreen.Predictor.load("models:/prescreen@champion")
+    monkeypatch.setattr(workflow, "open_predictor", lambda place: pytest.fail(f"loaded {place} again"))
+    evaluation = champion.evaluate(SAMPLE / "training" / "votes.csv", traits=list(champion.traits))
+    assert evaluation["n"] == 120
+
+
+def test_the_interface_is_seen_before_it_is_imported():
+    code = "import sys, prescreen; print('Predictor' in dir(prescreen), 'prescreen.api' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True False"
+
+
 def test_scores_are_those_of_the_command(predictor, tmp_path):
     pictures = [SAMPLE / "candidates" / name for name in ("001.jpg", "010.jpg")]
     found = predictor.score(pictures)

@@ -248,6 +248,34 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(shell, words, code, say
     assert not list(shell.folder.glob("x.*"))
 
 
+def test_a_dash_writes_the_scores_to_standard_output_and_nothing_else(shell, demo):
+    before = set(shell.folder.iterdir())
+    done = shell("score", SAMPLE / "candidates", "--predictor", PREDICTOR, "--output", "-")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (demo / "scores.csv").read_text()
+    assert "39 scored" in done.stderr
+    assert set(shell.folder.iterdir()) == before
+
+
+def test_what_is_left_of_two_folders_is_still_found_by_rank(shell, tmp_path):
+    """And pictures that were let through with --tolerant keep their vectors when they are gone."""
+    work = type(shell)(tmp_path, shell.cache)
+    for folder, names in {"a": ("002", "003"), "b": ("027",)}.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            data = (SAMPLE / "candidates" / f"{name}.jpg").read_bytes()
+            (tmp_path / folder / f"{name}.jpg").write_bytes(data[: len(data) - 400])
+    predictor = shell.folder / PREDICTOR
+    done = work("score", "a", "b", "--predictor", predictor, "--tolerant", "--output", "s.csv")
+    assert "3 scored, 0 failed" in done.stderr
+    shutil.rmtree(tmp_path / "b")
+    rank = ("rank", "s.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "o.csv", "--report", "o.html")
+    done = work(*rank)
+    assert done.returncode == 0, done.stderr
+    assert "cannot be found" not in done.stderr
+    assert "1 of 3 pictures are no longer where they were scored" in done.stderr
+
+
 def test_a_table_of_failures_is_still_written(shell):
     (shell.folder / "bad").mkdir()
     (shell.folder / "bad" / "zero.jpg").touch()
@@ -256,6 +284,20 @@ def test_a_table_of_failures_is_still_written(shell):
     table = pd.read_csv(shell.folder / "bad.csv")
     assert table["status"].tolist() == ["failed"]
     assert "empty" in table["reason"].iloc[0]
+    assert "none of the 1 pictures could be scored: 1 empty; the first: empty file" in done.stderr
+
+
+def test_what_failed_is_counted_by_kind_at_the_end_and_when_ranking(shell):
+    (shell.folder / "mixed").mkdir()
+    good = (SAMPLE / "candidates" / "001.jpg").read_bytes()
+    for name, data in {"a.jpg": good, "b.jpg": good[:5000], "c.jpg": good[:6000], "d.png": b"no picture"}.items():
+        (shell.folder / "mixed" / name).write_bytes(data)
+    done = shell("score", "mixed", "--predictor", PREDICTOR, "--output", "mixed.csv")
+    assert "1 scored, 3 failed: 1 unsupported format, 2 truncated" in done.stderr
+    done = shell("embed", "mixed", "--encoder", "bundled")
+    assert "1 from the cache, 3 failed: 1 unsupported format, 2 truncated" in done.stderr
+    done = shell("rank", "mixed.csv", "--baseline", "competence=5", "--output", "mixed-rank.csv")
+    assert "no scores  3 of 4 pictures failed: 1 unsupported format, 2 truncated" in done.stderr
 
 
 def test_a_changed_predictor_is_noticed_by_rank(shell, demo):

@@ -127,6 +127,31 @@ def test_without_scores_the_folder_of_the_pictures_is_enough(inside):
     assert len(Predictor.load(done.output).results) == 3
 
 
+def test_a_second_test_on_one_trait_leaves_the_scores_on_the_others(first, place):
+    typed = pd.read_csv(SAMPLE / "results.csv")
+    typed[["image", "influence", "votes"]].assign(votes=33).to_csv(place.folder / "second.csv", index=False)
+    learn = ("--traits", "influence", "--scores", "scores.csv", "--predictor", "models/me", "--output", "models/twice")
+    done = place("learn", "second.csv", *learn)
+    assert done.returncode == 0, done.stderr
+    before, after = (Predictor.load(place.folder / "models" / name).results for name in ("me", "twice"))
+    assert before.told.sum(axis=0).tolist() == [3, 3, 3]
+    assert after.told.sum(axis=0).tolist() == [3, 3, 6]
+    again = place("learn", "second.csv", *learn[:-3], "models/twice", "--output", "models/thrice")
+    assert "these scores are in the predictor already" in again.stderr
+    assert len(Predictor.load(place.folder / "models" / "thrice").results) == len(after)
+
+
+@pytest.mark.parametrize("output", ["models/sample", "models/../models/sample"])
+def test_the_predictor_is_not_written_over(place, output):
+    before = Predictor.load(place.folder / "models" / "sample").fingerprint
+    done = place(
+        "learn", SAMPLE / "results.csv", "--predictor", "models/sample", "--output", output, "--images", SAMPLE
+    )
+    assert done.returncode == 2
+    assert f"--output {output}: would write over --predictor" in done.stderr
+    assert Predictor.load(place.folder / "models" / "sample").fingerprint == before
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import urllib.request
@@ -16,12 +17,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from tests.e2e.conftest import SAMPLE
 
 import prescreen
 
 TESTS = Path(__file__).parents[1]
-RATED, CANDIDATES = 24, 8
+RATED, CANDIDATES = 15, 14
 BASELINE = ["--baseline", "sample/baseline.jpg"]
 VERBS = [
     ["doctor"],
@@ -50,6 +52,13 @@ for words in json.load(sys.stdin):
         run()
     except SystemExit as end:
         print(f"{words}: {end.code or 0}", flush=True)
+"""
+SCRIPT = """
+import multiprocessing
+multiprocessing.set_start_method("spawn", force=True)
+open({ran!r}, "a").write("x")
+import prescreen
+print(len(prescreen.Predictor.load("mine").score({picture!r})))
 """
 MATPLOTLIBRC = "backend: module://evil\ntext.usetex: True\n"
 
@@ -96,6 +105,7 @@ class Place:
             capture_output=True,
             text=True,
             timeout=400,
+            umask=0,
         )
 
 
@@ -132,7 +142,9 @@ def _copy_sample(folder):
     there = votes["image"].isin(os.listdir(sample / "training" / "images"))
     votes[there].to_csv(sample / "training" / "votes.csv", index=False)
     names = sorted(os.listdir(sample / "candidates"))
-    pd.DataFrame({"image": names, "outfit": ["suit", "shirt"] * (CANDIDATES // 2)}).to_csv(folder / "tags.csv")
+    pd.DataFrame({"image": names, "outfit": ["suit", "shirt"] * (CANDIDATES // 2)}).to_csv(
+        folder / "tags.csv", index=False
+    )
     scores = {"competence": [9.1, 5.0], "likeability": [8.0, 6.0], "influence": [8.4, 6.1], "votes": [40, 40]}
     pd.DataFrame({"image": names[:2]} | scores).to_csv(folder / "results.csv", index=False)
 
@@ -173,7 +185,9 @@ def _set_traps(folder, ran):
 def done(place):
     """What was printed by all verbs, which must have gone well."""
     ended = place.run("-P", "-c", RUN_ALL, text=json.dumps(VERBS))
-    assert [line for line in ended.stdout.splitlines() if line.startswith("[")] == [f"{w}: 0" for w in VERBS], ended
+    assert [line for line in ended.stdout.splitlines() if line.startswith("[")] == [f"{w}: 0" for w in VERBS], (
+        ended.stderr
+    )
     review = subprocess.Popen(
         [place.python, "-m", "prescreen", "review", "scores.csv", *BASELINE, "--no-browser"],
         cwd=place.folder,
@@ -209,6 +223,30 @@ def test_no_programs_are_started_but_workers_and_those_that_describe_the_machine
     started = {name.rstrip("0123456789.") for name in place.noted("started")}
     assert "python" in started
     assert started <= {"python", "uname", "ldconfig", "fc-list", "system_profiler"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_the_cache_is_closed_to_others_and_results_are_as_the_umask_says(place, done):
+    cache = place.root / "cache"
+    found = {path: stat.S_IMODE(path.stat().st_mode) for path in (cache, *cache.rglob("*"))}
+    matplotlib = {path for path in found if "matplotlib" in path.parts}  # closed by the folder above it
+    assert {path.suffix for path in found} >= {".sqlite", ".xml", ".bin"}
+    assert {path for path, mode in found.items() if mode & 0o077} <= matplotlib
+    assert found[cache] == 0o700
+    for result in ("scores.csv", "shortlist.csv", "report.html", "mine/manifest.json"):
+        assert stat.S_IMODE((place.folder / result).stat().st_mode) == 0o666
+
+
+def test_a_script_without_main_guard_runs_once(place, done):
+    """Under the start method `spawn` a library that starts a process of `multiprocessing` would run it again."""
+    with Image.open(place.folder / "sample" / "baseline.jpg") as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(place.root / "new.jpg")  # not in the cache
+    script = place.root / "script.py"
+    script.write_text(SCRIPT.format(ran=str(place.root / "script ran"), picture=str(place.root / "new.jpg")))
+    ended = place.run(script)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
+    assert (place.root / "script ran").read_text() == "x"
+    assert place.noted("reached for") == []
 
 
 def test_the_watch_sees(place):

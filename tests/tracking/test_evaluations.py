@@ -8,7 +8,7 @@ import mlflow
 import pytest
 from matplotlib.figure import Figure
 
-from prescreen.tracking import EvaluationRecord, store_below, store_uri, track_evaluation
+from prescreen.tracking import EvaluationRecord, safe_name, store_below, store_uri, track_evaluation
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_everything_of_an_evaluation_is_in_its_run(record, tmp_path, monkeypatch
     assert run.data.tags["prescreen.kind"] == "evaluation"
     assert run.data.tags["prescreen.simulated"] == "True"
     assert len(run.data.metrics) == 1501
-    assert run.data.metrics["odd_ name/pearson"] == 0.5
+    assert run.data.metrics[safe_name("odd, name/pearson")] == 0.5
     names = {file.path for folder in ("", "figures") for file in client.list_artifacts(run_id, folder)}
     assert {"evaluation.json", "figures/accuracy.png"} <= names
     artifacts = tmp_path / "mlruns" / "artifacts" / "trial" / run_id / "artifacts"

@@ -14,6 +14,7 @@ import pytest
 
 from prescreen import tracking
 from prescreen.errors import PredictorError, StoreError, UsageError
+from prescreen.tracking import registry
 
 RECORD = tracking.TrainingRecord(
     experiment="faces",
@@ -316,6 +317,57 @@ with tracking.watched_run("faces", "dies") as run_id:
     print(run_id, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+def refuse(*given, **options):
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("step", ["register", "crown", "_move", "finish"])
+def test_a_training_that_cannot_be_registered_to_its_end_leaves_no_model(record, client, monkeypatch, step):
+    if step != "finish":
+        monkeypatch.setattr(registry, step, refuse)
+    with pytest.raises(ZeroDivisionError):
+        tracking.track_training(record, finish=refuse)
+    assert client.search_registered_models() == []
+    (run,) = client.search_runs(["1"])
+    assert run.info.status == "FAILED"
+
+
+@pytest.mark.parametrize(("value", "alias"), [(0.7, "champion"), (0.3, "challenger")])
+@pytest.mark.parametrize("versions", [1, 2])
+def test_a_training_whose_end_fails_leaves_versions_and_aliases_as_they_were(record, versions, value, alias):
+    for before in (0.4, 0.5)[-versions:]:
+        scored(record, before)
+    found, seen = aliases(), {}
+
+    def finish():
+        seen.update(aliases())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tracking.track_training(replace(record, metrics={"mean/pearson": value}), finish=finish)
+    assert seen[str(versions + 1)] == (alias,)
+    assert aliases() == found
+    assert scored(record, 0.6).champion
+
+
+def test_a_part_that_cannot_be_written_is_failed_too(record, client, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    part = tracking.NestedRun("fold", "fold 01 of 10", {}, {"n": 1.0})
+    write = MlflowClient.log_batch
+
+    def log_batch(self, run_id, metrics=(), *rest, **options):
+        if [metric.key for metric in metrics] == ["n"]:
+            raise ZeroDivisionError
+        return write(self, run_id, metrics, *rest, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
+    with pytest.raises(ZeroDivisionError):
+        tracking.track_training(replace(record, nested=[part]))
+    assert [run.info.status for run in client.search_runs(["1"])] == ["FAILED", "FAILED"]
+    assert client.search_registered_models() == []
 
 
 def test_a_run_whose_process_was_killed_is_closed_by_the_next_one_and_a_living_one_is_not(record, client):

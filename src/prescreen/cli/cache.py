@@ -3,6 +3,7 @@
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
 from prescreen.errors import UsageError, shown
 
 EXAMPLES = """\b
@@ -19,7 +20,7 @@ def cache() -> None:
     """Show, check and empty the cache of vectors. All that is in it can be made again from the pictures."""
 
 
-@cache.command(short_help="Vectors by encoder specification, and their size.", epilog=EXAMPLES)
+@cache.command(cls=Verb, short_help="Vectors by encoder specification, and their size.", epilog=EXAMPLES)
 @verb
 def info(terminal: Terminal) -> None:
     """Show how many vectors are stored for each encoder specification, and how large they are.
@@ -39,7 +40,7 @@ def info(terminal: Terminal) -> None:
         click.echo(f"{holding.specification}  {holding.vectors} vectors  {holding.size / 1e6:.1f} MB")
 
 
-@cache.command(short_help="Check every vector; damaged ones are deleted.", epilog=EXAMPLES)
+@cache.command(cls=Verb, short_help="Check every vector; damaged ones are deleted.", epilog=EXAMPLES)
 @verb
 def verify(terminal: Terminal) -> None:
     """Check the file and every vector in it. Damaged vectors are deleted, and made again when they are needed."""
@@ -50,7 +51,7 @@ def verify(terminal: Terminal) -> None:
     click.echo(f"{intact} vectors intact, {damaged} damaged and deleted")
 
 
-@cache.command(short_help="Delete vectors.", epilog=EXAMPLES)
+@cache.command(cls=Verb, short_help="Delete vectors.", epilog=EXAMPLES)
 @click.option("--specification", help="Only those of this encoder specification, as `info` shows it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @verb

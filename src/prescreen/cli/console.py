@@ -9,6 +9,7 @@ from typing import Any, ParamSpec
 
 import click
 
+from prescreen import interrupts
 from prescreen.errors import PrescreenError
 from prescreen.masking import masked
 
@@ -49,7 +50,13 @@ class Terminal:
             leave=False,
             mininterval=0.5,
         ) as bar:
-            yield bar.update
+
+            def advance() -> None:
+                if interrupts.asked():  # and dropped on the way
+                    raise KeyboardInterrupt
+                bar.update()
+
+            yield advance
 
 
 def verb(function: Callable[P, Any]) -> Callable[P, None]:
@@ -65,20 +72,24 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
             function(*args, **kwargs)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise  # click knows what to do; where nobody reads the output any more, that is to end without a word
-        except PrescreenError as error:
-            _fail(error, str(error), debug)
-            raise SystemExit(error.exit_code) from None
-        except OSError as error:
-            _fail(error, str(error), debug)
-            raise SystemExit(1) from None
         except Exception as error:
-            remedy = "please report it" if debug else "run again with --debug and report it"
-            _fail(error, f"unexpected {type(error).__name__}: {error}; {remedy}", debug)
-            raise SystemExit(1) from None
+            if interrupts.asked():  # whatever it has become on the way
+                raise SystemExit(interrupted()) from None
+            raise SystemExit(_explain(error, debug)) from None
         except KeyboardInterrupt:
             raise SystemExit(interrupted()) from None
 
     return command
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    """Say what went wrong, and return the exit code."""
+    if isinstance(error, PrescreenError | OSError):
+        _fail(error, str(error), debug)
+        return error.exit_code if isinstance(error, PrescreenError) else 1
+    remedy = "please report it" if debug else "run again with --debug and report it"
+    _fail(error, f"unexpected {type(error).__name__}: {error}; {remedy}", debug)
+    return 1
 
 
 def interrupted() -> int:

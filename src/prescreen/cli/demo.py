@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath
 
 EXAMPLES = """\b
 Examples:
@@ -12,11 +14,9 @@ Examples:
 """
 
 
-@click.command(short_help="Do all of it on the sample portraits.", epilog=EXAMPLES)
-@click.option(
-    "--output", type=click.Path(path_type=Path), default=Path("demo"), show_default=True, help="Folder to fill."
-)
-@click.option("--sample", type=click.Path(path_type=Path), help="Folder of the sample. [data/sample of the repository]")
+@click.command(cls=Verb, short_help="Do all of it on the sample portraits.", epilog=EXAMPLES)
+@click.option("--output", type=LocalPath(), default=Path("demo"), show_default=True, help="Folder to fill.")
+@click.option("--sample", type=LocalPath(), help="Folder of the sample. [data/sample of the repository]")
 @verb
 def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
     """Train, score and rank on the sample portraits, whose votes are simulated."""

@@ -3,6 +3,8 @@
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import Place
 
 EXAMPLES = """\b
 Examples:
@@ -11,8 +13,12 @@ Examples:
 """
 
 
-@click.command(short_help="Show versions, weights and places.", epilog=EXAMPLES)
-@click.option("--predictor", help="Also a predictor, and whether it still scores its canaries as at training.")
+@click.command(cls=Verb, short_help="Show versions, weights and places.", epilog=EXAMPLES)
+@click.option(
+    "--predictor",
+    type=Place("predictor"),
+    help="Also a predictor, and whether it still scores its canaries as at training.",
+)
 @verb
 def doctor(predictor: str | None, terminal: Terminal) -> None:
     """Show what is installed, which encoders have weights, and where things are stored."""

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.tables import effect_lines
 from prescreen.ranking.gate_names import gates_on
 from prescreen.traits import parse_names
@@ -17,11 +19,11 @@ Examples:
 """
 
 
-@click.command(short_help="Find what raises which trait: folders, tags, texts.", epilog=EXAMPLES)
-@click.argument("scores", type=click.Path(path_type=Path))
+@click.command(cls=Verb, short_help="Find what raises which trait: folders, tags, texts.", epilog=EXAMPLES)
+@click.argument("scores", type=LocalPath())
 @click.option(
     "--tags",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Table with a column image and others that say how each picture was made: prompt, outfit, scene.",
 )
 @click.option("--by", metavar="NAMES", help="folder, and columns of --tags. [folders, and all columns]")
@@ -42,8 +44,10 @@ Examples:
     metavar="NAMES",
     help="Pictures that these gates hold back are left out: all, none, or names as for rank.",
 )
-@click.option("--predictor", help="The predictor, where the scores' .meta.json does not name it.")
-@click.option("--output", type=click.Path(path_type=Path), help="Table of all effects: .csv, .parquet or .jsonl.")
+@click.option(
+    "--predictor", type=Place("predictor"), help="The predictor, where the scores' .meta.json does not name it."
+)
+@click.option("--output", type=LocalPath(), help="Table of all effects: .csv, .parquet or .jsonl.")
 @verb
 def effects(
     scores: Path,

@@ -6,6 +6,8 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.encoder_options import device_option, encoder_option, precision_option
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath, Place
 
 EXAMPLES = """\b
 Examples:
@@ -13,19 +15,19 @@ Examples:
 """
 
 
-@click.command(short_help="Turn pictures into vectors and cache them.", epilog=EXAMPLES)
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.command(cls=Verb, short_help="Turn pictures into vectors and cache them.", epilog=EXAMPLES)
+@click.argument("inputs", nargs=-1, required=True, type=Place())
 @encoder_option
 @precision_option
 @device_option
-@click.option("--output", type=click.Path(path_type=Path), help="Also write the vectors to this .parquet file.")
+@click.option("--output", type=LocalPath(), help="Also write the vectors to this .parquet file.")
 @verb
 def embed(
-    inputs: tuple[Path, ...], encoder: str, precision: str, device: str | None, output: Path | None, terminal: Terminal
+    inputs: tuple[str, ...], encoder: str, precision: str, device: str | None, output: Path | None, terminal: Terminal
 ) -> None:
     """Turn pictures into vectors and keep them in the cache, so that train and score find them there.
 
-    INPUTS are folders or image files.
+    INPUTS are folders or image files, or one URL such as s3://bucket/folder.
     """
     from prescreen import workflow
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ratings_options import columns_option
 from prescreen.cli.tables import accuracy_table
 from prescreen.traits import Scale
@@ -16,15 +18,20 @@ Examples:
 """
 
 
-@click.command(short_help="Measure a predictor against ratings.", epilog=EXAMPLES)
-@click.option("--predictor", required=True, help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.")
-@click.option("--ratings", type=click.Path(path_type=Path), required=True, help="Votes or ratings: a file or a folder.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")
+@click.command(cls=Verb, short_help="Measure a predictor against ratings.", epilog=EXAMPLES)
+@click.option(
+    "--predictor",
+    required=True,
+    type=Place("predictor"),
+    help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.",
+)
+@click.option("--ratings", type=LocalPath(), required=True, help="Votes or ratings: a file or a folder.")
+@click.option("--images", type=LocalPath(), help="Folder of the rated pictures. [beside the ratings]")
 @click.option("--traits", help="The predictor's traits in the ratings: competence=smart,... [the same names]")
 @columns_option
 @click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures to this file.")
-@click.option("--metrics", type=click.Path(path_type=Path), help="Write the headline figures to this .json file.")
+@click.option("--json", "json_file", type=LocalPath(), help="Write all figures to this file.")
+@click.option("--metrics", type=LocalPath(), help="Write the headline figures to this .json file.")
 @click.option("--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer.")
 @click.option("--experiment", help="Also log the figures to this MLflow experiment.")
 @verb

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath
 
 EXAMPLES = """\b
 Examples:
@@ -28,13 +30,13 @@ _NEXT = {
 }
 
 
-@click.command(short_help="Write scores for Label Studio or FiftyOne.", epilog=EXAMPLES)
-@click.argument("table", type=click.Path(path_type=Path))
+@click.command(cls=Verb, short_help="Write scores for Label Studio or FiftyOne.", epilog=EXAMPLES)
+@click.argument("table", type=LocalPath())
 @click.option("--to", required=True, type=click.Choice(sorted(_NEXT)), help="The tool that is to read it.")
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option("--output", type=LocalPath(), required=True, help="Folder to write to.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=LocalPath(exists=True, file_okay=False),
     help="Folder of the pictures; a shortlist does not know it. [where they were scored]",
 )
 @click.option("--selected", is_flag=True, help="Only the pictures on the shortlist.")

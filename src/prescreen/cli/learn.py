@@ -6,6 +6,8 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import Comparing, comparing_options, wishes
 from prescreen.cli.ratings_options import columns_option
 from prescreen.cli.tables import round_lines, shortlist_lines
@@ -20,16 +22,19 @@ Examples:
 """
 
 
-@click.command(short_help="Learn from human scores; propose the next round.", epilog=EXAMPLES)
-@click.argument("results", type=click.Path(path_type=Path))
-@click.option("--predictor", required=True, help="Directory, or MLflow model URI; after a round, what that made.")
+@click.command(cls=Verb, short_help="Learn from human scores; propose the next round.", epilog=EXAMPLES)
+@click.argument("results", type=LocalPath())
 @click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="Directory of the predictor that has learned."
+    "--predictor",
+    required=True,
+    type=Place("predictor"),
+    help="Directory, or MLflow model URI; after a round, what that made.",
 )
-@click.option("--scores", type=click.Path(path_type=Path), help="Scores of all candidates: what prescreen score wrote.")
+@click.option("--output", type=LocalPath(), required=True, help="Directory of the predictor that has learned.")
+@click.option("--scores", type=LocalPath(), help="Scores of all candidates: what prescreen score wrote.")
 @click.option(
     "--images",
-    type=click.Path(path_type=Path, exists=True),
+    type=LocalPath(exists=True),
     help="Folder of the tested pictures, where there are no scores. [the folder of RESULTS]",
 )
 @click.option("--traits", help="The traits that people scored, if not all: competence,influence.")
@@ -42,12 +47,14 @@ Examples:
     type=click.IntRange(min=1),
     help="Votes behind a score, if not in RESULTS.",
 )
-@click.option("--baseline", help="The present picture, as for rank; with --scores the candidates are ranked again.")
-@comparing_options
 @click.option(
-    "--shortlist", type=click.Path(path_type=Path), help="Table of the new ranking: .csv, .parquet or .jsonl."
+    "--baseline",
+    type=Place("picture"),
+    help="The present picture, as for rank; with --scores the candidates are ranked again.",
 )
-@click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment of the round.")
+@comparing_options
+@click.option("--shortlist", type=LocalPath(), help="Table of the new ranking: .csv, .parquet or .jsonl.")
+@click.option("--experiment", help="MLflow experiment of the round. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
 @verb
 def learn(
     results: Path,
@@ -61,7 +68,7 @@ def learn(
     votes: int,
     baseline: str | None,
     shortlist: Path | None,
-    experiment: str,
+    experiment: str | None,
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:

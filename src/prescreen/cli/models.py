@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import click
 
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.hints import Verb
 
 EXAMPLES = """\b
 Examples:
@@ -26,12 +27,13 @@ def models() -> None:
     """
 
 
-@models.command("list", short_help="All versions, the newest first.", epilog=EXAMPLES)
+@models.command("list", cls=Verb, short_help="All versions, the newest first.", epilog=EXAMPLES)
 @verb
 def list_(terminal: Terminal) -> None:
     """Show all registered versions, the newest first."""
     from prescreen import tracking
     from prescreen.evaluation.metrics import Estimate
+    from prescreen.traits import quoted
 
     rows = [
         [
@@ -39,7 +41,7 @@ def list_(terminal: Terminal) -> None:
             ", ".join(version.aliases) or "-",
             version.run_name,
             Estimate(version.metrics.get("mean/pearson")).text(),
-            ", ".join(version.traits),
+            ", ".join(map(quoted, version.traits)),
             version.parameters.get("encoder", "-"),
             "simulated" if version.simulated else "real",
             f"{datetime.fromtimestamp(version.created / 1000, UTC):%Y-%m-%d %H:%M}",
@@ -53,7 +55,7 @@ def list_(terminal: Terminal) -> None:
         terminal.say(f"none in {tracking.store_name()}: prescreen train adds one; another store: MLFLOW_TRACKING_URI")
 
 
-@models.command(short_help="Two versions beside each other.", epilog=EXAMPLES)
+@models.command(cls=Verb, short_help="Two versions beside each other.", epilog=EXAMPLES)
 @click.argument("new", default="challenger")
 @click.argument("old", default="champion")
 @verb
@@ -68,7 +70,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     rows.append(["ratings", *(version.data[:12] or "-" for version in (one, two)), ""])
     wanted = [f"{trait}/{figure}" for trait in sorted({*one.traits, *two.traits}) for figure in ("pearson", "rmse")]
     for name in ["mean/pearson", *wanted]:
-        a, b = one.metrics.get(name), two.metrics.get(name)
+        a, b = (version.metrics.get(tracking.safe_name(name)) for version in (one, two))
         gap = "unknown" if a is None or b is None else f"{a - b:+.3f}"
         rows.append([name, *(_interval(version.metrics, name) for version in (one, two)), gap])
     for line in _columns(rows):
@@ -77,7 +79,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     terminal.say(f"version {one.version} is {'better' if verdict.better else 'not better'}: {verdict.reason}")
 
 
-@models.command(short_help="Make a version the champion.", epilog=EXAMPLES)
+@models.command(cls=Verb, short_help="Make a version the champion.", epilog=EXAMPLES)
 @click.argument("version", default="challenger")
 @click.option("--force", is_flag=True, help="Whatever the comparison with the present champion says.")
 @verb
@@ -92,8 +94,9 @@ def promote(version: str, force: bool, terminal: Terminal) -> None:
 def _interval(metrics: Mapping[str, float], name: str) -> str:
     from prescreen.evaluation.flat import interval_names
     from prescreen.evaluation.metrics import Estimate
+    from prescreen.tracking import safe_name
 
-    return Estimate(*(metrics.get(part) for part in (name, *interval_names(name)))).text()
+    return Estimate(*(metrics.get(safe_name(part)) for part in (name, *interval_names(name)))).text()
 
 
 def _columns(rows: list[list[str]]) -> list[str]:

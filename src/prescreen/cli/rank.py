@@ -6,7 +6,9 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.ranking_options import Comparing, ranking_options_baseline_later, wishes
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath
+from prescreen.cli.ranking_options import Comparing, keep_metadata_option, ranking_options_baseline_later, wishes
 from prescreen.cli.tables import plan_lines, shortlist_lines, zero_shot_lines
 
 EXAMPLES = """\b
@@ -20,8 +22,8 @@ Examples:
 """
 
 
-@click.command(short_help="Rank scored pictures; pick the few to send.", epilog=EXAMPLES)
-@click.argument("scores", type=click.Path(path_type=Path))
+@click.command(cls=Verb, short_help="Rank scored pictures; pick the few to send.", epilog=EXAMPLES)
+@click.argument("scores", type=LocalPath())
 @ranking_options_baseline_later
 @click.option(
     "--zero-shot",
@@ -29,15 +31,14 @@ Examples:
     help="No ratings at all: SCORES is a folder of pictures, ranked by words. Uncalibrated; needs a CLIP encoder.",
 )
 @click.option("--encoder", help="With --zero-shot: clip, clip:MODEL/PRETRAINED or clip:MODEL@PATH. [clip]")
-@click.option(
-    "--output", type=click.Path(path_type=Path), required=True, help="Table to write: .csv, .parquet or .jsonl."
-)
+@click.option("--output", type=LocalPath(), required=True, help="Table to write: .csv, .parquet or .jsonl.")
 @click.option(
     "--decisions",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=LocalPath(exists=True, dir_okay=False),
     help="What prescreen review saved: pictures rejected there are held back.",
 )
-@click.option("--report", type=click.Path(path_type=Path), help="Also write a page with the pictures, one .html file.")
+@click.option("--report", type=LocalPath(), help="Also write a page with the pictures, one .html file.")
+@keep_metadata_option
 @verb
 def rank(
     scores: Path,
@@ -49,6 +50,7 @@ def rank(
     output: Path,
     report: Path | None,
     decisions: Path | None,
+    keep_metadata: bool,
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:
@@ -85,6 +87,7 @@ def rank(
         decisions=decisions,
         output=output,
         report=report,
+        keep_metadata=keep_metadata,
         narrator=terminal,
     )
     for line in shortlist_lines(done.shortlist):

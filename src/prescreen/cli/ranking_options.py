@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
+from prescreen.cli.paths import LocalPath, Place
 from prescreen.ranking.gate_names import GATES, gates_off
 from prescreen.traits import parse_names
 
@@ -47,7 +48,7 @@ _COMPARING = [
     click.option(
         "--reference",
         "references",
-        type=click.Path(path_type=Path, exists=True),
+        type=LocalPath(exists=True),
         multiple=True,
         metavar="PATH",
         help="A picture, or a folder of pictures, that surely show the person; may be repeated.",
@@ -70,10 +71,18 @@ _RANKING = [
         metavar="N",
         help="Votes that you can get in all: says how many pictures to send, with how many votes each.",
     ),
-    click.option("--predictor", help="The predictor, where the scores' .meta.json does not name it."),
+    click.option(
+        "--predictor", type=Place("predictor"), help="The predictor, where the scores' .meta.json does not name it."
+    ),
 ]
 
 Command = Callable[..., Any]
+
+keep_metadata_option = click.option(
+    "--keep-metadata",
+    is_flag=True,
+    help="Pictures that the page exports keep GPS positions, names and serial numbers. [without; orientation stays]",
+)
 
 
 def comparing_options(function: Command) -> Command:
@@ -85,12 +94,12 @@ def comparing_options(function: Command) -> Command:
 
 def ranking_options(function: Command) -> Command:
     """Give a command those options, and what to compare with by which predictor."""
-    return click.option("--baseline", required=True, help=_BASELINE)(_with_ranking(function))
+    return click.option("--baseline", required=True, type=Place("picture"), help=_BASELINE)(_with_ranking(function))
 
 
 def ranking_options_baseline_later(function: Command) -> Command:
     """Do the same for a command that can also do without a present picture."""
-    return click.option("--baseline", help=_BASELINE)(_with_ranking(function))
+    return click.option("--baseline", type=Place("picture"), help=_BASELINE)(_with_ranking(function))
 
 
 def _with_ranking(function: Command) -> Command:

@@ -7,7 +7,9 @@ from typing import Unpack
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.ranking_options import Comparing, ranking_options, wishes
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath
+from prescreen.cli.ranking_options import Comparing, keep_metadata_option, ranking_options, wishes
 
 EXAMPLES = """\b
 Examples:
@@ -16,16 +18,17 @@ Examples:
 """
 
 
-@click.command(short_help="Look at ranked pictures, keep and reject.", epilog=EXAMPLES)
-@click.argument("scores", type=click.Path(path_type=Path))
+@click.command(cls=Verb, short_help="Look at ranked pictures, keep and reject.", epilog=EXAMPLES)
+@click.argument("scores", type=LocalPath())
 @ranking_options
 @click.option(
     "--decisions",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Where to save what you keep and reject. [SCORES with the ending .decisions.csv]",
 )
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port on this machine. [any that is free]")
 @click.option("--browser/--no-browser", default=True, help="Whether to open the page. [yes]")
+@keep_metadata_option
 @verb
 def review(
     scores: Path,
@@ -35,6 +38,7 @@ def review(
     decisions: Path | None,
     port: int,
     browser: bool,
+    keep_metadata: bool,
     terminal: Terminal,
     **comparing: Unpack[Comparing],
 ) -> None:
@@ -57,6 +61,7 @@ def review(
             predictor=predictor,
             decisions=decisions,
             port=port,
+            keep_metadata=keep_metadata,
             narrator=terminal,
             ready=ready,
         )

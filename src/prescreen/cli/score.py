@@ -1,28 +1,40 @@
 """``prescreen score``: a folder of portraits in, a table of scores out."""
 
 import contextlib
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.encoder_options import device_option
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import Place
 
 EXAMPLES = """\b
 Examples:
   prescreen score portraits/ --predictor models/mine --output scores.csv
   prescreen score a.jpg b.jpg --predictor models:/prescreen@champion --output scores.parquet
+  prescreen score portraits/ --predictor models/mine --output - | head
   prescreen score s3://bucket/portraits --predictor models/mine --output scores/ --engine ray
 """
 
 
-@click.command(short_help="Score a folder of pictures with a predictor.", epilog=EXAMPLES)
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("--predictor", required=True, help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.")
+@click.command(cls=Verb, short_help="Score a folder of pictures with a predictor.", epilog=EXAMPLES)
+@click.argument("inputs", nargs=-1, required=True, type=Place())
+@click.option(
+    "--predictor",
+    required=True,
+    type=Place("predictor"),
+    help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.",
+)
 @click.option(
     "--output",
     required=True,
-    help="Table to write: .csv, .parquet or .jsonl, or a folder of Parquet parts: scores/.",
+    type=Place(dash=True),
+    help="Table to write: .csv, .parquet or .jsonl, or a folder of Parquet parts: scores/; - is standard output, CSV.",
 )
 @click.option("--tolerant", is_flag=True, help="Score truncated pictures as far as they go instead of failing them.")
 @click.option(
@@ -57,11 +69,16 @@ def score(
 
     if ray_address and engine != "ray":
         raise click.UsageError("--ray-address goes with --engine ray")
-    with contextlib.redirect_stdout(sys.stderr):  # what Ray says of itself is not data
+    with contextlib.ExitStack() as stack:
+        place = output
+        if output == "-":
+            place = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prescreen-"))) / "scores.csv")
+            stack.callback(_to_standard_output, Path(place))  # also where none could be scored
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # what Ray says of itself is not data
         done = workflow.score(
             inputs,
             predictor=predictor,
-            output=output,
+            output=place,
             tolerant=tolerant,
             engine=engine,
             ray_address=ray_address,
@@ -71,5 +88,14 @@ def score(
     counts = done.counts
     terminal.say(f"{done.scored} scored, {counts.describe_failures()}")
     terminal.say(f"vectors    {counts.decoded} decoded, {counts.cached} from the cache")
+    if output == "-":
+        return
     folder = " (a folder of Parquet parts)" if is_folder(output) else ""
     terminal.say(f"scores     {done.output}{folder}")
+
+
+def _to_standard_output(table: Path) -> None:
+    """Write a table that was made, without its note: only a file can be ranked."""
+    if table.is_file():
+        with table.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)

@@ -6,6 +6,8 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.encoder_options import device_option, encoder_option, precision_option
+from prescreen.cli.hints import Verb
+from prescreen.cli.paths import LocalPath
 from prescreen.cli.ratings_options import columns_option
 from prescreen.cli.tables import accuracy_table
 from prescreen.traits import Scale, parse_columns, parse_traits
@@ -13,24 +15,24 @@ from prescreen.traits import Scale, parse_columns, parse_traits
 EXAMPLES = """\b
 Examples:
   prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
-  prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable \
+  prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable \\
       --encoder bundled --output models/omi
   prescreen train --ratings batch.csv --images rated/ \\
       --columns image=Input.image_url,rater=WorkerId,competence=Answer.competence
 """
 
 
-@click.command(short_help="Train a predictor on crowd ratings.", epilog=EXAMPLES)
-@click.option("--ratings", type=click.Path(path_type=Path), required=True, help="Votes or ratings: a file or a folder.")
-@click.option("--images", type=click.Path(path_type=Path), help="Folder of the rated pictures. [beside the ratings]")
-@click.option("--traits", help="Which traits, and under which names: competence=smart,likeability=outgoing. [all]")
+@click.command(cls=Verb, short_help="Train a predictor on crowd ratings.", epilog=EXAMPLES)
+@click.option("--ratings", type=LocalPath(), required=True, help="Votes or ratings: a file or a folder.")
+@click.option("--images", type=LocalPath(), help="Folder of the rated pictures. [beside the ratings]")
+@click.option("--traits", help='Which traits, and under which names: competence=smart,likeability="warm, kind". [all]')
 @columns_option
 @click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
 @encoder_option
 @precision_option
 @device_option
-@click.option("--output", type=click.Path(path_type=Path), help="Where to save the predictor. [models/NAME_OF_RATINGS]")
-@click.option("--experiment", default="prescreen", show_default=True, help="MLflow experiment.")
+@click.option("--output", type=LocalPath(), help="Where to save the predictor. [models/NAME_OF_RATINGS]")
+@click.option("--experiment", help="MLflow experiment. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0, 2**32 - 1), help="Seed of folds and regressors."
 )
@@ -53,7 +55,7 @@ def train(
     precision: str,
     device: str | None,
     output: Path | None,
-    experiment: str,
+    experiment: str | None,
     seed: int,
     simulated: bool,
     learning_curve: bool,

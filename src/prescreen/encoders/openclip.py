@@ -58,7 +58,7 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
     """
     model, at, path = choice.partition("@")
     if at:
-        weights = f"local:{Path(path).resolve()}"
+        weights = f"local:{Path(path).expanduser().resolve()}"
     else:
         model, slash, tag = choice.partition("/")
         if not (model and slash and tag):

@@ -1,6 +1,6 @@
 """The figures of an evaluation that runs are compared by, as flat metrics: one number a name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from prescreen.evaluation.curves import LearningCurve
@@ -11,6 +11,8 @@ from prescreen.evaluation.slices import lowest_coverage
 ALL_TRAITS: Final = "all_traits"
 """Where the names of the figures over all traits begin."""
 
+MEAN_PEARSON: Final = "mean/pearson"
+"""Mean of Pearson's r over the traits."""
 
 FIGURES: Final[Mapping[str, Callable[[TraitEvaluation], Estimate]]] = {
     "pearson": lambda trait: trait.pearson,
@@ -69,6 +71,11 @@ def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
         found["slices/lowest_coverage"] = lowest.covered.share
     found |= _curve(evaluation.learning_curve)
     return {name: figure.value for name, figure in found.items() if figure.value is not None}
+
+
+def metric_groups(traits: Sequence[str]) -> list[str]:
+    """Return what the names of metrics begin with, up to the first ``/``: the traits, and what is none."""
+    return [MEAN_PEARSON.partition("/")[0], ALL_TRAITS, "slices", "learning_curve", *traits]
 
 
 def interval_names(name: str) -> tuple[str, str]:

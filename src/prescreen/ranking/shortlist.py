@@ -10,8 +10,27 @@ from prescreen.calibration import score_to_z
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals, list_in_words
 from prescreen.ranking.probability import Floats, difference_covariance, p_better_by
+from prescreen.traits import refuse_twice
 
 FEW = 0.05  # score points that one decimal place does not show
+
+
+def ranked_columns(traits: Sequence[str]) -> list[str]:
+    """Return the names of the columns of `rank_candidates` in their order."""
+    return [
+        "rank",
+        "image",
+        "p_better",
+        "selected",
+        *(f"{trait}{end}" for trait in traits for end in ("", "_low", "_high")),
+        *(f"p_{trait}" for trait in traits),
+        "pareto",
+        "status",
+        "demoted",
+        "duplicate_of",
+        "reason",
+        "why",
+    ]
 
 
 def rank_candidates(
@@ -125,7 +144,7 @@ def rank_candidates(
     columns["duplicate_of"] = _text([copies[i] for i in order])
     columns["reason"] = _text([reasons[i] for i in order])
     columns["why"] = _text([whys[i] for i in order])
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns)[ranked_columns(traits)]
 
 
 def explain(traits: Sequence[str], predicted: Floats, baseline: Floats, chances: Floats, goals: Goals) -> str:
@@ -186,11 +205,7 @@ def _check_columns(scores: pd.DataFrame, traits: Sequence[str]) -> None:
             f"scores: no column {list_in_words([repr(name) for name in missing])}; "
             "expected a table that `prescreen score` wrote with these traits"
         )
-    made = ["rank", "image", "p_better", "selected", "pareto", "status", "demoted", "duplicate_of", "reason", "why"]
-    made += [form.format(name) for name in traits for form in ("{}", "{}_low", "{}_high", "p_{}")]
-    twice = sorted({name for name in made if made.count(name) > 1})
-    if twice:
-        raise UsageError(f"the column {twice[0]!r} would stand for two things; rename the trait with --traits NEW=OLD")
+    refuse_twice(ranked_columns(traits), "columns of the shortlist")
     repeated = scores["image"].duplicated()
     if repeated.any():
         raise UsageError(

@@ -13,6 +13,7 @@ from typing import Final
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.tables import shown
+from prescreen.traits import quoted as as_item
 
 MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "image": (
@@ -36,6 +37,11 @@ MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
 
 TEXT: Final = ("image", "trait", "rater", "person")
 _NUMBERED: Final = 8  # columns that a message names
+
+
+def columns_with_meaning(traits: Sequence[str]) -> list[str]:
+    """Return all names that mean something in the header of a file that has a column a trait."""
+    return [*MEANINGS, *traits]
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ def columns_left(names: Sequence[str]) -> list[str]:
 
 def quoted(name: str) -> str:
     """Return a column's name as ``--columns`` takes it."""
-    return f'"{shown(name)}"' if "," in name else shown(name)
+    return shown(as_item(name))
 
 
 def _plain(name: str) -> str:

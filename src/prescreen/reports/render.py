@@ -20,7 +20,7 @@ from prescreen.tables import shown
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
 
 
-_SCRIPTS = ("page.js", "decisions.js", "grid.js", "viewer.js", "scatter.js", "exports.js")
+_SCRIPTS = ("page.js", "decisions.js", "grid.js", "viewer.js", "scatter.js", "strip.js", "exports.js")
 
 
 def render_ranking(
@@ -28,6 +28,7 @@ def render_ranking(
     images: Mapping[str, bytes],
     baseline_image: bytes | None = None,
     token: str | None = None,
+    keep_metadata: bool = False,
 ) -> str:
     """Render the ranking report.
 
@@ -43,6 +44,8 @@ def render_ranking(
     token : str, optional
         For a page that ``prescreen review`` serves: what its requests for pictures and decisions have to show. Without
         it the page is one for a file, which keeps decisions in the browser and talks to nobody.
+    keep_metadata : bool
+        Whether pictures that the page exports keep what they tell about places, people and devices.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def render_ranking(
         script=script,
         script_hash=hash_of(script),
         gates=_gates(summary),
-        data=htmlsafe_json_dumps(_data(summary, pictures)),
+        data=htmlsafe_json_dumps(_data(summary, pictures) | {"keepMetadata": keep_metadata}),
         token=token,
     )
 

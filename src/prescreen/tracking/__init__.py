@@ -3,7 +3,9 @@
 No other package imports MLflow, and this one only where it opens the store.
 """
 
+from prescreen.tracking.autologging import without_autologging
 from prescreen.tracking.evaluations import EvaluationRecord, track_evaluation
+from prescreen.tracking.naming import safe_name
 from prescreen.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -39,6 +41,7 @@ __all__ = [
     "list_versions",
     "promote",
     "resolve_uri",
+    "safe_name",
     "store_below",
     "store_name",
     "store_uri",
@@ -46,4 +49,5 @@ __all__ = [
     "track_round",
     "track_training",
     "watched_run",
+    "without_autologging",
 ]

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prescreen.masking import masked, masked_values
-from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
-from prescreen.tracking.runs import log_metrics
-from prescreen.tracking.store import experiment_id, opened_store
+from prescreen.tracking.runs import begun_run, log_metrics
+from prescreen.tracking.store import opened_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,16 +53,9 @@ def track_evaluation(record: EvaluationRecord) -> str:
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient()
-        experiment = experiment_id(client, record.experiment, uri)
-        with marked(client, uri) as mark:
-            tags = {"prescreen.kind": "evaluation"} | masked_values(record.tags) | mark
-            run_id = str(client.create_run(experiment, run_name=record.name, tags=tags).info.run_id)
-            status = "FAILED"
-            try:
-                _write(client, run_id, record)
-                status = "FINISHED"
-            finally:
-                client.set_terminated(run_id, status)
+        tags = {"prescreen.kind": "evaluation"} | masked_values(record.tags)
+        with begun_run(client, uri, record.experiment, record.name, tags) as run_id:
+            _write(client, run_id, record)
         return run_id
 
 

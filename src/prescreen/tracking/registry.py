@@ -1,14 +1,16 @@
 """The registry: versions of the model, who is champion and who challenger, and predictors fetched from it."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from prescreen.errors import PredictorError, StoreError, UsageError
 from prescreen.masking import masked
-from prescreen.tracking.store import first_line, opened_store
+from prescreen.tracking.store import already_exists, first_line, opened_store
+from prescreen.traits import names_from_text
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -61,7 +63,7 @@ class ModelVersion:
     @property
     def traits(self) -> tuple[str, ...]:
         """Traits that it predicts, sorted; runs from before there was the tag have them among their parameters."""
-        return tuple(sorted(self.tags.get("prescreen.traits", self.parameters.get("traits", "")).split(",")))
+        return tuple(sorted(names_from_text(self.tags.get("prescreen.traits", self.parameters.get("traits", "")))))
 
     @property
     def data(self) -> str:
@@ -205,14 +207,79 @@ def compared_on(client: "MlflowClient", version: ModelVersion) -> str:
     return str(tags.get(COMPARED_ON, "mean/pearson"))
 
 
+def enter(
+    client: "MlflowClient", run_id: str, model: Any, metric: str, description: str, finish: Callable[[], object]
+) -> tuple[str, bool, str]:
+    """Register a logged model, give out the aliases, and finish; all of it or nothing.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    run_id : str
+        The run that logged it.
+    model : mlflow.models.model.ModelInfo or Model
+        What was logged.
+    metric : str
+        Decides over the aliases.
+    description : str
+        Of the version, in Markdown.
+    finish : callable
+        The last step of the training. If it fails, the registry is as it was before.
+
+    Returns
+    -------
+    (str, bool, str)
+        Number of the version, whether it is the champion, and the comparison in words.
+    """
+    before, version = _aliases(client), None
+    try:
+        version = register(client, run_id, model, description)
+        champion, comparison = crown(client, version, metric, run_id)
+        finish()
+    except BaseException:
+        _undo(client, version, before)
+        raise
+    return version, champion, comparison
+
+
+def _aliases(client: "MlflowClient") -> dict[str, str] | None:
+    """Return which version each alias points to; None without a registered model."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_registered_model(REGISTERED_NAME).aliases
+    except MlflowException:
+        return None
+    return {str(alias): str(version) for alias, version in found.items()}
+
+
+def _undo(client: "MlflowClient", version: str | None, before: Mapping[str, str] | None) -> None:
+    """Take a version out of the registry again, as far as the store allows it."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with contextlib.suppress(MlflowException, SQLAlchemyError):
+        now = _aliases(client) or {}
+        for alias in (CHAMPION, CHALLENGER) if version in now.values() else ():
+            if before is not None and alias in before:
+                client.set_registered_model_alias(REGISTERED_NAME, alias, before[alias])
+            elif alias in now:
+                client.delete_registered_model_alias(REGISTERED_NAME, alias)
+        if version is not None:
+            client.delete_model_version(REGISTERED_NAME, version)
+        if before is None and not client.search_model_versions(f"name='{REGISTERED_NAME}'"):
+            client.delete_registered_model(REGISTERED_NAME)
+
+
 def register(client: "MlflowClient", run_id: str, model: Any, description: str = "") -> str:
     """Make the logged model a version of the registered model (`mlflow.register_model` would print)."""
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_registered_model(REGISTERED_NAME)
-    except MlflowException:
         client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
+    except MlflowException as error:
+        if not already_exists(error):
+            raise
     made = client.create_model_version(
         REGISTERED_NAME, model.model_uri, run_id, description=description or None, model_id=model.model_id
     )

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from prescreen.masking import masked, masked_values
-from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
-from prescreen.tracking.runs import MODEL_NAME, log_metrics
-from prescreen.tracking.store import experiment_id, opened_store
+from prescreen.tracking.runs import begun_run, context_tags, log_metrics, log_model
+from prescreen.tracking.store import opened_store
 
 DOCUMENT: Final = "round.json"
 
@@ -20,8 +19,10 @@ class RoundRecord:
 
     Parameters
     ----------
-    experiment, name : str
-        Names of the experiment and of the run.
+    experiment : str or None
+        Name of the experiment; None for the usual one.
+    name : str
+        Name of the run.
     parameters, tags : mapping of str to str
         What was tested, and how to find it again.
     metrics : mapping of str to float
@@ -36,7 +37,7 @@ class RoundRecord:
         What to do now, in words.
     """
 
-    experiment: str
+    experiment: str | None
     name: str
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
@@ -59,23 +60,13 @@ def track_round(record: RoundRecord) -> str:
         If the store refuses.
     """
     with opened_store() as uri:
-        import mlflow
         from mlflow.entities import Param, RunTag
         from mlflow.tracking import MlflowClient
-        from mlflow.tracking.context.registry import resolve_tags
         from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
         client = MlflowClient()
-        tags = masked_values(resolve_tags()) | masked_values(record.tags)
-        tags |= {MLFLOW_RUN_NOTE: record.description} if record.description else {}
-        experiment = experiment_id(client, record.experiment, uri)
-        with (
-            marked(client, uri) as mark,
-            mlflow.start_run(
-                experiment_id=experiment, run_name=record.name, tags=mark, log_system_metrics=False
-            ) as run,
-        ):
-            run_id = str(run.info.run_id)
+        tags = masked_values(record.tags) | ({MLFLOW_RUN_NOTE: record.description} if record.description else {})
+        with begun_run(client, uri, record.experiment, record.name, context_tags()) as run_id:
             log_metrics(client, run_id, record.metrics)
             client.log_batch(
                 run_id,
@@ -86,8 +77,9 @@ def track_round(record: RoundRecord) -> str:
             client.log_dict(run_id, dict(record.content), DOCUMENT)
             for path in record.files:
                 client.log_artifact(run_id, str(path))
-            mlflow.pyfunc.log_model(
-                name=MODEL_NAME,
+            log_model(
+                client,
+                run_id,
                 loader_module="prescreen.serving",
                 data_path=str(record.predictor),
                 pip_requirements=["portrait-prescreen"],

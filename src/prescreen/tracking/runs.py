@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,14 +11,16 @@ import pandas as pd
 
 from prescreen.masking import masked, masked_values
 from prescreen.serving import INPUT_COLUMN
-from prescreen.tracking.killed import MARK, close_killed, living_process
+from prescreen.tracking.autologging import without_autologging
+from prescreen.tracking.killed import MARK, close_killed, living_process, marked
 from prescreen.tracking.naming import safely_named
-from prescreen.tracking.registry import crown, register
+from prescreen.tracking.registry import enter
 from prescreen.tracking.store import experiment_id, opened_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from mlflow.models import ModelSignature
+    from mlflow.models.model import ModelInfo
     from mlflow.tracking import MlflowClient
 
 MODEL_NAME: Final = "predictor"
@@ -57,8 +59,8 @@ class TrainingRecord:
 
     Parameters
     ----------
-    experiment : str
-        Name of the experiment.
+    experiment : str or None
+        Name of the experiment; None for the usual one.
     name : str
         Name of the run.
     parameters, tags : mapping of str to str
@@ -89,7 +91,7 @@ class TrainingRecord:
         Folds and candidates.
     """
 
-    experiment: str
+    experiment: str | None
     name: str
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
@@ -133,15 +135,17 @@ class TrackedRun:
 
 
 @contextlib.contextmanager
-def watched_run(experiment: str, name: str) -> Iterator[str]:
+def watched_run(experiment: str | None, name: str) -> Iterator[str]:
     """Begin a run and sample the system metrics until the block ends, which ends the run too.
 
-    Runs whose process was killed before are closed first.
+    Runs whose process was killed before are closed first. The caller's autologging is off meanwhile.
 
     Parameters
     ----------
-    experiment, name : str
-        Names of the experiment and of the run.
+    experiment : str or None
+        As in `prescreen.tracking.store.experiment_id`.
+    name : str
+        Name of the run.
 
     Yields
     ------
@@ -155,14 +159,14 @@ def watched_run(experiment: str, name: str) -> Iterator[str]:
     """
     with contextlib.ExitStack() as stack:
         with opened_store() as uri:
+            stack.enter_context(without_autologging())
             from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
             from mlflow.tracking import MlflowClient
-            from mlflow.tracking.context.registry import resolve_tags
 
             client = MlflowClient()
             close_killed(client, uri)
             experiment_ = experiment_id(client, experiment, uri)
-            tags = masked_values(resolve_tags()) | {MARK: stack.enter_context(living_process(uri))}
+            tags = context_tags() | {MARK: stack.enter_context(living_process(uri))}
             run_id = str(client.create_run(experiment_, run_name=name, tags=tags).info.run_id)
             monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
             monitor.start()
@@ -179,8 +183,13 @@ def watched_run(experiment: str, name: str) -> Iterator[str]:
                 client.set_terminated(run_id, status)
 
 
-def track_training(record: TrainingRecord, run_id: str | None = None) -> TrackedRun:
+def track_training(
+    record: TrainingRecord, run_id: str | None = None, finish: Callable[[], object] = lambda: None
+) -> TrackedRun:
     """Write a training run into the store, register its model, and move the aliases by what it is worth.
+
+    What can fail comes first: nothing is registered until everything is logged, and it is taken back if ``finish``
+    fails.
 
     Parameters
     ----------
@@ -188,6 +197,8 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
         What to write.
     run_id : str, optional
         A run that `watched_run` began; without it a run is made.
+    finish : callable
+        The last step of the training, outside the store.
 
     Raises
     ------
@@ -196,32 +207,94 @@ def track_training(record: TrainingRecord, run_id: str | None = None) -> Tracked
     """
     if run_id is None:
         with watched_run(record.experiment, record.name) as begun:
-            return track_training(record, begun)
+            return track_training(record, begun, finish)
     with opened_store() as uri:
         import mlflow
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient()
         _describe(client, run_id, record)
-        with _active(run_id):
-            data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
-            mlflow.log_input(data, context="training")
-            example = pd.DataFrame({INPUT_COLUMN: [record.example]})
-            model = mlflow.models.Model.log(
-                artifact_path=None,
-                flavor=_Untried,
-                name=MODEL_NAME,
-                validate_serving_input=False,
-                loader_module=_LOADER,
-                data_path=str(record.predictor),
-                signature=_signature(record.output),
-                input_example=example,
-                pip_requirements=["portrait-prescreen"],
-            )
+        data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
+        _log_input(client, run_id, data)
+        model = log_model(
+            client,
+            run_id,
+            loader_module=_LOADER,
+            data_path=str(record.predictor),
+            signature=_signature(record.output),
+            input_example=pd.DataFrame({INPUT_COLUMN: [record.example]}),
+            pip_requirements=["portrait-prescreen"],
+        )
         _nest(client, run_id, record.nested)
-        version = register(client, run_id, model, record.description)
-        champion, comparison = crown(client, version, record.compared_on, run_id)
-        return TrackedRun(masked(uri), run_id, version, champion, comparison)
+        entered = enter(client, run_id, model, record.compared_on, record.description, finish)
+        return TrackedRun(masked(uri), run_id, *entered)
+
+
+@contextlib.contextmanager
+def begun_run(
+    client: "MlflowClient", store: str, experiment: str | None, name: str, tags: Mapping[str, str]
+) -> Iterator[str]:
+    """Begin a run that lasts at most as long as the block, which ends it too; gives the run's id.
+
+    None of prescreen's runs becomes MLflow's active run: that is the caller's, and stays so.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        A client of the store.
+    store : str
+        Its tracking URI.
+    experiment : str or None
+        As in `prescreen.tracking.store.experiment_id`.
+    name : str
+        Name of the run.
+    tags : mapping of str to str
+        Its tags.
+    """
+    experiment_ = experiment_id(client, experiment, store)
+    with marked(client, store) as mark:
+        run_id = str(client.create_run(experiment_, run_name=name, tags={**tags, **mark}).info.run_id)
+        status = "FAILED"
+        try:
+            yield run_id
+            status = "FINISHED"
+        finally:
+            client.set_terminated(run_id, status)
+
+
+def context_tags() -> dict[str, str]:
+    """Return what MLflow says of the program that runs: who, from where, and what ``MLFLOW_RUN_CONTEXT`` adds."""
+    from mlflow.tracking.context.registry import resolve_tags
+
+    return masked_values({str(name): str(value) for name, value in resolve_tags().items()})
+
+
+def log_model(client: "MlflowClient", run_id: str, **options: Any) -> "ModelInfo":
+    """Log a pyfunc model of a run; the options are those of `mlflow.pyfunc.save_model`.
+
+    `mlflow.pyfunc.log_model` would give it to the active run, or to the experiment that the caller has set.
+    """
+    import mlflow
+
+    run = client.get_run(run_id)
+    made = client.create_logged_model(run.info.experiment_id, MODEL_NAME, run_id, context_tags(), run.data.params)
+    return mlflow.models.Model.log(
+        artifact_path=None,
+        flavor=_Untried,
+        name=MODEL_NAME,
+        run_id=run_id,
+        model_id=made.model_id,
+        validate_serving_input=False,
+        **options,
+    )
+
+
+def _log_input(client: "MlflowClient", run_id: str, data: Any) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    dataset = Dataset.from_dictionary(data.to_dict())
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])])
 
 
 class _Untried:
@@ -270,8 +343,12 @@ def _nest(client: "MlflowClient", run_id: str, nested: Sequence[NestedRun]) -> N
         tags = {MLFLOW_PARENT_RUN_ID: run_id, "prescreen.kind": part.kind}
         child = client.create_run(parent.experiment_id, run_name=part.name, tags=tags).info.run_id
         parameters = [Param(name, value) for name, value in safely_named(part.parameters).items()]
-        client.log_batch(child, _metrics(part.metrics), parameters)
-        client.set_terminated(child)
+        status = "FAILED"
+        try:
+            client.log_batch(child, _metrics(part.metrics), parameters)
+            status = "FINISHED"
+        finally:
+            client.set_terminated(child, status)
 
 
 def log_metrics(client: "MlflowClient", run_id: str, values: Mapping[str, float]) -> None:
@@ -288,16 +365,6 @@ def _metrics(values: Mapping[str, float]) -> list[Any]:
     return [Metric(name, value, now, 0) for name, value in safely_named(values).items()]
 
 
-@contextlib.contextmanager
-def _active(run_id: str) -> Iterator[None]:
-    """Make a run the active one without ending it afterwards, which `watched_run` does."""
-    import mlflow
-
-    with mlflow.start_run(run_id, log_system_metrics=False):
-        yield
-    mlflow.MlflowClient().update_run(run_id, status="RUNNING")
-
-
 def _signature(output: pd.DataFrame) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types.schema import ColSpec, DataType, Schema
@@ -305,5 +372,5 @@ def _signature(output: pd.DataFrame) -> "ModelSignature":
     kinds = {column: DataType.double if output[column].dtype.kind == "f" else DataType.string for column in output}
     return ModelSignature(
         inputs=Schema([ColSpec(DataType.string, INPUT_COLUMN)]),
-        outputs=Schema([ColSpec(kind, str(column)) for column, kind in kinds.items()]),
+        outputs=Schema([ColSpec(kind, str(column), required=False) for column, kind in kinds.items()]),
     )

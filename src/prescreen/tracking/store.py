@@ -1,8 +1,9 @@
 """The MLflow store: where it is, opened quietly, its errors as ours.
 
 The store is ``sqlite:///mlruns/mlflow.db`` below the working directory with artifacts beside it, or what
-``MLFLOW_TRACKING_URI`` names. MLflow decides at its import, and again at each call, whether it reports usage to its
-makers, and is told not to for as long as the store is open.
+``MLFLOW_TRACKING_URI`` names; models are registered there too, or where ``MLFLOW_REGISTRY_URI`` says. MLflow decides at
+its import, and again at each call, whether it reports usage to its makers, and is told not to for as long as the store
+is open.
 """
 
 import contextlib
@@ -10,8 +11,8 @@ import functools
 import logging
 import os
 import re
+import secrets
 import sqlite3
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -20,13 +21,16 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from prescreen.atomic import write_new_file
-from prescreen.errors import StoreError
+from prescreen.errors import PrescreenError, StoreError
 from prescreen.masking import masked
+from prescreen.tracking import reaching
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
+_REGISTRY: Final = "MLFLOW_REGISTRY_URI"
+_USUAL_EXPERIMENT: Final = "prescreen"
 _NO_TELEMETRY: Final = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
 _LONGEST_FOLDER: Final = 120
 _KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
@@ -43,27 +47,81 @@ def store_name() -> str:
     return masked(store_uri())
 
 
-def check_store() -> None:
+def check_store(experiment: str | None = None) -> None:
     """Open the store, so that what is wrong with it is known before the work is done.
+
+    Parameters
+    ----------
+    experiment : str, optional
+        The experiment that a run will go to, as in `experiment_id`.
 
     Raises
     ------
     StoreError
-        If it cannot be opened.
+        If it cannot be opened or written, or the experiment was deleted.
     """
-    with opened_store():
+    reaching.check_temporary_folder()
+    with opened_store() as uri:
         from mlflow.tracking import MlflowClient
 
-        MlflowClient().search_experiments(max_results=1)
+        _known_experiment(MlflowClient(), experiment)
+        reaching.check_writable(uri)
 
 
-def experiment_id(client: "MlflowClient", name: str, store: str) -> str:
-    """Return the id of an experiment, which is made if it is not there."""
-    experiment = client.get_experiment_by_name(name)
-    if experiment is not None:
-        return str(experiment.experiment_id)
+def experiment_id(client: "MlflowClient", name: str | None, store: str) -> str:
+    """Return the id of an experiment, which is made if it is not there.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        A client of the store.
+    name : str or None
+        Its name; None for what ``MLFLOW_EXPERIMENT_NAME`` says, or else for ``prescreen``.
+    store : str
+        Tracking URI of the store.
+
+    Raises
+    ------
+    StoreError
+        If it was deleted.
+    """
+    from mlflow.exceptions import MlflowException
+
+    known = _known_experiment(client, name)
+    if known is not None:
+        return known
+    name = _experiment_name(name)
     location = _artifact_location(name) if store == _default_uri() else None  # another store decides by itself
-    return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
+    try:
+        return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
+    except MlflowException as error:
+        if not already_exists(error) or (made := _known_experiment(client, name)) is None:
+            raise
+        return made  # another run has made it since
+
+
+def already_exists(error: Exception) -> bool:
+    """Tell whether MLflow refuses to make something because it is there, maybe since a moment ago."""
+    return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS"
+
+
+def _experiment_name(name: str | None) -> str:
+    return name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or _USUAL_EXPERIMENT
+
+
+def _known_experiment(client: "MlflowClient", name: str | None) -> str | None:
+    """Return the id of an experiment; None if it is not there yet."""
+    name = _experiment_name(name)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return None
+    number = str(experiment.experiment_id)
+    if experiment.lifecycle_stage != "active":
+        raise StoreError(
+            f"experiment {name!r} was deleted; name another with --experiment, or run: "
+            f"mlflow experiments restore --experiment-id {number}"
+        )
+    return number
 
 
 def _artifact_location(experiment: str) -> str:
@@ -79,7 +137,15 @@ def _default_uri() -> str:
 
 
 def _default_folder() -> Path:
-    return (_FOLDER.get() or Path.cwd()) / "mlruns"
+    return (_FOLDER.get() or _workspace(Path.cwd())) / "mlruns"
+
+
+def _workspace(folder: Path) -> Path:
+    """Return where the work belongs: DVC runs experiments in copies below ``.dvc/tmp/exps``, which it deletes."""
+    for place in folder.parents:
+        if place.parts[-3:] == (".dvc", "tmp", "exps"):
+            return place.parents[2]
+    return folder
 
 
 _AT_WORK: ContextVar[bool] = ContextVar("at_work", default=False)
@@ -106,24 +172,41 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
         The model that is looked for, if the store is only read: then it is not made.
     """
     uri = store_uri()
-    location = None if os.environ.get(_VARIABLE) else _default_folder()
-    if wanted is not None and _missing_file(uri) is not None:
-        raise StoreError(
-            f"{wanted}: no such model, there is no MLflow store {masked(uri)}; name the store with {_VARIABLE}"
-        )
-    if location is not None and wanted is None:
-        location.mkdir(parents=True, exist_ok=True)
+    registry = os.environ.get(_REGISTRY) or uri
+    for place, variable in ((uri, _VARIABLE), (registry, _REGISTRY)):
+        reaching.check_address(place, variable)
+        if wanted is not None and _missing_file(place) is not None:
+            raise StoreError(
+                f"{wanted}: no such model, there is no MLflow store {masked(place)}; name the store with {variable}"
+            )
+    if wanted is None and not os.environ.get(_VARIABLE):
+        _make_folder(_default_folder())
     with _quiet():
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            if wanted is None and (place := _missing_file(uri)) is not None:
-                _make_tables(place)
+            if wanted is None:
+                for place in dict.fromkeys((uri, registry)):
+                    if (file := _missing_file(place)) is not None:
+                        _make_tables(file)
             with _pointed_at(uri):
+                reaching.reach(uri, None if registry == uri else registry)
                 yield uri
         except (MlflowException, SQLAlchemyError) as error:
             raise StoreError(_explain(masked(uri), error)) from error
+        except ImportError as error:
+            raise StoreError(reaching.missing_package(masked(uri), error)) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: the folder of the MLflow store cannot be made ({error.strerror}); "
+            f"name a store elsewhere: {_VARIABLE}=sqlite:////a/folder/of/yours/mlflow.db"
+        ) from error
 
 
 def _missing_file(uri: str) -> Path | None:
@@ -139,13 +222,15 @@ def _make_tables(place: Path) -> None:
     """
     from mlflow.tracking import MlflowClient
 
-    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
-        made = Path(folder) / "mlflow.db"
-        with _pointed_at(f"sqlite:///{made}"):
+    memory = f"file:prescreen-{secrets.token_hex(8)}?mode=memory&cache=shared"
+    with contextlib.closing(sqlite3.connect(memory, uri=True)) as connection:
+        with _pointed_at(f"sqlite:///{memory}&uri=true"):
             MlflowClient().search_experiments(max_results=1)
-        with contextlib.closing(sqlite3.connect(made)) as connection:
-            content = connection.serialize()
-    write_new_file(place, content)
+        content = connection.serialize()
+    try:
+        write_new_file(place, content)
+    except PrescreenError as error:
+        raise StoreError(f"MLflow store {place}: {error}; name a store elsewhere with {_VARIABLE}") from error
 
 
 @contextlib.contextmanager
@@ -192,19 +277,22 @@ def _leave_git_alone() -> None:
 
 @contextlib.contextmanager
 def _pointed_at(uri: str) -> Iterator[None]:
-    """Set MLflow's tracking and registry URI, which it also writes into the environment, for a while."""
+    """Set MLflow's tracking URI, which it also writes into the environment, for a while.
+
+    Where the environment names no registry, MLflow takes that of the tracking URI.
+    """
     import mlflow
 
-    names = (_VARIABLE, "MLFLOW_REGISTRY_URI")
+    names = (_VARIABLE, _REGISTRY)
     environment = {name: os.environ.get(name) for name in names}
     chosen = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     try:
         mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
+        mlflow.set_registry_uri(environment[_REGISTRY])
         yield
     finally:
         mlflow.set_tracking_uri(chosen if chosen != environment[_VARIABLE] else None)
-        mlflow.set_registry_uri(environment["MLFLOW_REGISTRY_URI"])
+        mlflow.set_registry_uri(environment[_REGISTRY])
         for name, value in environment.items():
             os.environ.pop(name, None)
             if value is not None:
@@ -217,11 +305,11 @@ def _explain(uri: str, error: Exception) -> str:
         return f"MLflow store {uri} was left half made; if it holds no runs of yours, remove its file and run again"
     if "schema" in text or "out-of-date" in text:
         return f"MLflow store {uri} has another schema: back it up, then run: mlflow db upgrade {uri}"
-    if uri.startswith("file:") or "://" not in uri:
+    if reaching.is_folder(uri):
         return (
             f"MLflow store {uri}: MLflow no longer uses file stores; run mlflow migrate-filestore, or unset {_VARIABLE}"
         )
-    return f"MLflow store {uri}: {text}"
+    return f"MLflow store {uri}: {reaching.remedy(uri, text)}"
 
 
 def first_line(error: Exception) -> str:

@@ -1,4 +1,5 @@
-// The tray of decisions, and the shortlist as CSV and as a ZIP of the pictures, named in the order to upload them.
+// The tray of decisions, and the shortlist as CSV and as a ZIP of the pictures, named in the order to upload them and
+// without metadata.
 const Exports = (() => {
   // Kept pictures, best first; as long as nothing was kept, the proposed shortlist.
   const chosen = () => {
@@ -82,7 +83,11 @@ const Exports = (() => {
     try {
       const files = [];
       for (const [place, row] of list.entries()) {
-        files.push({ name: uploadName(row, place, list.length), bytes: await Pictures.original(row) });
+        const bytes = await Pictures.original(row);
+        files.push({
+          name: uploadName(row, place, list.length),
+          bytes: data.keepMetadata ? bytes : Strip.strip(bytes, row.name, crc32),
+        });
       }
       files.push({ name: "shortlist.csv", bytes: new TextEncoder().encode("\ufeff" + csv()) });
       download(zip(files), "shortlist.zip");
