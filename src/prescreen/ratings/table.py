@@ -21,6 +21,7 @@ from prescreen.tables import shown
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DECIMAL_COMMA = re.compile(r"^\s*[+-]?\d+,\d+\s*$")
+_THOUSANDS = re.compile(r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$")
 
 Body = Callable[[Collection[str]], pd.DataFrame]
 
@@ -167,6 +168,8 @@ def _with_points(frame: pd.DataFrame, name: str, *, sure: bool) -> bool:
     texts = cells.astype(object).where(cells.notna(), "").astype(str)
     commas = texts.str.match(_DECIMAL_COMMA)
     if commas.sum() < (1 if sure else 2):
+        return False
+    if not sure and texts[commas].str.match(_THOUSANDS).all():
         return False
     others = pd.to_numeric(texts[~commas], errors="coerce").notna()
     words = int((~others & (texts[~commas].str.strip() != "")).sum())
