@@ -202,7 +202,14 @@ def _train(
         hold_rows=not forget_portraits,
     )
     manifest = training.describe(
-        output.name, network.specification, rated, dataset, names, seed, simulated, forgets=forget_portraits
+        output.name,
+        network.specification,
+        rated,
+        dataset,
+        rated.told(names),
+        seed,
+        simulated,
+        forgets=forget_portraits,
     )
     predictor = Predictor(
         manifest=manifest,
@@ -290,7 +297,7 @@ def _measure(
     loaded: Predictor, rated: Ratings, names: Mapping[str, str], learning_curve: bool, narrator: Narrator
 ) -> Evaluation:
     """Do what `evaluate` says, with its arguments read."""
-    known = rated.fingerprint == loaded.manifest.data["sha256"] and names == loaded.manifest.data["columns"]
+    known = rated.fingerprint == loaded.manifest.data["sha256"] and rated.told(names) == loaded.manifest.data["columns"]
     if known:
         narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
         if not learning_curve:

@@ -155,6 +155,19 @@ def test_a_decimal_comma_among_points_is_a_mistake(folder, scores):
         read_ratings(folder / "r.csv")
 
 
+def test_a_comma_that_may_divide_thousands_is_a_mistake(folder, scores):
+    scores["competence"] = [f"{i},250" for i in range(1, 13)]
+    (folder / "r.csv").write_text(scores.to_csv(index=False))
+    with pytest.raises(RatingsError, match="row 2: competence '1,250' is not a number"):
+        read_ratings(folder / "r.csv")
+
+
+def test_a_file_without_a_header_is_told_to_get_one(folder, scores):
+    (folder / "r.csv").write_text(scores.to_csv(index=False, header=False))
+    with pytest.raises(RatingsError, match="the first row must name the columns"):
+        read_ratings(folder / "r.csv")
+
+
 class TestSheets:
     def test_the_sheet_with_the_ratings_is_found(self, folder, scores, plain):
         with pd.ExcelWriter(folder / "r.xlsx") as writer:

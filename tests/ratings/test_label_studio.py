@@ -130,3 +130,14 @@ def test_a_name_that_is_no_text_is_named(folder, exported, half):
     path.write_text(path.read_text().replace('"name": "01.jpg"', f'"name": "\\{half}.jpg"'))
     with pytest.raises(RatingsError, match=rf"row 1: image '.{half}\.jpg' is no Unicode text"):
         read_ratings(path)
+
+
+def test_another_name_of_the_picture_is_said_and_can_be_told(folder, exported):
+    before = read_ratings(written(folder, exported)).table
+    for task in exported:
+        task["data"] = {"photo": task["data"]["image"]}
+    with pytest.raises(
+        RatingsError, match="entry 1: its data has neither name nor image but photo; .*--columns image=photo"
+    ):
+        read_ratings(written(folder, exported))
+    assert_frame_equal(read_ratings(folder / "project.json", columns={"image": "photo"}).table, before)

@@ -171,13 +171,15 @@ class TestOneColumnAPicture:
         assert found.notes == ("ignored    column Timestamp",)
 
     def test_otherwise_it_is_said_how_to_tell(self, folder, form):
-        with pytest.raises(RatingsError, match=r'if columns are pictures, say so: --columns ".*competence=.*\[\*\]'):
+        with pytest.raises(
+            RatingsError, match=r"if columns are pictures, say so: --columns 'rater=.*competence=.*\[\*\]"
+        ):
             read_ratings(saved(form, folder))
 
     def test_names_of_files_as_columns(self, folder, votes):
         smart = votes[votes["trait"] == "smart"]
         wide = smart.pivot(index="rater", columns="image", values="vote").reset_index()
-        with pytest.raises(RatingsError, match=r'--columns "rater=rater,competence=\*\.jpg"'):
+        with pytest.raises(RatingsError, match=r"--columns 'rater=rater,competence=\*\.jpg'"):
             read_ratings(saved(wide, folder))
         wide.loc[0, "03.jpg"] = None
         found = read_ratings(saved(wide, folder), columns={"competence": "*.jpg"})

@@ -25,11 +25,21 @@ import pandas as pd
 
 from prescreen.errors import PrescreenError, RatingsError
 from prescreen.ratings.columns import numbers, read_bytes, refuse, refuse_predictions
-from prescreen.ratings.files import Contents, Table, open_tables
+from prescreen.ratings.files import open_tables
 from prescreen.ratings.imagefolder import metadata_file
-from prescreen.ratings.meanings import MEANINGS, TEXT, Meaning, columns_left, listed, quoted, understand
+from prescreen.ratings.meanings import (
+    MEANINGS,
+    TEXT,
+    Meaning,
+    columns_left,
+    columns_option,
+    listed,
+    shortened,
+    understand,
+)
 from prescreen.ratings.omi import read_omi
 from prescreen.ratings.rows import Rows, TraitValues, choose_rows
+from prescreen.ratings.table import Contents, Table
 from prescreen.ratings.wide import read_matrix, read_wide
 from prescreen.tables import shown
 from prescreen.traits import Scale
@@ -134,14 +144,16 @@ def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str
     pictures = [name for name in header if _PICTURE.match(name)]
     message = f"{shown(source)}: no column image (columns: {listed(header)})"
     if len(questions) > 1:
-        example = f'--columns "rater={quoted(rater)},competence={quoted(questions[0] + " [*]")}"'
+        example = columns_option(rater=shown(rater), competence=f"{shown(questions[0])} [*]")
         return f"{message}; if columns are pictures, say so: {example}"
     if len(pictures) > 1:
-        example = f'--columns "rater={quoted(rater)},competence=*.{pictures[0].rpartition(".")[2]}"'
+        example = columns_option(rater=shown(rater), competence=f"*.{pictures[0].rpartition('.')[2]}")
         return f"{message}; if columns are pictures, say so: {example}"
+    if pictures:
+        return f"{message}; the first row must name the columns, for instance image,competence,likeability"
     likely = next((name for name in header if "image" in name.lower() or "photo" in name.lower()), None)
     likely = likely or next((name for name in header if name), "COLUMN")
-    return f"{message}; say which column names the picture, for instance --columns image={quoted(likely)}"
+    return f"{message}; say which column names the picture, for instance {columns_option(image=shortened(likely))}"
 
 
 def _read_table(table: Table, meaning: Meaning) -> tuple[Contents, tuple[str, ...]]:

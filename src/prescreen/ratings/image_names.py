@@ -204,7 +204,7 @@ def _number(name: str) -> str:
 
 _AS_UPLOADED: Final = "without Label Studio's prefix"
 _COMPARISONS: Final[Sequence[tuple[str, Callable[[str], str]]]] = (
-    ("in another case, Unicode form or with other separators", lambda name: name),
+    ("in another spelling (case, blanks, separators, Unicode form)", lambda name: name),
     ("without its ending", _stem),
     ("without folder", _without_folder),
     ("without folder and ending", _without_both),

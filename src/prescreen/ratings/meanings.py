@@ -6,6 +6,7 @@ exactly one column has it and no column has the name itself.
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.tables import shown
-from prescreen.traits import quoted as as_item
+from prescreen.traits import quoted
 
 MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "image": (
@@ -37,6 +38,7 @@ MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
 
 TEXT: Final = ("image", "trait", "rater", "person")
 _NUMBERED: Final = 8  # columns that a message names
+_LENGTH: Final = 80  # characters of each
 
 
 def columns_with_meaning(traits: Sequence[str]) -> list[str]:
@@ -140,7 +142,7 @@ class _Search:
         if len(named) > 1:
             raise RatingsError(
                 f"{shown(self.source)}: {' and '.join(shown(name) for name in named)} could both be the {meaning}; "
-                f"say which: --columns {meaning}={quoted(named[0])}"
+                f"say which: {columns_option(**{meaning: shown(named[0])})}"
             )
         self._take(meaning, named[0])
         self.guessed.add(meaning)
@@ -189,10 +191,16 @@ def starred(pattern: str, name: str) -> str:
 
 def listed(names: Iterable[object], most: int | None = _NUMBERED) -> str:
     """Return names in one line, long lists cut short."""
-    texts = [shown(str(name)) for name in names]
+    texts = [shortened(str(name)) for name in names]
     if most is not None and len(texts) > most + 1:
         texts = [*texts[:most], f"and {len(texts) - most} more"]
     return ", ".join(texts)
+
+
+def shortened(name: str) -> str:
+    """Return a name as one printable line, cut short if it is very long."""
+    text = shown(name)
+    return text if len(text) <= _LENGTH else f"{text[: _LENGTH - 3]}..."
 
 
 def columns_left(names: Sequence[str]) -> list[str]:
@@ -200,9 +208,9 @@ def columns_left(names: Sequence[str]) -> list[str]:
     return [f"column{'' if len(names) == 1 else 's'} {listed(names)}"] if names else []
 
 
-def quoted(name: str) -> str:
-    """Return a column's name as ``--columns`` takes it."""
-    return shown(as_item(name))
+def columns_option(**columns: str) -> str:
+    """Return ``--columns`` as a shell takes it."""
+    return f"--columns {shlex.quote(','.join(f'{name}={quoted(column)}' for name, column in columns.items()))}"
 
 
 def _plain(name: str) -> str:

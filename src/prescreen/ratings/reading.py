@@ -123,6 +123,10 @@ class Ratings:
         from_votes = votes.rdiv(np.array(pooled), axis="columns")
         return from_votes if self.errors.empty else (self.errors**2).fillna(from_votes)
 
+    def told(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Return {trait: its column} for {trait: its name in the file}, where a column was told to be a trait."""
+        return {trait: self.columns.get(name, name) for trait, name in names.items()}
+
     def _wide(self, column: str) -> pd.DataFrame:
         pivoted = self.table.pivot(index="image", columns="trait", values=column)
         return pivoted.reindex(columns=pd.Index(self.traits, name="trait"))

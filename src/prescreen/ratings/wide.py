@@ -11,6 +11,7 @@ votes       one row a rater and one column a picture: the name of a trait's colu
 """
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from prescreen.ratings.columns import Floats, counted, numbers, refuse
 from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
 from prescreen.ratings.rows import TraitValues, choose_traits
 from prescreen.tables import shown
-from prescreen.traits import Scale
+from prescreen.traits import Scale, quoted
 
 ANSWERS: Final = Scale(0, 3)
 """What No, Somewhat, Yes and Very count as."""
@@ -283,8 +284,7 @@ def _refuse_others(
 
 
 def _traits_option(traits: Sequence[str]) -> str:
-    names = ",".join(shown(trait) for trait in traits)
-    return f'--traits "{names}"' if re.search(r"[^\w,.\-]", names) else f"--traits {names}"
+    return f"--traits {shlex.quote(','.join(quoted(shown(trait)) for trait in traits))}"
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
