@@ -142,6 +142,11 @@ def test_another_preprocessing_is_refused():
         Encoder(EncoderSpecification(name="face", members=(FACE,), preprocessing=PREPROCESSING_VERSION + " and more"))
 
 
+def test_a_preprocessing_that_differs_in_rare_pictures_only_is_read():
+    before = EncoderSpecification(name="face", members=(FACE,), preprocessing="images 2, faces 1, views 1")
+    assert Encoder(before).specification.fingerprint != EncoderSpecification(name="face", members=(FACE,)).fingerprint
+
+
 def test_an_unknown_network_is_refused():
     with pytest.raises(PredictorMismatch, match="resnet"):
         Encoder(EncoderSpecification(name="other", members=(replace(FACE, network="resnet"),)))

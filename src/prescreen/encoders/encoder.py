@@ -16,7 +16,12 @@ from PIL import Image
 from prescreen.encoders import openclip
 from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
 from prescreen.encoders.devices import check_name, chosen_device
-from prescreen.encoders.specification import PREPROCESSING_VERSION, EncoderSpecification, MemberSpecification
+from prescreen.encoders.specification import (
+    PREPROCESSING_VERSION,
+    READABLE_PREPROCESSING,
+    EncoderSpecification,
+    MemberSpecification,
+)
 from prescreen.encoders.views import BOXES, Pixels, View, cut
 from prescreen.errors import PredictorMismatch, UsageError
 from prescreen.faces import Face
@@ -68,7 +73,7 @@ class Encoder:
         device = device or chosen_device()
         check_name(device)
         self.device = device
-        if specification.preprocessing != PREPROCESSING_VERSION:
+        if specification.preprocessing not in READABLE_PREPROCESSING:
             raise PredictorMismatch(
                 f"encoder {specification.name}: made with preprocessing ({specification.preprocessing}), this version "
                 f"of prescreen has ({PREPROCESSING_VERSION}); train again or install the version that made it"

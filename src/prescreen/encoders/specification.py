@@ -18,6 +18,12 @@ from prescreen.errors import PredictorError
 PREPROCESSING_VERSION: Final = f"images {decoding.VERSION}, faces {faces.VERSION}, views {views.VERSION}"
 """What the networks see of a picture: it changes with decoding, face finding and the cutting of views."""
 
+READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION, "images 2, faces 1, views 1"})
+"""Versions whose predictors this one applies: ordinary pictures come out alike to the last bit.
+
+Decoding 2 took HDR pictures, PNGs with a gamma or primaries of their own and some transparent ones for plain sRGB.
+"""
+
 
 @dataclass(frozen=True)
 class LayoutSpecification:
