@@ -20,7 +20,8 @@ def open_predictor(place: str) -> Predictor:
     if provenance.is_model_uri(place):
         from prescreen import tracking
 
-        return Predictor.load(tracking.fetch_predictor(place))
+        with tracking.fetch_predictor(place) as folder:
+            return Predictor.load(folder)
     return Predictor.load(Path(place))
 
 

@@ -185,13 +185,15 @@ def test_the_experiment_that_the_environment_names_is_used(place, monkeypatch):
 def test_models_are_registered_where_the_environment_says(record, place, monkeypatch):
     registry = f"sqlite:///{place}/registry/models.db"
     monkeypatch.setenv("MLFLOW_REGISTRY_URI", registry)
-    with pytest.raises(StoreError, match="name the store with MLFLOW_REGISTRY_URI"):
-        tracking.fetch_predictor("models:/prescreen@champion")
+    wanted = tracking.fetch_predictor("models:/prescreen@champion")
+    with pytest.raises(StoreError, match="name the store with MLFLOW_REGISTRY_URI"), wanted:
+        pass
     run = tracking.track_training(record)
     assert run.champion
     assert list(mlflow.MlflowClient(registry, registry).get_registered_model("prescreen").aliases) == ["champion"]
     assert not mlflow.MlflowClient(tracking.store_uri(), tracking.store_uri()).search_registered_models()
-    assert (tracking.fetch_predictor("models:/prescreen@champion") / "manifest.json").is_file()
+    with tracking.fetch_predictor("models:/prescreen@champion") as folder:
+        assert (folder / "manifest.json").is_file()
 
 
 ADDRESSES = {

@@ -58,7 +58,8 @@ def first(place, clip_folder):
 @pytest.fixture(scope="module")
 def logged(first):
     """Return the folder of the model as MLflow keeps it."""
-    return tracking.fetch_predictor("models:/prescreen/1").parents[1]
+    with tracking.fetch_predictor("models:/prescreen/1") as folder:
+        return folder.parents[1]
 
 
 def test_what_is_pinned_is_what_the_project_depends_on():

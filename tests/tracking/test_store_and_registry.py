@@ -2,6 +2,7 @@ import base64
 import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -58,6 +59,11 @@ def record(tmp_path, tmp_path_factory, monkeypatch, empty_store):
         yield replace(RECORD, predictor=predictor)
 
 
+def fetched(uri):
+    with tracking.fetch_predictor(uri) as folder:
+        return folder
+
+
 def scored(record, value):
     return tracking.track_training(replace(record, metrics={"mean/pearson": value}))
 
@@ -99,7 +105,7 @@ def test_a_comparison_across_ratings_says_so(record):
 @pytest.mark.parametrize("uri", ["models:/prescreen@champion", "models:/prescreen/1", "runs:/{run}/predictor"])
 def test_a_registered_predictor_comes_back(record, uri):
     run = tracking.track_training(record)
-    folder = tracking.fetch_predictor(uri.format(run=run.run_id))
+    folder = fetched(uri.format(run=run.run_id))
     assert (folder / "manifest.json").read_text() == '{"made": "for a test"}'
 
 
@@ -107,7 +113,7 @@ def test_the_model_holds_no_pickle_and_says_what_it_takes(record, client):
     tracking.track_training(record)
     import mlflow
 
-    folder = tracking.fetch_predictor("models:/prescreen/1").parents[1]
+    folder = fetched("models:/prescreen/1").parents[1]
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
     model = mlflow.models.Model.load(folder)
     assert model.signature.inputs.input_names() == ["image"]
@@ -174,7 +180,7 @@ def test_artifacts_stay_inside_the_store_whatever_the_experiment_is_called(recor
     assert list(inside.rglob("calibration.png"))
     assert {path.name for path in tmp_path.iterdir()} == {"mlruns", "models"}
     assert {path.name for path in (tmp_path / "mlruns").iterdir()} == {"mlflow.db", "artifacts"}
-    assert tracking.fetch_predictor(f"runs:/{run.run_id}/predictor").is_dir()
+    assert fetched(f"runs:/{run.run_id}/predictor").is_dir()
     assert client.get_experiment_by_name(name) is not None
 
 
@@ -189,7 +195,7 @@ def test_an_alias_becomes_the_version_it_stands_for_now(record):
         tracking.resolve_uri("models:/prescreen@nobody")
 
 
-@pytest.mark.parametrize("read", [tracking.fetch_predictor, tracking.resolve_uri])
+@pytest.mark.parametrize("read", [fetched, tracking.resolve_uri])
 @pytest.mark.parametrize("variable", [None, "sqlite:///elsewhere.db"])
 def test_reading_makes_no_store(tmp_path, monkeypatch, read, variable):
     monkeypatch.chdir(tmp_path)
@@ -207,7 +213,7 @@ def test_reading_from_a_store_elsewhere_leaves_the_working_directory_alone(recor
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    assert tracking.fetch_predictor(tracking.resolve_uri("models:/prescreen@champion")).is_dir()
+    assert fetched(tracking.resolve_uri("models:/prescreen@champion")).is_dir()
     assert not list(here.iterdir())
 
 
@@ -221,7 +227,7 @@ def test_what_mlflow_and_the_process_were_set_to_is_set_again(record, tmp_path, 
     mlflow.set_tracking_uri(chosen)
     try:
         del os.environ["MLFLOW_TRACKING_URI"]
-        assert tracking.fetch_predictor(f"runs:/{first.run_id}/predictor").is_dir()
+        assert fetched(f"runs:/{first.run_id}/predictor").is_dir()
         assert mlflow.get_tracking_uri() == chosen
     finally:
         mlflow.set_tracking_uri(None)
@@ -252,7 +258,7 @@ assert not changed, changed
 
 def test_an_unknown_model_is_one_line(record):
     with pytest.raises(StoreError, match="no such model"):
-        tracking.fetch_predictor("models:/prescreen@champion")
+        fetched("models:/prescreen@champion")
 
 
 def test_a_model_of_somebody_else_is_refused(record):
@@ -260,7 +266,7 @@ def test_a_model_of_somebody_else_is_refused(record):
     (record.predictor / "other.json").write_text("{}")
     tracking.track_training(record)
     with pytest.raises(PredictorError, match="not one that prescreen logged"):
-        tracking.fetch_predictor("models:/prescreen@champion")
+        fetched("models:/prescreen@champion")
 
 
 EVIL = "open({mark!r}, 'w').close()\n"
@@ -276,7 +282,9 @@ def test_a_model_of_another_program_is_refused_though_a_predictor_lies_in_it(rec
 
     mlflow.set_tracking_uri(tracking.store_uri())
     try:
-        with mlflow.start_run(experiment_id=mlflow.create_experiment("theirs", str(tmp_path / "theirs"))) as run:
+        with mlflow.start_run(
+            experiment_id=mlflow.create_experiment("theirs", str(tmp_path / "mlruns" / "theirs"))
+        ) as run:
             made = mlflow.pyfunc.log_model(
                 name="predictor",
                 loader_module="stranger",
@@ -288,44 +296,130 @@ def test_a_model_of_another_program_is_refused_though_a_predictor_lies_in_it(rec
         mlflow.set_tracking_uri(None)
     for uri in (f"runs:/{run.info.run_id}/predictor", made.model_uri):
         with pytest.raises(PredictorError, match="not one that prescreen logged"):
-            tracking.fetch_predictor(uri)
+            fetched(uri)
     assert not mark.exists()
 
 
 @pytest.mark.parametrize("text", ["", "[", "flavors: {python_function: 3}", "flavors: {sklearn: {}}", "- 1", "\0"])
 def test_a_model_whose_description_is_damaged_is_refused(record, text):
     tracking.track_training(record)
-    folder = tracking.fetch_predictor("models:/prescreen/1").parents[1]
+    folder = fetched("models:/prescreen/1").parents[1]
     (folder / "MLmodel").write_text(text)
     with pytest.raises(PredictorError, match="not one that prescreen logged"):
-        tracking.fetch_predictor("models:/prescreen/1")
+        fetched("models:/prescreen/1")
 
 
 def test_the_code_in_a_model_is_neither_fetched_nor_run(record, tmp_path):
     run = tracking.track_training(record)
-    carried = tracking.fetch_predictor("models:/prescreen/1").parents[1] / "code" / "prescreen"
+    carried = fetched("models:/prescreen/1").parents[1] / "code" / "prescreen"
     mark = tmp_path / "ran"
     for name in ("__init__.py", "serving.py"):
         (carried / name).write_text(EVIL.format(mark=str(mark)))
-    code = f"from prescreen import tracking; print(tracking.fetch_predictor('runs:/{run.run_id}/predictor'))"
+    code = f"""
+from prescreen import tracking
+with tracking.fetch_predictor('runs:/{run.run_id}/predictor') as folder:
+    print(folder)
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    fetched = Path(done.stdout.strip())
-    assert (fetched / "manifest.json").is_file()
-    assert {path.name for path in fetched.parents[1].iterdir()} == {"data"}
+    assert Path(done.stdout.strip()) == carried.parents[1] / "data" / "first"  # in the store, not a copy
     assert not done.stderr  # no bars of MLflow's
     assert not mark.exists()
 
 
+def test_a_description_of_a_model_that_has_no_end_is_not_read(record):
+    tracking.track_training(record)
+    description = fetched("models:/prescreen/1").parents[1] / "MLmodel"
+    description.unlink()
+    os.mkfifo(description)
+    with pytest.raises(PredictorError, match="not one that prescreen logged"):
+        fetched("models:/prescreen/1")
+
+
+ELSEWHERE = [
+    "s3://bucket/theirs",
+    "http://127.0.0.1:9/theirs",
+    "file://server/share",
+    "{folder}/private",
+    "file:/{folder}",
+]
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_a_store_of_the_working_directory_sends_nobody_elsewhere(record, client, tmp_path, monkeypatch, place):
+    """A stranger's folder may hold a store, too: neither does a predictor leave for another place, nor is one got."""
+    run = tracking.track_training(record)
+    place = place.format(folder=tmp_path)
+    made = {f"runs:/{run.run_id}/predictor", "models:/prescreen/1", "models:/prescreen@champion"}
+    for uri in made:
+        assert fetched(uri).is_dir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
+        database.execute("UPDATE experiments SET artifact_location = ?", [place])
+        database.execute("UPDATE logged_models SET artifact_location = ?", [place])
+        database.execute("UPDATE model_versions SET storage_location = ?", [place])
+        database.execute("UPDATE runs SET artifact_uri = ?", [place])
+    for uri in made:
+        with pytest.raises(StoreError, match=r"outside of its own folder.*MLFLOW_TRACKING_URI=sqlite:"):
+            fetched(uri)
+    with pytest.raises(StoreError, match="outside of its own folder"):
+        tracking.check_store(record.experiment)
+    with pytest.raises(StoreError, match="outside of its own folder"):
+        tracking.track_training(record)
+
+
+def test_a_trigger_in_a_store_does_not_send_a_predictor_elsewhere(record, tmp_path):
+    tracking.track_training(record)
+    away = tmp_path / "away"
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
+        database.execute(
+            "CREATE TRIGGER send AFTER INSERT ON logged_models "
+            f"BEGIN UPDATE logged_models SET artifact_location = '{away}' WHERE model_id = NEW.model_id; END"
+        )
+    with pytest.raises(StoreError, match="outside of its own folder"):
+        tracking.track_training(record)
+    assert not away.exists()
+
+
+def test_a_store_that_was_named_may_keep_its_artifacts_anywhere(record, client, tmp_path, monkeypatch):
+    client.create_experiment(record.experiment, str(tmp_path / "anywhere"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    run = tracking.track_training(record)
+    assert fetched(f"runs:/{run.run_id}/predictor").is_relative_to(tmp_path / "anywhere")
+
+
+def test_a_predictor_that_was_copied_from_a_store_elsewhere_does_not_stay(record, tmp_path, monkeypatch):
+    """What MLflow fetches by itself it leaves in the temporary folder: face vectors, once more at each score."""
+    import mlflow
+
+    tracking.track_training(record)
+    folder = fetched("models:/prescreen/1").parents[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    asked = []
+
+    def download(artifact_uri, dst_path):
+        asked.append(artifact_uri)
+        source = folder / artifact_uri.rpartition("/")[2]
+        target = Path(dst_path) / source.name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+        return str(target)
+
+    monkeypatch.setattr(registry, "_location", lambda client, uri: "s3://bucket/model")
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    with tracking.fetch_predictor("models:/prescreen/1") as copy:
+        assert (copy / "manifest.json").is_file()
+    assert asked == ["s3://bucket/model/MLmodel", "s3://bucket/model/data"]
+    assert not copy.parents[1].exists()
+
+
 def test_a_model_from_before_models_carried_code_is_read(record):
     tracking.track_training(record)
-    folder = tracking.fetch_predictor("models:/prescreen/1").parents[1]
+    folder = fetched("models:/prescreen/1").parents[1]
     shutil.rmtree(folder / "code")
     (folder / "constraints.txt").unlink()
     (folder / "requirements.txt").write_text("portrait-prescreen")
     description = (folder / "MLmodel").read_text()
     (folder / "MLmodel").write_text(description.replace("    code: code\n", ""))
-    assert tracking.fetch_predictor("models:/prescreen/1") == folder / "data" / "first"
+    assert fetched("models:/prescreen/1") == folder / "data" / "first"
 
 
 def test_a_file_store_names_the_migration(record, tmp_path, monkeypatch):
@@ -372,6 +466,15 @@ def test_a_run_that_breaks_is_failed_and_registers_nothing(record, client):
     assert client.search_registered_models() == []
 
 
+def test_a_run_that_breaks_while_it_begins_is_not_left_running(record, client, monkeypatch):
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    monkeypatch.setattr(SystemMetricsMonitor, "start", refuse)
+    with pytest.raises(ZeroDivisionError), tracking.watched_run(record.experiment, record.name):
+        pass
+    assert [run.info.status for run in client.search_runs(["1"])] == ["FAILED"]
+
+
 DIES = """
 import os, signal, sys
 from prescreen import tracking
@@ -416,6 +519,62 @@ def test_a_training_whose_end_fails_leaves_versions_and_aliases_as_they_were(rec
     assert seen[str(versions + 1)] == (alias,)
     assert aliases() == found
     assert scored(record, 0.6).champion
+
+
+def test_what_another_training_has_done_meanwhile_stays_when_the_end_fails(record, client):
+    scored(record, 0.5)
+
+    def finish():
+        assert scored(record, 0.9).version == "3"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tracking.track_training(replace(record, metrics={"mean/pearson": 0.7}), finish=finish)
+    assert aliases()["3"] == ("champion",)
+    assert "2" not in aliases()
+
+
+def test_a_registered_model_that_another_training_uses_stays_when_the_end_of_the_first_fails(record):
+    def finish():
+        assert not scored(record, 0.4).champion
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tracking.track_training(record, finish=finish)
+    assert list(aliases()) == ["2"]
+    assert scored(record, 0.3).champion
+
+
+def test_a_registered_model_that_goes_before_its_version_is_made_is_made_again(record, client, monkeypatch):
+    """The end of another first training has failed in this moment, and it has cleaned up."""
+    from mlflow.tracking import MlflowClient
+
+    make, gone = MlflowClient.create_model_version, []
+
+    def create_model_version(self, *given, **options):
+        if not gone:
+            gone.append(client.delete_registered_model("prescreen"))
+        return make(self, *given, **options)
+
+    monkeypatch.setattr(MlflowClient, "create_model_version", create_model_version)
+    assert tracking.track_training(record).champion
+    assert gone
+
+
+def test_a_registry_that_does_not_answer_has_no_new_champion(record, client, monkeypatch):
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    scored(record, 0.5)
+
+    def refuse_to_tell(self, *given):
+        raise MlflowException("the server is busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "get_model_version_by_alias", refuse_to_tell)
+        with pytest.raises(StoreError, match="the server is busy"):
+            scored(record, 0.4)
+    assert aliases() == {"1": ("champion",)}
 
 
 def test_a_part_that_cannot_be_written_is_failed_too(record, client, monkeypatch):

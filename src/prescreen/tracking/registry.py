@@ -2,15 +2,18 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
+from prescreen.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.errors import PredictorError, StoreError, UsageError
 from prescreen.masking import masked
 from prescreen.tracking.standalone import LOADER
-from prescreen.tracking.store import already_exists, first_line, opened_store
+from prescreen.tracking.store import first_line, is_missing, opened_store
 from prescreen.traits import names_from_text
 
 if TYPE_CHECKING:
@@ -249,42 +252,57 @@ def _aliases(client: "MlflowClient") -> dict[str, str] | None:
 
     try:
         found = client.get_registered_model(REGISTERED_NAME).aliases
-    except MlflowException:
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
         return None
     return {str(alias): str(version) for alias, version in found.items()}
 
 
 def _undo(client: "MlflowClient", version: str | None, before: Mapping[str, str] | None) -> None:
-    """Take a version out of the registry again, as far as the store allows it."""
+    """Take a version out of the registry again, as far as the store allows it; what others did meanwhile stays."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     with contextlib.suppress(MlflowException, SQLAlchemyError):
-        now = _aliases(client) or {}
-        for alias in (CHAMPION, CHALLENGER) if version in now.values() else ():
-            if before is not None and alias in before:
-                client.set_registered_model_alias(REGISTERED_NAME, alias, before[alias])
-            elif alias in now:
-                client.delete_registered_model_alias(REGISTERED_NAME, alias)
         if version is not None:
+            _give_back(client, version, before or {})
             client.delete_model_version(REGISTERED_NAME, version)
         if before is None and not client.search_model_versions(f"name='{REGISTERED_NAME}'"):
             client.delete_registered_model(REGISTERED_NAME)
+
+
+def _give_back(client: "MlflowClient", version: str, before: Mapping[str, str]) -> None:
+    """Let the aliases that `crown` gave out for a version point to where they did before."""
+    now = _aliases(client) or {}
+    beaten = before.get(CHAMPION) if now.get(CHAMPION) == version else None
+    for alias in (CHAMPION, CHALLENGER):
+        if alias not in now or now[alias] not in (version, beaten):
+            continue
+        if alias in before:
+            client.set_registered_model_alias(REGISTERED_NAME, alias, before[alias])
+        else:
+            client.delete_registered_model_alias(REGISTERED_NAME, alias)
 
 
 def register(client: "MlflowClient", run_id: str, model: Any, description: str = "") -> str:
     """Make the logged model a version of the registered model (`mlflow.register_model` would print)."""
     from mlflow.exceptions import MlflowException
 
+    def make() -> str:
+        with contextlib.suppress(MlflowException):  # it is there already, or what follows tells what is wrong
+            client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
+        made = client.create_model_version(
+            REGISTERED_NAME, model.model_uri, run_id, description=description or None, model_id=model.model_id
+        )
+        return str(made.version)
+
     try:
-        client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
+        return make()
     except MlflowException as error:
-        if not already_exists(error):
+        if not is_missing(error):
             raise
-    made = client.create_model_version(
-        REGISTERED_NAME, model.model_uri, run_id, description=description or None, model_id=model.model_id
-    )
-    return str(made.version)
+        return make()  # another first training failed at this moment, and has cleaned up
 
 
 def crown(client: "MlflowClient", version: str, metric: str, run_id: str) -> tuple[bool, str]:
@@ -314,8 +332,9 @@ def crown(client: "MlflowClient", version: str, metric: str, run_id: str) -> tup
     return verdict.better, verdict.reason
 
 
-def fetch_predictor(uri: str) -> Path:
-    """Return the directory of a predictor in the store. The code that its model carries is neither fetched nor run.
+@contextlib.contextmanager
+def fetch_predictor(uri: str) -> Iterator[Path]:
+    """Give the directory of a predictor in the store. The code that its model carries is neither fetched nor run.
 
     A model counts as one of prescreen's if it names prescreen's loader and holds one predictor. That keeps models of
     other programs out; it is no signature, because who can write into the store can write both. So what comes back is
@@ -326,6 +345,11 @@ def fetch_predictor(uri: str) -> Path:
     uri : str
         For instance ``models:/prescreen@champion`` or ``runs:/RUN_ID/predictor``.
 
+    Yields
+    ------
+    Path
+        In the store where that is on this machine; otherwise a copy, which goes when the block ends.
+
     Raises
     ------
     StoreError
@@ -333,36 +357,53 @@ def fetch_predictor(uri: str) -> Path:
     PredictorError
         If the model is not a predictor of prescreen.
     """
-    with opened_store(wanted=uri) as store:
-        import mlflow
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
+    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
+        with opened_store(wanted=uri) as store:
+            import mlflow
+            from mlflow.exceptions import MlflowException
+            from mlflow.tracking import MlflowClient
 
-        try:
-            by_id = re.fullmatch(r"models:/(m-[0-9a-f]+)/?", uri)  # MLflow finds no part of a model by such a URI
-            place = MlflowClient().get_logged_model(by_id[1]).artifact_location if by_id else uri.rstrip("/")
-            description = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/MLmodel")
-            own = _loader(Path(description)) == LOADER
-            data = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/data") if own else description
-        except (MlflowException, OSError) as error:
-            raise StoreError(f"{uri}: no such model in {masked(store)} ({first_line(error)})") from error
-        found = sorted(Path(data).glob("*/manifest.json"))
-        if not own or len(found) != 1:
+            try:
+                place = _location(MlflowClient(), uri.rstrip("/"))
+                copy = None if urlsplit(place).scheme in ("", "file") else folder
+                description = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/MLmodel", dst_path=copy)
+                own = _loader(Path(description)) == LOADER
+                data = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/data", dst_path=copy) if own else ""
+            except (MlflowException, OSError) as error:
+                raise StoreError(f"{uri}: no such model in {masked(store)} ({first_line(error)})") from error
+        found = sorted(Path(data).glob("*/manifest.json")) if own else []
+        if len(found) != 1:
             raise PredictorError(
                 f"{uri}: a model, but not one that prescreen logged; prescreen models list shows those"
             )
-        return found[0].parent
+        yield found[0].parent
+
+
+def _location(client: "MlflowClient", uri: str) -> str:
+    """Return the address of the files of a model; MLflow by itself copies those of a run and never removes the copy."""
+    from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+    if of_run := re.fullmatch(r"runs:/([^/]+)/([^/]+)", uri):
+        run = client.get_run(of_run[1])
+        for made in run.outputs.model_outputs if run.outputs else ():
+            model = client.get_logged_model(made.model_id)
+            if model.name == of_run[2]:
+                return str(model.artifact_location)
+        return f"{run.info.artifact_uri}/{of_run[2]}"
+    while uri.startswith("models:"):
+        uri = str(ModelsArtifactRepository.get_underlying_uri(uri))
+    return uri
 
 
 def _loader(description: Path) -> str | None:
     """Return the module that an ``MLmodel`` file names as the loader; nothing is imported."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
-    from yaml import YAMLError
+    import yaml
 
     try:
-        loader = Model.load(description).flavors["python_function"]["loader_module"]
-    except (MlflowException, YAMLError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        loader = yaml.safe_load(read_bounded(description, MAX_NOTE_BYTES))["flavors"]["python_function"][
+            "loader_module"
+        ]
+    except (yaml.YAMLError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return None
     return loader if isinstance(loader, str) else None
 
@@ -409,7 +450,9 @@ def _by_alias(client: "MlflowClient", alias: str) -> ModelVersion | None:
 
     try:
         return _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, alias).version))
-    except MlflowException:
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
         return None
 
 

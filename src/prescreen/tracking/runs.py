@@ -12,7 +12,7 @@ import pandas as pd
 from prescreen.masking import masked, masked_values
 from prescreen.serving import INPUT_COLUMN
 from prescreen.tracking.autologging import without_autologging
-from prescreen.tracking.killed import MARK, close_killed, living_process, marked
+from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
 from prescreen.tracking.registry import enter
 from prescreen.tracking.standalone import standalone
@@ -164,23 +164,14 @@ def watched_run(experiment: str | None, name: str) -> Iterator[str]:
             from mlflow.tracking import MlflowClient
 
             client = MlflowClient()
-            close_killed(client, uri)
-            experiment_ = experiment_id(client, experiment, uri)
-            tags = context_tags() | {MARK: stack.enter_context(living_process(uri))}
-            run_id = str(client.create_run(experiment_, run_name=name, tags=tags).info.run_id)
+            run_id = stack.enter_context(begun_run(client, uri, experiment, name, context_tags()))
             monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
             monitor.start()
-        status = "FAILED"
         try:
             yield run_id
-            status = "FINISHED"
-        except (KeyboardInterrupt, GeneratorExit):
-            status = "KILLED"
-            raise
         finally:
             with opened_store():
                 monitor.finish()
-                client.set_terminated(run_id, status)
 
 
 def track_training(
@@ -229,6 +220,8 @@ def begun_run(
 ) -> Iterator[str]:
     """Begin a run that lasts at most as long as the block, which ends it too; gives the run's id.
 
+    Runs whose process was killed before are closed first.
+
     None of prescreen's runs becomes MLflow's active run: that is the caller's, and stays so.
 
     Parameters
@@ -251,8 +244,12 @@ def begun_run(
         try:
             yield run_id
             status = "FINISHED"
+        except (KeyboardInterrupt, GeneratorExit):
+            status = "KILLED"
+            raise
         finally:
-            client.set_terminated(run_id, status)
+            with opened_store():
+                client.set_terminated(run_id, status)
 
 
 def context_tags() -> dict[str, str]:

@@ -24,6 +24,7 @@ from prescreen.atomic import write_new_file
 from prescreen.errors import PrescreenError, StoreError
 from prescreen.masking import masked
 from prescreen.tracking import reaching
+from prescreen.tracking.artifacts import check_artifacts, kept_within
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -101,14 +102,14 @@ def experiment_id(client: "MlflowClient", name: str | None, store: str) -> str:
     try:
         return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
     except MlflowException as error:
-        if not already_exists(error) or (made := _known_experiment(client, name)) is None:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or (made := _known_experiment(client, name)) is None:
             raise
         return made  # another run has made it since
 
 
-def already_exists(error: Exception) -> bool:
-    """Tell whether MLflow refuses to make something because it is there, maybe since a moment ago."""
-    return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS"
+def is_missing(error: Exception) -> bool:
+    """Tell whether MLflow found nothing of that name; any other error says nothing about what is there."""
+    return getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def _experiment_name(name: str | None) -> str:
@@ -121,6 +122,7 @@ def _known_experiment(client: "MlflowClient", name: str | None) -> str | None:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return None
+    check_artifacts(str(experiment.artifact_location))
     number = str(experiment.experiment_id)
     if experiment.lifecycle_stage != "active":
         raise StoreError(
@@ -178,6 +180,7 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
         The model that is looked for, if the store is only read: then it is not made.
     """
     uri = store_uri()
+    unnamed = not os.environ.get(_VARIABLE)  # inside of this block MLflow sets it
     registry = os.environ.get(_REGISTRY) or uri
     for place, variable in ((uri, _VARIABLE), (registry, _REGISTRY)):
         reaching.check_address(place, variable)
@@ -185,9 +188,9 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
             raise StoreError(
                 f"{wanted}: no such model, there is no MLflow store {masked(place)}; name the store with {variable}"
             )
-    if wanted is None and not os.environ.get(_VARIABLE):
+    if wanted is None and unnamed:
         _make_folder(_default_folder())
-    with _quiet():
+    with _quiet(), kept_within(_default_folder()) if unnamed else contextlib.nullcontext():
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 

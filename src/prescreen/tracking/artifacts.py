@@ -1,0 +1,69 @@
+"""Where the default store may keep its artifacts: in its own folder, and nowhere else.
+
+The default store is whatever file lies in the working directory, so it may be a stranger's. It says of each experiment,
+run and model where their files are, and MLflow would follow that to a server or to another folder: to fetch a model, or
+to put a predictor there, which holds face vectors of those it learned from. A store that the user has named is trusted.
+"""
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from prescreen.errors import StoreError, shown
+
+_WITHIN: ContextVar[Path | None] = ContextVar("within", default=None)
+_RESOLVED: Final = ("models", "runs")
+"""Names of places in the store; MLflow asks again for what they stand for."""
+
+
+@contextlib.contextmanager
+def kept_within(folder: Path) -> Iterator[None]:
+    """Let MLflow, where prescreen calls it, find artifacts below a folder only."""
+    _guard()
+    token = _WITHIN.set(folder.resolve())
+    try:
+        yield
+    finally:
+        _WITHIN.reset(token)
+
+
+def check_artifacts(location: str) -> None:
+    """Refuse a place for artifacts that lies outside of the folder where there is one.
+
+    Raises
+    ------
+    StoreError
+        Naming the place, and how to trust the store.
+    """
+    folder, parts = _WITHIN.get(), urlsplit(location)
+    if folder is None or parts.scheme in _RESOLVED:
+        return
+    if not parts.netloc and parts.scheme in ("", "file"):
+        place = Path(url2pathname(parts.path) if parts.scheme else location)
+        if place.resolve().is_relative_to(folder):
+            return
+    raise StoreError(
+        f"MLflow store {folder / 'mlflow.db'}: it keeps files at {shown(location)}, outside of its own folder; "
+        f"if the store is yours, name it: MLFLOW_TRACKING_URI=sqlite:///{folder / 'mlflow.db'}"
+    )
+
+
+@functools.cache
+def _guard() -> None:
+    """Put `check_artifacts` where MLflow turns an address into what reads and writes there: all goes through it."""
+    from mlflow.store.artifact.artifact_repository_registry import ArtifactRepositoryRegistry
+
+    ask = ArtifactRepositoryRegistry.get_artifact_repository
+
+    @functools.wraps(ask)
+    def checked(registry: Any, artifact_uri: str, *given: Any, **options: Any) -> Any:
+        check_artifacts(os.fspath(artifact_uri))
+        return ask(registry, artifact_uri, *given, **options)
+
+    ArtifactRepositoryRegistry.get_artifact_repository = checked
