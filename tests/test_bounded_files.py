@@ -90,7 +90,8 @@ def test_no_file_of_a_predictor_is_read_without_a_limit(tmp_path, kind, name, qu
     sums = dict.fromkeys(FILES.content, "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a")
     (tmp_path / FILES.manifest).write_text(json.dumps({"format": 1, "files": sums}))
     with pytest.raises(
-        PrescreenError, match=rf"{name} cannot be read \((not a plain file|file too large: 5368709120 b)"
+        PrescreenError,
+        match=rf"{name} cannot be read \((not a plain file; save what it gives to one|file too large: 5368709120 b)",
     ):
         Predictor.load(tmp_path)
 

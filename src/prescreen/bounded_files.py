@@ -47,6 +47,7 @@ MAX_MEMBERS: Final = 10_000
 _SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
 _PLACE: Final = re.compile(rb"\br=[\"']([A-Z]{1,3})?([0-9]{1,12})[\"']")
 _HEAD: Final = 4096
+_NOT_PLAIN: Final = "not a plain file; save what it gives to one"
 _FINE: Final = 64 << 20
 """Texts that cannot be more than this, however often one is repeated, are not looked at closer."""
 
@@ -73,7 +74,7 @@ def open_plain(path: str | os.PathLike[str], limit: int | None = None) -> io.Buf
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
         if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a plain file", os.fspath(path))
+            raise OSError(errno.EINVAL, _NOT_PLAIN, os.fspath(path))
         if limit is not None and status.st_size > limit:
             raise _too_large(path, status.st_size, limit)
         return os.fdopen(descriptor, "rb")
@@ -98,7 +99,8 @@ def read_bounded(path: str | os.PathLike[str], limit: int = MAX_TABLE_BYTES) -> 
             raise OSError(errno.EINVAL, "it begins with zeros and nothing else", os.fspath(path))
         data = head + file.read(max(size - len(head), 0) + 1)
         if len(data) > size:
-            raise OSError(errno.EBUSY, "it grows while it is read", os.fspath(path))
+            what = "it grows while it is read" if size else _NOT_PLAIN  # files of /proc have no size
+            raise OSError(errno.EBUSY, what, os.fspath(path))
         return data
 
 

@@ -212,6 +212,33 @@ def test_a_damaged_configuration_is_an_error_of_one_line(folder, content):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("tower", "part"),
+    [
+        ("vision_cfg", {"timm_model_name": "hf-hub:stranger/model"}),
+        ("vision_cfg", {"timm_model_name": "local-dir:/elsewhere"}),
+        ("text_cfg", {"hf_model_name": "stranger/model"}),
+    ],
+)
+def test_a_folder_does_not_send_the_program_to_models_of_strangers(folder, offline, tower, part):
+    configuration = json.loads((folder / "open_clip_config.json").read_text())
+    configuration["model_cfg"][tower] |= part
+    (folder / "open_clip_config.json").write_text(json.dumps(configuration))
+    with pytest.raises(EncoderError, match="its towers are elsewhere"):
+        describe(f"tiny@{folder}")
+
+
+@pytest.mark.parametrize("model", ["hf-hub:stranger/model", "local-dir:/elsewhere"])
+def test_a_predictor_cannot_name_a_model_of_a_stranger(clip_folder, pictures, offline, model):
+    file = clip_folder / "open_clip_model.safetensors"
+    member = replace(describe(f"tiny@{clip_folder}"), network=f"open_clip:{model}", weights=f"local:{file}")
+    member = replace(member, weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    with pytest.raises(EncoderError, match="no model of that name"):
+        ClipNetwork(member, "f32").load()
+    with pytest.raises(UsageError, match="unknown"):
+        ClipNetwork(replace(member, weights="hub:openai"), "f32").load()
+
+
 @pytest.mark.parametrize("removed", ["everything", "open_clip_config.json", "open_clip_model.safetensors"])
 def test_missing_files_name_the_remedy(folder, removed):
     if removed == "everything":

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from prescreen.bounded_files import MAX_NOTE_BYTES, open_plain, read_bounded
 from prescreen.encoders.devices import RunningNetwork, make_ready, must_convert
 from prescreen.encoders.specification import MemberSpecification
-from prescreen.errors import EncoderError, UsageError, WeightsNotFound
+from prescreen.errors import EncoderError, UsageError, WeightsNotFound, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +38,7 @@ CODE_VERSION: Final = 1
 """Raised when other features come from the same weights; names the converted networks in the cache."""
 
 CONFIGURATION: Final = "open_clip_config.json"
+_TEXT_TOWER: Final = "hf_model_name"
 
 
 def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification:
@@ -277,6 +278,10 @@ def _create(model: str, weights: str, file: Path) -> Any:
     kind, _, place = weights.partition(":")
     tag = _tag(model, place.partition("@")[0]) if kind == "hub" else {}
     try:
+        if _is_folder(weights):
+            _check_parts(open_clip.get_model_config(f"local-dir:{place}"))
+        elif model not in open_clip.list_models():
+            raise ValueError(f"no model of that name ({shown(model)})")
         with _quiet():
             network = open_clip.create_model(
                 f"local-dir:{place}" if _is_folder(weights) else model,
@@ -290,6 +295,26 @@ def _create(model: str, weights: str, file: Path) -> Any:
         first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise EncoderError(f"encoder clip:{model} ({weights}): open_clip cannot load it: {first}") from error
     return network.eval()
+
+
+def _check_parts(configuration: Mapping[str, Any]) -> None:
+    """Refuse towers that open_clip would look for on the hub, but for those of models that it knows itself.
+
+    A folder, and a predictor that names it, may be a stranger's.
+
+    Raises
+    ------
+    ValueError
+        Naming the tower.
+    """
+    import open_clip
+
+    models = filter(None, map(open_clip.get_model_config, open_clip.list_models()))
+    known = {model["text_cfg"].get(_TEXT_TOWER) for model in models}
+    image = configuration.get("vision_cfg", {}).get("timm_model_name") or ""
+    text = configuration.get("text_cfg", {}).get(_TEXT_TOWER)
+    if ":" in image or (text and text not in known):
+        raise ValueError(f"its towers are elsewhere ({shown(image or text)})")
 
 
 def _is_folder(weights: str) -> bool:
