@@ -297,6 +297,19 @@ def test_a_cache_that_was_open_is_closed_and_other_things_beside_it_are_not(tmp_
     assert {path.name for path, mode in modes(tmp_path).items() if mode & 0o077} == {tmp_path.name, "holiday.txt"}
 
 
+@posix
+def test_a_link_in_the_cache_closes_nothing_elsewhere(tmp_path, monkeypatch, open_umask):
+    elsewhere = tmp_path / "public"
+    elsewhere.mkdir()
+    (elsewhere / "index.html").touch()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "networks").symlink_to(elsewhere)
+    before = modes(elsewhere)
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+    with EmbeddingCache():
+        assert modes(elsewhere) == before
+
+
 def test_threads_that_make_the_cache_at_once_get_one(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 

@@ -95,6 +95,15 @@ def test_a_first_training_that_fails_leaves_a_failed_run_and_nothing_else(train,
     assert list_versions() == []
 
 
+@pytest.mark.filterwarnings("ignore")  # of MLflow's libraries
+def test_an_empty_working_directory_that_gets_the_store_is_refused_before_the_work(place, clip_folder):
+    (place / "empty").mkdir()
+    with contextlib.chdir(place / "empty"):
+        with pytest.raises(PredictorError, match="has other files in it; choose another place with --output"):
+            workflow.train(place / "votes.csv", encoder=f"clip:tiny@{clip_folder}", output=Path("."))
+        assert run_statuses() == {}
+
+
 @pytest.fixture(scope="module")
 def trained(place, train):
     """What a training that went well left in its directory and in the registry."""

@@ -78,7 +78,7 @@ def unusable_cache(place: Path, error: OSError) -> PrescreenError:
 
 def make_private(place: Path) -> None:
     """Close a file, or a folder and all in it, to other users, where it is ours and the file system can."""
-    if os.name != "posix":
+    if os.name != "posix" or place.is_symlink():
         return
     places = [place]
     if place.is_dir():

@@ -133,7 +133,8 @@ class ReviewServer:
         if not self._unused.acquire(blocking=False):
             raise HTTPException(
                 HTTPStatus.FORBIDDEN,
-                "this address was opened already; if that was not you, end prescreen review and start it again",
+                "this address was opened already; if not by you, end prescreen review and start it again, with "
+                "--no-browser where it has opened another browser than yours",
             )
         # Cookies know no ports: with a path that nobody can guess, no other server of this machine ever gets it.
         answer = RedirectResponse(f"/page/{self._place}/", HTTPStatus.SEE_OTHER)

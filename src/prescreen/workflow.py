@@ -32,7 +32,7 @@ from prescreen.narrator import Narrator, Silence
 from prescreen.opening import lasting_name, open_predictor
 from prescreen.places import check_places
 from prescreen.predictor import Predictor, TrainingPortraits
-from prescreen.predictor_files import announce_place
+from prescreen.predictor_files import announce_place, check_place
 from prescreen.provenance import ScoresNote
 from prescreen.ratings import Ratings, UnknownTrait, read_ratings, with_auxiliary
 from prescreen.regressors.familiarity import Familiarity
@@ -149,8 +149,9 @@ def train(
         rated = with_auxiliary(rated, traits)
         narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
     tracking.check_store(experiment)
+    check_place(output)  # a new store may lie there, where the output is the working directory
     network = make_encoder(encoder, precision, device)
-    with tracking.watched_run(experiment, output.name) as run_id:
+    with tracking.watched_run(experiment, output.absolute().name) as run_id:
         return _train(
             rated,
             network,
@@ -202,7 +203,7 @@ def _train(
         hold_rows=not forget_portraits,
     )
     manifest = training.describe(
-        output.name,
+        output.absolute().name,
         network.specification,
         rated,
         dataset,
@@ -224,7 +225,7 @@ def _train(
     predictor = drift.with_canaries(predictor, network)
     example = training.draw_example(network)
     with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
-        logged = Path(folder) / output.name
+        logged = Path(folder) / manifest.name
         predictor.save(logged)
         record = training.record(predictor, logged, rated, dataset, validation, example, experiment)
         # The directory is the last to change: whatever fails before leaves the predictor there, if any, as it was.

@@ -100,10 +100,14 @@ def silent_openvino() -> Any:
     """Import OpenVINO without its telemetry, which reports imports and conversions to a service for statistics.
 
     OpenVINO has a stub for the case that the package ``openvino_telemetry`` is missing, and that is what it finds here.
+    Afterwards a program that prescreen works in can import the package again.
     """
     sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
-    import openvino
-
+    try:
+        import openvino
+    finally:
+        if sys.modules.get(_TELEMETRY, sys) is None:
+            sys.modules.pop(_TELEMETRY, None)
     return openvino
 
 
