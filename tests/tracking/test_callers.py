@@ -315,6 +315,6 @@ def test_an_experiment_on_dvc_s_copy_goes_to_the_store_of_the_workspace(tmp_path
 def test_a_run_that_breaks_is_marked_as_failed(place):
     with tracking.store_below(place), store.opened_store() as uri:
         client = mlflow.MlflowClient()
-        with pytest.raises(RuntimeError), begun_run(client, uri, None, "broken", {}) as run_id:
+        with pytest.raises(RuntimeError), begun_run(client, uri, None, "broken") as run_id:
             raise RuntimeError
         assert client.get_run(run_id).info.status == "FAILED"

@@ -459,6 +459,18 @@ def test_a_watched_run_is_the_one_that_is_written_and_ends_with_the_block(record
     assert run.data.metrics["mean/pearson"] == 0.5
 
 
+def test_a_run_holds_more_than_one_request_may(record, client):
+    """As with ratings on a hundred traits."""
+    parameters = {f"regressor/{n}": "stack" for n in range(250)}
+    metrics = {f"{n}/pearson": n / 2000 for n in range(1700)} | {"mean/pearson": 0.5}
+    part = tracking.NestedRun("fold", "fold 01 of 10", parameters, metrics)
+    run = tracking.track_training(replace(record, parameters=parameters, metrics=metrics, nested=[part]))
+    for found in client.search_runs(["1"]):
+        own = {name: value for name, value in found.data.metrics.items() if not name.startswith("system/")}
+        assert (found.data.params, own) == (parameters, metrics)
+    assert client.get_run(run.run_id).data.tags["prescreen.data_sha256"] == "aa"
+
+
 def test_a_run_that_breaks_is_failed_and_registers_nothing(record, client):
     with pytest.raises(ZeroDivisionError), tracking.watched_run(record.experiment, record.name) as run_id:
         raise ZeroDivisionError

@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from prescreen.masking import masked, masked_values
-from prescreen.tracking.naming import safely_named
-from prescreen.tracking.runs import begun_run, log_metrics
+from prescreen.tracking.runs import begun_run, describe
 from prescreen.tracking.store import opened_store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from mlflow.tracking import MlflowClient
 
 
 @dataclass(frozen=True)
@@ -53,16 +50,10 @@ def track_evaluation(record: EvaluationRecord) -> str:
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient()
-        tags = {"prescreen.kind": "evaluation"} | masked_values(record.tags)
-        with begun_run(client, uri, record.experiment, record.name, tags) as run_id:
-            _write(client, run_id, record)
+        tags = {"prescreen.kind": "evaluation", **record.tags}
+        with begun_run(client, uri, record.experiment, record.name) as run_id:
+            describe(client, run_id, record.metrics, record.parameters, tags)
+            for name, figure in record.figures.items():
+                client.log_figure(run_id, figure, f"figures/{name}")
+            client.log_dict(run_id, dict(record.document), "evaluation.json")
         return run_id
-
-
-def _write(client: "MlflowClient", run_id: str, record: EvaluationRecord) -> None:
-    for name, value in safely_named(record.parameters).items():
-        client.log_param(run_id, name, masked(value))
-    log_metrics(client, run_id, record.metrics)
-    for name, figure in record.figures.items():
-        client.log_figure(run_id, figure, f"figures/{name}")
-    client.log_dict(run_id, dict(record.document), "evaluation.json")

@@ -26,45 +26,8 @@ MARK: Final = "prescreen.process"
 
 
 @contextlib.contextmanager
-def living_process(store: str) -> Iterator[str]:
-    """Hold a mark for as long as the block lasts.
-
-    Parameters
-    ----------
-    store : str
-        Tracking URI of the store that the run goes to.
-
-    Yields
-    ------
-    str
-        Value of the tag `MARK` for the run that begins; without a lock (no such folder can be made) it means nothing.
-    """
-    path = _folder() / secrets.token_hex(8)
-    try:
-        make_cache_directory(path.parent.name)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    except (OSError, PrescreenError):
-        yield path.name
-        return
-    try:
-        if _lock(descriptor):
-            os.write(descriptor, _digest(store).encode())
-        yield path.name
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
 def marked(client: "MlflowClient", store: str) -> Iterator[dict[str, str]]:
-    """Close the runs that were killed, and give the tags for a run that lasts at most as long as the block."""
-    close_killed(client, store)
-    with living_process(store) as mark:
-        yield {MARK: mark}
-
-
-def close_killed(client: "MlflowClient", store: str) -> list[str]:
-    """Set the status KILLED of this store's runs whose process is gone, and of their parts.
+    """Close the runs that were killed, and hold a mark for a run that lasts at most as long as the block.
 
     Parameters
     ----------
@@ -73,35 +36,52 @@ def close_killed(client: "MlflowClient", store: str) -> list[str]:
     store : str
         Its tracking URI.
 
-    Returns
-    -------
-    list of str
-        The runs that were closed.
+    Yields
+    ------
+    dict of str to str
+        The tag for the run; without a lock (no such folder can be made) it means nothing.
     """
-    closed = []
+    _close_killed(client, store)
+    path = _folder() / secrets.token_hex(8)
+    mark = {MARK: path.name}
+    try:
+        make_cache_directory(path.parent.name)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    except (OSError, PrescreenError):
+        yield mark
+        return
+    try:
+        if _lock(descriptor):
+            os.write(descriptor, _digest(store).encode())
+        yield mark
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _close_killed(client: "MlflowClient", store: str) -> None:
+    """Set the status KILLED of this store's runs whose process is gone, and of their parts."""
     for path in sorted(_folder().glob("*")):
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDWR)
             try:
                 if _lock(descriptor) and path.read_text("utf-8") in ("", _digest(store)):
-                    closed += _close(client, path.name)
+                    _close(client, path.name)
                     path.unlink(missing_ok=True)
             finally:
                 os.close(descriptor)
-    return closed
 
 
-def _close(client: "MlflowClient", mark: str) -> list[str]:
+def _close(client: "MlflowClient", mark: str) -> None:
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = list(client.search_runs(experiments, f"tags.`{MARK}` = '{mark}'")) if experiments else []
     for run in list(runs):
         runs += client.search_runs(experiments, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'")
-    closed = [str(run.info.run_id) for run in runs if run.info.status == "RUNNING"]
-    for run_id in closed:
-        client.set_terminated(run_id, "KILLED")
-    return closed
+    for run in runs:
+        if run.info.status == "RUNNING":
+            client.set_terminated(str(run.info.run_id), "KILLED")
 
 
 def _digest(store: str) -> str:

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from prescreen.masking import masked, masked_values
-from prescreen.tracking.naming import safely_named
-from prescreen.tracking.runs import MODEL_CARD, begun_run, context_tags, log_metrics, log_model
+from prescreen.tracking.runs import MODEL_CARD, begun_run, describe, log_model
 from prescreen.tracking.store import opened_store
 
 DOCUMENT: Final = "round.json"
@@ -63,20 +61,11 @@ def track_round(record: RoundRecord) -> str:
         If the store refuses.
     """
     with opened_store() as uri:
-        from mlflow.entities import Param, RunTag
         from mlflow.tracking import MlflowClient
-        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
         client = MlflowClient()
-        tags = masked_values(record.tags) | ({MLFLOW_RUN_NOTE: record.description} if record.description else {})
-        with begun_run(client, uri, record.experiment, record.name, context_tags()) as run_id:
-            log_metrics(client, run_id, record.metrics)
-            client.log_batch(
-                run_id,
-                [],
-                [Param(name, masked(value)) for name, value in safely_named(record.parameters).items()],
-                [RunTag(name, value) for name, value in tags.items()],
-            )
+        with begun_run(client, uri, record.experiment, record.name) as run_id:
+            describe(client, run_id, record.metrics, record.parameters, record.tags, record.description)
             client.log_dict(run_id, dict(record.content), DOCUMENT)
             if record.model_card:
                 client.log_text(run_id, record.model_card, MODEL_CARD)

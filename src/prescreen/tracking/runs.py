@@ -1,6 +1,7 @@
 """Training runs: what one leaves in the store, and what is watched while it goes on."""
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MODEL_NAME: Final = "predictor"
 MODEL_CARD: Final = "model_card.md"
-_BATCH: Final = 1000  # more metrics in one request are refused by servers
+_BATCH: Final = (800, 100, 100)  # metrics, parameters and tags in one request; servers refuse more
 _SAMPLING: Final = 2.0
 """Seconds between samples of the system metrics; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL has precedence."""
 
@@ -164,7 +165,7 @@ def watched_run(experiment: str | None, name: str) -> Iterator[str]:
             from mlflow.tracking import MlflowClient
 
             client = MlflowClient()
-            run_id = stack.enter_context(begun_run(client, uri, experiment, name, context_tags()))
+            run_id = stack.enter_context(begun_run(client, uri, experiment, name))
             monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
             monitor.start()
         try:
@@ -204,7 +205,13 @@ def track_training(
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient()
-        _describe(client, run_id, record)
+        describe(client, run_id, record.metrics, record.parameters, record.tags, record.description)
+        for name, figure in record.figures.items():
+            client.log_figure(run_id, figure, f"figures/{name}")
+        for name, content in record.documents.items():
+            client.log_dict(run_id, dict(content), name)
+        if record.model_card:
+            client.log_text(run_id, record.model_card, MODEL_CARD)
         data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
         _log_input(client, run_id, data)
         example = pd.DataFrame({INPUT_COLUMN: [record.example]})
@@ -215,9 +222,7 @@ def track_training(
 
 
 @contextlib.contextmanager
-def begun_run(
-    client: "MlflowClient", store: str, experiment: str | None, name: str, tags: Mapping[str, str]
-) -> Iterator[str]:
+def begun_run(client: "MlflowClient", store: str, experiment: str | None, name: str) -> Iterator[str]:
     """Begin a run that lasts at most as long as the block, which ends it too; gives the run's id.
 
     Runs whose process was killed before are closed first.
@@ -234,12 +239,10 @@ def begun_run(
         As in `prescreen.tracking.store.experiment_id`.
     name : str
         Name of the run.
-    tags : mapping of str to str
-        Its tags.
     """
     experiment_ = experiment_id(client, experiment, store)
     with marked(client, store) as mark:
-        run_id = str(client.create_run(experiment_, run_name=name, tags={**tags, **mark}).info.run_id)
+        run_id = str(client.create_run(experiment_, run_name=name, tags={**context_tags(), **mark}).info.run_id)
         status = "FAILED"
         try:
             yield run_id
@@ -305,56 +308,46 @@ class _Untried:
         mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **options)
 
 
-def _describe(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
-    """Log everything of the run itself, in as few transactions as MLflow allows."""
-    from mlflow.entities import Param, RunTag
+def describe(
+    client: "MlflowClient",
+    run_id: str,
+    metrics: Mapping[str, float],
+    parameters: Mapping[str, str],
+    tags: Mapping[str, str],
+    description: str = "",
+) -> None:
+    """Say what a run did and what came out, in as few transactions as MLflow allows and under names that it accepts."""
+    from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-    tags = dict(record.tags) | ({MLFLOW_RUN_NOTE: record.description} if record.description else {})
-    log_metrics(client, run_id, record.metrics)
-    client.log_batch(
-        run_id,
-        [],
-        [Param(name, masked(value)) for name, value in safely_named(record.parameters).items()],
-        [RunTag(name, masked(value)) for name, value in tags.items()],
+    now = int(time.time() * 1000)
+    notes = {MLFLOW_RUN_NOTE: description} if description else {}
+    entities = (
+        [Metric(name, value, now, 0) for name, value in safely_named(metrics).items()],
+        [Param(name, masked(value)) for name, value in safely_named(parameters).items()],
+        [RunTag(name, masked(value)) for name, value in {**tags, **notes}.items()],
     )
-    for name, figure in record.figures.items():
-        client.log_figure(run_id, figure, f"figures/{name}")
-    for name, content in record.documents.items():
-        client.log_dict(run_id, dict(content), name)
-    if record.model_card:
-        client.log_text(run_id, record.model_card, MODEL_CARD)
+    parts = [
+        [found[start : start + most] for start in range(0, len(found), most)]
+        for found, most in zip(entities, _BATCH, strict=True)
+    ]
+    for batch in itertools.zip_longest(*parts, fillvalue=()):
+        client.log_batch(run_id, *batch)
 
 
 def _nest(client: "MlflowClient", run_id: str, nested: Sequence[NestedRun]) -> None:
-    from mlflow.entities import Param
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     parent = client.get_run(run_id).info
     for part in nested:
         tags = {MLFLOW_PARENT_RUN_ID: run_id, "prescreen.kind": part.kind}
         child = client.create_run(parent.experiment_id, run_name=part.name, tags=tags).info.run_id
-        parameters = [Param(name, value) for name, value in safely_named(part.parameters).items()]
         status = "FAILED"
         try:
-            client.log_batch(child, _metrics(part.metrics), parameters)
+            describe(client, child, part.metrics, part.parameters, {})
             status = "FINISHED"
         finally:
             client.set_terminated(child, status)
-
-
-def log_metrics(client: "MlflowClient", run_id: str, values: Mapping[str, float]) -> None:
-    """Write metrics under names that MLflow accepts, in batches that a tracking server takes."""
-    metrics = _metrics(values)
-    for start in range(0, len(metrics), _BATCH):
-        client.log_batch(run_id, metrics[start : start + _BATCH])
-
-
-def _metrics(values: Mapping[str, float]) -> list[Any]:
-    from mlflow.entities import Metric
-
-    now = int(time.time() * 1000)
-    return [Metric(name, value, now, 0) for name, value in safely_named(values).items()]
 
 
 def _signature(output: pd.DataFrame) -> "ModelSignature":
