@@ -341,7 +341,9 @@ ELSEWHERE = [
     "http://127.0.0.1:9/theirs",
     "file://server/share",
     "{folder}/private",
-    "file:/{folder}",
+    "file:{folder}",
+    "{folder}/mlruns/../private",
+    "{folder}/mlruns/%2e%2e/private",
 ]
 
 

@@ -13,7 +13,6 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from prescreen.errors import StoreError, shown
 
@@ -45,8 +44,9 @@ def check_artifacts(location: str) -> None:
     if folder is None or parts.scheme in _RESOLVED:
         return
     if not parts.netloc and parts.scheme in ("", "file"):
-        place = Path(url2pathname(parts.path) if parts.scheme else location)
-        if place.resolve().is_relative_to(folder):
+        from mlflow.utils.file_utils import local_file_uri_to_path  # what it makes of %2e%2e must be checked
+
+        if Path(local_file_uri_to_path(location)).resolve().is_relative_to(folder):
             return
     raise StoreError(
         f"MLflow store {folder / 'mlflow.db'}: it keeps files at {shown(location)}, outside of its own folder; "
