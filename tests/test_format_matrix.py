@@ -440,7 +440,7 @@ def place(tmp_path_factory, clip_folder):
     draw = Figure.savefig
 
     def draw_small(figure, *given, **options):
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
         draw(figure, *given, **options | {"dpi": 30})
 
     with patch.object(Figure, "savefig", draw_small):

@@ -199,7 +199,8 @@ def done(place):
         text=True,
     )
     try:
-        with urllib.request.urlopen(review.stdout.readline().strip(), timeout=60) as answer:
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(review.stdout.readline().strip(), timeout=60) as answer:
             assert b"<html" in answer.read()
     finally:
         review.send_signal(signal.SIGINT)
