@@ -25,6 +25,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 from mlflow.utils import requirements_utils
+from threadpoolctl import threadpool_limits
 
 from prescreen import reviewing
 from prescreen.cli import main
@@ -439,8 +440,8 @@ COMMANDS: dict[str, Callable[[Brought], None]] = {
 def place(tmp_path_factory, clip_folder):
     """A place where what takes time and tells nothing is left out.
 
-    Figures are small and without a layout, and MLflow does not compare the sixty packages that each model names with
-    those that are installed.
+    Figures are small and without a layout, MLflow does not compare the sixty packages that each model names with those
+    that are installed, and no threads wait for each other over so few numbers.
     """
     draw = Figure.savefig
 
@@ -449,7 +450,7 @@ def place(tmp_path_factory, clip_folder):
         draw(figure, *given, **options | {"dpi": 30})
 
     fits = patch.object(requirements_utils, "_check_requirement_satisfied", lambda requirement: None)
-    with fits, patch.object(Figure, "savefig", draw_small):
+    with fits, threadpool_limits(1), patch.object(Figure, "savefig", draw_small):
         yield Place(tmp_path_factory.mktemp("matrix"), f"clip:tiny@{clip_folder}")
 
 

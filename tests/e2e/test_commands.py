@@ -296,7 +296,9 @@ def test_what_failed_is_counted_by_kind_at_the_end_and_when_ranking(shell):
     assert "1 scored, 3 failed: 1 unsupported format, 2 truncated" in done.stderr
     done = shell("embed", "mixed", "--encoder", "bundled")
     assert "1 from the cache, 3 failed: 1 unsupported format, 2 truncated" in done.stderr
-    done = shell("rank", "mixed.csv", "--baseline", "competence=5", "--output", "mixed-rank.csv")
+    done = shell(
+        "rank", "mixed.csv", "--baseline", "competence=5,likeability=5,influence=5", "--output", "mixed-rank.csv"
+    )
     assert "no scores  3 of 4 pictures failed: 1 unsupported format, 2 truncated" in done.stderr
 
 

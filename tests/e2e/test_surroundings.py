@@ -199,7 +199,7 @@ def done(place):
         text=True,
     )
     try:
-        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())  # the page needs its cookie
         with browser.open(review.stdout.readline().strip(), timeout=60) as answer:
             assert b"<html" in answer.read()
     finally:

@@ -58,6 +58,12 @@ class TestColumnsThatAreNoRatings:
         found = read_ratings(saved(scores, folder))
         assert found.notes == ("ignored    1 row without a score; 1 blank score",)
 
+    def test_what_says_that_it_is_blank_is_blank(self, folder, scores):
+        scores["influence"] = ["NA"] * 7 + [3, 4, 5, 6, 7]
+        found = read_ratings(saved(scores, folder), min_images=5)
+        assert len(found.table) == 29
+        assert found.notes == ("ignored    7 blank scores",)
+
     def test_a_trait_of_that_name_can_be_asked_for(self, folder, scores):
         scores["age"] = scores["competence"]
         assert read_ratings(saved(scores, folder), {"age": "age"}).traits == ("age",)
@@ -114,6 +120,16 @@ class TestAnswers:
         assert found.scale == Scale(0, 3)
         assert found.notes == ("ignored    columns Smart, kind, kind_votes",)
 
+    def test_they_can_be_told(self, folder, counted):
+        plain = read_ratings(saved(counted, folder), {"smart": "smart"})
+        named = {f"smart_{level}": f"Q1 {number}." for number, level in enumerate(LEVELS)}
+        told = named | {"image": "who"}
+        found = read_ratings(saved(counted.rename(columns=told), folder), columns=told)
+        assert_frame_equal(found.table, plain.table)
+        assert set(found.notes[0].removeprefix("ignored    columns ").split(", ")) == {
+            f"kind_{level}" for level in LEVELS
+        }
+
     def test_both_kinds_at_once_are_two_scales(self, folder, counted):
         with pytest.raises(RatingsError, match=r"two scales; choose one kind: --traits kind,smart"):
             read_ratings(saved(counted.assign(warm=7.5), folder))
@@ -152,6 +168,14 @@ class TestRanges:
         np.testing.assert_allclose(noise["competence"], (1.2 / (2 * 1.6448536)) ** 2)
         assert noise["likeability"].isna().all()
         assert found.notes == ()
+
+    def test_it_can_be_told(self, folder, scores):
+        ranged = scores.assign(lo=scores["influence"] - 1, hi=scores["influence"] + 1)
+        told = {"influence": "influence", "influence_low": "lo", "influence_high": "hi"}
+        found = read_ratings(saved(ranged, folder), columns=told)
+        assert found.traits == ("influence",)
+        np.testing.assert_allclose(found.sampling_variance()["influence"], (1 / 1.6448536) ** 2)
+        assert found.notes == ("ignored    columns competence, likeability",)
 
     def test_one_end_alone_is_a_column_like_others(self, folder, scores):
         with pytest.raises(RatingsError, match="competence_low"):

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 LARGEST: Final = 1e9
 """Votes and scores beyond it, either side of 0, are taken for mistakes."""
 
-_BLANK = ("", "na", "n/a", "nan")
+BLANK: Final = ("", "na", "n/a", "nan")
 _SHOWN_ROWS = 5
 _SHOWN_CHARACTERS = 60
 
@@ -113,7 +113,7 @@ def numbers(source: Path, frame: pd.DataFrame, column: str, blank: bool = False)
     else:
         texts = cells.astype(object).fillna("").astype(str).str.strip()
         values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        missing = texts.str.lower().isin(_BLANK).to_numpy(dtype=bool)
+        missing = texts.str.lower().isin(BLANK).to_numpy(dtype=bool)
     faulty = ~np.isfinite(values) & ~(missing if blank else False)
     remedy = "expected a number or nothing" if blank else "expected a number"
     refuse(source, frame, faulty, f"{column} {{}} is not a number", remedy, cells)

@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import Floats, counted, numbers, refuse
+from prescreen.ratings.columns import BLANK, Floats, counted, numbers, refuse
 from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
 from prescreen.ratings.rows import TraitValues, choose_traits
 from prescreen.tables import shown
@@ -186,26 +186,17 @@ def _free(frame: pd.DataFrame) -> list[str]:
 
 
 def _columns(frame: pd.DataFrame, meaning: Meaning) -> _Columns:
-    """Sort the columns by what they hold."""
-    if meaning.traits:
-        values = {trait: trait for trait in meaning.traits}
-        free = [name for name in _free(frame) if name not in values]
-    else:
-        free = _free(frame)
-        values = {name: name for name in free}
+    """Sort the columns by what they hold; of those that were told, what they were told to be is their name."""
+    free = _free(frame)
+    values = {name: name for name in meaning.traits or free}
     answers: dict[str, dict[int, str]] = {}
-    for name in free:
+    for name in values:
         if match := _ANSWER.match(name):
             answers.setdefault(match[1], {})[_LEVELS[match[2].lower()]] = name
     answers = {trait: levels for trait, levels in answers.items() if len(levels) == len(set(_LEVELS.values()))}
     counted = {column for levels in answers.values() for column in levels.values()}
-    if not meaning.traits:  # a score beside its answers says less than they do
-        answered = {trait.casefold() for trait in answers}
-        values = {
-            trait: column
-            for trait, column in values.items()
-            if column not in counted and trait.casefold() not in answered
-        }
+    answered = {trait.casefold() for trait in answers}  # a score beside its answers says less than they do
+    values = {name: name for name in values if name not in counted and name.casefold() not in answered}
     companions: dict[str, dict[str, str]] = {kind: {} for kind in ("votes", "low", "high", "range")}
     stems = {name.casefold(): name for name in (*values, *answers)}
     for name in free:
@@ -247,10 +238,16 @@ def _ratings_among(source: Path, frame: pd.DataFrame, found: _Columns, scale: Sc
     return usable
 
 
-def _leniently(frame: pd.DataFrame, column: str) -> tuple[Floats, float]:
-    """Return the numbers of a column, and their share of the cells that are not blank (1 if all are)."""
+def _texts(frame: pd.DataFrame, column: str) -> "pd.Series[str]":
+    """Return the cells of a column as text, the empty text where nothing is said."""
     cells = frame[column]
     texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
+    return texts.where(~texts.str.lower().isin(BLANK), "")
+
+
+def _leniently(frame: pd.DataFrame, column: str) -> tuple[Floats, float]:
+    """Return the numbers of a column, and their share of the cells that are not blank (1 if all are)."""
+    texts = _texts(frame, column)
     filled = texts[texts != ""]
     values = pd.to_numeric(filled, errors="coerce").to_numpy(np.float64)
     values = values[np.isfinite(values)]
@@ -269,7 +266,7 @@ def _refuse_others(
             continue
         values, share = _leniently(frame, column)
         if share <= 0.5:
-            texts = frame[column].astype(object).where(frame[column].notna(), "").astype(str).str.strip()
+            texts = _texts(frame, column)
             faulty = (pd.to_numeric(texts, errors="coerce").isna() & (texts != "")).to_numpy(bool)
             refuse(
                 source, frame, faulty, f"{shown(column)} {{}} is not a number", f"if it is no rating, {remedy}", texts
@@ -335,10 +332,10 @@ def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str)
         high = numbers(source, frame, found.high[trait], blank=True)
     elif trait in found.range:
         column = found.range[trait]
-        texts = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
+        texts = _texts(frame, column)
         ends = texts.str.extract(_RANGE).apply(lambda end: end.str.replace(",", "."))
         low, high = (pd.to_numeric(ends[i], errors="coerce").to_numpy(np.float64) for i in (0, 1))
-        faulty = (np.isnan(low) | np.isnan(high)) & (texts.str.strip() != "").to_numpy(bool)
+        faulty = (np.isnan(low) | np.isnan(high)) & (texts != "").to_numpy(bool)
         refuse(source, frame, faulty, f"{shown(column)} {{}} is no range", "expected for instance 7.1-8.9", texts)
     else:
         return np.full(len(frame), np.nan)
