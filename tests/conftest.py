@@ -109,7 +109,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def session_cache(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache folder with converted networks that the tests of one process share."""
-    return Path(shutil.copytree(networks, tmp_path_factory.getbasetemp() / "prescreen-cache"))
+    return Path(shutil.copytree(networks, tmp_path_factory.mktemp("prescreen-cache") / "cache"))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ DRAWN = draw_canaries()
 
 
 def test_they_are_drawn_the_same_each_time_and_are_small():
-    assert draw_canaries() == DRAWN
+    assert draw_canaries.__wrapped__() == DRAWN
     assert len(set(DRAWN)) == 4
     assert sum(map(len, DRAWN)) < 100_000
 

@@ -24,6 +24,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
+from mlflow.utils import requirements_utils
+from threadpoolctl import threadpool_limits
 
 from prescreen import reviewing
 from prescreen.cli import main
@@ -246,7 +248,7 @@ class Brought:
     @cached_property
     def scoring(self) -> subprocess.CompletedProcess[str]:
         pictures = self.folder / "candidates"
-        pictures.mkdir()
+        pictures.mkdir(parents=True)
         for name in CANDIDATES:
             shutil.copy(SAMPLE / "candidates" / name, pictures)
         return self.place("score", pictures, "--predictor", self.predictor, "--output", self.folder / "scores.csv")
@@ -436,14 +438,19 @@ COMMANDS: dict[str, Callable[[Brought], None]] = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, clip_folder):
-    """A place whose figures are drawn small and without a layout, which takes half of a training otherwise."""
+    """A place where what takes time and tells nothing is left out.
+
+    Figures are small and without a layout, MLflow does not compare the sixty packages that each model names with those
+    that are installed, and no threads wait for each other over so few numbers.
+    """
     draw = Figure.savefig
 
     def draw_small(figure, *given, **options):
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
         draw(figure, *given, **options | {"dpi": 30})
 
-    with patch.object(Figure, "savefig", draw_small):
+    fits = patch.object(requirements_utils, "_check_requirement_satisfied", lambda requirement: None)
+    with fits, threadpool_limits(1), patch.object(Figure, "savefig", draw_small):
         yield Place(tmp_path_factory.mktemp("matrix"), f"clip:tiny@{clip_folder}")
 
 

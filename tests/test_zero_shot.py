@@ -34,7 +34,7 @@ def work(tmp_path_factory, clip_folder):
     (pictures / "broken.jpg").write_bytes((pictures / "001.jpg").read_bytes()[:500])
     Image.new("RGB", (300, 300), (90, 120, 150)).save(pictures / "nobody.png")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PRESCREEN_CACHE", str(tmp_path_factory.getbasetemp() / "prescreen-cache"))
+        patch.setenv("PRESCREEN_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.chdir(folder)
         yield folder
 

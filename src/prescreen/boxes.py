@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 _MOST_EXTENTS = 10_000
+_MADE_OF_OTHERS = (b"grid", b"iden", b"iovl")
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,13 @@ class Container:
     def shown(self) -> Item | None:
         """Return the picture to show."""
         return self.items.get(self.primary)
+
+    def coloured(self) -> Item | None:
+        """Return what tells the colours: the picture to show, or its first tile where only tiles tell them."""
+        shown = self.shown()
+        if shown is None or shown.kind not in _MADE_OF_OTHERS or shown.colours or shown.profile:
+            return shown
+        return next((item for item in self.items.values() if item.colours or item.profile), shown)
 
 
 def read_container(data: bytes) -> Container:

@@ -5,6 +5,7 @@ says so. The pictures are drawn here, so that no portrait of a person travels wi
 they were at training, because another version of Pillow may write other ones.
 """
 
+import functools
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def embed_canaries(
     return (encoder.encode(views) if views else missing), readable
 
 
+@functools.cache
 def draw_canaries() -> tuple[bytes, ...]:
     """Draw three faces that face detectors find, in three file formats, and a picture without a face."""
     faces = [_draw_face(seed, *size) for seed, size in enumerate(_SIZES)]

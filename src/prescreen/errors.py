@@ -56,7 +56,7 @@ class PictureFault(StrEnum):
     TRUNCATED = "truncated"
     DAMAGED = "damaged"
     TOO_LARGE = "too large"
-    LINK = "links out of the folder"
+    LINK = "outside the folder"
     GIVEN_UP = "too much work for the decoder"
     COLOURS = "unknown colours"
     HEIC = "HEIC (pip install 'portrait-prescreen[heic]')"

@@ -294,24 +294,24 @@ def _gif_colours(flags: int) -> int:
 def _avif(data: bytes) -> Header:
     """Hide the EXIF item under a type that no decoder knows: in AVIF the container itself tells the orientation."""
     container = read_container(data)
-    shown = container.shown()
-    streams = [item.stream for item in container.items.values() if item.kind == b"av01"]
-    sequences = [sequence for stream in streams for sequence in read_sequences(stream)]
-    sizes = [(sequence.width, sequence.height) for sequence in sequences]
-    colours = next((sequence.colours for sequence in sequences if sequence.colours), None)
-    if shown is not None:
-        sizes += [shown.size] if shown.size else []
-        colours = shown.colours or colours
+    shown, coloured = container.shown(), container.coloured()
+    sizes = [shown.size] if shown and shown.size else []
+    colours, profile = (coloured.colours, coloured.profile) if coloured else (None, None)
+    for item in container.items.values():
+        for sequence in read_sequences(item.stream) if item.kind == b"av01" else ():
+            sizes.append((sequence.width, sequence.height))
+            if item is shown or (shown and shown.kind != b"av01"):
+                colours = colours or sequence.colours
     largest = max(sizes, key=math.prod, default=None)
-    profile = None if shown is None else shown.profile
     return Header("AVIF", _AVIF_EXIF.sub(rb"\1none", data), largest, coding=_box_coding(colours, profile))
 
 
 def _heif(data: bytes) -> Header:
-    shown = read_container(data).shown()
-    if shown is None:
+    container = read_container(data)
+    shown, coloured = container.shown(), container.coloured()
+    if shown is None or coloured is None:
         return Header("HEIF", data)
-    return Header("HEIF", data, shown.size, coding=_box_coding(shown.colours, shown.profile))
+    return Header("HEIF", data, shown.size, coding=_box_coding(coloured.colours, coloured.profile))
 
 
 def _box_coding(colours: tuple[int, int] | None, profile: bytes | None) -> Coding | None:

@@ -1,14 +1,17 @@
+import io
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.curves import CurvePoint, LearningCurve
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import evaluate
 from prescreen.reports.evaluation_figures import evaluation_figures
+from prescreen.reports.figures import training_figures
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +80,18 @@ def test_without_intervals_there_is_no_coverage_to_draw():
     values = np.arange(20.0)[:, None]
     plain = evaluate(values, values, ["a"], naive=np.zeros(1))
     assert set(evaluation_figures(plain)) == {"accuracy_and_ceiling.png", "screening.png"}
+
+
+@pytest.mark.parametrize("name", [r"$\nosuch$", "paid $5 or $6"])
+def test_names_are_no_formulas(evaluation, name):
+    traits = (replace(evaluation.traits[0], trait=name), evaluation.traits[1])
+    slices = tuple(replace(part, characteristic=name, label=name) for part in evaluation.slices)
+    point_ = CurvePoint(50, None, Estimate(0.5), traits={name: Estimate(0.5)})
+    curve = LearningCurve((point_, replace(point_, pictures=100)))
+    named = replace(evaluation, traits=traits, slices=slices, learning_curve=curve)
+    values = np.arange(20.0)[:, None] ** [1, 2]
+    figures = evaluation_figures(named) | training_figures(values, values, [name, "b"], simulated=False)
+    assert len(figures) == 6
+    for figure in figures.values():
+        figure.savefig(io.BytesIO())
+        assert not any(text.get_parse_math() for text in figure.findobj(Text) if "$" in text.get_text())
