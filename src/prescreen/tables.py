@@ -39,8 +39,7 @@ from prescreen.errors import PrescreenError, UsageError
 from prescreen.errors import shown as shown
 
 TEXT_COLUMNS = frozenset(
-    {"image", "status", "reason", "face_detector", "content", "gates", "demoted", "duplicate_of", "why"}
-    | {"basis"}
+    {"image", "status", "reason", "face_detector", "content", "gates", "demoted", "duplicate_of", "why"} | {"basis"}
 )
 """Columns that stay text in a CSV even where no cell has a value, or every value looks like a number (``0001``)."""
 

@@ -95,4 +95,5 @@ def train(
     terminal.say(f"predictor  {done.output}")
     terminal.say(f"MLflow     run {done.run.run_id} in {done.run.store}, model prescreen version {done.run.version}")
     crown = "is now the champion" if done.run.champion else "is not the champion"
-    terminal.say(f"           version {done.run.version} {crown}: {done.run.comparison}")
+    remedy = "" if done.run.champion else f"; prescreen models promote {done.run.version} --force makes it the champion"
+    terminal.say(f"           version {done.run.version} {crown}: {done.run.comparison}{remedy}")
