@@ -179,7 +179,7 @@ def test_two_persons_on_one_picture(folder, votes):
         (b" \n\n", "the file is empty"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "not a CSV"),
         (b"image,competence\n", "it has a header but no rows"),
-        (b"My results,,\nPhoto,competence,influence\n01.jpg,3,4\n", "no column image (columns: My results, , ); the first row must name the columns"),
+        (b"Results,,\nPhoto,kind,smart\n1.jpg,3,4\n", "no column image (columns: Results, , ); the first row must"),
         (b"portrayal,competence\n01.jpg,3\n", "no column image (columns: portrayal, competence); say which column"),
         (b"image,trait\n01.jpg,smart\n", "columns image, trait are no known format"),
         (b"image,trait,vote,mean,votes\n01.jpg,smart,3,3,3\n", "columns image, trait, vote, mean, votes are no known"),
