@@ -170,6 +170,13 @@ def test_selected_takes_the_shortlist_only(shortlist, pictures, tmp_path):
     assert (done.pictures, done.left_out, done.folder) == (1, 0, pictures / "b")
 
 
+def test_nothing_is_said_to_be_left_out_where_nothing_is(shortlist, pictures, tmp_path):
+    words = ["export", str(shortlist), "--to", "fiftyone", "--images", str(pictures), "--selected"]
+    done = CliRunner().invoke(main, [*words, "--output", str(tmp_path / "out")])
+    assert "1 picture" in done.stderr
+    assert "left out" not in done.stderr
+
+
 def test_what_cannot_be_exported_is_said(shortlist, pictures, tmp_path):
     with pytest.raises(UsageError, match="--images"):
         export(shortlist, to="fiftyone", output=tmp_path / "out")

@@ -19,8 +19,9 @@ from prescreen.errors import PredictorError, PredictorMismatch
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, TraitEvaluation
 from prescreen.manifest import Manifest
+from prescreen.narrator import Silence
 from prescreen.predictor import Predictor, TrainingPortraits, content_key
-from prescreen.predictor_files import FILES, FORMAT
+from prescreen.predictor_files import FILES, FORMAT, announce_place
 from prescreen.regressors.fit import fit_final
 
 SPECIFICATION = EncoderSpecification(name="face", members=(replace(FACE, views=("chip",)),))
@@ -119,6 +120,19 @@ def test_a_directory_may_be_named_by_text(original, tmp_path):
     assert Predictor.load(str(tmp_path / "again")).fingerprint == loaded.fingerprint
     with pytest.raises(PredictorError, match="nowhere"):
         Predictor.load(str(tmp_path / "nowhere"))
+
+
+def test_what_will_be_overwritten_is_said_before_and_only_then(original, tmp_path):
+    class Heard(Silence):
+        lines: list[str] = []
+
+        def say(self, message):
+            self.lines.append(message)
+
+    announce_place(tmp_path / "new", Heard())
+    assert Heard.lines == []
+    announce_place(original, Heard())
+    assert Heard.lines == [f"output     {original}: will overwrite the predictor there"]
 
 
 def test_saving_what_was_loaded_gives_the_same_bytes(original, tmp_path):

@@ -307,7 +307,7 @@ def in_words(decision: Decision, name: str, present: Baseline) -> str:
     if decision.verdict == "switch":
         return f"take {shown(name)}: people have seen it, and it beats {shown(present.name)} with a chance of {chance}"
     if decision.verdict == "test":
-        return f"test on: the best picture left, {shown(name)}, has a chance of {chance}"
+        return f"keep testing: the best picture left, {shown(name)}, has a chance of {chance}"
     left = f"the best picture left, {shown(name)}, has a chance of {chance}" if name else "no picture is left"
     return f"stay with your present picture: {left}"
 

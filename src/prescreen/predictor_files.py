@@ -71,7 +71,7 @@ def announce_place(directory: Path, narrator: Narrator) -> None:
     """Refuse a directory as `check_place` does, and say so where a predictor will be replaced: before the work."""
     check_place(directory)
     if (directory / FILES.manifest).is_file():
-        narrator.say(f"output     {directory}: takes the place of the predictor there")
+        narrator.say(f"output     {directory}: will overwrite the predictor there")
 
 
 def write_files(directory: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:

@@ -34,6 +34,15 @@ def test_what_is_not_said_is_completed(improve, keep, expected):
     assert choose_goals(TRAITS, improve, keep) == expected
 
 
+def test_case_of_a_trait_does_not_matter_where_one_alone_fits():
+    spreadsheet = ("Competence", "Likeability", "Influence")
+    assert choose_goals(spreadsheet) == Goals(("Competence", "Influence"), ("Likeability",))
+    assert choose_goals(spreadsheet, ["influence"], ["LIKEABILITY"]) == Goals(("Influence",), ("Likeability",))
+    assert choose_goals(("smart", "Smart"), ["smart"], []) == Goals(("smart",))
+    with pytest.raises(UsageError, match="unknown trait 'SMART'"):
+        choose_goals(("smart", "Smart"), ["SMART"], [])
+
+
 def test_an_unknown_trait_is_named_with_the_one_that_was_meant():
     with pytest.raises(UsageError, match="'influense'; did you mean 'influence'"):
         choose_goals(TRAITS, improve=["influense"])

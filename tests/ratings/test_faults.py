@@ -179,6 +179,7 @@ def test_two_persons_on_one_picture(folder, votes):
         (b" \n\n", "the file is empty"),
         (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "not a CSV"),
         (b"image,competence\n", "it has a header but no rows"),
+        (b"Results,,\nPhoto,kind,smart\n1.jpg,3,4\n", "no column image (columns: Results, , ); the first row must"),
         (b"portrayal,competence\n01.jpg,3\n", "no column image (columns: portrayal, competence); say which column"),
         (b"image,trait\n01.jpg,smart\n", "columns image, trait are no known format"),
         (b"image,trait,vote,mean,votes\n01.jpg,smart,3,3,3\n", "columns image, trait, vote, mean, votes are no known"),
@@ -215,7 +216,7 @@ def test_long_and_odd_values_stay_on_one_short_line(folder, scores):
 def test_missing_file_and_folder_of_no_kind(tmp_path):
     with pytest.raises(UsageError, match=r"nothing\.csv: no such file or folder; check --ratings"):
         read_ratings(tmp_path / "nothing.csv")
-    with pytest.raises(RatingsError, match=r"neither attribute_ratings\.zip nor attribute_means\.csv"):
+    with pytest.raises(RatingsError, match=r"without ratings .*; a folder of pictures goes to --images"):
         read_ratings(tmp_path)
 
 

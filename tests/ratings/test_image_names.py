@@ -115,7 +115,9 @@ class TestInRatings:
     def test_several_files_that_fit_are_named(self, folder, scores):
         (folder / "03.png").write_bytes(b"picture")
         scores["image"] = [name.removesuffix(".jpg") for name in IMAGES]
-        with pytest.raises(RatingsError, match=r"row 4: image '03' fits several pictures in .*; 03.jpg, 03.png fit it"):
+        with pytest.raises(
+            RatingsError, match=r"row 4: image '03' fits several pictures in .*; 03.jpg, 03.png fit it; .*--images"
+        ):
             read_ratings(self.saved(scores, folder))
 
     def test_texts_beside_pictures_are_no_pictures(self, folder, scores):

@@ -64,7 +64,8 @@ def export(
     done = workflow.export(
         table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix, narrator=terminal
     )
-    terminal.say(f"{done.pictures} pictures, {done.left_out} left out: not scored, or not found")
+    left_out = f", {done.left_out} left out: not scored, or not found" if done.left_out else ""
+    terminal.say(f"{done.pictures} picture{'s' * (done.pictures != 1)}{left_out}")
     for path in done.files:
         click.echo(str(path))
     if prefix is None and done.folder is not None:

@@ -94,5 +94,13 @@ def train(
     click.echo(accuracy_table(done.evaluation))
     terminal.say(f"predictor  {done.output}")
     terminal.say(f"MLflow     run {done.run.run_id} in {done.run.store}, model prescreen version {done.run.version}")
-    crown = "is now the champion" if done.run.champion else "is not the champion"
-    terminal.say(f"           version {done.run.version} {crown}: {done.run.comparison}")
+    terminal.say(f"           {_standing(done.run.version, done.run.champion, done.run.comparison)}")
+
+
+def _standing(version: str, champion: bool, comparison: str) -> str:
+    """Say whether a new version is the champion, why, and what changes that."""
+    if champion:
+        return f"version {version} is now the champion: {comparison}"
+    return (
+        f"version {version} is not the champion: {comparison}; prescreen models promote {version} --force changes that"
+    )

@@ -71,7 +71,7 @@ class Goals:
 
 def default_goals(traits: Sequence[str]) -> Goals:
     """Keep likeability where it is one of several traits, improve all others."""
-    keep = tuple(name for name in traits if name == KEPT_BY_DEFAULT and len(traits) > 1)
+    keep = tuple(name for name in traits if name.lower() == KEPT_BY_DEFAULT and len(traits) > 1)
     return Goals(tuple(name for name in traits if name not in keep), keep)
 
 
@@ -84,6 +84,8 @@ def choose_goals(
     any_of: bool = False,
 ) -> Goals:
     """Complete what was asked for: traits named on one side only leave all the others to the other side.
+
+    Case does not matter where one trait alone fits.
 
     Parameters
     ----------
@@ -99,6 +101,7 @@ def choose_goals(
     UsageError
         For an unknown trait, and as in :class:`Goals`.
     """
+    improve, keep = _as_known(improve, traits), _as_known(keep, traits)
     if improve is None and keep is None:
         chosen = default_goals(traits)
         improve, keep = chosen.improve, chosen.keep
@@ -109,6 +112,14 @@ def choose_goals(
     goals = Goals(tuple(improve or ()), tuple(keep), improve_margin, keep_margin, any_of)
     goals.check(traits)
     return goals
+
+
+def _as_known(names: Sequence[str] | None, known: Sequence[str]) -> Sequence[str] | None:
+    """Return names as the predictor spells them, where exactly one differs from them in case alone."""
+    if names is None:
+        return None
+    alike = [[other for other in known if other.lower() == name.lower()] for name in names]
+    return [name if name in known or len(same) != 1 else same[0] for name, same in zip(names, alike, strict=True)]
 
 
 def list_in_words(names: Sequence[str], conjunction: str = "and") -> str:

@@ -149,7 +149,7 @@ def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str
     if len(pictures) > 1:
         example = columns_option(rater=shown(rater), competence=f"*.{pictures[0].rpartition('.')[2]}")
         return f"{message}; if columns are pictures, say so: {example}"
-    if pictures:
+    if pictures or (len(header) > 1 and sum(map(bool, header)) == 1):  # a title above the table
         return f"{message}; the first row must name the columns, for instance image,competence,likeability"
     likely = next((name for name in header if "image" in name.lower() or "photo" in name.lower()), None)
     likely = likely or next((name for name in header if name), "COLUMN")

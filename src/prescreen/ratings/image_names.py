@@ -124,7 +124,8 @@ def trouble(match: Match, name: str, known: Iterable[str] | Path, remedy: str) -
     if match.among:
         fitting = [shown(other) for other in match.among]
         rest = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
-        return f"{', '.join(fitting[:_SHOWN])}{rest} fit it; write the whole name"
+        folder = ", or give the folder with --images" if isinstance(known, Path) else ""
+        return f"{', '.join(fitting[:_SHOWN])}{rest} fit it; write the whole name{folder}"
     close = suggest(name, _files_below(known) if isinstance(known, Path) else known)
     return f"did you mean '{shown(close)}'? {remedy}" if close else remedy
 

@@ -49,8 +49,8 @@ def read_omi(folder: Path, traits: Mapping[str, str] | None) -> Rows:
     source = packed if packed.is_file() else means
     if not source.is_file():
         raise RatingsError(
-            f"{shown(folder)}: a folder with neither {packed.name} nor {means.name}; expected a ratings file, or a"
-            " folder in the layout of One Million Impressions"
+            f"{shown(folder)}: a folder without ratings (metadata.csv, {packed.name} or {means.name}); give the file"
+            " with the ratings; a folder of pictures goes to --images"
         )
     data = read_bytes(source)
     frame = _omi_votes(source, data, traits) if source == packed else _omi_means(source, data, traits)

@@ -119,7 +119,7 @@ def judge(new: ModelVersion, old: ModelVersion, metric: str) -> Verdict:
         return Verdict(
             False,
             False,
-            f"{compared}, which predicts other traits: move the alias by hand if this one is to replace it",
+            f"{compared}, which predicts other traits and cannot be compared",
         )
     better = value is not None and (before is None or value > before)
     return Verdict(better, True, compared if new.data == old.data else f"{compared}, measured on other ratings")
@@ -196,7 +196,7 @@ def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:
         old = _by_alias(client, CHAMPION)
         if old is not None and old.version == new.version:
             return new, f"version {new.version} is the champion already"
-        verdict = Verdict(True, False, "no champion before it")
+        verdict = Verdict(True, False, "the first champion")
         if old is not None:
             verdict = judge(new, old, compared_on(client, new))
             if not verdict.better and not force:
@@ -323,7 +323,7 @@ def crown(client: "MlflowClient", version: str, metric: str, run_id: str) -> tup
         client.set_model_version_tag(REGISTERED_NAME, version, key, value)
     if old is None:
         _move(client, new, None)
-        return True, f"{metric} {_number(new.metrics.get(metric))}, and no champion before it"
+        return True, f"{metric} {_number(new.metrics.get(metric))}, the first champion"
     verdict = judge(new, old, metric)
     if verdict.better:
         _move(client, new, old)
