@@ -139,14 +139,25 @@ def test_impossible_votes_of_scores(folder, scores):
 
 def test_trait_that_nobody_rated(folder, scores):
     scores["influence"] = np.nan
-    assert refusal(scores, folder).startswith("nobody rated 'influence'")
+    wanted = {"leads": "influence", "kind": "likeability", "competence": "competence"}
+    assert refusal(scores, folder, traits=wanted) == (
+        "nobody rated 'leads'; leave it out: --traits kind=likeability,competence"
+    )
+    assert refusal(scores, folder, traits={"influence": "influence"}) == "nobody rated 'influence'"
+
+
+def test_trait_that_few_rated(folder, scores):
+    scores.loc[3:, "influence"] = np.nan
+    assert refusal(scores, folder) == (
+        "'influence' is rated on 3 pictures; at least 10 are needed; leave it out: --traits competence,likeability"
+    )
 
 
 @pytest.mark.parametrize(("kind", "column", "equal"), [("means", "mean", 2.5), ("votes", "vote", 2)])
 def test_trait_whose_ratings_are_all_equal(folder, kind, column, equal, request):
     frame = request.getfixturevalue(kind)
     frame.loc[frame["trait"] == "kind", column] = equal
-    assert refusal(frame, folder) == f"the ratings of 'kind' are all equal ({equal:g}); leave it out with --traits"
+    assert refusal(frame, folder) == f"the ratings of 'kind' are all equal ({equal:g}); leave it out: --traits smart"
     assert read_ratings(folder / "ratings.csv", traits={"smart": "smart"}).traits == ("smart",)
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -227,6 +228,33 @@ def test_other_json_of_pandas_is_told_from_rows(folder, scores):
     (folder / "r.json").write_text(json.dumps([{"image": "01.jpg", "c": 3}, {"image": "02.jpg", "c": [3]}]))
     with pytest.raises(RatingsError, match="entry 2: 'c' holds more than one value"):
         read_ratings(folder / "r.json")
+
+
+def test_questions_of_qualtrics_name_the_pictures(folder, votes):
+    smart = votes[votes["trait"] == "smart"]
+    wide = smart.pivot(index="rater", columns="image", values="vote").reset_index(names="ResponseId")
+    questions = ["Response ID", *(f'"How smart,\nis {name}?"' for name in wide.columns[1:])]
+    ids = ",".join('"{""ImportId"":""QID1""}"' for _ in questions)
+    head = ",".join(["ResponseId", *(f"Q{i}" for i in range(1, 13))])
+    rows = wide.to_csv(index=False, header=False)
+    (folder / "r.csv").write_text("\n".join([head, ",".join(questions), ids, rows]))
+    with pytest.raises(RatingsError, match=r"""--columns 'competence="How smart, is \*\?"'$"""):
+        read_ratings(folder / "r.csv")
+    found = read_ratings(folder / "r.csv", columns={"smart": "How smart, is *?"})
+    np.testing.assert_array_equal(found.wide()["smart"], smart.groupby("image")["vote"].mean())
+    assert found.notes == (
+        "read       the questions of Qualtrics as names",
+        "ignored    row 3, which is a heading of Qualtrics; column ResponseId",
+    )
+
+
+def test_columns_without_anything_in_them_are_left_out_and_named(folder, scores):
+    scores.to_csv(folder / "plain.csv", index=False)
+    scores.insert(2, "Unnamed: 5", "")
+    scores.assign(remark=" ").to_csv(folder / "r.csv", index=False)
+    plain, found = read_ratings(folder / "plain.csv"), read_ratings(folder / "r.csv")
+    assert_frame_equal(found.table, plain.table)
+    assert found.notes == ("ignored    blank columns Unnamed: 5, remark",)
 
 
 def test_headings_of_qualtrics_are_no_answers(folder, scores):

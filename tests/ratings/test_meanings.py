@@ -1,5 +1,7 @@
 """Columns are understood by the names that people give them, or as they are told, and never guessed twice over."""
 
+import shlex
+
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -56,6 +58,12 @@ def test_a_value_that_stands_alone_is_a_mean_and_one_of_several_a_vote(folder, m
     assert set(read_ratings(saved(several, folder)).table["votes"]) == {3.0}
 
 
+def pasted(error):
+    """Return the columns that a message tells to give, as a shell would pass them on."""
+    words = shlex.split(str(error).split("; ")[-1])
+    return parse_columns(words[words.index("--columns") + 1])
+
+
 def test_two_columns_that_could_be_the_same_are_named(folder, votes):
     both = votes.rename(columns={"image": "photo"}).assign(url="http://host/x.jpg")
     with pytest.raises(RatingsError, match="photo and url could both be the image; say which: --columns image=photo"):
@@ -108,6 +116,16 @@ class TestColumns:
     def test_without_a_picture_the_option_is_shown(self, folder, batch):
         with pytest.raises(RatingsError, match=r"no column image .*--columns image=Input.image_url"):
             read_ratings(saved(batch, folder))
+
+    def test_without_anything_like_a_picture_no_column_is_guessed(self, folder, scores):
+        with pytest.raises(RatingsError, match=r"--columns image=COLUMN; where each picture has a column, \* stands"):
+            read_ratings(saved(scores.rename(columns={"image": "StartDate"}), folder))
+
+    def test_the_traits_to_choose_are_no_times_and_ids(self, folder, batch):
+        batch["WorkTimeInSeconds"] = range(len(batch))
+        batch["batch_id"] = 7
+        with pytest.raises(RatingsError, match="HITId 'H0' is not a number .*--traits Answer.smart,Answer.kind$"):
+            read_ratings(saved(batch, folder), columns={"image": "Input.image_url"})
 
     def test_a_column_has_one_meaning(self, folder, batch):
         with pytest.raises(UsageError, match="'WorkerId' is given two meanings"):
@@ -171,15 +189,21 @@ class TestOneColumnAPicture:
         assert found.notes == ("ignored    column Timestamp",)
 
     def test_otherwise_it_is_said_how_to_tell(self, folder, form):
-        with pytest.raises(
-            RatingsError, match=r"if columns are pictures, say so: --columns 'rater=.*competence=.*\[\*\]"
-        ):
+        with pytest.raises(RatingsError) as refused:
             read_ratings(saved(form, folder))
+        told = pasted(refused.value)
+        assert told == {"competence": "How  kind? [photo *]"}
+        assert read_ratings(folder / "r.csv", columns=told).table["votes"].sum() == 36
+
+    def test_pictures_without_a_file_name_stand_in_brackets(self, folder, form):
+        with pytest.raises(RatingsError) as refused:
+            read_ratings(saved(form.rename(columns=lambda name: name.replace(".jpg", "")), folder))
+        assert pasted(refused.value) == {"competence": "How  kind? [*]"}
 
     def test_names_of_files_as_columns(self, folder, votes):
         smart = votes[votes["trait"] == "smart"]
         wide = smart.pivot(index="rater", columns="image", values="vote").reset_index()
-        with pytest.raises(RatingsError, match=r"--columns 'rater=rater,competence=\*\.jpg'"):
+        with pytest.raises(RatingsError, match=r"--columns 'competence=\*\.jpg'"):
             read_ratings(saved(wide, folder))
         wide.loc[0, "03.jpg"] = None
         found = read_ratings(saved(wide, folder), columns={"competence": "*.jpg"})

@@ -16,7 +16,7 @@ votes.
 """
 
 import hashlib
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from prescreen.ratings.meanings import (
     columns_left,
     columns_option,
     listed,
+    picture_pattern,
     shortened,
     understand,
 )
@@ -43,9 +44,6 @@ from prescreen.ratings.table import Contents, Table
 from prescreen.ratings.wide import read_matrix, read_wide
 from prescreen.tables import shown
 from prescreen.traits import Scale
-
-_PICTURE = re.compile(r".*\.(jpe?g|png|webp|avif|heic)$", re.IGNORECASE)
-_QUESTION = re.compile(r"^(.+\S)\s*\[.+\]$")
 
 
 def read_rows(
@@ -139,21 +137,24 @@ def _names_pictures(meaning: Meaning) -> bool:
 
 def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str:
     """Say that no column names the pictures, and how to tell which does."""
-    rater = meaning.columns.get("rater") or next((name for name in header if name), "Participant")
-    questions = [match[1] for name in header if (match := _QUESTION.match(name))]
-    pictures = [name for name in header if _PICTURE.match(name)]
     message = f"{shown(source)}: no column image (columns: {listed(header)})"
-    if len(questions) > 1:
-        example = columns_option(rater=shown(rater), competence=f"{shown(questions[0])} [*]")
-        return f"{message}; if columns are pictures, say so: {example}"
-    if len(pictures) > 1:
-        example = columns_option(rater=shown(rater), competence=f"*.{pictures[0].rpartition('.')[2]}")
-        return f"{message}; if columns are pictures, say so: {example}"
-    if pictures:
+    patterns = Counter(pattern for name in header if (pattern := picture_pattern(name)))
+    if patterns and max(patterns.values()) > 1:
+        example = columns_option(competence=shown(patterns.most_common(1)[0][0]))
+        return f"{message}; if columns are pictures and each row is a rater, say so: {example}"
+    if any(pattern.startswith("*.") for pattern in patterns):
         return f"{message}; the first row must name the columns, for instance image,competence,likeability"
-    likely = next((name for name in header if "image" in name.lower() or "photo" in name.lower()), None)
-    likely = likely or next((name for name in header if name), "COLUMN")
-    return f"{message}; say which column names the picture, for instance {columns_option(image=shortened(likely))}"
+    taken = {*meaning.columns.values(), *meaning.traits.values()}
+    words = ("image", "photo", "picture", "file", "url")
+    likely = [name for word in words for name in header if word in name.lower() and name not in taken]
+    if likely:
+        return (
+            f"{message}; say which column names the picture, for instance {columns_option(image=shortened(likely[0]))}"
+        )
+    return (
+        f"{message}; say which column names the picture: {columns_option(image='COLUMN')}; where each picture has a "
+        f"column, * stands for the picture in their names: {columns_option(competence='Q*')}"
+    )
 
 
 def _read_table(table: Table, meaning: Meaning) -> tuple[Contents, tuple[str, ...]]:

@@ -37,6 +37,8 @@ MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
 """What a column can mean, and what people also call it (in small letters, without anything between the words)."""
 
 TEXT: Final = ("image", "trait", "rater", "person")
+_PICTURE = re.compile(r"[^\s\[\]()/\\\"']+(\.(?:jpe?g|png|webp|avif|heic))\b", re.IGNORECASE)
+_BRACKETS = re.compile(r"(?<=\S)(\s*)\[.+\]$")
 _NUMBERED: Final = 8  # columns that a message names
 _LENGTH: Final = 80  # characters of each
 
@@ -187,6 +189,19 @@ def starred(pattern: str, name: str) -> str:
         return ""
     collapsed = " ".join(name.split())
     return collapsed if not before and after.startswith(".") else collapsed[len(before) : len(plain) - len(after)]
+
+
+def picture_pattern(name: str) -> str:
+    """Return a column's name with ``*`` for the picture in it, as `starred` takes it; the empty text if there is none.
+
+    The picture is a file's name, or what stands in brackets at the end, as in the grids of Google Forms.
+    """
+    if file := _PICTURE.fullmatch(name):
+        return f"*{file[1]}"
+    pattern, found = _PICTURE.subn("*", name)
+    if found != 1:
+        pattern, found = _BRACKETS.subn(r"\1[*]", name)
+    return pattern if found == 1 else ""
 
 
 def listed(names: Iterable[object], most: int | None = _NUMBERED) -> str:

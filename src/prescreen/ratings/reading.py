@@ -5,12 +5,13 @@ subfolder ``images``, whichever holds more of the names (One Million Impressions
 exactly means the one that fits otherwise (`prescreen.ratings.image_names`). A rating of a picture that is not there is
 an error; a picture without ratings is not.
 
-**Scale.** Without ``scale``, scores are on 0:10, counts of answers on 0:3 and One Million Impressions on 0:100. For
-votes and ratings it is the
-smallest of 0:3 (whole votes only), 0:10 and 0:100 that holds nine in ten of the values; a value beyond it is an error.
+**Scale.** Without ``scale``, scores are on 0:10, counts of answers on 0:3 and One Million Impressions on 0:100. Whole
+votes whose smallest is 1 and whose largest is 5, 7 or 9 are on 1:5, 1:7 or 1:9, which is said. Other votes and ratings
+are on the smallest of 0:3 (whole votes only), 0:10 and 0:100 that holds nine in ten of the values; a value beyond it is
+an error. Ratings that a predictor is evaluated on are taken to be on its own scale where 0:10 would hold both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,13 +27,14 @@ from prescreen.ratings.raters import PictureVotes, plain_means, raters_overlap, 
 from prescreen.ratings.reliability import Reliability, pooled_variance, reliability
 from prescreen.ratings.rows import Rows
 from prescreen.tables import shown
-from prescreen.traits import Scale
+from prescreen.traits import Scale, traits_option
 
 MIN_IMAGES = 10
 """Fewer rated pictures than this teach nothing about a trait."""
 
 _SCORES = Scale(0, 10)
 _SCALES = (Scale(0, 3), Scale(0, 10), Scale(0, 100))
+_FROM_ONE = (Scale(1, 5), Scale(1, 7), Scale(1, 9))
 _SHARE_ON_SCALE = 0.9
 _SAME = 1e-9  # of the scale's width; two-way means that should be equal differ by rounding
 
@@ -139,6 +141,7 @@ def read_ratings(
     images_dir: Path | None = None,
     min_images: int = MIN_IMAGES,
     columns: Mapping[str, str] | None = None,
+    usual_scale: Scale | None = None,
 ) -> Ratings:
     """Read ratings of any format (:mod:`prescreen.ratings.formats`); refuse them if anything is not right.
 
@@ -158,6 +161,9 @@ def read_ratings(
     columns : mapping of str to str, optional
         {meaning, or name of a trait: column}, where the names of the columns do not tell
         (:mod:`prescreen.ratings.meanings`).
+    usual_scale : Scale, optional
+        That of the ratings that these go with. It counts without ``scale``, where it holds all values, and the values
+        would otherwise be on 0:10 or on a scale from 1 within it.
 
     Raises
     ------
@@ -172,10 +178,11 @@ def read_ratings(
     frame = rows.frame
     wanted = tuple(str(name) for name in frame["trait"].cat.categories)
     folder, names, images, matched = _pictures(rows, images_dir)
-    scale = _checked_scale(rows, scale)
+    scale, guessed = _checked_scale(rows, scale, usual_scale)
     _refuse_repeats(rows, images)
     by_trait = [np.flatnonzero(frame["trait"].cat.codes == code) for code in range(len(wanted))]
-    _refuse_few(rows, wanted, [images[chosen] for chosen in by_trait], min_images)
+    called = traits or {name: name for name in wanted}
+    _refuse_few(rows, called, [np.unique(images[chosen]).size for chosen in by_trait], min_images)
     two_way = rows.single_votes and _raters_known(frame, images, by_trait)
     raters = _rater_codes(frame) if two_way else None
     parts = [
@@ -183,7 +190,7 @@ def read_ratings(
         for chosen in by_trait
     ]
     tables = [_table(trait, names, part, scale) for trait, part in zip(wanted, parts, strict=True)]
-    _refuse_constant(rows, wanted, tables, scale)
+    _refuse_constant(rows, called, tables, scale)
     return Ratings(
         table=pd.concat(tables, ignore_index=True),
         traits=wanted,
@@ -198,7 +205,7 @@ def read_ratings(
         method="two-way" if two_way else "mean",
         columns=dict(columns or {}),
         errors=_errors(frame, images, names, wanted),
-        notes=(*rows.notes, *matched, *_unknown_raters(rows, two_way)),
+        notes=(*rows.notes, *matched, *guessed, *_unknown_raters(rows, two_way)),
     )
 
 
@@ -232,11 +239,11 @@ def _pictures(rows: Rows, images_dir: Path | None) -> tuple[Path, npt.NDArray[np
     return folder, np.asarray(distinct, dtype=object), places[codes], in_words(matches, texts)
 
 
-def _checked_scale(rows: Rows, scale: Scale | None) -> Scale:
-    """Return the scale: the one told, or what the format or the values imply. No value may be beyond it."""
+def _checked_scale(rows: Rows, scale: Scale | None, usual: Scale | None) -> tuple[Scale, tuple[str, ...]]:
+    """Return the scale, told or implied by format or values, and what to say of it. No value may be beyond it."""
     values = rows.frame["value"].to_numpy(np.float64)
     told = scale or rows.scale
-    chosen = told or _inferred_scale(values, rows.single_votes)
+    chosen, why = (told, "") if told else _inferred_scale(values, rows.single_votes, usual)
     if chosen is None:
         span = f"{values.min():g} to {values.max():g}"
         raise RatingsError(
@@ -253,17 +260,27 @@ def _checked_scale(rows: Rows, scale: Scale | None) -> Scale:
         widest = (chosen.high - chosen.low) / np.sqrt(2)  # of two votes, one at each end
         impossible = stds > widest * (1 + 1e-9)
         refuse(rows.source, rows.frame, impossible, f"std {{}} is impossible on the scale {chosen}", remedy, stds)
-    return chosen
+    return chosen, (f"scale      {chosen}: {why}; if raters could go further, say so with --scale",) if why else ()
 
 
-def _inferred_scale(values: npt.NDArray[np.float64], votes: bool) -> Scale | None:
-    for scale in _SCALES:
-        fits = (values >= scale.low) & (values <= scale.high)
-        if scale == _SCALES[0]:
-            fits &= (values == np.round(values)) & votes
-        if fits.size and fits.mean() >= _SHARE_ON_SCALE:
-            return scale
-    return None
+def _inferred_scale(values: npt.NDArray[np.float64], votes: bool, usual: Scale | None) -> tuple[Scale | None, str]:
+    """Return the scale that values are on, if any, and why, where that is not plain."""
+    if values.size == 0:  # that nobody rated anything is said later
+        return _SCORES, ""
+    lowest, highest = float(values.min()), float(values.max())
+    whole = votes & (values == np.round(values))
+    found = next((scale for scale in _FROM_ONE if (scale.low, scale.high) == (lowest, highest) and whole.all()), None)
+    why = f"all votes are whole, from {lowest:g} to {highest:g}" if found else ""
+    for scale in () if found else _SCALES:
+        fits = (values >= scale.low) & (values <= scale.high) & (whole if scale == _SCALES[0] else True)
+        if fits.mean() >= _SHARE_ON_SCALE:
+            found = scale
+            break
+    if usual and usual != found and found in (_SCORES, *_FROM_ONE):
+        both_within = usual.low in _SCORES and usual.high in _SCORES
+        if both_within and lowest in usual and highest in usual:
+            return usual, "as the predictor's"
+    return found, why
 
 
 def _refuse_repeats(rows: Rows, images: Codes) -> None:
@@ -288,27 +305,34 @@ def _refuse_repeats(rows: Rows, images: Codes) -> None:
     refuse(rows.source, frame, repeated, problem, remedy, frame["image"])
 
 
-def _refuse_few(rows: Rows, traits: tuple[str, ...], images: list[Codes], min_images: int) -> None:
-    for trait, rated in zip(traits, images, strict=True):
-        count = np.unique(rated).size
+def _refuse_few(rows: Rows, traits: Mapping[str, str], counts: Sequence[int], min_images: int) -> None:
+    """Refuse a trait that too few pictures are rated on."""
+    faults = {}
+    for trait, count in zip(traits, counts, strict=True):
         if count == 0:
-            raise RatingsError(f"{shown(rows.source)}: nobody rated {trait!r}; leave it out with --traits")
-        if count < min_images:
-            pictures = counted(count, "picture")
-            raise RatingsError(
-                f"{shown(rows.source)}: {trait!r} is rated on {pictures}; at least {min_images} are needed"
-            )
+            faults[trait] = f"nobody rated {trait!r}"
+        elif count < min_images:
+            faults[trait] = f"{trait!r} is rated on {counted(count, 'picture')}; at least {min_images} are needed"
+    _refuse_traits(rows, traits, faults)
 
 
-def _refuse_constant(rows: Rows, traits: tuple[str, ...], tables: list[pd.DataFrame], scale: Scale) -> None:
+def _refuse_constant(rows: Rows, traits: Mapping[str, str], tables: list[pd.DataFrame], scale: Scale) -> None:
     """Refuse a trait on which the pictures do not differ at all: nothing can be learned of it or measured with it."""
+    faults = {}
     for trait, table in zip(traits, tables, strict=True):
         means = table["mean"].to_numpy(np.float64)
         if means.size > 1 and np.ptp(means) <= _SAME * (scale.high - scale.low):
-            raise RatingsError(
-                f"{shown(rows.source)}: the ratings of {trait!r} are all equal ({means[0]:g}); "
-                "leave it out with --traits"
-            )
+            faults[trait] = f"the ratings of {trait!r} are all equal ({means[0]:g})"
+    _refuse_traits(rows, traits, faults)
+
+
+def _refuse_traits(rows: Rows, traits: Mapping[str, str], faults: Mapping[str, str]) -> None:
+    """Raise if a trait is at fault; the remedy chooses the others."""
+    if not faults:
+        return
+    others = {new: old for new, old in traits.items() if new not in faults}
+    remedy = f"; leave it out: {traits_option(others)}" if others else ""
+    raise RatingsError(f"{shown(rows.source)}: {next(iter(faults.values()))}{remedy}")
 
 
 def _raters_known(frame: pd.DataFrame, images: Codes, by_trait: list[Codes]) -> bool:
