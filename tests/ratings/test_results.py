@@ -67,7 +67,7 @@ def test_a_misspelt_trait_is_named(tmp_path):
 
 
 def test_another_scale(tmp_path):
-    found = read(tmp_path, "image,competence,likeability\n2.jpg,2.5,1\n", scale=Scale(0, 3))
+    found = read(tmp_path, "image,competence,likeability\n2.jpg,2.5,1\n", training=Scale(0, 3), raw=True)
     assert found.scores.to_numpy().tolist() == [[2.5, 1]]
 
 
