@@ -18,10 +18,11 @@ from prescreen.errors import RatingsError
 from prescreen.ratings.columns import refuse
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import in_words, match_known, shared, trouble
+from prescreen.ratings.meanings import columns_option
 from prescreen.ratings.rows import Rows, UnknownTrait
 from prescreen.ratings.wide import ANSWERS
 from prescreen.tables import shown
-from prescreen.traits import Scale
+from prescreen.traits import Scale, traits_option
 
 SCORES = Scale(0, 10)
 
@@ -103,11 +104,9 @@ def read_results(
     try:
         rows = read_rows(path, {trait: trait for trait in traits}, columns, scale, remedy=remedy)
     except UnknownTrait as error:
-        close = difflib.get_close_matches(error.name, error.known, n=1)
-        hint = f"is it {shown(close[0])!r}? " if close else ""
         raise RatingsError(
-            f"{shown(path)}: no scores of {error.name!r}: {hint}every trait of the predictor is expected "
-            f"({', '.join(traits)}); add it, or name the traits that were tested with --traits"
+            f"{shown(path)}: no scores of {error.name!r}: every trait of the predictor is expected "
+            f"({', '.join(traits)}); {_remedy(error, traits, columns or {})}"
         ) from None
     images, matched = _images(rows, known, where)
     scale = {"answers": ANSWERS, "votes": training}.get(rows.format, scale)
@@ -129,6 +128,23 @@ def read_results(
         what = f"image '{shown(order[i])}' has no score for {traits[t]!r}"
         raise RatingsError(f"{shown(path)}: row {row}: {what}; add it")
     return TypedResults(tuple(order), scores, raw or rows.single_votes, votes, errors, path, rows.fingerprint, notes)
+
+
+def _remedy(error: UnknownTrait, traits: Sequence[str], columns: Mapping[str, str]) -> str:
+    """Say how to bring the traits of the predictor and those of the file together."""
+    known = {name.casefold(): name for name in error.known}
+    there = [trait for trait in traits if trait.casefold() in known]
+    close = {
+        trait: known[near[0]]
+        for trait in traits
+        if trait not in there and (near := difflib.get_close_matches(trait.casefold(), known, n=1))
+    }
+    if error.name in close and error.columns:
+        told = {**columns, **{trait: known[trait.casefold()] for trait in there if trait not in columns}, **close}
+        return f"if {shown(close[error.name])} is meant: {columns_option(**told)}"
+    meant = f"is it {shown(close[error.name])!r}? " if error.name in close else ""
+    chosen = traits_option({trait: trait for trait in there}) if there else "--traits"
+    return f"{meant}correct or add it, or name those that were tested: {chosen}"
 
 
 def _images(rows: Rows, known: Collection[str], where: str) -> tuple["pd.Series[str]", tuple[str, ...]]:
