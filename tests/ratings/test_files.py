@@ -142,6 +142,15 @@ def test_rows_of_a_workbook_are_numbered_as_excel_shows_them(folder):
         read_ratings(folder / "r.xlsx", {"c": "c"})
 
 
+def test_a_title_above_the_header_of_a_workbook_is_passed_over(folder, scores, plain):
+    with pd.ExcelWriter(folder / "r.xlsx") as writer:
+        scores.to_excel(writer, index=False, startrow=2)
+        writer.book.active["A1"] = "My ratings"
+    found = read_ratings(folder / "r.xlsx")
+    assert_frame_equal(found.table, plain.table)
+    assert found.notes == ("read       an Excel workbook, header in row 3",)
+
+
 def test_semicolons_inside_of_cells_separate_nothing(folder, scores, plain):
     scores["remark"] = "a; b; c"
     (folder / "r.csv").write_text(scores.to_csv(index=False))

@@ -46,7 +46,9 @@ def test_means_under_other_names(folder, means):
     named = {"image": "picture", "trait": "dimension", "mean": "average", "votes": "n", "std": "SD"}
     assert_frame_equal(read_ratings(saved(means.rename(columns=named), folder)).table, plain.table)
     named["mean"] = "score"  # a value beside a number of votes is a mean
-    assert_frame_equal(read_ratings(saved(means.rename(columns=named), folder)).table, plain.table)
+    found = read_ratings(saved(means.rename(columns=named), folder))
+    assert_frame_equal(found.table, plain.table)
+    assert "score is the mean, n is the votes" in found.notes[0]
 
 
 def test_a_value_that_stands_alone_is_a_mean_and_one_of_several_a_vote(folder, means, votes):
@@ -198,6 +200,11 @@ class TestOneColumnAPicture:
     def test_pictures_without_a_file_name_stand_in_brackets(self, folder, form):
         with pytest.raises(RatingsError) as refused:
             read_ratings(saved(form.rename(columns=lambda name: name.replace(".jpg", "")), folder))
+        assert pasted(refused.value) == {"competence": "How  kind? [photo *]"}
+        with pytest.raises(RatingsError) as refused:
+            read_ratings(
+                saved(form.rename(columns=lambda name: name.replace("photo ", "").replace(".jpg", "")), folder)
+            )
         assert pasted(refused.value) == {"competence": "How  kind? [*]"}
 
     def test_names_of_files_as_columns(self, folder, votes):

@@ -43,8 +43,13 @@ def open_tables(source: Path, data: bytes, image: str = "image") -> list[Table]:
         return [_of_frame(source, _read_parquet(source, data))]
     if data.startswith(SPREADSHEET):
         found = read_workbook(source, data)
-        said = {name: (f"sheet {shown(name)}",) if len(found) > 1 else () for name in found}
-        return [_of_frame(source, rows, ("an Excel workbook", *said[name]), name) for name, rows in found.items()]
+        tables = []
+        for name, cells in found.items():
+            sheet = (f"sheet {shown(name)}",) if len(found) > 1 else ()
+            top = int(cells.index[0]) - 1 if len(cells) else 1
+            header = (f"header in row {top}",) if top > 1 else ()
+            tables.append(_of_frame(source, cells, ("an Excel workbook", *sheet, *header), name))
+        return tables
     data, form = as_utf8(source, data)
     start = data.lstrip()[:1]
     if start == b"<":

@@ -16,7 +16,6 @@ votes.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from prescreen.ratings.meanings import (
     Meaning,
     columns_left,
     columns_option,
+    common_pattern,
     listed,
     picture_pattern,
     shortened,
@@ -92,7 +92,8 @@ def read_rows(
     refuse_predictions(path, frame)
     read = _read_format(path, frame, meaning, traits, scale, lenient)
     notes = [f"read       {', '.join(contents.form)}"] if contents.form else []
-    notes += [f"columns    {said}"] if (said := meaning.in_words()) else []
+    vote = "the mean" if read.format == "ratings" else "a vote"
+    notes += [f"columns    {said}"] if (said := meaning.in_words(vote)) else []
     ignored = (*contents.ignored, *ignored, *read.ignored)
     notes += [f"ignored    {'; '.join(ignored)}"] if ignored else []
     return Rows(
@@ -138,11 +139,10 @@ def _names_pictures(meaning: Meaning) -> bool:
 def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str:
     """Say that no column names the pictures, and how to tell which does."""
     message = f"{shown(source)}: no column image (columns: {listed(header)})"
-    patterns = Counter(pattern for name in header if (pattern := picture_pattern(name)))
-    if patterns and max(patterns.values()) > 1:
-        example = columns_option(competence=shown(patterns.most_common(1)[0][0]))
+    if pattern := common_pattern(header):
+        example = columns_option(competence=shown(pattern))
         return f"{message}; if columns are pictures and each row is a rater, say so: {example}"
-    if any(pattern.startswith("*.") for pattern in patterns):
+    if any(picture_pattern(name).startswith("*.") for name in header):
         return f"{message}; the first row must name the columns, for instance image,competence,likeability"
     taken = {*meaning.columns.values(), *meaning.traits.values()}
     words = ("image", "photo", "picture", "file", "url")
