@@ -119,5 +119,7 @@ def test_single_votes_are_on_the_scale_of_the_training(learned, raw):
     model = predictor("1:7")
     found = learned(VOTES, model, raw=raw)
     np.testing.assert_allclose(found.z, model.calibration.z(np.array([[5.0, 2.0], [7.0, 6.0]])))
-    with pytest.raises(RatingsError, match=r"row 2: competence 4 is outside 0:3 .*; expected votes on the scale"):
+    with pytest.raises(
+        RatingsError, match=r"row 2: competence 4 is outside the scale of the training, 0:3 .*; give votes on it"
+    ):
         learned(VOTES, predictor("0:3"), raw=raw)

@@ -596,7 +596,7 @@ def _read_again(
         known = ", ".join(predictor.traits)
         raise UsageError(f"the predictor's traits are {known}; --traits names {', '.join(traits)}")
     own = {trait: traits[trait] if traits else trait for trait in predictor.traits}
-    read = partial(read_ratings, columns=columns, usual_scale=Scale.parse(predictor.manifest.scale))
+    read = partial(read_ratings, columns=columns, expected_scale=Scale.parse(predictor.manifest.scale))
     try:
         return read(ratings, own, scale, images), own
     except UnknownTrait:

@@ -325,7 +325,7 @@ class TestScale:
     )
     def test_that_of_the_predictor_counts_where_both_fit(self, folder, column, values, usual, expected):
         table = pd.DataFrame({"image": IMAGES, "trait": "smart", column: values * 3})
-        found = read_ratings(saved(table, folder), usual_scale=Scale.parse(usual))
+        found = read_ratings(saved(table, folder), expected_scale=Scale.parse(usual))
         assert str(found.scale) == expected
         assert any("as the predictor's" in note for note in found.notes) == (usual == expected)
 

@@ -4,15 +4,11 @@
 subfolder ``images``, whichever holds more of the names (One Million Impressions: ``images``). A name that fits no file
 exactly means the one that fits otherwise (`prescreen.ratings.image_names`). A rating of a picture that is not there is
 an error; a picture without ratings is not.
-
-**Scale.** Without ``scale``, scores are on 0:10, counts of answers on 0:3 and One Million Impressions on 0:100. Whole
-votes whose smallest is 1 and whose largest is 5, 7 or 9 are on 1:5, 1:7 or 1:9, which is said. Other votes and ratings
-are on the smallest of 0:3 (whole votes only), 0:10 and 0:100 that holds nine in ten of the values; a value beyond it is
-an error. Ratings that a predictor is evaluated on are taken to be on its own scale where 0:10 would hold both.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +18,17 @@ import pandas as pd
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import counted, refuse
 from prescreen.ratings.formats import read_rows
-from prescreen.ratings.image_names import images_folder, in_words, match_files, relative_name, shared, trouble
+from prescreen.ratings.image_names import files_below, images_folder, match_files, named_pictures
 from prescreen.ratings.raters import PictureVotes, plain_means, raters_overlap, two_way_means
 from prescreen.ratings.reliability import Reliability, pooled_variance, reliability
 from prescreen.ratings.rows import Rows
+from prescreen.ratings.scales import SCORES, find_scale
 from prescreen.tables import shown
 from prescreen.traits import Scale, traits_option
 
 MIN_IMAGES = 10
 """Fewer rated pictures than this teach nothing about a trait."""
 
-_SCORES = Scale(0, 10)
-_SCALES = (Scale(0, 3), Scale(0, 10), Scale(0, 100))
-_FROM_ONE = (Scale(1, 5), Scale(1, 7), Scale(1, 9))
-_SHARE_ON_SCALE = 0.9
 _SAME = 1e-9  # of the scale's width; two-way means that should be equal differ by rounding
 
 Codes = npt.NDArray[np.intp]
@@ -141,7 +134,7 @@ def read_ratings(
     images_dir: Path | None = None,
     min_images: int = MIN_IMAGES,
     columns: Mapping[str, str] | None = None,
-    usual_scale: Scale | None = None,
+    expected_scale: Scale | None = None,
 ) -> Ratings:
     """Read ratings of any format (:mod:`prescreen.ratings.formats`); refuse them if anything is not right.
 
@@ -161,9 +154,8 @@ def read_ratings(
     columns : mapping of str to str, optional
         {meaning, or name of a trait: column}, where the names of the columns do not tell
         (:mod:`prescreen.ratings.meanings`).
-    usual_scale : Scale, optional
-        That of the ratings that these go with. It counts without ``scale``, where it holds all values, and the values
-        would otherwise be on 0:10 or on a scale from 1 within it.
+    expected_scale : Scale, optional
+        That of the ratings that these go with; see `prescreen.ratings.scales`.
 
     Raises
     ------
@@ -178,7 +170,7 @@ def read_ratings(
     frame = rows.frame
     wanted = tuple(str(name) for name in frame["trait"].cat.categories)
     folder, names, images, matched = _pictures(rows, images_dir)
-    scale, guessed = _checked_scale(rows, scale, usual_scale)
+    scale, guessed = find_scale(rows, scale, expected_scale)
     _refuse_repeats(rows, images)
     by_trait = [np.flatnonzero(frame["trait"].cat.codes == code) for code in range(len(wanted))]
     called = traits or {name: name for name in wanted}
@@ -201,7 +193,7 @@ def read_ratings(
         source=Path(path),
         images_dir=folder,
         fingerprint=rows.fingerprint,
-        is_score=rows.format == "scores" and scale == _SCORES,
+        is_score=rows.format == "scores" and scale == SCORES,
         method="two-way" if two_way else "mean",
         columns=dict(columns or {}),
         errors=_errors(frame, images, names, wanted),
@@ -211,76 +203,13 @@ def read_ratings(
 
 def _pictures(rows: Rows, images_dir: Path | None) -> tuple[Path, npt.NDArray[np.object_], Codes, tuple[str, ...]]:
     """Return the folder of the pictures, their names in order, which of them each row is about, and what to say."""
-    written = rows.frame["image"].cat.remove_unused_categories()
-    codes = written.cat.codes.to_numpy().astype(np.intp)
-    texts = [str(name) for name in written.cat.categories]
+    texts = [str(name) for name in rows.frame["image"].cat.remove_unused_categories().cat.categories]
     folder = images_folder(texts, images_dir, rows.folders)
-    matches = match_files(texts, folder)
-
-    def check(fault: list[bool], problem: str, remedy: str) -> None:
-        refuse(rows.source, rows.frame, np.array(fault, dtype=bool)[codes], problem, remedy, rows.frame["image"])
-
-    unknown = [match.name is None for match in matches]
-    if any(unknown):
-        first = int(codes[np.flatnonzero(np.array(unknown)[codes])[0]])
-        outside = not matches[first].among and relative_name(texts[first], folder) is None
-        remedy = "correct the name, or give the folder with --images"
-        remedy = "expected a relative path" if outside else trouble(matches[first], texts[first], folder, remedy)
-        several = "fits several pictures in" if matches[first].among else "is not in"
-        check(unknown, f"image {{}} {'is outside' if outside else several} {shown(folder)}", remedy)
-    if twice := shared(matches, texts):
-        name, (one, other) = next(iter(twice.items()))
-        check(
-            [text == other for text in texts],
-            f"image {{}} fits {shown(name)} only, as does '{shown(one)}'",
-            "write the names as the files have them",
-        )
-    places, distinct = pd.factorize(np.array([match.name for match in matches], dtype=object), sort=True)
-    return folder, np.asarray(distinct, dtype=object), places[codes], in_words(matches, texts)
-
-
-def _checked_scale(rows: Rows, scale: Scale | None, usual: Scale | None) -> tuple[Scale, tuple[str, ...]]:
-    """Return the scale, told or implied by format or values, and what to say of it. No value may be beyond it."""
-    values = rows.frame["value"].to_numpy(np.float64)
-    told = scale or rows.scale
-    chosen, why = (told, "") if told else _inferred_scale(values, rows.single_votes, usual)
-    if chosen is None:
-        span = f"{values.min():g} to {values.max():g}"
-        raise RatingsError(
-            f"{shown(rows.source)}: values from {span} fit no usual scale; give it with --scale LOW:HIGH"
-        )
-    beyond = (values < chosen.low) | (values > chosen.high)
-    which = f"the scale {chosen}" if told else f"the scale {chosen} of the others"
-    remedy = "correct it, or give the scale with --scale LOW:HIGH"
-    if beyond.any():
-        first = rows.value_names[str(rows.frame["trait"].iloc[np.flatnonzero(beyond)[0]])]
-        refuse(rows.source, rows.frame, beyond, f"{shown(first)} {{}} is outside {which}", remedy, values)
-    if "std" in rows.frame:
-        stds = rows.frame["std"].to_numpy(np.float64)
-        widest = (chosen.high - chosen.low) / np.sqrt(2)  # of two votes, one at each end
-        impossible = stds > widest * (1 + 1e-9)
-        refuse(rows.source, rows.frame, impossible, f"std {{}} is impossible on the scale {chosen}", remedy, stds)
-    return chosen, (f"scale      {chosen}: {why}; if raters could go further, say so with --scale",) if why else ()
-
-
-def _inferred_scale(values: npt.NDArray[np.float64], votes: bool, usual: Scale | None) -> tuple[Scale | None, str]:
-    """Return the scale that values are on, if any, and why, where that is not plain."""
-    if values.size == 0:  # that nobody rated anything is said later
-        return _SCORES, ""
-    lowest, highest = float(values.min()), float(values.max())
-    whole = votes & (values == np.round(values))
-    found = next((scale for scale in _FROM_ONE if (scale.low, scale.high) == (lowest, highest) and whole.all()), None)
-    why = f"all votes are whole, from {lowest:g} to {highest:g}" if found else ""
-    for scale in () if found else _SCALES:
-        fits = (values >= scale.low) & (values <= scale.high) & (whole if scale == _SCALES[0] else True)
-        if fits.mean() >= _SHARE_ON_SCALE:
-            found = scale
-            break
-    if usual and usual != found and found in (_SCORES, *_FROM_ONE):
-        both_within = usual.low in _SCORES and usual.high in _SCORES
-        if both_within and lowest in usual and highest in usual:
-            return usual, "as the predictor's"
-    return found, why
+    remedy = "correct the name, or give the folder with --images"
+    match, known = partial(match_files, folder=folder), partial(files_below, folder)
+    named, matched = named_pictures(rows, shown(folder), match, known, remedy)
+    places, distinct = pd.factorize(named, sort=True)
+    return folder, np.asarray(distinct, dtype=object), places, matched
 
 
 def _refuse_repeats(rows: Rows, images: Codes) -> None:

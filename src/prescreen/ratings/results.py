@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import refuse
 from prescreen.ratings.formats import read_rows
-from prescreen.ratings.image_names import in_words, match_known, shared, trouble
+from prescreen.ratings.image_names import match_known, named_pictures
 from prescreen.ratings.meanings import columns_option
 from prescreen.ratings.rows import Rows, UnknownTrait
-from prescreen.ratings.wide import ANSWERS
+from prescreen.ratings.scales import ANSWERS, SCORES, refuse_beyond
 from prescreen.tables import shown
 from prescreen.traits import Scale, traits_option
-
-SCORES = Scale(0, 10)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +107,16 @@ def read_results(
             f"{shown(path)}: no scores of {error.name!r}: every trait of the predictor is expected "
             f"({', '.join(traits)}); {_remedy(error, traits, columns or {})}"
         ) from None
-    images, matched = _images(rows, known, where)
-    scale = {"answers": ANSWERS, "votes": training}.get(rows.format, scale)
-    _refuse_beyond(rows, scale)
+    images, matched = named_pictures(
+        rows, where, lambda names: match_known(names, known), lambda: known, "correct the name"
+    )
+    if rows.format == "votes":
+        refuse_beyond(
+            rows, training, f"the scale of the training, {training}", "give votes on it, or scores from 0 to 10"
+        )
+    else:
+        scale = ANSWERS if rows.format == "answers" else scale
+        refuse_beyond(rows, scale, f"{scale}", "correct it")
     table = _table(rows, images)
     notes = (*rows.notes, *matched)
     if rows.format == "votes" and not raw:
@@ -147,36 +153,7 @@ def _remedy(error: UnknownTrait, traits: Sequence[str], columns: Mapping[str, st
     return f"{meant}correct or add it, or name those that were tested: {chosen}"
 
 
-def _images(rows: Rows, known: Collection[str], where: str) -> tuple["pd.Series[str]", tuple[str, ...]]:
-    """Return which known picture each row is about, and how the names were matched."""
-    written = rows.frame["image"].astype(str)
-    names = list(dict.fromkeys(written))
-    matches = match_known(names, known)
-    found = dict(zip(names, matches, strict=True))
-    unknown = [found[name].name is None for name in written]
-    if any(unknown):
-        first = written.iloc[unknown.index(True)]
-        several = "fits several pictures of" if found[first].among else "is not in"
-        remedy = trouble(found[first], first, known, "correct the name")
-        refuse(rows.source, rows.frame, np.array(unknown), f"image {{}} {several} {where}", remedy, written)
-    for name, (one, other) in shared(matches, names).items():
-        what = f"image {{}} fits {shown(name)} only, as does '{shown(one)}'"
-        fault = (written == other).to_numpy()
-        refuse(rows.source, rows.frame, fault, what, f"write the names as {where} has them", written)
-    return written.map({name: match.name for name, match in found.items()}), in_words(matches, names)
-
-
-def _refuse_beyond(rows: Rows, scale: Scale) -> None:
-    values = rows.frame["value"].to_numpy(np.float64)
-    beyond = (values < scale.low) | (values > scale.high)
-    if beyond.any():
-        votes = rows.format == "votes"
-        remedy = "expected votes on the scale of the training; or give scores from 0 to 10" if votes else "correct it"
-        called = rows.value_names[str(rows.frame["trait"].iloc[int(np.argmax(beyond))])]
-        refuse(rows.source, rows.frame, beyond, f"{shown(called)} {{}} is outside {scale}", remedy, values)
-
-
-def _table(rows: Rows, images: "pd.Series[str]") -> pd.DataFrame:
+def _table(rows: Rows, images: npt.NDArray[np.object_]) -> pd.DataFrame:
     """Return a row a picture and trait: ``image``, ``trait``, ``score``, ``votes``, ``error``; numbered as the file."""
     frame = rows.frame
     table = pd.DataFrame(

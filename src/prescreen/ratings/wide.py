@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +25,10 @@ from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.columns import Floats, counted, numbers, refuse
 from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
 from prescreen.ratings.rows import TraitValues, choose_traits
+from prescreen.ratings.scales import ANSWERS, SCORES
 from prescreen.ratings.table import filled_cells
 from prescreen.tables import shown
 from prescreen.traits import Scale, traits_option
-
-ANSWERS: Final = Scale(0, 3)
-"""What No, Somewhat, Yes and Very count as."""
 
 _LEVELS = {"no": 0, "somewhat": 1, "yes": 2, "very": 3, "0": 0, "1": 1, "2": 2, "3": 3}
 _ANSWER = re.compile(rf"^(.+?)[\s_\-.:(\[]+({'|'.join(_LEVELS)})[)\]]?$", re.IGNORECASE)
@@ -102,7 +100,7 @@ def read_wide(
     """
     _refuse_misplaced(source, frame)
     if "rater" not in frame:
-        scale = scale or Scale(0, 10)
+        scale = scale or SCORES
     found = _columns(frame, meaning)
     asked = {name.casefold() for name in (*(traits or {}).values(), *meaning.traits)}
     blank = [name for name in found.values if not filled_cells(frame[found.values[name]]).any()]
@@ -332,7 +330,7 @@ def _values(
     names = {new: meaning.traits.get(old, old) for new, old in wanted.items()}
     if single:
         return TraitValues(pd.concat(parts), "votes", names, tuple(ignored))
-    return TraitValues(pd.concat(parts), "scores", names, tuple(ignored), Scale(0, 10))
+    return TraitValues(pd.concat(parts), "scores", names, tuple(ignored), SCORES)
 
 
 def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str, scores: Floats) -> Floats:
