@@ -218,6 +218,11 @@ class TestOneColumnAPicture:
         assert found.method == "two-way"  # the column rater is known by its name
         assert found.notes == ("ignored    1 blank answer",)
 
+    def test_a_trait_whose_columns_are_all_anothers_is_named(self, folder, form):
+        told = parse_columns("smart=How smart*,kind=How kind? [photo *],nice=How kind? [*]")
+        with pytest.raises(UsageError, match=r"nice=How kind\? \[\*\]: every such column belongs to a trait"):
+            read_ratings(saved(form, folder), {"nice": "nice"}, columns=told)
+
     def test_without_a_rater_each_row_is_one(self, folder, form):
         found = read_ratings(saved(form, folder), columns=parse_columns(self.TOLD.removeprefix("rater=E-mail,")))
         assert found.method == "two-way"

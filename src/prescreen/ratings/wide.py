@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import Floats, counted, numbers, refuse
+from prescreen.ratings.columns import Floats, counted, numbers, refuse, stripped
 from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
 from prescreen.ratings.rows import TraitValues, choose_traits
 from prescreen.ratings.scales import ANSWERS, SCORES
@@ -160,6 +160,11 @@ def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Map
         pictures[trait] = {name: picture for name, picture in found.items() if picture}
         names = [name for name in names if name not in pictures[trait]]
     wanted = choose_traits(source, list(meaning.traits), traits)
+    if without := [old for old in wanted.values() if not pictures[old]]:
+        raise UsageError(
+            f"{shown(source)}: --columns {shown(without[0])}={shown(meaning.traits[without[0]])}: every such column "
+            "belongs to a trait with a longer name; give the traits different columns"
+        )
     rater = frame["rater"] if "rater" in frame else pd.Series([f"row {row}" for row in frame.index], frame.index)
     all_pictures = list(dict.fromkeys(picture for old in wanted.values() for picture in pictures[old].values()))
     parts, blank = [], 0
@@ -258,8 +263,7 @@ def _named_otherwise(trait: str) -> bool:
 
 def _leniently(frame: pd.DataFrame, column: str) -> tuple[Floats, float]:
     """Return the numbers of a column, and their share of the cells that are not blank (1 if all are)."""
-    cells = frame[column]
-    texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
+    texts = stripped(frame[column])
     filled = texts[texts != ""]
     values = pd.to_numeric(filled, errors="coerce").to_numpy(np.float64)
     values = values[np.isfinite(values)]
@@ -278,7 +282,7 @@ def _refuse_others(
             continue
         values, share = _leniently(frame, column)
         if share <= 0.5:
-            texts = frame[column].astype(object).where(frame[column].notna(), "").astype(str).str.strip()
+            texts = stripped(frame[column])
             faulty = (pd.to_numeric(texts, errors="coerce").isna() & (texts != "")).to_numpy(bool)
             refuse(
                 source, frame, faulty, f"{shown(column)} {{}} is not a number", f"if it is no rating, {remedy}", texts
@@ -340,10 +344,10 @@ def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str,
         high = numbers(source, frame, found.high[trait], blank=True)
     elif trait in found.range:
         column = found.range[trait]
-        texts = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
+        texts = stripped(frame[column])
         ends = texts.str.extract(_RANGE).apply(lambda end: end.str.replace(",", "."))
         low, high = (pd.to_numeric(ends[i], errors="coerce").to_numpy(np.float64) for i in (0, 1))
-        faulty = (np.isnan(low) | np.isnan(high)) & (texts.str.strip() != "").to_numpy(bool)
+        faulty = (np.isnan(low) | np.isnan(high)) & (texts != "").to_numpy(bool)
         refuse(source, frame, faulty, f"{shown(column)} {{}} is no range", "expected for instance 7.1-8.9", texts)
     else:
         return np.full(len(frame), np.nan)
