@@ -257,6 +257,29 @@ def test_questions_of_qualtrics_name_the_pictures(folder, votes):
     )
 
 
+def test_names_of_columns_may_have_line_breaks(folder, scores, plain):
+    names = {"competence": "competence\n(0 to 10)"}
+    scores.rename(columns=names).to_csv(folder / "r.csv", index=False)
+    scores.rename(columns=names).to_excel(folder / "r.xlsx", index=False)
+    for name in ("r.csv", "r.xlsx"):
+        assert read_ratings(folder / name).traits == ("competence (0 to 10)", *plain.traits[1:])
+
+
+def test_vectors_in_parquet_are_named_as_no_ratings(folder, scores, plain):
+    scores["vector"] = [[1.0, 2.0]] * 12
+    scores.to_parquet(folder / "r.parquet")
+    with pytest.raises(RatingsError, match=r"row 1: vector '\[.*' is not a number .*--traits competence,likeability"):
+        read_ratings(folder / "r.parquet")
+    assert_frame_equal(read_ratings(folder / "r.parquet", {name: name for name in plain.traits}).table, plain.table)
+
+
+def test_a_rater_that_is_blank_in_every_row_makes_no_votes_of_scores(folder, scores, plain):
+    scores.assign(user="").to_csv(folder / "r.csv", index=False)
+    found = read_ratings(folder / "r.csv")
+    assert_frame_equal(found.table, plain.table)
+    assert found.is_score
+
+
 def test_columns_without_anything_in_them_are_left_out_and_named(folder, scores):
     scores.to_csv(folder / "plain.csv", index=False)
     scores.insert(2, "Unnamed: 5", "")

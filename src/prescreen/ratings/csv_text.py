@@ -17,7 +17,7 @@ from prescreen.bounded_files import check_csv
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import one_line
 from prescreen.ratings.meanings import picture_pattern
-from prescreen.ratings.table import Table, filled_cells
+from prescreen.ratings.table import Table, filled_cells, header_name
 from prescreen.tables import shown
 
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -101,7 +101,7 @@ def open_csv(source: Path, data: bytes, form: tuple[str, ...]) -> Table:
         first = list(islice(_records(data, separator), 3))
     except (ValueError, csv.Error) as error:
         raise RatingsError(f"{shown(source)}: not a CSV ({error}); expected {_EXPECTED}") from error
-    header = tuple(name.strip() for name in first[0]) if first else ()
+    header = tuple(header_name(name) for name in first[0]) if first else ()
     skipped: tuple[int, ...] = ()
     ignored: tuple[str, ...] = ()
     if len(first) == 3 and any(cell.startswith(_QUALTRICS) for cell in first[2]):

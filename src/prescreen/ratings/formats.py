@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from prescreen.errors import PrescreenError, RatingsError
-from prescreen.ratings.columns import numbers, read_bytes, refuse, refuse_predictions
+from prescreen.ratings.columns import counted, numbers, read_bytes, refuse, refuse_predictions
 from prescreen.ratings.files import open_tables
 from prescreen.ratings.imagefolder import metadata_file
 from prescreen.ratings.meanings import (
@@ -142,7 +142,7 @@ def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str
     if pattern := common_pattern(header):
         example = columns_option(competence=shown(pattern))
         return f"{message}; if columns are pictures and each row is a rater, say so: {example}"
-    if any(picture_pattern(name).startswith("*.") for name in header):
+    if sum(map(bool, header)) < 2 or any(picture_pattern(name).startswith("*.") for name in header):
         return f"{message}; the first row must name the columns, for instance image,competence,likeability"
     taken = {*meaning.columns.values(), *meaning.traits.values()}
     words = ("image", "photo", "picture", "file", "url")
@@ -179,32 +179,32 @@ def _read_format(
     if "image" not in frame:
         return read_matrix(source, frame, meaning, traits)
     refuse(source, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")
+    if "rater" in frame and (frame["rater"] == "").all() and not frame["image"].duplicated().any():
+        frame = frame.drop(columns="rater")  # scores, one row a picture
     if "trait" not in frame:
         return read_wide(source, frame, meaning, traits, scale, lenient=lenient)
     left = [str(name) for name in frame.columns if name not in MEANINGS]
-    if "vote" in frame and "mean" not in frame:
-        frame = choose_rows(source, frame, "trait", traits)
-        if "vote" in meaning.guessed and _are_means(frame):
-            frame = frame.rename(columns={"vote": "mean"})
-        else:
-            left += [name for name in ("votes", "std") if name in frame]
-            read = frame.assign(value=numbers(source, frame, "vote")).drop(columns=[*left, "vote"])
-            return _long(read, "votes", meaning.columns["vote"], left)
-    elif "mean" in frame and "vote" not in frame:
-        frame = choose_rows(source, frame, "trait", traits)
-    else:
+    if ("vote" in frame) == ("mean" in frame):
         raise RatingsError(
             f"{shown(source)}: columns {listed(frame.columns)} are no known format; beside image and trait, expected"
             " vote (one row a vote), or mean and votes (one row a picture and trait); "
             "say which is which: --columns vote=COLUMN"
         )
-    left += [name for name in ("rater",) if name in frame]
-    return _long(_ratings(source, frame).drop(columns=left), "ratings", "mean", left)
-
-
-def _long(frame: pd.DataFrame, format_: str, called: str, left: Sequence[str]) -> TraitValues:
-    names = dict.fromkeys((str(name) for name in frame["trait"].cat.categories), called)
-    return TraitValues(frame, format_, names, tuple(columns_left(left)))
+    frame = choose_rows(source, frame, "trait", traits)
+    if "vote" in meaning.guessed and _are_means(frame):
+        frame = frame.rename(columns={"vote": "mean"})
+    column = "vote" if "vote" in frame else "mean"
+    values = numbers(source, frame, column, blank=True)
+    rated = np.isfinite(values)
+    left += [name for name in (("votes", "std") if column == "vote" else ("rater",)) if name in frame]
+    ignored = columns_left(left)
+    if not rated.all():
+        ignored.append(f"{counted(int((~rated).sum()), 'row')} without a {column}")
+    frame = frame.assign(value=values)
+    read = (frame if column == "vote" else _with_noise(source, frame))[rated].drop(columns=[*left, column])
+    called = meaning.columns["vote"] if column == "vote" else column
+    names = dict.fromkeys((str(name) for name in read["trait"].cat.categories), called)
+    return TraitValues(read, "votes" if column == "vote" else "ratings", names, tuple(ignored))
 
 
 def _are_means(frame: pd.DataFrame) -> bool:
@@ -214,13 +214,11 @@ def _are_means(frame: pd.DataFrame) -> bool:
     return "votes" in frame or "std" in frame or not frame.duplicated(["image", "trait"]).any()
 
 
-def _ratings(source: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    if "votes" in frame:
-        votes = numbers(source, frame, "votes")
-        refuse(source, frame, votes < 1, "votes {} is too few", "a mean needs at least one vote", votes)
-    else:
-        votes = np.full(len(frame), np.nan)
-    std = numbers(source, frame, "std", blank=True) if "std" in frame else np.full(len(frame), np.nan)
+def _with_noise(source: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return means with the numbers of their votes and the spread of these, NaN where unknown."""
+    unknown = np.full(len(frame), np.nan)
+    votes = numbers(source, frame, "votes", blank=True) if "votes" in frame else unknown
+    refuse(source, frame, votes < 1, "votes {} is too few", "a mean needs at least one vote", votes)
+    std = numbers(source, frame, "std", blank=True) if "std" in frame else unknown
     refuse(source, frame, std < 0, "std {} is negative", "expected the sample standard deviation of the votes", std)
-    values = numbers(source, frame, "mean")
-    return frame.drop(columns="mean").assign(value=values, votes=votes, std=std)
+    return frame.assign(votes=votes, std=std)
