@@ -7,8 +7,10 @@ import pytest
 from scipy.special import ndtri
 
 from prescreen.calibration import Calibration, score_to_z
+from prescreen.errors import RatingsError
 from prescreen.learning import TestedPicture, human_results
 from prescreen.ratings.results import read_results
+from prescreen.traits import Scale
 
 TRAITS = ("competence", "influence")
 NAMES = ("a.jpg", "b.jpg")
@@ -30,11 +32,12 @@ def predictor(scale, *, is_score=False, icc1=0.25):
 def learned(tmp_path):
     def learn(text, model, *, raw=False, votes=20):
         (tmp_path / "results.csv").write_text(text)
-        typed = read_results(tmp_path / "results.csv", TRAITS, NAMES, where="scores.csv")
+        training = Scale.parse(model.manifest.scale)
+        typed = read_results(tmp_path / "results.csv", TRAITS, NAMES, where="scores.csv", training=training, raw=raw)
         pictures = [
             TestedPicture(name, f"{row:064x}", np.zeros(3, np.float16)) for row, name in enumerate(typed.images)
         ]
-        return human_results(typed, pictures, model, raw=raw, votes=votes)
+        return human_results(typed, pictures, model, votes=votes)
 
     return learn
 
@@ -98,3 +101,25 @@ def test_answers_are_stretched_to_the_scale_of_the_training(learned, scale, midd
     model = predictor(scale, is_score=scale == "0:10")
     found = learned(ANSWERS, model)
     np.testing.assert_allclose(found.z[:, 0], model.calibration.z(np.array([[middle] * 2, [end] * 2]))[:, 0])
+
+
+VOTES = "image,rater,competence,influence\na.jpg,x,4,1\na.jpg,y,6,3\nb.jpg,x,7,7\nb.jpg,y,7,5\n"
+
+
+def test_votes_from_0_to_10_are_no_scores_unless_trained_as_such(learned):
+    text = "image,rater,competence,influence\na.jpg,x,7,7\nb.jpg,x,5,5\n"
+    low = predictor("0:10")
+    low.calibration = Calibration(low.calibration.distribution / 2, np.ones(2), np.eye(2), is_score=False)
+    assert (learned(text, low).z[0] > 2).all()
+    np.testing.assert_allclose(learned(text, predictor("0:10", is_score=True)).z[0], score_to_z([7, 7]))
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_single_votes_are_on_the_scale_of_the_training(learned, raw):
+    model = predictor("1:7")
+    found = learned(VOTES, model, raw=raw)
+    np.testing.assert_allclose(found.z, model.calibration.z(np.array([[5.0, 2.0], [7.0, 6.0]])))
+    with pytest.raises(
+        RatingsError, match=r"row 2: competence 4 is outside the scale of the training, 0:3 .*; give votes on it"
+    ):
+        learned(VOTES, predictor("0:3"), raw=raw)

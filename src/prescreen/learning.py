@@ -26,13 +26,11 @@ from prescreen.ranking.rounds import STAY_BELOW, SWITCH_ABOVE, Agreement, Decisi
 from prescreen.ranking.shortlist import percent
 from prescreen.ratings.results import TypedResults
 from prescreen.ratings.vote_noise import noise_of_vote
-from prescreen.ratings.wide import ANSWERS
 from prescreen.reports.card import model_card, summary
 from prescreen.scoring import DECIMALS, OK, PARTS, check_scores
 from prescreen.shortlisting import Baseline
 from prescreen.tables import read_table, shown, table_format
 from prescreen.tracking import RoundRecord
-from prescreen.traits import Scale
 
 USUAL_VOTES: Final = 20
 """Votes behind a score whose file does not say, as many as raters' panels usually give at least."""
@@ -129,7 +127,7 @@ def find_pictures(
 
 
 def human_results(
-    typed: TypedResults, pictures: Sequence[TestedPicture], predictor: Predictor, *, raw: bool, votes: int = USUAL_VOTES
+    typed: TypedResults, pictures: Sequence[TestedPicture], predictor: Predictor, *, votes: int = USUAL_VOTES
 ) -> HumanResults:
     """Turn typed scores into what a predictor keeps: z, the variance of each as a mean of votes, and the vectors.
 
@@ -141,9 +139,6 @@ def human_results(
         The pictures.
     predictor : Predictor
         What they were predicted by.
-    raw : bool
-        Whether the scores are on the scale of the training ratings; otherwise from 0 to 10. Means of counted answers
-        are brought to that scale in any case.
     votes : int
         Votes behind a score whose file does not say. The noise of a score follows from its votes and its level
         (`prescreen.ratings.vote_noise`), or from its 90 % range where the file has one.
@@ -152,15 +147,12 @@ def human_results(
     values, errors, counted = (
         part.reindex(columns=traits).to_numpy(np.float64) for part in (typed.scores, typed.errors, typed.votes)
     )
-    on_raw = raw or typed.answers
-    if typed.answers:
-        values = _stretched(values, predictor)
     told = np.isfinite(values)
-    middle = predictor.calibration.raw(np.zeros((1, len(traits)))) if on_raw else np.full((1, 1), 5.0)
+    middle = predictor.calibration.raw(np.zeros((1, len(traits)))) if typed.raw else np.full((1, 1), 5.0)
 
     def in_z(points: NDArray[np.float64]) -> NDArray[np.float64]:
         known = np.where(np.isfinite(points), points, middle)
-        return predictor.calibration.z(known) if on_raw else score_to_z(known)
+        return predictor.calibration.z(known) if typed.raw else score_to_z(known)
 
     z = in_z(values)
     single = np.column_stack([noise_of_vote(z[:, t], noise) for t, noise in enumerate(noise_of_one_vote(predictor))])
@@ -174,13 +166,6 @@ def human_results(
         variance=np.where(told, np.where(np.isfinite(errors), from_range, from_votes), np.nan),
         rounds=np.full(len(pictures), 1 + (0 if earlier is None else int(earlier.rounds.max())), dtype=np.int64),
     )
-
-
-def _stretched(answers: NDArray[np.float64], predictor: Predictor) -> NDArray[np.float64]:
-    """Return mean answers, from 0 to 3, on the scale of the training ratings; nothing changes where that is theirs."""
-    scale = Scale.parse(predictor.manifest.scale)
-    share = (answers - ANSWERS.low) / (ANSWERS.high - ANSWERS.low)
-    return np.asarray(scale.low + share * (scale.high - scale.low))
 
 
 def known_already(predictor: Predictor, newer: HumanResults) -> bool:

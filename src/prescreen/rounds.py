@@ -18,8 +18,7 @@ from prescreen.images import ImageFile
 from prescreen.narrator import Narrator, Silence
 from prescreen.opening import open_predictor, warn_of_simulation
 from prescreen.predictor_files import announce_place
-from prescreen.ratings.results import SCORES, read_results
-from prescreen.ratings.wide import ANSWERS
+from prescreen.ratings.results import read_results
 from prescreen.scored_files import find_candidates, scored_vectors
 from prescreen.tables import write_table
 from prescreen.traits import Scale
@@ -125,20 +124,17 @@ def learn(
         tested_traits or before.traits,
         {file.name for file in files} | contents.keys(),
         where=str(scores or images or "the folder of the results"),
-        scale=Scale.parse(before.manifest.scale) if raw else SCORES,
+        training=Scale.parse(before.manifest.scale),
+        raw=raw,
         columns=columns,
     )
     for line in typed.notes:
         narrator.say(line)
-    if typed.answers and before.manifest.scale != str(ANSWERS):
-        narrator.say(
-            f"answers    their means, on {ANSWERS}, are stretched to the training scale {before.manifest.scale}"
-        )
     drift.watch(before, encoder, narrator)
     ranked, decision, name, present, chance = None, None, "", None, None
     with EmbeddingCache() as cache:
         pictures = learning.find_pictures(typed.images, files, contents, encoder, cache)
-        newer = learning.human_results(typed, pictures, before, raw=raw, votes=votes)
+        newer = learning.human_results(typed, pictures, before, votes=votes)
         if learning.known_already(before, newer):
             narrator.say("these scores are in the predictor already: they count once, and this round adds nothing")
         agreed = learning.agree(before, newer, pictures)

@@ -8,7 +8,8 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -113,6 +114,12 @@ def parse_names(text: str) -> tuple[str, ...]:
 def quoted(name: str) -> str:
     """Return a name as these lists take it: in double quotes where it would be divided otherwise."""
     return name if _PLAIN.fullmatch(name) else '"' + name.replace('"', '""') + '"'
+
+
+def traits_option(chosen: Mapping[str, str]) -> str:
+    """Return ``--traits`` as a shell takes it, for {name: name in the ratings}."""
+    items = (quoted(old) if new == old else f"{quoted(new)}={quoted(old)}" for new, old in chosen.items())
+    return f"--traits {shlex.quote(','.join(items))}"
 
 
 def names_as_text(names: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ after them; ``rank`` and ``review`` are told in `prescreen.candidates`, ``effect
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -305,7 +306,8 @@ def _measure(
             return loaded.evaluation
     if str(rated.scale) != loaded.manifest.scale:
         raise PredictorMismatch(
-            f"{rated.source}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}"
+            f"{rated.source}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}; "
+            f"if that is theirs too, say so: --scale {loaded.manifest.scale}"
         )
     encoder = Encoder(loaded.manifest.encoder)
     drift.watch(loaded, encoder, narrator)
@@ -595,13 +597,14 @@ def _read_again(
         known = ", ".join(predictor.traits)
         raise UsageError(f"the predictor's traits are {known}; --traits names {', '.join(traits)}")
     own = {trait: traits[trait] if traits else trait for trait in predictor.traits}
+    read = partial(read_ratings, columns=columns, expected_scale=Scale.parse(predictor.manifest.scale))
     try:
-        return read_ratings(ratings, own, scale, images, columns=columns), own
+        return read(ratings, own, scale, images), own
     except UnknownTrait:
         trained = dict(predictor.manifest.data["columns"])
         if traits or trained == own:
             raise
-        return read_ratings(ratings, trained, scale, images, columns=columns), trained
+        return read(ratings, trained, scale, images), trained
 
 
 def _found(inputs: Sequence[Path | str], follow_links: bool) -> ImageFiles:

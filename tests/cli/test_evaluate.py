@@ -32,5 +32,7 @@ def test_ratings_on_another_scale_are_refused_before_a_picture_is_read(tmp_path,
     (tmp_path / "votes.csv").write_text("\n".join(["image,trait,vote", *rows]))
     manifest = SimpleNamespace(scale="0:10", data={"sha256": "another file", "columns": {}})
     monkeypatch.setattr(workflow, "open_predictor", lambda place: SimpleNamespace(traits=("smart",), manifest=manifest))
-    with pytest.raises(PredictorMismatch, match=r"votes on the scale 0:3, the predictor was trained on 0:10"):
+    with pytest.raises(
+        PredictorMismatch, match=r"votes on the scale 0:3, the predictor was trained on 0:10; .* --scale 0:10"
+    ):
         workflow.evaluate("models/mine", tmp_path / "votes.csv")

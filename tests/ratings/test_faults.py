@@ -1,10 +1,12 @@
 """Every fault of a ratings file is one line with file, row and value."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings import read_ratings
@@ -66,7 +68,7 @@ def test_folder_is_no_picture(folder, scores):
 
 
 @pytest.mark.parametrize(("kind", "column"), [("votes", "vote"), ("means", "mean"), ("means", "votes")])
-@pytest.mark.parametrize("value", ["", "NaN", "seven", "inf", "7,5", True])
+@pytest.mark.parametrize("value", ["seven", "inf", "7,5", True])
 def test_value_that_is_no_number(folder, kind, column, value, request):
     message = refusal(with_cell(request.getfixturevalue(kind), 6, column, value), folder)
     assert message.startswith(f"row 6: {column} ")
@@ -80,9 +82,24 @@ def test_score_that_is_no_number(folder, scores, value):
     assert message.startswith(f"row 6: likeability '{value}' is not a number")
 
 
-def test_missing_number_in_parquet(folder, means):
-    means.loc[3, "mean"] = np.nan
-    assert refusal(means, folder, "r.parquet").startswith("row 4: mean nan is not a number")
+@pytest.mark.parametrize(("kind", "column"), [("votes", "vote"), ("means", "mean")])
+@pytest.mark.parametrize("name", ["r.csv", "r.parquet"])
+def test_a_row_without_a_number_is_left_out_and_counted(folder, kind, column, name, request):
+    frame = request.getfixturevalue(kind)
+    frame.loc[[3, 20], column] = np.nan
+    write = {".csv": lambda f, path: f.to_csv(path, index=False), ".parquet": lambda f, path: f.to_parquet(path)}
+    write[Path(name).suffix](frame, folder / name)
+    write[".csv"](frame.drop(index=[3, 20]), folder / "plain.csv")
+    found = read_ratings(folder / name)
+    assert_frame_equal(found.table, read_ratings(folder / "plain.csv").table)
+    assert found.notes == (f"ignored    2 rows without a {column}",)
+
+
+def test_a_mean_whose_votes_are_not_known(folder, means):
+    means["votes"] = means["votes"].astype(object)
+    found = with_cell(means, 6, "votes", "")
+    found.to_csv(folder / "r.csv", index=False)
+    assert read_ratings(folder / "r.csv").table["votes"].isna().sum() == 1
 
 
 @pytest.mark.parametrize(("kind", "column", "value", "name"), [
@@ -139,14 +156,25 @@ def test_impossible_votes_of_scores(folder, scores):
 
 def test_trait_that_nobody_rated(folder, scores):
     scores["influence"] = np.nan
-    assert refusal(scores, folder).startswith("nobody rated 'influence'")
+    wanted = {"leads": "influence", "kind": "likeability", "competence": "competence"}
+    assert refusal(scores, folder, traits=wanted) == (
+        "nobody rated 'leads'; leave it out: --traits kind=likeability,competence"
+    )
+    assert refusal(scores, folder, traits={"influence": "influence"}) == "nobody rated 'influence'"
+
+
+def test_trait_that_few_rated(folder, scores):
+    scores.loc[3:, "influence"] = np.nan
+    assert refusal(scores, folder) == (
+        "'influence' is rated on 3 pictures; at least 10 are needed; leave it out: --traits competence,likeability"
+    )
 
 
 @pytest.mark.parametrize(("kind", "column", "equal"), [("means", "mean", 2.5), ("votes", "vote", 2)])
 def test_trait_whose_ratings_are_all_equal(folder, kind, column, equal, request):
     frame = request.getfixturevalue(kind)
     frame.loc[frame["trait"] == "kind", column] = equal
-    assert refusal(frame, folder) == f"the ratings of 'kind' are all equal ({equal:g}); leave it out with --traits"
+    assert refusal(frame, folder) == f"the ratings of 'kind' are all equal ({equal:g}); leave it out: --traits smart"
     assert read_ratings(folder / "ratings.csv", traits={"smart": "smart"}).traits == ("smart",)
 
 

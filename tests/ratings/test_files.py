@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pytest
@@ -141,6 +142,15 @@ def test_rows_of_a_workbook_are_numbered_as_excel_shows_them(folder):
         read_ratings(folder / "r.xlsx", {"c": "c"})
 
 
+def test_a_title_above_the_header_of_a_workbook_is_passed_over(folder, scores, plain):
+    with pd.ExcelWriter(folder / "r.xlsx") as writer:
+        scores.to_excel(writer, index=False, startrow=2)
+        writer.book.active["A1"] = "My ratings"
+    found = read_ratings(folder / "r.xlsx")
+    assert_frame_equal(found.table, plain.table)
+    assert found.notes == ("read       an Excel workbook, header in row 3",)
+
+
 def test_semicolons_inside_of_cells_separate_nothing(folder, scores, plain):
     scores["remark"] = "a; b; c"
     (folder / "r.csv").write_text(scores.to_csv(index=False))
@@ -227,6 +237,56 @@ def test_other_json_of_pandas_is_told_from_rows(folder, scores):
     (folder / "r.json").write_text(json.dumps([{"image": "01.jpg", "c": 3}, {"image": "02.jpg", "c": [3]}]))
     with pytest.raises(RatingsError, match="entry 2: 'c' holds more than one value"):
         read_ratings(folder / "r.json")
+
+
+def test_questions_of_qualtrics_name_the_pictures(folder, votes):
+    smart = votes[votes["trait"] == "smart"]
+    wide = smart.pivot(index="rater", columns="image", values="vote").reset_index(names="ResponseId")
+    questions = ["Response ID", *(f'"How smart,\nis {name}?"' for name in wide.columns[1:])]
+    ids = ",".join('"{""ImportId"":""QID1""}"' for _ in questions)
+    head = ",".join(["ResponseId", *(f"Q{i}" for i in range(1, 13))])
+    rows = wide.to_csv(index=False, header=False)
+    (folder / "r.csv").write_text("\n".join([head, ",".join(questions), ids, rows]))
+    with pytest.raises(RatingsError, match=r"""--columns 'competence="How smart, is \*\?"'$"""):
+        read_ratings(folder / "r.csv")
+    found = read_ratings(folder / "r.csv", columns={"smart": "How smart, is *?"})
+    np.testing.assert_array_equal(found.wide()["smart"], smart.groupby("image")["vote"].mean())
+    assert found.notes == (
+        "read       the questions of Qualtrics as names",
+        "ignored    row 3, which is a heading of Qualtrics; column ResponseId",
+    )
+
+
+def test_names_of_columns_may_have_line_breaks(folder, scores, plain):
+    names = {"competence": "competence\n(0 to 10)"}
+    scores.rename(columns=names).to_csv(folder / "r.csv", index=False)
+    scores.rename(columns=names).to_excel(folder / "r.xlsx", index=False)
+    for name in ("r.csv", "r.xlsx"):
+        assert read_ratings(folder / name).traits == ("competence (0 to 10)", *plain.traits[1:])
+
+
+def test_vectors_in_parquet_are_named_as_no_ratings(folder, scores, plain):
+    scores["vector"] = [[1.0, 2.0]] * 12
+    scores.to_parquet(folder / "r.parquet")
+    with pytest.raises(RatingsError, match=r"row 1: vector '\[.*' is not a number .*--traits competence,likeability"):
+        read_ratings(folder / "r.parquet")
+    assert_frame_equal(read_ratings(folder / "r.parquet", {name: name for name in plain.traits}).table, plain.table)
+
+
+def test_a_rater_that_is_blank_in_every_row_makes_no_votes_of_scores(folder, scores, plain):
+    scores.assign(user="").to_csv(folder / "r.csv", index=False)
+    found = read_ratings(folder / "r.csv")
+    assert_frame_equal(found.table, plain.table)
+    assert found.is_score
+
+
+def test_columns_without_anything_in_them_are_left_out_and_named(folder, scores):
+    scores.to_csv(folder / "plain.csv", index=False)
+    scores.insert(2, "Unnamed: 5", "")
+    scores.assign(remark=" ").to_csv(folder / "r.csv", index=False)
+    plain, found = read_ratings(folder / "plain.csv"), read_ratings(folder / "r.csv")
+    assert_frame_equal(found.table, plain.table)
+    assert found.notes == ("ignored    blank columns Unnamed: 5, remark",)
 
 
 def test_headings_of_qualtrics_are_no_answers(folder, scores):

@@ -1,5 +1,7 @@
 """Columns are understood by the names that people give them, or as they are told, and never guessed twice over."""
 
+import shlex
+
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -44,7 +46,9 @@ def test_means_under_other_names(folder, means):
     named = {"image": "picture", "trait": "dimension", "mean": "average", "votes": "n", "std": "SD"}
     assert_frame_equal(read_ratings(saved(means.rename(columns=named), folder)).table, plain.table)
     named["mean"] = "score"  # a value beside a number of votes is a mean
-    assert_frame_equal(read_ratings(saved(means.rename(columns=named), folder)).table, plain.table)
+    found = read_ratings(saved(means.rename(columns=named), folder))
+    assert_frame_equal(found.table, plain.table)
+    assert "score is the mean, n is the votes" in found.notes[0]
 
 
 def test_a_value_that_stands_alone_is_a_mean_and_one_of_several_a_vote(folder, means, votes):
@@ -54,6 +58,12 @@ def test_a_value_that_stands_alone_is_a_mean_and_one_of_several_a_vote(folder, m
     assert found.table["votes"].isna().all()
     several = votes[["image", "trait", "vote"]].rename(columns={"vote": "rating"})
     assert set(read_ratings(saved(several, folder)).table["votes"]) == {3.0}
+
+
+def pasted(error):
+    """Return the columns that a message tells to give, as a shell would pass them on."""
+    words = shlex.split(str(error).split("; ")[-1])
+    return parse_columns(words[words.index("--columns") + 1])
 
 
 def test_two_columns_that_could_be_the_same_are_named(folder, votes):
@@ -108,6 +118,16 @@ class TestColumns:
     def test_without_a_picture_the_option_is_shown(self, folder, batch):
         with pytest.raises(RatingsError, match=r"no column image .*--columns image=Input.image_url"):
             read_ratings(saved(batch, folder))
+
+    def test_without_anything_like_a_picture_no_column_is_guessed(self, folder, scores):
+        with pytest.raises(RatingsError, match=r"--columns image=COLUMN; where each picture has a column, \* stands"):
+            read_ratings(saved(scores.rename(columns={"image": "StartDate"}), folder))
+
+    def test_the_traits_to_choose_are_no_times_and_ids(self, folder, batch):
+        batch["WorkTimeInSeconds"] = range(len(batch))
+        batch["batch_id"] = 7
+        with pytest.raises(RatingsError, match="HITId 'H0' is not a number .*--traits Answer.smart,Answer.kind$"):
+            read_ratings(saved(batch, folder), columns={"image": "Input.image_url"})
 
     def test_a_column_has_one_meaning(self, folder, batch):
         with pytest.raises(UsageError, match="'WorkerId' is given two meanings"):
@@ -171,21 +191,37 @@ class TestOneColumnAPicture:
         assert found.notes == ("ignored    column Timestamp",)
 
     def test_otherwise_it_is_said_how_to_tell(self, folder, form):
-        with pytest.raises(
-            RatingsError, match=r"if columns are pictures, say so: --columns 'rater=.*competence=.*\[\*\]"
-        ):
+        with pytest.raises(RatingsError) as refused:
             read_ratings(saved(form, folder))
+        told = pasted(refused.value)
+        assert told == {"competence": "How  kind? [photo *]"}
+        assert read_ratings(folder / "r.csv", columns=told).table["votes"].sum() == 36
+
+    def test_pictures_without_a_file_name_stand_in_brackets(self, folder, form):
+        with pytest.raises(RatingsError) as refused:
+            read_ratings(saved(form.rename(columns=lambda name: name.replace(".jpg", "")), folder))
+        assert pasted(refused.value) == {"competence": "How  kind? [photo *]"}
+        with pytest.raises(RatingsError) as refused:
+            read_ratings(
+                saved(form.rename(columns=lambda name: name.replace("photo ", "").replace(".jpg", "")), folder)
+            )
+        assert pasted(refused.value) == {"competence": "How  kind? [*]"}
 
     def test_names_of_files_as_columns(self, folder, votes):
         smart = votes[votes["trait"] == "smart"]
         wide = smart.pivot(index="rater", columns="image", values="vote").reset_index()
-        with pytest.raises(RatingsError, match=r"--columns 'rater=rater,competence=\*\.jpg'"):
+        with pytest.raises(RatingsError, match=r"--columns 'competence=\*\.jpg'"):
             read_ratings(saved(wide, folder))
         wide.loc[0, "03.jpg"] = None
         found = read_ratings(saved(wide, folder), columns={"competence": "*.jpg"})
         assert found.table["votes"].sum() == 35
         assert found.method == "two-way"  # the column rater is known by its name
         assert found.notes == ("ignored    1 blank answer",)
+
+    def test_a_trait_whose_columns_are_all_anothers_is_named(self, folder, form):
+        told = parse_columns("smart=How smart*,kind=How kind? [photo *],nice=How kind? [*]")
+        with pytest.raises(UsageError, match=r"nice=How kind\? \[\*\]: every such column belongs to a trait"):
+            read_ratings(saved(form, folder), {"nice": "nice"}, columns=told)
 
     def test_without_a_rater_each_row_is_one(self, folder, form):
         found = read_ratings(saved(form, folder), columns=parse_columns(self.TOLD.removeprefix("rater=E-mail,")))

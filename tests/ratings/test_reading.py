@@ -287,7 +287,12 @@ class TestScale:
         [
             ([0, 1, 2, 3] * 3, Scale(0, 3)),
             ([0, 1, 2, 2.5] * 3, Scale(0, 10)),
-            ([1, 4, 5, 2] * 3, Scale(0, 10)),
+            ([1, 4, 6, 2] * 3, Scale(0, 10)),
+            ([0, 4, 5, 2] * 3, Scale(0, 10)),
+            ([1, 4, 5, 2.5] * 3, Scale(0, 10)),
+            ([1, 4, 5, 2] * 3, Scale(1, 5)),
+            ([1, 4, 7, 2] * 3, Scale(1, 7)),
+            ([1, 4, 9, 2] * 3, Scale(1, 9)),
             ([1, 40, 5, 20] * 3, Scale(0, 100)),
         ],
     )
@@ -298,6 +303,31 @@ class TestScale:
     def test_of_means_is_never_taken_for_whole_votes(self, folder):
         table = pd.DataFrame({"image": IMAGES, "trait": "smart", "mean": [0, 1, 2, 3] * 3, "votes": 9})
         assert read_ratings(saved(table, folder)).scale == Scale(0, 10)
+
+    def test_from_1_on_is_said_with_what_else_it_could_be(self, folder):
+        table = pd.DataFrame({"image": IMAGES, "trait": "smart", "vote": [1, 4, 7, 2] * 3})
+        said = "scale      1:7: all votes are whole, from 1 to 7; if raters could go further, say so with --scale"
+        assert read_ratings(saved(table, folder)).notes == (said,)
+        assert read_ratings(folder / "ratings.csv", scale=Scale(1, 7)).notes == ()
+
+    @pytest.mark.parametrize(
+        ("column", "values", "usual", "expected"),
+        [
+            ("vote", [1, 4, 6, 2], "1:7", "1:7"),  # nobody gave the last step this time
+            ("vote", [1, 4, 5, 2], "1:7", "1:7"),
+            ("mean", [1.5, 4, 6.4, 2], "1:7", "1:7"),
+            ("vote", [1, 4, 7, 2], "0:10", "0:10"),  # from before the scales from 1 on were told apart
+            ("vote", [1, 4, 8, 2], "1:7", "0:10"),
+            ("vote", [0, 1, 2, 3], "0:10", "0:3"),
+            ("vote", [1, 4, 7, 2], "0:100", "1:7"),
+            ("vote", [1, 4, 6, 2], "0:100", "0:10"),
+        ],
+    )
+    def test_that_of_the_predictor_counts_where_both_fit(self, folder, column, values, usual, expected):
+        table = pd.DataFrame({"image": IMAGES, "trait": "smart", column: values * 3})
+        found = read_ratings(saved(table, folder), expected_scale=Scale.parse(usual))
+        assert str(found.scale) == expected
+        assert any("as the predictor's" in note for note in found.notes) == (usual == expected)
 
     def test_told_goes_before_inferred(self, folder, votes):
         assert read_ratings(saved(votes, folder), scale=Scale(-5, 5)).scale == Scale(-5, 5)

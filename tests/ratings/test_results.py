@@ -3,7 +3,7 @@ import pytest
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.results import read_results
-from prescreen.traits import Scale
+from prescreen.traits import Scale, parse_columns
 
 TRAITS = ("competence", "likeability")
 KNOWN = ("a/1.jpg", "2.jpg", "3.jpg")
@@ -66,8 +66,23 @@ def test_a_misspelt_trait_is_named(tmp_path):
         read(tmp_path, "image,trait,mean\n2.jpg,competense,7\n")
 
 
+def test_columns_under_near_names_can_be_told_as_the_message_says(tmp_path):
+    text = "Photo,Competence,Likable\n2.jpg,7,8\n"
+    with pytest.raises(RatingsError, match=r"--columns competence=Competence,likeability=Likable$") as caught:
+        read(tmp_path, text)
+    told = parse_columns(str(caught.value).rpartition("--columns ")[2])
+    assert read(tmp_path, text, columns=told).scores.to_numpy().tolist() == [[7, 8]]
+
+
+def test_the_traits_that_are_there_are_named_as_the_ones_to_choose(tmp_path):
+    with pytest.raises(
+        RatingsError, match=r"no scores of 'likeability'.* those that were tested: --traits competence$"
+    ):
+        read(tmp_path, "image,competence\n2.jpg,7\n")
+
+
 def test_another_scale(tmp_path):
-    found = read(tmp_path, "image,competence,likeability\n2.jpg,2.5,1\n", scale=Scale(0, 3))
+    found = read(tmp_path, "image,competence,likeability\n2.jpg,2.5,1\n", training=Scale(0, 3), raw=True)
     assert found.scores.to_numpy().tolist() == [[2.5, 1]]
 
 

@@ -130,6 +130,13 @@ class TestAnswers:
             f"kind_{level}" for level in LEVELS
         }
 
+    def test_a_blank_column_is_an_answer_that_nobody_gave(self, folder, counted):
+        counted[["smart_very", "kind_very"]] = 0
+        plain = read_ratings(saved(counted, folder, "plain.csv"))
+        found = read_ratings(saved(counted.assign(smart_very=""), folder))
+        assert_frame_equal(found.table, plain.table)
+        assert found.format == "answers"
+
     def test_both_kinds_at_once_are_two_scales(self, folder, counted):
         with pytest.raises(RatingsError, match=r"two scales; choose one kind: --traits kind,smart"):
             read_ratings(saved(counted.assign(warm=7.5), folder))
@@ -152,6 +159,13 @@ class TestAnswers:
 
 
 class TestRanges:
+    def test_a_score_outside_its_range_is_a_slip(self, folder, scores):
+        scores["competence_range"] = [f"{c - 0.5:.2f}-{c + 0.7:.2f}" for c in scores["competence"] + 1]
+        scores["competence"] += 1
+        scores.loc[4, "competence_range"] = "71-89"
+        with pytest.raises(RatingsError, match=r"row 6: competence 3 is outside its range; correct it"):
+            read_ratings(saved(scores, folder))
+
     @pytest.mark.parametrize(
         "ranged",
         [

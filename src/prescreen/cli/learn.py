@@ -39,7 +39,11 @@ Examples:
 )
 @click.option("--traits", help="The traits that people scored, if not all: competence,influence.")
 @columns_option
-@click.option("--raw", is_flag=True, help="The scores are on the scale of the training ratings, not from 0 to 10.")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="The scores are on the scale of the training ratings, as votes always are, not from 0 to 10.",
+)
 @click.option(
     "--votes",
     default=20,

@@ -111,7 +111,7 @@ def numbers(source: Path, frame: pd.DataFrame, column: str, blank: bool = False)
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
         missing = np.isnan(values)
     else:
-        texts = cells.astype(object).fillna("").astype(str).str.strip()
+        texts = stripped(cells)
         values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
         missing = texts.str.lower().isin(BLANK).to_numpy(dtype=bool)
     faulty = ~np.isfinite(values) & ~(missing if blank else False)
@@ -156,6 +156,11 @@ def refuse(
         listed = ", ".join(str(row) for row in rows[:_SHOWN_ROWS]) + (", ..." if rows.size > _SHOWN_ROWS else "")
         message += f" ({rows.size} such rows: {listed})"
     raise RatingsError(f"{message}; {remedy}")
+
+
+def stripped(cells: "pd.Series[Any]") -> "pd.Series[str]":
+    """Return cells as text without blanks around it; the empty text where there is none."""
+    return cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
 
 
 def categorical(cells: "pd.Series[Any]", strip: bool) -> pd.Categorical:

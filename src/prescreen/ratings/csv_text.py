@@ -16,7 +16,8 @@ import pandas as pd
 from prescreen.bounded_files import check_csv
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import one_line
-from prescreen.ratings.table import Table, filled_cells
+from prescreen.ratings.meanings import picture_pattern
+from prescreen.ratings.table import Table, filled_cells, header_name
 from prescreen.tables import shown
 
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -100,11 +101,17 @@ def open_csv(source: Path, data: bytes, form: tuple[str, ...]) -> Table:
         first = list(islice(_records(data, separator), 3))
     except (ValueError, csv.Error) as error:
         raise RatingsError(f"{shown(source)}: not a CSV ({error}); expected {_EXPECTED}") from error
-    header = tuple(name.strip() for name in first[0]) if first else ()
+    header = tuple(header_name(name) for name in first[0]) if first else ()
     skipped: tuple[int, ...] = ()
     ignored: tuple[str, ...] = ()
     if len(first) == 3 and any(cell.startswith(_QUALTRICS) for cell in first[2]):
         skipped, ignored = (1, 2), ("rows 2 and 3, which are headings of Qualtrics",)
+        questions = [" ".join(text.split()) for text in first[1]]
+        patterns = [picture_pattern(text) for text in questions]
+        named = [bool(pattern) and patterns.count(pattern) > 1 for pattern in patterns]
+        if any(named) and len(questions) == len(header):  # a question a picture, under names such as Q7
+            header = tuple(text if use else name for text, use, name in zip(questions, named, header, strict=True))
+            form, ignored = ("the questions of Qualtrics as names", *form), ("row 3, which is a heading of Qualtrics",)
 
     def body(text: Collection[str]) -> pd.DataFrame:
         return _read_csv(source, data, separator, header, skipped, text)

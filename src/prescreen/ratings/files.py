@@ -9,6 +9,7 @@ import io
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from prescreen.bounded_files import check_parquet
@@ -17,7 +18,7 @@ from prescreen.ratings.columns import one_line
 from prescreen.ratings.csv_text import as_utf8, open_csv
 from prescreen.ratings.json_rows import read_lines, read_list
 from prescreen.ratings.label_studio import is_export, label_studio_votes
-from prescreen.ratings.table import Table
+from prescreen.ratings.table import Table, header_name
 from prescreen.ratings.workbook import SPREADSHEET, read_workbook
 from prescreen.tables import shown
 
@@ -43,8 +44,13 @@ def open_tables(source: Path, data: bytes, image: str = "image") -> list[Table]:
         return [_of_frame(source, _read_parquet(source, data))]
     if data.startswith(SPREADSHEET):
         found = read_workbook(source, data)
-        said = {name: (f"sheet {shown(name)}",) if len(found) > 1 else () for name in found}
-        return [_of_frame(source, rows, ("an Excel workbook", *said[name]), name) for name, rows in found.items()]
+        tables = []
+        for name, cells in found.items():
+            sheet = (f"sheet {shown(name)}",) if len(found) > 1 else ()
+            top = int(cells.index[0]) - 1 if len(cells) else 1
+            header = (f"header in row {top}",) if top > 1 else ()
+            tables.append(_of_frame(source, cells, ("an Excel workbook", *sheet, *header), name))
+        return tables
     data, form = as_utf8(source, data)
     start = data.lstrip()[:1]
     if start == b"<":
@@ -86,7 +92,7 @@ def read_frame(source: Path, data: bytes, text: Collection[str]) -> pd.DataFrame
 
 
 def _of_frame(source: Path, frame: pd.DataFrame, form: Iterable[str] = (), sheet: str = "") -> Table:
-    frame.columns = pd.Index([str(name).strip() for name in frame.columns], dtype=object)
+    frame.columns = pd.Index([header_name(name) for name in frame.columns], dtype=object)
     return Table(source, tuple(frame.columns), tuple(form), (), lambda _: frame, sheet, comma_is_free=bool(sheet))
 
 
@@ -98,6 +104,9 @@ def _read_parquet(source: Path, data: bytes) -> pd.DataFrame:
         raise RatingsError(
             f"{shown(source)}: not a readable Parquet file ({one_line(error)}); write it again"
         ) from error
+    for name in [name for name, kind in frame.dtypes.items() if kind == np.dtype(object)]:
+        if frame[name].map(pd.api.types.is_list_like).any():  # a vector or tags: no rating, and no cell of a table
+            frame[name] = frame[name].astype(str)
     named = [name for name in frame.index.names if name is not None]
     if named or not pd.api.types.is_integer_dtype(frame.index.dtype):  # an index that only counts is no column
         frame = frame.reset_index()

@@ -16,7 +16,6 @@ votes.
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from prescreen.errors import PrescreenError, RatingsError
-from prescreen.ratings.columns import numbers, read_bytes, refuse, refuse_predictions
+from prescreen.ratings.columns import counted, numbers, read_bytes, refuse, refuse_predictions
 from prescreen.ratings.files import open_tables
 from prescreen.ratings.imagefolder import metadata_file
 from prescreen.ratings.meanings import (
@@ -33,7 +32,9 @@ from prescreen.ratings.meanings import (
     Meaning,
     columns_left,
     columns_option,
+    common_pattern,
     listed,
+    picture_pattern,
     shortened,
     understand,
 )
@@ -43,9 +44,6 @@ from prescreen.ratings.table import Contents, Table
 from prescreen.ratings.wide import read_matrix, read_wide
 from prescreen.tables import shown
 from prescreen.traits import Scale
-
-_PICTURE = re.compile(r".*\.(jpe?g|png|webp|avif|heic)$", re.IGNORECASE)
-_QUESTION = re.compile(r"^(.+\S)\s*\[.+\]$")
 
 
 def read_rows(
@@ -94,7 +92,8 @@ def read_rows(
     refuse_predictions(path, frame)
     read = _read_format(path, frame, meaning, traits, scale, lenient)
     notes = [f"read       {', '.join(contents.form)}"] if contents.form else []
-    notes += [f"columns    {said}"] if (said := meaning.in_words()) else []
+    vote = "the mean" if read.format == "ratings" else "a vote"
+    notes += [f"columns    {said}"] if (said := meaning.in_words(vote)) else []
     ignored = (*contents.ignored, *ignored, *read.ignored)
     notes += [f"ignored    {'; '.join(ignored)}"] if ignored else []
     return Rows(
@@ -139,21 +138,23 @@ def _names_pictures(meaning: Meaning) -> bool:
 
 def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str:
     """Say that no column names the pictures, and how to tell which does."""
-    rater = meaning.columns.get("rater") or next((name for name in header if name), "Participant")
-    questions = [match[1] for name in header if (match := _QUESTION.match(name))]
-    pictures = [name for name in header if _PICTURE.match(name)]
     message = f"{shown(source)}: no column image (columns: {listed(header)})"
-    if len(questions) > 1:
-        example = columns_option(rater=shown(rater), competence=f"{shown(questions[0])} [*]")
-        return f"{message}; if columns are pictures, say so: {example}"
-    if len(pictures) > 1:
-        example = columns_option(rater=shown(rater), competence=f"*.{pictures[0].rpartition('.')[2]}")
-        return f"{message}; if columns are pictures, say so: {example}"
-    if pictures or (len(header) > 1 and sum(map(bool, header)) == 1):  # a title above the table
+    if pattern := common_pattern(header):
+        example = columns_option(competence=shown(pattern))
+        return f"{message}; if columns are pictures and each row is a rater, say so: {example}"
+    if sum(map(bool, header)) < 2 or any(picture_pattern(name).startswith("*.") for name in header):
         return f"{message}; the first row must name the columns, for instance image,competence,likeability"
-    likely = next((name for name in header if "image" in name.lower() or "photo" in name.lower()), None)
-    likely = likely or next((name for name in header if name), "COLUMN")
-    return f"{message}; say which column names the picture, for instance {columns_option(image=shortened(likely))}"
+    taken = {*meaning.columns.values(), *meaning.traits.values()}
+    words = ("image", "photo", "picture", "file", "url")
+    likely = [name for word in words for name in header if word in name.lower() and name not in taken]
+    if likely:
+        return (
+            f"{message}; say which column names the picture, for instance {columns_option(image=shortened(likely[0]))}"
+        )
+    return (
+        f"{message}; say which column names the picture: {columns_option(image='COLUMN')}; where each picture has a "
+        f"column, * stands for the picture in their names: {columns_option(competence='Q*')}"
+    )
 
 
 def _read_table(table: Table, meaning: Meaning) -> tuple[Contents, tuple[str, ...]]:
@@ -178,32 +179,32 @@ def _read_format(
     if "image" not in frame:
         return read_matrix(source, frame, meaning, traits)
     refuse(source, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")
+    if "rater" in frame and (frame["rater"] == "").all() and not frame["image"].duplicated().any():
+        frame = frame.drop(columns="rater")  # scores, one row a picture
     if "trait" not in frame:
         return read_wide(source, frame, meaning, traits, scale, lenient=lenient)
     left = [str(name) for name in frame.columns if name not in MEANINGS]
-    if "vote" in frame and "mean" not in frame:
-        frame = choose_rows(source, frame, "trait", traits)
-        if "vote" in meaning.guessed and _are_means(frame):
-            frame = frame.rename(columns={"vote": "mean"})
-        else:
-            left += [name for name in ("votes", "std") if name in frame]
-            read = frame.assign(value=numbers(source, frame, "vote")).drop(columns=[*left, "vote"])
-            return _long(read, "votes", meaning.columns["vote"], left)
-    elif "mean" in frame and "vote" not in frame:
-        frame = choose_rows(source, frame, "trait", traits)
-    else:
+    if ("vote" in frame) == ("mean" in frame):
         raise RatingsError(
             f"{shown(source)}: columns {listed(frame.columns)} are no known format; beside image and trait, expected"
             " vote (one row a vote), or mean and votes (one row a picture and trait); "
             "say which is which: --columns vote=COLUMN"
         )
-    left += [name for name in ("rater",) if name in frame]
-    return _long(_ratings(source, frame).drop(columns=left), "ratings", "mean", left)
-
-
-def _long(frame: pd.DataFrame, format_: str, called: str, left: Sequence[str]) -> TraitValues:
-    names = dict.fromkeys((str(name) for name in frame["trait"].cat.categories), called)
-    return TraitValues(frame, format_, names, tuple(columns_left(left)))
+    frame = choose_rows(source, frame, "trait", traits)
+    if "vote" in meaning.guessed and _are_means(frame):
+        frame = frame.rename(columns={"vote": "mean"})
+    column = "vote" if "vote" in frame else "mean"
+    values = numbers(source, frame, column, blank=True)
+    rated = np.isfinite(values)
+    left += [name for name in (("votes", "std") if column == "vote" else ("rater",)) if name in frame]
+    ignored = columns_left(left)
+    if not rated.all():
+        ignored.append(f"{counted(int((~rated).sum()), 'row')} without a {column}")
+    frame = frame.assign(value=values)
+    read = (frame if column == "vote" else _with_noise(source, frame))[rated].drop(columns=[*left, column])
+    called = meaning.columns["vote"] if column == "vote" else column
+    names = dict.fromkeys((str(name) for name in read["trait"].cat.categories), called)
+    return TraitValues(read, "votes" if column == "vote" else "ratings", names, tuple(ignored))
 
 
 def _are_means(frame: pd.DataFrame) -> bool:
@@ -213,13 +214,11 @@ def _are_means(frame: pd.DataFrame) -> bool:
     return "votes" in frame or "std" in frame or not frame.duplicated(["image", "trait"]).any()
 
 
-def _ratings(source: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    if "votes" in frame:
-        votes = numbers(source, frame, "votes")
-        refuse(source, frame, votes < 1, "votes {} is too few", "a mean needs at least one vote", votes)
-    else:
-        votes = np.full(len(frame), np.nan)
-    std = numbers(source, frame, "std", blank=True) if "std" in frame else np.full(len(frame), np.nan)
+def _with_noise(source: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return means with the numbers of their votes and the spread of these, NaN where unknown."""
+    unknown = np.full(len(frame), np.nan)
+    votes = numbers(source, frame, "votes", blank=True) if "votes" in frame else unknown
+    refuse(source, frame, votes < 1, "votes {} is too few", "a mean needs at least one vote", votes)
+    std = numbers(source, frame, "std", blank=True) if "std" in frame else unknown
     refuse(source, frame, std < 0, "std {} is negative", "expected the sample standard deviation of the votes", std)
-    values = numbers(source, frame, "mean")
-    return frame.drop(columns="mean").assign(value=values, votes=votes, std=std)
+    return frame.assign(votes=votes, std=std)

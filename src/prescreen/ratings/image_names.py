@@ -18,8 +18,12 @@ from pathlib import Path, PurePath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+import numpy.typing as npt
+
 from prescreen.errors import UsageError
-from prescreen.ratings.columns import counted
+from prescreen.ratings.columns import counted, refuse
+from prescreen.ratings.rows import Rows
 from prescreen.tables import shown
 
 ENDINGS: Final = frozenset(
@@ -91,11 +95,64 @@ def match_files(names: Sequence[str], folder: Path) -> list[Match]:
         relative = relative_name(name, folder)
         return relative if is_picture(folder, relative) else None
 
-    return match_names(names, exact, lambda: _files_below(folder))
+    return match_names(names, exact, lambda: files_below(folder))
 
 
-def in_words(matches: Sequence[Match], names: Sequence[str]) -> tuple[str, ...]:
-    """Say how many names were matched in which way, each with an example; nothing if all are exact."""
+def named_pictures(
+    rows: Rows,
+    where: str,
+    match: Callable[[Sequence[str]], list[Match]],
+    known: Callable[[], Iterable[str]],
+    remedy: str,
+) -> tuple[npt.NDArray[np.object_], tuple[str, ...]]:
+    """Return the picture that each row is about, and how many names were matched in which way, each with an example.
+
+    Parameters
+    ----------
+    rows : Rows
+        Of a ratings file.
+    where : str
+        What has the pictures, for messages.
+    match : callable
+        Finds the picture that each name means.
+    known : callable
+        Returns the pictures there are.
+    remedy : str
+        What to do about a picture that is not there.
+
+    Raises
+    ------
+    RatingsError
+        For a name that means no picture or several, with those that fit or the one that was probably meant; or for two
+        names that mean one picture, not both exactly.
+    """
+    image = rows.frame["image"].cat.remove_unused_categories()
+    codes, names = image.cat.codes.to_numpy(), [str(name) for name in image.cat.categories]
+    matches = match(names)
+
+    def check(fault: Sequence[bool], problem: str, remedy: str) -> None:
+        refuse(rows.source, rows.frame, np.array(fault, dtype=bool)[codes], f"image {{}} {problem}", remedy, image)
+
+    unknown = [found.name is None for found in matches]
+    if any(unknown):
+        first = int(codes[np.flatnonzero(np.array(unknown)[codes])[0]])
+        if fitting := [shown(name) for name in matches[first].among]:
+            rest = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
+            listed = f"{', '.join(fitting[:_SHOWN])}{rest}"
+            check(
+                unknown,
+                f"fits several pictures in {where}",
+                f"{listed} fit it; {remedy.replace('correct the name', 'write the whole name')}",
+            )
+        close = suggest(names[first], known())
+        check(unknown, f"is not in {where}", f"did you mean '{shown(close)}'? {remedy}" if close else remedy)
+    for name, (one, other) in _shared(matches, names).items():
+        problem = f"fits {shown(name)} only, as does '{shown(one)}'"
+        check([text == other for text in names], problem, f"write the names as {where} has them")
+    return np.array([found.name for found in matches], dtype=object)[codes], _ways(matches, names)
+
+
+def _ways(matches: Sequence[Match], names: Sequence[str]) -> tuple[str, ...]:
     lines = []
     for how in dict.fromkeys(match.how for match in matches if match.how):
         fitting = [(written, match.name) for written, match in zip(names, matches, strict=True) if match.how == how]
@@ -106,7 +163,7 @@ def in_words(matches: Sequence[Match], names: Sequence[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def shared(matches: Sequence[Match], names: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+def _shared(matches: Sequence[Match], names: Sequence[str]) -> Mapping[str, tuple[str, str]]:
     """Return pictures that two different names were taken for, not both exactly: {picture: two of the names}."""
     written: dict[str, tuple[str, str]] = {}
     found: dict[str, tuple[str, str]] = {}
@@ -117,17 +174,6 @@ def shared(matches: Sequence[Match], names: Sequence[str]) -> Mapping[str, tuple
         if other != name and (how or match.how):
             found.setdefault(match.name, (other, name))
     return found
-
-
-def trouble(match: Match, name: str, known: Iterable[str] | Path, remedy: str) -> str:
-    """Say what to do about a name without a match: which pictures fit, or which was probably meant."""
-    if match.among:
-        fitting = [shown(other) for other in match.among]
-        rest = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
-        folder = ", or give the folder with --images" if isinstance(known, Path) else ""
-        return f"{', '.join(fitting[:_SHOWN])}{rest} fit it; write the whole name{folder}"
-    close = suggest(name, _files_below(known) if isinstance(known, Path) else known)
-    return f"did you mean '{shown(close)}'? {remedy}" if close else remedy
 
 
 def suggest(name: str, known: Iterable[str]) -> str | None:
@@ -224,7 +270,7 @@ def _common_end(one: str, other: str) -> int:
     return count
 
 
-def _files_below(folder: Path) -> list[str]:
+def files_below(folder: Path) -> list[str]:
     """Return the pictures in a folder and below it, by their endings, as POSIX paths relative to it."""
     found = []
     for root, folders, files in os.walk(folder):

@@ -10,7 +10,6 @@ from prescreen.errors import RatingsError
 from prescreen.tables import shown
 
 NAMES: Final = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-FILE_NAME: Final = "file_name"
 
 
 def metadata_file(folder: Path) -> Path | None:

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,8 @@ MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
 """What a column can mean, and what people also call it (in small letters, without anything between the words)."""
 
 TEXT: Final = ("image", "trait", "rater", "person")
+_PICTURE = re.compile(r"[^\s\[\]()/\\\"']+(\.(?:jpe?g|png|webp|avif|heic))\b", re.IGNORECASE)
+_BRACKETS = re.compile(r"(?<=\S)(\s*)\[.+\]$")
 _NUMBERED: Final = 8  # columns that a message names
 _LENGTH: Final = 80  # characters of each
 
@@ -67,11 +70,10 @@ class Meaning:
     def __contains__(self, meaning: str) -> bool:
         return meaning in self.columns
 
-    def in_words(self) -> str:
-        """Say what was understood by another name; the empty text if nothing was."""
-        article = {"vote": "a vote"}
+    def in_words(self, vote: str) -> str:
+        """Say what was understood by another name; the empty text if nothing was. ``vote`` says what a vote is."""
         told = [
-            f"{shown(self.columns[name])} is {article.get(name, f'the {name}')}"
+            f"{shown(self.columns[name])} is {vote if name == 'vote' else f'the {name}'}"
             for name in MEANINGS
             if name in self.guessed
         ]
@@ -187,6 +189,34 @@ def starred(pattern: str, name: str) -> str:
         return ""
     collapsed = " ".join(name.split())
     return collapsed if not before and after.startswith(".") else collapsed[len(before) : len(plain) - len(after)]
+
+
+def picture_pattern(name: str) -> str:
+    """Return a column's name with ``*`` for the picture in it, as `starred` takes it; the empty text if there is none.
+
+    The picture is a file's name, or what stands in brackets at the end, as in the grids of Google Forms.
+    """
+    if file := _PICTURE.fullmatch(name):
+        return f"*{file[1]}"
+    pattern, found = _PICTURE.subn("*", name)
+    if found != 1:
+        pattern, found = _BRACKETS.subn(r"\1[*]", name)
+    return pattern if found == 1 else ""
+
+
+def common_pattern(names: Iterable[str]) -> str:
+    """Return the `picture_pattern` that most columns have, at least two; the empty text if there is none."""
+    by_pattern: dict[str, list[str]] = {}
+    for name in names:
+        by_pattern.setdefault(picture_pattern(name), []).append(name)
+    by_pattern.pop("", None)
+    pattern = max(by_pattern, key=lambda found: len(by_pattern[found]), default="")
+    if len(by_pattern.get(pattern, [])) < 2:
+        return ""
+    if not pattern.endswith("[*]"):
+        return pattern
+    before = commonprefix([starred(pattern, name) for name in by_pattern[pattern]])  # the words before each name
+    return f"{pattern[:-2]}{before[: before.rfind(' ') + 1]}*]"
 
 
 def listed(names: Iterable[object], most: int | None = _NUMBERED) -> str:

@@ -4,14 +4,11 @@
 subfolder ``images``, whichever holds more of the names (One Million Impressions: ``images``). A name that fits no file
 exactly means the one that fits otherwise (`prescreen.ratings.image_names`). A rating of a picture that is not there is
 an error; a picture without ratings is not.
-
-**Scale.** Without ``scale``, scores are on 0:10, counts of answers on 0:3 and One Million Impressions on 0:100. For
-votes and ratings it is the
-smallest of 0:3 (whole votes only), 0:10 and 0:100 that holds nine in ten of the values; a value beyond it is an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +18,17 @@ import pandas as pd
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import counted, refuse
 from prescreen.ratings.formats import read_rows
-from prescreen.ratings.image_names import images_folder, in_words, match_files, relative_name, shared, trouble
+from prescreen.ratings.image_names import files_below, images_folder, match_files, named_pictures
 from prescreen.ratings.raters import PictureVotes, plain_means, raters_overlap, two_way_means
 from prescreen.ratings.reliability import Reliability, pooled_variance, reliability
 from prescreen.ratings.rows import Rows
+from prescreen.ratings.scales import SCORES, find_scale
 from prescreen.tables import shown
-from prescreen.traits import Scale
+from prescreen.traits import Scale, traits_option
 
 MIN_IMAGES = 10
 """Fewer rated pictures than this teach nothing about a trait."""
 
-_SCORES = Scale(0, 10)
-_SCALES = (Scale(0, 3), Scale(0, 10), Scale(0, 100))
-_SHARE_ON_SCALE = 0.9
 _SAME = 1e-9  # of the scale's width; two-way means that should be equal differ by rounding
 
 Codes = npt.NDArray[np.intp]
@@ -139,6 +134,7 @@ def read_ratings(
     images_dir: Path | None = None,
     min_images: int = MIN_IMAGES,
     columns: Mapping[str, str] | None = None,
+    expected_scale: Scale | None = None,
 ) -> Ratings:
     """Read ratings of any format (:mod:`prescreen.ratings.formats`); refuse them if anything is not right.
 
@@ -158,6 +154,8 @@ def read_ratings(
     columns : mapping of str to str, optional
         {meaning, or name of a trait: column}, where the names of the columns do not tell
         (:mod:`prescreen.ratings.meanings`).
+    expected_scale : Scale, optional
+        That of the ratings that these go with; see `prescreen.ratings.scales`.
 
     Raises
     ------
@@ -172,10 +170,11 @@ def read_ratings(
     frame = rows.frame
     wanted = tuple(str(name) for name in frame["trait"].cat.categories)
     folder, names, images, matched = _pictures(rows, images_dir)
-    scale = _checked_scale(rows, scale)
+    scale, guessed = find_scale(rows, scale, expected_scale)
     _refuse_repeats(rows, images)
     by_trait = [np.flatnonzero(frame["trait"].cat.codes == code) for code in range(len(wanted))]
-    _refuse_few(rows, wanted, [images[chosen] for chosen in by_trait], min_images)
+    called = traits or {name: name for name in wanted}
+    _refuse_few(rows, called, [np.unique(images[chosen]).size for chosen in by_trait], min_images)
     two_way = rows.single_votes and _raters_known(frame, images, by_trait)
     raters = _rater_codes(frame) if two_way else None
     parts = [
@@ -183,7 +182,7 @@ def read_ratings(
         for chosen in by_trait
     ]
     tables = [_table(trait, names, part, scale) for trait, part in zip(wanted, parts, strict=True)]
-    _refuse_constant(rows, wanted, tables, scale)
+    _refuse_constant(rows, called, tables, scale)
     return Ratings(
         table=pd.concat(tables, ignore_index=True),
         traits=wanted,
@@ -194,76 +193,23 @@ def read_ratings(
         source=Path(path),
         images_dir=folder,
         fingerprint=rows.fingerprint,
-        is_score=rows.format == "scores" and scale == _SCORES,
+        is_score=rows.format == "scores" and scale == SCORES,
         method="two-way" if two_way else "mean",
         columns=dict(columns or {}),
         errors=_errors(frame, images, names, wanted),
-        notes=(*rows.notes, *matched, *_unknown_raters(rows, two_way)),
+        notes=(*rows.notes, *matched, *guessed, *_unknown_raters(rows, two_way)),
     )
 
 
 def _pictures(rows: Rows, images_dir: Path | None) -> tuple[Path, npt.NDArray[np.object_], Codes, tuple[str, ...]]:
     """Return the folder of the pictures, their names in order, which of them each row is about, and what to say."""
-    written = rows.frame["image"].cat.remove_unused_categories()
-    codes = written.cat.codes.to_numpy().astype(np.intp)
-    texts = [str(name) for name in written.cat.categories]
+    texts = [str(name) for name in rows.frame["image"].cat.remove_unused_categories().cat.categories]
     folder = images_folder(texts, images_dir, rows.folders)
-    matches = match_files(texts, folder)
-
-    def check(fault: list[bool], problem: str, remedy: str) -> None:
-        refuse(rows.source, rows.frame, np.array(fault, dtype=bool)[codes], problem, remedy, rows.frame["image"])
-
-    unknown = [match.name is None for match in matches]
-    if any(unknown):
-        first = int(codes[np.flatnonzero(np.array(unknown)[codes])[0]])
-        outside = not matches[first].among and relative_name(texts[first], folder) is None
-        remedy = "correct the name, or give the folder with --images"
-        remedy = "expected a relative path" if outside else trouble(matches[first], texts[first], folder, remedy)
-        several = "fits several pictures in" if matches[first].among else "is not in"
-        check(unknown, f"image {{}} {'is outside' if outside else several} {shown(folder)}", remedy)
-    if twice := shared(matches, texts):
-        name, (one, other) = next(iter(twice.items()))
-        check(
-            [text == other for text in texts],
-            f"image {{}} fits {shown(name)} only, as does '{shown(one)}'",
-            "write the names as the files have them",
-        )
-    places, distinct = pd.factorize(np.array([match.name for match in matches], dtype=object), sort=True)
-    return folder, np.asarray(distinct, dtype=object), places[codes], in_words(matches, texts)
-
-
-def _checked_scale(rows: Rows, scale: Scale | None) -> Scale:
-    """Return the scale: the one told, or what the format or the values imply. No value may be beyond it."""
-    values = rows.frame["value"].to_numpy(np.float64)
-    told = scale or rows.scale
-    chosen = told or _inferred_scale(values, rows.single_votes)
-    if chosen is None:
-        span = f"{values.min():g} to {values.max():g}"
-        raise RatingsError(
-            f"{shown(rows.source)}: values from {span} fit no usual scale; give it with --scale LOW:HIGH"
-        )
-    beyond = (values < chosen.low) | (values > chosen.high)
-    which = f"the scale {chosen}" if told else f"the scale {chosen} of the others"
-    remedy = "correct it, or give the scale with --scale LOW:HIGH"
-    if beyond.any():
-        first = rows.value_names[str(rows.frame["trait"].iloc[np.flatnonzero(beyond)[0]])]
-        refuse(rows.source, rows.frame, beyond, f"{shown(first)} {{}} is outside {which}", remedy, values)
-    if "std" in rows.frame:
-        stds = rows.frame["std"].to_numpy(np.float64)
-        widest = (chosen.high - chosen.low) / np.sqrt(2)  # of two votes, one at each end
-        impossible = stds > widest * (1 + 1e-9)
-        refuse(rows.source, rows.frame, impossible, f"std {{}} is impossible on the scale {chosen}", remedy, stds)
-    return chosen
-
-
-def _inferred_scale(values: npt.NDArray[np.float64], votes: bool) -> Scale | None:
-    for scale in _SCALES:
-        fits = (values >= scale.low) & (values <= scale.high)
-        if scale == _SCALES[0]:
-            fits &= (values == np.round(values)) & votes
-        if fits.size and fits.mean() >= _SHARE_ON_SCALE:
-            return scale
-    return None
+    remedy = "correct the name, or give the folder with --images"
+    match, known = partial(match_files, folder=folder), partial(files_below, folder)
+    named, matched = named_pictures(rows, shown(folder), match, known, remedy)
+    places, distinct = pd.factorize(named, sort=True)
+    return folder, np.asarray(distinct, dtype=object), places, matched
 
 
 def _refuse_repeats(rows: Rows, images: Codes) -> None:
@@ -288,27 +234,34 @@ def _refuse_repeats(rows: Rows, images: Codes) -> None:
     refuse(rows.source, frame, repeated, problem, remedy, frame["image"])
 
 
-def _refuse_few(rows: Rows, traits: tuple[str, ...], images: list[Codes], min_images: int) -> None:
-    for trait, rated in zip(traits, images, strict=True):
-        count = np.unique(rated).size
+def _refuse_few(rows: Rows, traits: Mapping[str, str], counts: Sequence[int], min_images: int) -> None:
+    """Refuse a trait that too few pictures are rated on."""
+    faults = {}
+    for trait, count in zip(traits, counts, strict=True):
         if count == 0:
-            raise RatingsError(f"{shown(rows.source)}: nobody rated {trait!r}; leave it out with --traits")
-        if count < min_images:
-            pictures = counted(count, "picture")
-            raise RatingsError(
-                f"{shown(rows.source)}: {trait!r} is rated on {pictures}; at least {min_images} are needed"
-            )
+            faults[trait] = f"nobody rated {trait!r}"
+        elif count < min_images:
+            faults[trait] = f"{trait!r} is rated on {counted(count, 'picture')}; at least {min_images} are needed"
+    _refuse_traits(rows, traits, faults)
 
 
-def _refuse_constant(rows: Rows, traits: tuple[str, ...], tables: list[pd.DataFrame], scale: Scale) -> None:
+def _refuse_constant(rows: Rows, traits: Mapping[str, str], tables: list[pd.DataFrame], scale: Scale) -> None:
     """Refuse a trait on which the pictures do not differ at all: nothing can be learned of it or measured with it."""
+    faults = {}
     for trait, table in zip(traits, tables, strict=True):
         means = table["mean"].to_numpy(np.float64)
         if means.size > 1 and np.ptp(means) <= _SAME * (scale.high - scale.low):
-            raise RatingsError(
-                f"{shown(rows.source)}: the ratings of {trait!r} are all equal ({means[0]:g}); "
-                "leave it out with --traits"
-            )
+            faults[trait] = f"the ratings of {trait!r} are all equal ({means[0]:g})"
+    _refuse_traits(rows, traits, faults)
+
+
+def _refuse_traits(rows: Rows, traits: Mapping[str, str], faults: Mapping[str, str]) -> None:
+    """Raise if a trait is at fault; the remedy chooses the others."""
+    if not faults:
+        return
+    others = {new: old for new, old in traits.items() if new not in faults}
+    remedy = f"; leave it out: {traits_option(others)}" if others else ""
+    raise RatingsError(f"{shown(rows.source)}: {next(iter(faults.values()))}{remedy}")
 
 
 def _raters_known(frame: pd.DataFrame, images: Codes, by_trait: list[Codes]) -> bool:

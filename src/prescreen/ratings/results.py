@@ -1,9 +1,9 @@
 """Scores that come back from a test with people, as somebody typed them, checked before anything is learned.
 
 They are a ratings file of few pictures (`prescreen.ratings.formats`), of any format: scores or means count as they are,
-single votes and counts of answers as the mean of the votes that they are. Every trait of the predictor must have a
-score for every picture, unless traits were chosen: a column that was forgotten is more likely than a trait that was not
-asked for. Other columns are left out, which is said.
+single votes and counts of answers as the mean of the votes that they are, on the scale of the training. Every trait of
+the predictor must have a score for every picture, unless traits were chosen: a column that was forgotten is more likely
+than a trait that was not asked for. Other columns are left out, which is said.
 """
 
 import difflib
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import refuse
 from prescreen.ratings.formats import read_rows
-from prescreen.ratings.image_names import in_words, match_known, shared, trouble
+from prescreen.ratings.image_names import match_known, named_pictures
+from prescreen.ratings.meanings import columns_option
 from prescreen.ratings.rows import Rows, UnknownTrait
-from prescreen.ratings.wide import ANSWERS
+from prescreen.ratings.scales import ANSWERS, SCORES, refuse_beyond
 from prescreen.tables import shown
-from prescreen.traits import Scale
-
-SCORES = Scale(0, 10)
+from prescreen.traits import Scale, traits_option
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +36,12 @@ class TypedResults:
         Names of the tested pictures as the scores have them, in the order of the file.
     scores : DataFrame
         One row a picture (index ``images``), one column a trait in the order asked for.
+    raw : bool
+        Whether they are on the scale of the training ratings; otherwise from 0 to 10.
     votes : DataFrame
         Of the same shape: votes in each score, NaN where the file does not say.
     errors : DataFrame
         Of the same shape: standard error of each score where the file says it itself, otherwise NaN.
-    answers : bool
-        Whether the scores are means of counted answers, on `prescreen.ratings.wide.ANSWERS`, and not on the scale asked
-        for.
     source : Path
         The file.
     fingerprint : str
@@ -53,9 +52,9 @@ class TypedResults:
 
     images: tuple[str, ...]
     scores: pd.DataFrame
+    raw: bool
     votes: pd.DataFrame
     errors: pd.DataFrame
-    answers: bool
     source: Path
     fingerprint: str
     notes: tuple[str, ...]
@@ -67,7 +66,8 @@ def read_results(
     known: Collection[str],
     *,
     where: str,
-    scale: Scale = SCORES,
+    training: Scale = SCORES,
+    raw: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> TypedResults:
     """Read results and refuse them if anything is not right.
@@ -82,8 +82,10 @@ def read_results(
         Names of the pictures that can have been tested.
     where : str
         What has these names, for messages: ``scores.csv``.
-    scale : Scale
-        Lowest and highest possible score.
+    training : Scale
+        Scale of the training ratings. Means of single votes are on it; those of counted answers are stretched to it.
+    raw : bool
+        Whether scores and means are on it too; otherwise from 0 to 10.
     columns : mapping of str to str, optional
         {meaning, or name of a trait: column}, where the names of the columns do not tell.
 
@@ -97,19 +99,31 @@ def read_results(
         For a file or a column that is not there.
     """
     remedy = "give the file of the scores that came back from people"
+    scale = training if raw else SCORES
     try:
         rows = read_rows(path, {trait: trait for trait in traits}, columns, scale, remedy=remedy)
     except UnknownTrait as error:
-        close = difflib.get_close_matches(error.name, error.known, n=1)
-        hint = f"is it {shown(close[0])!r}? " if close else ""
         raise RatingsError(
-            f"{shown(path)}: no scores of {error.name!r}: {hint}every trait of the predictor is expected "
-            f"({', '.join(traits)}); add it, or name the traits that were tested with --traits"
+            f"{shown(path)}: no scores of {error.name!r}: every trait of the predictor is expected "
+            f"({', '.join(traits)}); {_remedy(error, traits, columns or {})}"
         ) from None
-    images, matched = _images(rows, known, where)
-    answers = rows.format == "answers"
-    _refuse_beyond(rows, ANSWERS if answers else scale)
+    images, matched = named_pictures(
+        rows, where, lambda names: match_known(names, known), lambda: known, "correct the name"
+    )
+    if rows.format == "votes":
+        refuse_beyond(
+            rows, training, f"the scale of the training, {training}", "give votes on it, or scores from 0 to 10"
+        )
+    else:
+        scale = ANSWERS if rows.format == "answers" else scale
+        refuse_beyond(rows, scale, f"{scale}", "correct it")
     table = _table(rows, images)
+    notes = (*rows.notes, *matched)
+    if rows.format == "votes" and not raw:
+        notes = (*notes, f"votes      their means count on the scale of the training, {training}")
+    if rows.format == "answers" and training != ANSWERS:
+        table["score"] = training.low + table["score"] / ANSWERS.high * (training.high - training.low)
+        notes = (*notes, f"answers    their means, on {ANSWERS}, are stretched to the training scale {training}")
     shaped = [table.pivot(index="image", columns="trait", values=column) for column in ("score", "votes", "error")]
     order = list(dict.fromkeys(table["image"].iloc[np.argsort(table.index, kind="stable")]))
     scores, votes, errors = (part.reindex(index=order, columns=list(traits)) for part in shaped)
@@ -119,38 +133,27 @@ def read_results(
         row = table.index[table["image"] == order[i]][0]
         what = f"image '{shown(order[i])}' has no score for {traits[t]!r}"
         raise RatingsError(f"{shown(path)}: row {row}: {what}; add it")
-    notes = (*rows.notes, *matched)
-    return TypedResults(tuple(order), scores, votes, errors, answers, path, rows.fingerprint, notes)
+    return TypedResults(tuple(order), scores, raw or rows.single_votes, votes, errors, path, rows.fingerprint, notes)
 
 
-def _images(rows: Rows, known: Collection[str], where: str) -> tuple["pd.Series[str]", tuple[str, ...]]:
-    """Return which known picture each row is about, and how the names were matched."""
-    written = rows.frame["image"].astype(str)
-    names = list(dict.fromkeys(written))
-    matches = match_known(names, known)
-    found = dict(zip(names, matches, strict=True))
-    unknown = [found[name].name is None for name in written]
-    if any(unknown):
-        first = written.iloc[unknown.index(True)]
-        several = "fits several pictures of" if found[first].among else "is not in"
-        remedy = trouble(found[first], first, known, "correct the name")
-        refuse(rows.source, rows.frame, np.array(unknown), f"image {{}} {several} {where}", remedy, written)
-    for name, (one, other) in shared(matches, names).items():
-        what = f"image {{}} fits {shown(name)} only, as does '{shown(one)}'"
-        fault = (written == other).to_numpy()
-        refuse(rows.source, rows.frame, fault, what, f"write the names as {where} has them", written)
-    return written.map({name: match.name for name, match in found.items()}), in_words(matches, names)
+def _remedy(error: UnknownTrait, traits: Sequence[str], columns: Mapping[str, str]) -> str:
+    """Say how to bring the traits of the predictor and those of the file together."""
+    known = {name.casefold(): name for name in error.known}
+    there = [trait for trait in traits if trait.casefold() in known]
+    close = {
+        trait: known[near[0]]
+        for trait in traits
+        if trait not in there and (near := difflib.get_close_matches(trait.casefold(), known, n=1))
+    }
+    if error.name in close and error.columns:
+        told = {**columns, **{trait: known[trait.casefold()] for trait in there if trait not in columns}, **close}
+        return f"if {shown(close[error.name])} is meant: {columns_option(**told)}"
+    meant = f"is it {shown(close[error.name])!r}? " if error.name in close else ""
+    chosen = traits_option({trait: trait for trait in there}) if there else "--traits"
+    return f"{meant}correct or add it, or name those that were tested: {chosen}"
 
 
-def _refuse_beyond(rows: Rows, scale: Scale) -> None:
-    values = rows.frame["value"].to_numpy(np.float64)
-    beyond = (values < scale.low) | (values > scale.high)
-    if beyond.any():
-        called = rows.value_names[str(rows.frame["trait"].iloc[int(np.argmax(beyond))])]
-        refuse(rows.source, rows.frame, beyond, f"{shown(called)} {{}} is outside {scale}", "correct it", values)
-
-
-def _table(rows: Rows, images: "pd.Series[str]") -> pd.DataFrame:
+def _table(rows: Rows, images: npt.NDArray[np.object_]) -> pd.DataFrame:
     """Return a row a picture and trait: ``image``, ``trait``, ``score``, ``votes``, ``error``; numbered as the file."""
     frame = rows.frame
     table = pd.DataFrame(

@@ -86,15 +86,21 @@ class UnknownTrait(UsageError):
         The trait.
     known : sequence of str
         Traits of the file.
+    columns : bool
+        Whether these are columns of it.
     """
 
-    def __init__(self, source: Path, name: str, known: Sequence[str]) -> None:
+    def __init__(self, source: Path, name: str, known: Sequence[str], *, columns: bool) -> None:
         super().__init__(f"{shown(source)}: {unknown_name(name, known)}")
-        self.name, self.known = name, known
+        self.name, self.known, self.columns = name, known, columns
 
 
-def choose_traits(source: Path, known: Sequence[str], traits: Mapping[str, str] | None) -> Mapping[str, str]:
+def choose_traits(
+    source: Path, known: Sequence[str], traits: Mapping[str, str] | None, *, columns: bool = True
+) -> Mapping[str, str]:
     """Return {new name: name in the file} of the traits wanted; another case counts where one trait fits.
+
+    ``columns`` tells whether the known traits are columns of the file.
 
     Raises
     ------
@@ -109,7 +115,7 @@ def choose_traits(source: Path, known: Sequence[str], traits: Mapping[str, str] 
     for new, name in traits.items():
         same = [name] if name in known else [other for other in known if other.casefold() == name.casefold()]
         if len(same) != 1:
-            raise UnknownTrait(source, name, known)
+            raise UnknownTrait(source, name, known, columns=columns)
         wanted[new] = same[0]
     if not wanted:
         raise UsageError(f"{shown(source)}: no traits were chosen; name at least one of {listed(known, None)}")
@@ -141,7 +147,7 @@ def choose_rows(source: Path, frame: pd.DataFrame, column: str, traits: Mapping[
     blank = (frame[column] == "").to_numpy()
     refuse(source, frame, blank, f"the {column} is blank", f"expected the name of the {column}")
     known = [str(name) for name in named.categories[np.asarray(pd.unique(named.codes))]]
-    wanted = choose_traits(source, known, traits)
+    wanted = choose_traits(source, known, traits, columns=False)
     rows = [np.flatnonzero(named.codes == named.categories.get_loc(old)) for old in wanted.values()]
     codes = np.repeat(np.arange(len(wanted)), [len(part) for part in rows])
     trait = pd.Categorical.from_codes(codes, categories=pd.Index(list(wanted)))

@@ -137,12 +137,17 @@ class Table:
         return categorical(cells, strip)
 
 
+def header_name(cell: object) -> str:
+    """Return the name in a cell of a header as one line; Excel's may have several."""
+    return re.sub(r"\s*[\r\n\t\v\f]\s*", " ", str(cell).strip())
+
+
 def filled_cells(cells: "pd.Series[Any]") -> npt.NDArray[np.bool_]:
     """Tell which cells of a column are not blank."""
     if pd.api.types.is_numeric_dtype(cells):
         return np.asarray(cells.notna())
     if cells.dtype == object:  # JSON may hold half a character, which Arrow does not take
-        return np.array([cell == cell and str(cell).strip() != "" for cell in cells], dtype=bool)
+        return np.array([str(cell).strip() != "" for cell in cells], dtype=bool) & cells.notna().to_numpy()
     return np.asarray(cells.notna() & (cells.astype(str).str.strip() != ""))
 
 

@@ -11,11 +11,10 @@ votes       one row a rater and one column a picture: the name of a trait's colu
 """
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +22,13 @@ import pandas as pd
 from scipy.special import ndtri
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import BLANK, Floats, counted, numbers, refuse
+from prescreen.ratings.columns import BLANK, Floats, counted, numbers, refuse, stripped
 from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
 from prescreen.ratings.rows import TraitValues, choose_traits
+from prescreen.ratings.scales import ANSWERS, SCORES
+from prescreen.ratings.table import filled_cells
 from prescreen.tables import shown
-from prescreen.traits import Scale, quoted
-
-ANSWERS: Final = Scale(0, 3)
-"""What No, Somewhat, Yes and Very count as."""
+from prescreen.traits import Scale, traits_option
 
 _LEVELS = {"no": 0, "somewhat": 1, "yes": 2, "very": 3, "0": 0, "1": 1, "2": 2, "3": 3}
 _ANSWER = re.compile(rf"^(.+?)[\s_\-.:(\[]+({'|'.join(_LEVELS)})[)\]]?$", re.IGNORECASE)
@@ -40,6 +38,7 @@ _NO_RATING = frozenset(
     ["id", "uid", "index", "idx", "no", "nr", "row", "rowid", "age", "year", "date", "day", "time", "timestamp"]
     + ["datetime", "width", "height", "filesize", "duration"]
 )
+_NO_RATING_AT_THE_END = frozenset(["id", "date", "time", "timestamp", "duration", "seconds", "minutes"])
 _MOST_ANSWERS = 100_000  # of one picture; more are a mistake
 _Z95 = float(ndtri(0.95))
 
@@ -101,8 +100,12 @@ def read_wide(
     """
     _refuse_misplaced(source, frame)
     if "rater" not in frame:
-        scale = scale or Scale(0, 10)
+        scale = scale or SCORES
     found = _columns(frame, meaning)
+    asked = {name.casefold() for name in (*(traits or {}).values(), *meaning.traits)}
+    blank = [name for name in found.values if not filled_cells(frame[found.values[name]]).any()]
+    blank = [name for name in blank if name.casefold() not in asked]
+    found = replace(found, values={name: column for name, column in found.values.items() if name not in blank})
     if not found.traits:
         raise RatingsError(
             f"{shown(source)}: no column holds a trait; expected for instance image,competence,likeability"
@@ -120,13 +123,13 @@ def read_wide(
         others = [trait for trait in wanted.values() if trait not in found.answers]
         raise RatingsError(
             f"{shown(source)}: {listed(answers)} as counts of answers, {listed(others)} as scores: two scales; "
-            f"choose one kind: {_traits_option(answers)}"
+            f"choose one kind: {traits_option({shown(name): shown(name) for name in answers})}"
         )
-    left = [name for name in _free(frame) if name and name not in found.taken()]
+    left = [name for name in _free(frame) if name and name not in (*found.taken(), *blank)]
     left += ["votes"] if "votes" in frame and "rater" in frame else []
     if traits is not None:  # what could be a rating is learned from, too
         left += [name for name in found.values if name not in wanted.values() and name not in usable]
-    ignored = columns_left(left)
+    ignored = columns_left(left) + [f"blank {columns}" for columns in columns_left(blank)]
     if answers:
         return _answers(source, frame, found, wanted, ignored)
     return _values(source, frame, meaning, found, wanted, ignored)
@@ -157,6 +160,11 @@ def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Map
         pictures[trait] = {name: picture for name, picture in found.items() if picture}
         names = [name for name in names if name not in pictures[trait]]
     wanted = choose_traits(source, list(meaning.traits), traits)
+    if without := [old for old in wanted.values() if not pictures[old]]:
+        raise UsageError(
+            f"{shown(source)}: --columns {shown(without[0])}={shown(meaning.traits[without[0]])}: every such column "
+            "belongs to a trait with a longer name; give the traits different columns"
+        )
     rater = frame["rater"] if "rater" in frame else pd.Series([f"row {row}" for row in frame.index], frame.index)
     all_pictures = list(dict.fromkeys(picture for old in wanted.values() for picture in pictures[old].values()))
     parts, blank = [], 0
@@ -233,15 +241,20 @@ def _ratings_among(source: Path, frame: pd.DataFrame, found: _Columns, scale: Sc
     for trait, column in found.values.items():
         values, share = _leniently(frame, column)
         on_scale = scale is None or not values.size or np.mean((values >= scale.low) & (values <= scale.high)) > 0.5
-        if share > 0.5 and on_scale and trait.lower() not in _NO_RATING:
+        if share > 0.5 and on_scale and not _named_otherwise(trait):
             usable.append(trait)
     return usable
 
 
+def _named_otherwise(trait: str) -> bool:
+    """Whether a name, or its last word, says that there is no rating: ``age``, ``WorkTimeInSeconds``, ``user_id``."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", trait).lower()
+    return trait.lower() in _NO_RATING or re.split(r"[\s_.-]+", words)[-1] in _NO_RATING_AT_THE_END
+
+
 def _texts(frame: pd.DataFrame, column: str) -> "pd.Series[str]":
     """Return the cells of a column as text, the empty text where nothing is said."""
-    cells = frame[column]
-    texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
+    texts = stripped(frame[column])
     return texts.where(~texts.str.lower().isin(BLANK), "")
 
 
@@ -260,7 +273,7 @@ def _refuse_others(
     """Refuse a column that holds no ratings, with the traits to choose instead."""
     if not usable:
         return  # what is wrong with the first column will be said of it
-    remedy = f"choose the traits: {_traits_option(usable)}"
+    remedy = f"choose the traits: {traits_option({shown(name): shown(name) for name in usable})}"
     for trait, column in found.values.items():
         if trait in usable:
             continue
@@ -271,17 +284,13 @@ def _refuse_others(
             refuse(
                 source, frame, faulty, f"{shown(column)} {{}} is not a number", f"if it is no rating, {remedy}", texts
             )
-        if scale is not None and trait.lower() not in _NO_RATING:
+        if scale is not None and not _named_otherwise(trait):
             values = numbers(source, frame, column, blank=True)
             beyond = (values < scale.low) | (values > scale.high)
             remedy = f"if {shown(column)} is no rating, {remedy}; otherwise give the scale with --scale LOW:HIGH"
             refuse(source, frame, beyond, f"{shown(column)} {{}} is outside the scale {scale}", remedy, values)
         first = ", ".join(f"{value:g}" for value in values[:2])
         raise RatingsError(f"{shown(source)}: column {shown(column)} ({first}, ...) looks like no rating; {remedy}")
-
-
-def _traits_option(traits: Sequence[str]) -> str:
-    return f"--traits {shlex.quote(','.join(quoted(shown(trait)) for trait in traits))}"
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -310,7 +319,7 @@ def _values(
             votes = np.full(len(frame), np.nan) if votes is None else votes
             few = (votes < 1) & rated
             refuse(source, frame, few, "votes {} is too few", "a score needs at least one vote", votes)
-            error = _range_error(source, frame, found, old)
+            error = _range_error(source, frame, found, old, values)
             part = part.assign(votes=votes[rated], std=np.nan, error=error[rated])
         parts.append(part)
     if of_all is not None:
@@ -322,10 +331,10 @@ def _values(
     names = {new: meaning.traits.get(old, old) for new, old in wanted.items()}
     if single:
         return TraitValues(pd.concat(parts), "votes", names, tuple(ignored))
-    return TraitValues(pd.concat(parts), "scores", names, tuple(ignored), Scale(0, 10))
+    return TraitValues(pd.concat(parts), "scores", names, tuple(ignored), SCORES)
 
 
-def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str) -> Floats:
+def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str, scores: Floats) -> Floats:
     """Return the standard error of each score, from its 90 % range; NaN where there is none."""
     if trait in found.low:
         low = numbers(source, frame, found.low[trait], blank=True)
@@ -342,6 +351,8 @@ def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str)
     refuse(
         source, frame, low >= high, f"the range of {shown(trait)} ends at {{}}, not above its start", "correct it", high
     )
+    beyond = (scores < low) | (scores > high)
+    refuse(source, frame, beyond, f"{shown(trait)} {{}} is outside its range", "correct it", scores)
     return np.asarray((high - low) / (2 * _Z95))
 
 

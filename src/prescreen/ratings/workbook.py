@@ -36,8 +36,9 @@ def read_workbook(source: Path, data: bytes) -> Mapping[str, pd.DataFrame]:
     Returns
     -------
     mapping of str to DataFrame
-        The sheets with something on them. The first row that is not empty names the columns (empty text: no name);
-        cells are text, numbers or whatever Excel has, the empty text where blank. The index holds row numbers.
+        The sheets with something on them. The first row with two filled cells, or else with one, names the columns
+        (empty text: no name); what stands above it is a title. Cells are text, numbers or whatever Excel has, the empty
+        text where blank. The index holds row numbers.
 
     Raises
     ------
@@ -78,9 +79,9 @@ def read_workbook(source: Path, data: bytes) -> Mapping[str, pd.DataFrame]:
 
 
 def _with_header(cells: pd.DataFrame) -> pd.DataFrame:
-    """Take the first row with something in it for the header, and number the others as Excel does."""
-    filled = (cells.astype(str) != "").any(axis=1).to_numpy()
-    first = int(filled.argmax())
+    """Find the header, and number the rows below it as Excel does."""
+    filled = (cells.astype(str) != "").sum(axis=1).to_numpy()
+    first = int((filled >= min(2, filled.max())).argmax())
     rows = cells.iloc[first + 1 :]
     rows = rows.set_axis([str(name).strip() for name in cells.iloc[first]], axis="columns")
     return rows.set_axis(pd.RangeIndex(first + 2, first + 2 + len(rows)), axis="index")
