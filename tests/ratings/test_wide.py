@@ -64,6 +64,13 @@ class TestColumnsThatAreNoRatings:
         assert len(found.table) == 29
         assert found.notes == ("ignored    7 blank scores",)
 
+    @pytest.mark.parametrize("nothing", ["", "NA", "n/a", " nan "])
+    def test_a_column_in_which_nothing_is_said_is_left_out_and_named(self, folder, scores, nothing):
+        plain = read_ratings(saved(scores, folder, "plain.csv"))
+        found = read_ratings(saved(scores.assign(remark=nothing), folder))
+        assert_frame_equal(found.table, plain.table)
+        assert found.notes == ("ignored    blank column remark",)
+
     def test_a_trait_of_that_name_can_be_asked_for(self, folder, scores):
         scores["age"] = scores["competence"]
         assert read_ratings(saved(scores, folder), {"age": "age"}).traits == ("age",)

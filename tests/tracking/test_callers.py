@@ -43,15 +43,6 @@ TRAINING = """
 """
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch, tracking.store_below(folder):
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking.check_store()
-    return folder / "mlruns" / "mlflow.db"
-
-
 @pytest.fixture
 def place(tmp_path, monkeypatch, empty_store):
     """A working folder with an empty default store, and nothing said about MLflow."""

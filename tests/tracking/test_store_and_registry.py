@@ -34,16 +34,6 @@ RECORD = tracking.TrainingRecord(
 )
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """A store without runs; to make one takes MLflow seconds."""
-    folder = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch, tracking.store_below(folder):
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking.check_store()
-    return folder / "mlruns" / "mlflow.db"
-
-
 @pytest.fixture
 def record(tmp_path, tmp_path_factory, monkeypatch, empty_store):
     """A record of a run whose store and predictor lie in a folder of the test."""

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 LARGEST: Final = 1e9
 """Votes and scores beyond it, either side of 0, are taken for mistakes."""
 
-BLANK: Final = ("", "na", "n/a", "nan")
+_BLANK: Final = ("", "na", "n/a", "nan")
 _SHOWN_ROWS = 5
 _SHOWN_CHARACTERS = 60
 
@@ -111,9 +111,9 @@ def numbers(source: Path, frame: pd.DataFrame, column: str, blank: bool = False)
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
         missing = np.isnan(values)
     else:
-        texts = stripped(cells)
+        texts = said(cells)
         values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        missing = texts.str.lower().isin(BLANK).to_numpy(dtype=bool)
+        missing = (texts == "").to_numpy(dtype=bool)
     faulty = ~np.isfinite(values) & ~(missing if blank else False)
     remedy = "expected a number or nothing" if blank else "expected a number"
     refuse(source, frame, faulty, f"{column} {{}} is not a number", remedy, cells)
@@ -158,9 +158,10 @@ def refuse(
     raise RatingsError(f"{message}; {remedy}")
 
 
-def stripped(cells: "pd.Series[Any]") -> "pd.Series[str]":
-    """Return cells as text without blanks around it; the empty text where there is none."""
-    return cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
+def said(cells: "pd.Series[Any]") -> "pd.Series[str]":
+    """Return cells as text without blanks around it; the empty text where nothing is said (nothing, NA or NaN)."""
+    texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
+    return texts.where(~texts.str.lower().isin(_BLANK), "")
 
 
 def categorical(cells: "pd.Series[Any]", strip: bool) -> pd.Categorical:

@@ -22,11 +22,10 @@ import pandas as pd
 from scipy.special import ndtri
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings.columns import BLANK, Floats, counted, numbers, refuse, stripped
+from prescreen.ratings.columns import Floats, counted, numbers, refuse, said
 from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
 from prescreen.ratings.rows import TraitValues, choose_traits
 from prescreen.ratings.scales import ANSWERS, SCORES
-from prescreen.ratings.table import filled_cells
 from prescreen.tables import shown
 from prescreen.traits import Scale, traits_option
 
@@ -103,7 +102,7 @@ def read_wide(
         scale = scale or SCORES
     found = _columns(frame, meaning)
     asked = {name.casefold() for name in (*(traits or {}).values(), *meaning.traits)}
-    blank = [name for name in found.values if not filled_cells(frame[found.values[name]]).any()]
+    blank = [name for name in found.values if (said(frame[found.values[name]]) == "").all()]
     blank = [name for name in blank if name.casefold() not in asked]
     found = replace(found, values={name: column for name, column in found.values.items() if name not in blank})
     if not found.traits:
@@ -252,15 +251,9 @@ def _named_otherwise(trait: str) -> bool:
     return trait.lower() in _NO_RATING or re.split(r"[\s_.-]+", words)[-1] in _NO_RATING_AT_THE_END
 
 
-def _texts(frame: pd.DataFrame, column: str) -> "pd.Series[str]":
-    """Return the cells of a column as text, the empty text where nothing is said."""
-    texts = stripped(frame[column])
-    return texts.where(~texts.str.lower().isin(BLANK), "")
-
-
 def _leniently(frame: pd.DataFrame, column: str) -> tuple[Floats, float]:
     """Return the numbers of a column, and their share of the cells that are not blank (1 if all are)."""
-    texts = _texts(frame, column)
+    texts = said(frame[column])
     filled = texts[texts != ""]
     values = pd.to_numeric(filled, errors="coerce").to_numpy(np.float64)
     values = values[np.isfinite(values)]
@@ -279,7 +272,7 @@ def _refuse_others(
             continue
         values, share = _leniently(frame, column)
         if share <= 0.5:
-            texts = _texts(frame, column)
+            texts = said(frame[column])
             faulty = (pd.to_numeric(texts, errors="coerce").isna() & (texts != "")).to_numpy(bool)
             refuse(
                 source, frame, faulty, f"{shown(column)} {{}} is not a number", f"if it is no rating, {remedy}", texts
@@ -341,7 +334,7 @@ def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str,
         high = numbers(source, frame, found.high[trait], blank=True)
     elif trait in found.range:
         column = found.range[trait]
-        texts = _texts(frame, column)
+        texts = said(frame[column])
         ends = texts.str.extract(_RANGE).apply(lambda end: end.str.replace(",", "."))
         low, high = (pd.to_numeric(ends[i], errors="coerce").to_numpy(np.float64) for i in (0, 1))
         faulty = (np.isnan(low) | np.isnan(high)) & (texts != "").to_numpy(bool)
