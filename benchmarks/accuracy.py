@@ -27,21 +27,21 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from prescreen.dataset import Dataset, join
-from prescreen.embeddings import EmbeddingCache, embed_bytes, embed_images
+from prescreen.embeddings.pipeline import EmbeddingCache, embed_bytes, embed_images
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.slices import SMALLEST_JUDGED, SliceEvaluation
-from prescreen.images import ImageFile
-from prescreen.learning_curve import learning_curve
+from prescreen.images.files import ImageFile
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.regressors.base import BlockRegressor
 from prescreen.regressors.boosting import BoostedTrees
-from prescreen.regressors.fit import TraitRegressors, cross_validate, fit_final
 from prescreen.regressors.folds import grouped_folds
-from prescreen.regressors.ridge import BlockKernelRidge
-from prescreen.regressors.shared import SharedKernelRidge
-from prescreen.training import judge, vote_noise
+from prescreen.regressors.kernel_ridge import BlockKernelRidge
+from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge
+from prescreen.regressors.stacking import TraitRegressors, cross_validate, fit_final
+from prescreen.training.dataset import Dataset, join
+from prescreen.training.learning_curve import learning_curve
+from prescreen.training.steps import judge, vote_noise
 
 FIVE = ("smart", "outgoing", "electable", "trustworthy", "dominant")
 THREE = FIVE[:3]

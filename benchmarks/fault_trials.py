@@ -19,10 +19,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from prescreen.cache import EmbeddingCache
+from prescreen.embeddings.cache import EmbeddingCache
 from prescreen.errors import PrescreenError
-from prescreen.predictor import Predictor
-from prescreen.provenance import ScoresNote
+from prescreen.predictor.predictor import Predictor
+from prescreen.storage.provenance import ScoresNote
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 PICTURES = [str(path) for path in sorted((SAMPLE / "candidates").glob("*.jpg"))[:10]]
@@ -76,7 +76,7 @@ class Place:
             said = os.open(self.folder / f"said-{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             for number, descriptor in ((1, os.open(os.devnull, os.O_WRONLY)), (2, said)):
                 os.dup2(descriptor, number)
-            from prescreen.cli import main
+            from prescreen.cli.main import main
 
             main(words, standalone_mode=True)
         except SystemExit as end:

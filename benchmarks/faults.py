@@ -30,7 +30,7 @@ import pandas as pd
 from fault_trials import PICTURES, Count, Place, Trial, content, verbs
 
 LIBFAKETIME = "/usr/lib/*/faketime/libfaketime.so.1"
-IMPORTED = ("mlflow", "sklearn.kernel_ridge", "lightgbm", "openvino", "matplotlib.pyplot", "prescreen.workflow")
+IMPORTED = ("mlflow", "sklearn.kernel_ridge", "lightgbm", "openvino", "matplotlib.pyplot", "prescreen.workflow.train")
 
 
 @contextlib.contextmanager

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from prescreen import inspection
 from prescreen.encoders import Encoder
 from prescreen.encoders.accelerated import AcceleratedNetwork
-from prescreen.images import find_images
-from prescreen.inspection import Inspector
-from prescreen.predictor import Predictor
+from prescreen.images import inspection
+from prescreen.images.files import find_images
+from prescreen.images.inspection import Inspector
+from prescreen.predictor.predictor import Predictor
 
 CHUNK = 8
 

@@ -23,13 +23,14 @@ from types import CodeType
 
 from PIL import Image
 
-from prescreen import av1, boxes, colours, decoding, headers
 from prescreen.errors import PictureError
+from prescreen.images import av1, boxes, color, containers, decoding
 
 ROOT = Path(__file__).parents[1]
-MODULES = (headers, boxes, av1, decoding, colours)
-READERS = ("ratings/formats", "ratings/columns", "ratings/reading", "ratings/results", "ratings/imagefolder", "tables")
-READERS += ("provenance", "cache", "predictor", "predictor_files", "manifest")
+MODULES = (containers, boxes, av1, decoding, color)
+READERS = ("ratings/formats", "ratings/columns", "ratings/reading", "ratings/results", "ratings/imagefolder")
+READERS += ("storage/tables", "storage/provenance", "embeddings/cache")
+READERS += ("predictor/predictor", "predictor/files", "predictor/manifest")
 READERS += ("encoders/specification", "regressors/tree_text")
 MOST_PIXELS = 1_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")

@@ -21,14 +21,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageFilter
 
-from prescreen.decoding import decode
-from prescreen.embeddings import EmbeddingCache, embed_bytes, embed_images
+from prescreen.embeddings.pipeline import EmbeddingCache, embed_bytes, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, make_encoder
-from prescreen.faces import FaceFinder
-from prescreen.images import find_images
-from prescreen.ranking.duplicates import near_duplicates
+from prescreen.images.decoding import decode
+from prescreen.images.faces import FaceFinder
+from prescreen.images.files import find_images
 from prescreen.ranking.gates import NEAR_COPY, SAME_PERSON, Compared, hold_back, person_centre
-from prescreen.regressors.familiarity import Familiarity
+from prescreen.ranking.near_duplicates import near_duplicates
+from prescreen.regressors.novelty import Familiarity
 
 OWN = ("variant", "near_duplicate")
 KINDS = ("variant", "near_duplicate", "stranger", "extreme")

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 
-from prescreen.embeddings import EmbeddingCache, embed_images
+from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder
-from prescreen.images import find_images
-from prescreen.predictor import Predictor
+from prescreen.images.files import find_images
+from prescreen.predictor.predictor import Predictor
 
 TOP = 10
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from prescreen.ratings import read_ratings
-from prescreen.traits import Scale
+from prescreen.ratings.scale import Scale
 
 PICTURES = 200
 QUALITY, NOISE = 1.0, 1.5  # standard deviations on 0:10; ICC(1) of single votes is 0.31 before raters differ

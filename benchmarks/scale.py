@@ -37,14 +37,14 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from prescreen.cache import EmbeddingCache
-from prescreen.calibration import Calibration, sorted_columns
-from prescreen.embeddings import Quality
+from prescreen.embeddings.cache import EmbeddingCache
+from prescreen.embeddings.pipeline import Quality
 from prescreen.encoders import Encoder, EncoderSpecification, make_encoder
 from prescreen.encoders.bundled import FACE
-from prescreen.manifest import Manifest
-from prescreen.predictor import Predictor, TrainingPortraits
-from prescreen.regressors.fit import fit_final
+from prescreen.predictor.calibration import Calibration, sorted_columns
+from prescreen.predictor.manifest import Manifest
+from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.regressors.stacking import fit_final
 
 QUALITY = Quality(
     width=96, height=96, frames=1, faces=1, face_detector="hog", face_share=0.3, face_roll=0.0, sharpness=9.0

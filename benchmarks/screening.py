@@ -21,23 +21,23 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from prescreen.dataset import join
-from prescreen.embeddings import EmbeddingCache, embed_images
+from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
 from prescreen.encoders import make_encoder
-from prescreen.images import ImageFile
+from prescreen.images.files import ImageFile
 from prescreen.ranking.acquisition import next_votes
-from prescreen.ranking.correlation import fit_error_correlation
+from prescreen.ranking.error_correlation import fit_error_correlation
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior, condition
 from prescreen.ranking.probability import p_better_by
-from prescreen.ranking.rounds import next_round
+from prescreen.ranking.stopping import next_round
 from prescreen.ratings import read_ratings, with_auxiliary
 from prescreen.regressors.blocks import BlockDesign
-from prescreen.regressors.fit import cross_validate
 from prescreen.regressors.folds import grouped_folds
 from prescreen.regressors.intervals import residual_covariance
-from prescreen.regressors.shared import SharedKernelRidge
+from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge
+from prescreen.regressors.stacking import cross_validate
 from prescreen.regressors.threads import blas_threads
+from prescreen.training.dataset import join
 
 TRAITS = ("electable", "outgoing", "trustworthy")
 ROLES = ("influence", "likeability")

@@ -28,15 +28,15 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from prescreen.decoding import decode
-from prescreen.embeddings import EmbeddingCache, embed_images
+from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
+from prescreen.embeddings.workers import Workers
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.encoders.accelerated import AcceleratedNetwork
 from prescreen.encoders.bundled import BundledNetwork
 from prescreen.encoders.runtime import precisions
-from prescreen.images import ImageFile, find_images
-from prescreen.inspection import Inspector
-from prescreen.workers import Workers
+from prescreen.images.decoding import decode
+from prescreen.images.files import ImageFile, find_images
+from prescreen.images.inspection import Inspector
 
 CLIP = "ViT-B-32"
 BATCH = 32  # of the user's loop

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-LONGEST = ("tests/e2e/", "tests/contract/", "tests/test_determinism.py", "tests/test_format_matrix.py")
+LONGEST = ("tests/e2e/", "tests/contract/", "tests/test_determinism.py", "tests/workflow/test_format_matrix.py")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,6 +41,17 @@ def portrait() -> Image.Image:
     """Return a photograph of one person, 512 × 600 (Grace Hopper; public domain, part of matplotlib)."""
     with Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg") as picture:
         return picture.convert("RGB")
+
+
+@pytest.fixture(scope="session")
+def portraits() -> list[tuple[Image.Image, Any]]:
+    """Return pictures of five persons of the sample, with their faces."""
+    from prescreen.images.faces import FaceFinder
+
+    finder = FaceFinder()
+    folder = Path(__file__).parents[1] / "data" / "sample" / "training" / "images"
+    pictures = [Image.open(folder / f"{number:03d}.jpg").convert("RGB") for number in (1, 13, 40, 70, 100)]
+    return [(picture, finder.find(picture)) for picture in pictures]
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from prescreen.encoders.runtime import precisions
-from prescreen.predictor import Predictor
-from prescreen.predictor_files import FILES
+from prescreen.predictor.files import FILES
+from prescreen.predictor.predictor import Predictor
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 TRAITS = ("competence", "likeability", "influence")
@@ -26,7 +26,8 @@ BF16_TOLERANCE = 0.5
 TRAIN = """
 import contextlib, os, sys
 from pathlib import Path
-from prescreen import tracking, workflow
+from prescreen import tracking
+from prescreen.workflow import score, train
 threads = int(sys.argv[1])
 os.cpu_count = lambda: threads
 tracking.check_store = lambda *_: None
@@ -34,9 +35,9 @@ tracking.watched_run = lambda *_: contextlib.nullcontext("run")
 tracking.track_training = lambda *_, finish: finish()
 folder = Path(sys.argv[2])
 ratings = folder.parent / "votes.csv"
-workflow.train(ratings, images=Path(sys.argv[3]) / "training" / "images", encoder="bundled",
+train.train(ratings, images=Path(sys.argv[3]) / "training" / "images", encoder="bundled",
                precision=sys.argv[4], output=folder / "model")
-workflow.score([Path(sys.argv[3]) / "candidates" / f"{i:03d}.jpg" for i in (2, 3)],
+score.score([Path(sys.argv[3]) / "candidates" / f"{i:03d}.jpg" for i in (2, 3)],
                predictor=str(folder / "model"), output=folder / "scores.csv")
 """
 
@@ -67,10 +68,10 @@ def trained(networks, tmp_path_factory):
 # Texts in sets come in another order in every process, and a sum in another order differs in its last bit.
 STEPS = """
 import numpy as np
-from prescreen.grouping import group
-from prescreen.hypotheses import _groups
-from prescreen.ranking.correlation import fit_error_correlation
-from prescreen.training import person_alone, person_share
+from prescreen.training.grouping import group
+from prescreen.shortlist.effect_groups import _groups
+from prescreen.ranking.error_correlation import fit_error_correlation
+from prescreen.training.error_model import person_alone, person_share
 rng = np.random.default_rng(0)
 persons = np.array([f"person {number}" for number in np.repeat(np.arange(60), 2)])
 errors = rng.normal(size=(120, 3)) + np.repeat(rng.normal(size=(60, 3)), 2, axis=0)

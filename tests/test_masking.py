@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from prescreen.cli.console import verb
 from prescreen.errors import StoreError
-from prescreen.masking import masked, masked_values
+from prescreen.text import masked, masked_values
 
 SECRETS = {
     "HF_TOKEN": "hf_AbCdEfGhIjKl",
@@ -86,7 +86,7 @@ def test_names_of_stores_are_masked_and_the_store_is_opened_with_the_password(en
 
     assert tracking.store_uri() == SECRETS["MLFLOW_TRACKING_URI"]
     assert tracking.store_name() == "postgresql://***@db.example/mlflow"
-    assert "prescreen.masking" in sys.modules
+    assert "prescreen.text" in sys.modules
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://anna:geheim123@host/x")
     with pytest.raises(StoreError) as raised:
         tracking.check_store()

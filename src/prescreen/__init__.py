@@ -3,7 +3,7 @@
 # Not even `typing` is imported: with ``python -m prescreen`` modules still come from the working directory.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from prescreen.api import Predictor
+    from prescreen.workflow.api import Predictor
 
 __version__ = "0.1.0"
 __all__ = ["Predictor", "__version__"]
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> object:
         from prescreen.process import check_interpreter
 
         check_interpreter()
-        from prescreen.api import Predictor
+        from prescreen.workflow.api import Predictor
 
         return Predictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,13 +8,13 @@ def run() -> None:
     from prescreen import process
 
     sys.path[:] = process.trusted_path()  # before anything else is imported
-    from prescreen import interrupts
+    from prescreen.cli import interrupts
     from prescreen.errors import PrescreenError
 
     with interrupts.noted():
         try:
             process.set_up()
-            from prescreen.cli import main
+            from prescreen.cli.main import main
 
             main(prog_name="prescreen")
         except PrescreenError as error:

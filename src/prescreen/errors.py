@@ -17,18 +17,8 @@
 Every message says what was given, what was expected and what to do about it, in one line.
 """
 
-import os
-import re
 from enum import StrEnum
-from typing import ClassVar, Final
-
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line breaks, marks that turn the direction of writing, and halves of characters."""
-
-
-def shown(name: str | os.PathLike[str]) -> str:
-    """Return a name as one printable line: what cannot be seen or turns what follows becomes an escape."""
-    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], os.fspath(name))
+from typing import ClassVar
 
 
 class PrescreenError(Exception):

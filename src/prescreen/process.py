@@ -126,7 +126,7 @@ def _settle_matplotlib() -> None:
     import contextlib
 
     from prescreen.errors import PrescreenError
-    from prescreen.locations import cache_directory
+    from prescreen.settings import cache_directory
 
     if "MPLCONFIGDIR" not in os.environ:
         with contextlib.suppress(PrescreenError):  # verbs that draw need the cache anyway, and say what is wrong

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from prescreen.ranking.goals import default_goals
-from prescreen.ranking.shortlist import rank_candidates
+from prescreen.ranking.ranked_table import rank_candidates
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 

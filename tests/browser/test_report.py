@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prescreen.tables import read_table, table_bytes
+from prescreen.storage.tables import read_table, table_bytes
 
 
 def names(page):

@@ -7,10 +7,10 @@ import zipfile
 import pytest
 import uvicorn
 
-from prescreen.images import content_hash, find_images
-from prescreen.reviewing import Decisions, ReviewServer, listen, private_link
-from prescreen.shortlisting import thumbnail
-from prescreen.tables import read_table
+from prescreen.images.files import content_hash, find_images
+from prescreen.reports.review_server import Decisions, ReviewServer, listen, private_link
+from prescreen.reports.thumbnails import thumbnail
+from prescreen.storage.tables import read_table
 
 TOKEN = "a-token-for-tests"
 CODE = "a-code-for-tests"

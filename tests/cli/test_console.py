@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from prescreen import interrupts, workflow
 from prescreen.__main__ import run
-from prescreen.cli import main
+from prescreen.cli import interrupts
 from prescreen.cli.console import Terminal, verb
+from prescreen.cli.main import main
 from prescreen.errors import NothingScored, PrescreenError
+from prescreen.workflow import rank as ranking_verb
 
 
 def ending(error, *words):
@@ -38,7 +39,7 @@ def ranked(monkeypatch):
         asked.update(options)
         return SimpleNamespace(shortlist=shortlist, plans=())
 
-    monkeypatch.setattr(workflow, "rank", rank)
+    monkeypatch.setattr(ranking_verb, "rank", rank)
     return asked
 
 
@@ -164,7 +165,7 @@ def test_an_interrupt_before_the_verb_begins_has_the_same_exit_code(monkeypatch,
         done = CliRunner().invoke(main, ["rank"])
     assert done.exit_code == 130
     assert done.stderr == "prescreen: interrupted; no output is half-written, finished pictures are cached\n"
-    monkeypatch.setattr("prescreen.cli.main", interrupt)
+    monkeypatch.setattr("prescreen.cli.main.main", interrupt)
     monkeypatch.setattr("prescreen.process.set_up", lambda: None)  # this process is not the command's own
     monkeypatch.setattr(sys, "path", sys.path)
     with pytest.raises(SystemExit) as caught:
@@ -191,7 +192,7 @@ def test_ctrl_c_that_was_dropped_on_the_way_ends_the_work_at_the_next_step(monke
 
 DROPS = """
 import os, signal, sys
-from prescreen import workflow
+from prescreen.workflow import train as verb
 from prescreen.__main__ import run
 
 def train(*_, **__):
@@ -200,7 +201,7 @@ def train(*_, **__):
     except KeyboardInterrupt:
         raise ImportError("initialization failed") from None
 
-workflow.train = train
+verb.train = train
 sys.argv = ["prescreen", "train", "--ratings", "v.csv"]
 run()
 """

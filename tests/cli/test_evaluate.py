@@ -4,17 +4,17 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from prescreen import workflow
-from prescreen.cli import main
+from prescreen.cli.main import main
 from prescreen.errors import PredictorMismatch
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, TraitEvaluation
+from prescreen.workflow import evaluate
 
 REPORT = Evaluation(n=12, traits=(TraitEvaluation("smart", 12, pearson=Estimate(0.5, 0.1, 0.8)),))
 
 
 def test_all_figures_and_the_headline_go_to_their_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(workflow, "evaluate", lambda *given, **options: REPORT)
+    monkeypatch.setattr(evaluate, "evaluate", lambda *given, **options: REPORT)
     files = {name: tmp_path / f"{name}.json" for name in ("json", "metrics")}
     options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
     done = CliRunner().invoke(main, ["evaluate", "--predictor", "p", "--ratings", "r.csv", *options])
@@ -31,8 +31,8 @@ def test_ratings_on_another_scale_are_refused_before_a_picture_is_read(tmp_path,
     rows = [f"{name},smart,{place % 4}" for place, name in enumerate(names)]
     (tmp_path / "votes.csv").write_text("\n".join(["image,trait,vote", *rows]))
     manifest = SimpleNamespace(scale="0:10", data={"sha256": "another file", "columns": {}})
-    monkeypatch.setattr(workflow, "open_predictor", lambda place: SimpleNamespace(traits=("smart",), manifest=manifest))
+    monkeypatch.setattr(evaluate, "open_predictor", lambda place: SimpleNamespace(traits=("smart",), manifest=manifest))
     with pytest.raises(
         PredictorMismatch, match=r"votes on the scale 0:3, the predictor was trained on 0:10; .* --scale 0:10"
     ):
-        workflow.evaluate("models/mine", tmp_path / "votes.csv")
+        evaluate.evaluate("models/mine", tmp_path / "votes.csv")

@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from prescreen.cli import main
+from prescreen.cli.main import main
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_fits_goes_through(monkeypatch):
         given.update(options, scores=scores)
         raise SystemExit(0)
 
-    monkeypatch.setattr("prescreen.workflow.rank", rank)
+    monkeypatch.setattr("prescreen.workflow.rank.rank", rank)
     words = ["rank", "s.csv", "--baseline", "a=5", "--output", "o.csv", "--improve", "b,c", "--keep", "", "--any-of"]
     assert CliRunner().invoke(main, words).exit_code == 0
     assert (str(given["scores"]), given["baseline"]) == ("s.csv", "a=5")

@@ -4,10 +4,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from prescreen.cli import main
+from prescreen.cli.main import main
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.errors import UsageError
-from prescreen.images import find_images
+from prescreen.images.files import find_images
 
 
 def parameters(command, path=()):

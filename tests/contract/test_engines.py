@@ -15,19 +15,21 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from prescreen import distributed, staging, workflow
-from prescreen.calibration import Calibration, sorted_columns
-from prescreen.cli import main
+from prescreen.cli.main import main
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import NothingScored, PrescreenError, UsageError
 from prescreen.evaluation.report import Evaluation
-from prescreen.manifest import Manifest
-from prescreen.narrator import Silence
-from prescreen.predictor import Predictor, TrainingPortraits
-from prescreen.provenance import ScoresNote
-from prescreen.regressors.fit import fit_final
-from prescreen.tables import read_table
+from prescreen.predictor import ray_engine
+from prescreen.predictor.calibration import Calibration, sorted_columns
+from prescreen.predictor.manifest import Manifest
+from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.progress import Silence
+from prescreen.regressors.stacking import fit_final
+from prescreen.storage import table_output
+from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.tables import read_table
+from prescreen.workflow import score as verb
 
 # Ray warns of what it does itself, and leaves its sockets to the end of the process.
 pytestmark = [
@@ -112,7 +114,7 @@ def scored(predictor, tmp_path, new_cache):
 
     def score(inputs, name, **options):
         output = tmp_path / name
-        workflow.score([inputs], predictor=predictor, output=str(output) + name[len(name.rstrip("/")) :], **options)
+        verb.score([inputs], predictor=predictor, output=str(output) + name[len(name.rstrip("/")) :], **options)
         return output
 
     return score
@@ -140,15 +142,15 @@ def ray_session():
 @pytest.fixture
 def small_actors(monkeypatch):
     """Have two actors with one processor each, and several blocks for each of them."""
-    monkeypatch.setattr(distributed, "ACTOR_PROCESSORS", 1)
-    monkeypatch.setattr(distributed, "LEAST_PICTURES", 4)
+    monkeypatch.setattr(ray_engine, "ACTOR_PROCESSORS", 1)
+    monkeypatch.setattr(ray_engine, "LEAST_PICTURES", 4)
 
 
 @pytest.fixture
 def one_actor(monkeypatch):
     """Have one actor, which is started in half the time of two, and several blocks for it."""
-    monkeypatch.setattr(distributed, "ACTOR_PROCESSORS", 2)
-    monkeypatch.setattr(distributed, "LEAST_PICTURES", 4)
+    monkeypatch.setattr(ray_engine, "ACTOR_PROCESSORS", 2)
+    monkeypatch.setattr(ray_engine, "LEAST_PICTURES", 4)
 
 
 def without_hash(table):
@@ -172,7 +174,7 @@ def test_ray_writes_the_bytes_of_the_local_engine(ray_session, small_actors, sco
 
 
 def test_ray_reads_urls_and_writes_the_same_parts(ray_session, one_actor, scored, pictures, monkeypatch):
-    monkeypatch.setattr(staging, "PART_ROWS", 10)
+    monkeypatch.setattr(table_output, "PART_ROWS", 10)
     ray, local = scored(f"file://{pictures}", "ray/", engine="ray"), scored(pictures, "local/")
     assert [part.name for part in sorted(ray.iterdir())] == [f"part-0000{i}.parquet" for i in range(3)]
     for part in local.iterdir():
@@ -222,20 +224,20 @@ def test_a_storage_without_files_of_its_own_is_read_and_written_too(scored, pict
     memory = fsspec.filesystem("memory")
     try:
         memory.put(str(pictures), "/bucket/", recursive=True)
-        workflow.score([f"memory://bucket/{pictures.name}"], predictor=predictor, output="memory://out/scores.csv")
+        verb.score([f"memory://bucket/{pictures.name}"], predictor=predictor, output="memory://out/scores.csv")
         expected = scored(pictures, "local.csv")
         assert memory.cat("/out/scores.csv") == expected.read_bytes()
         note = json.loads(memory.cat("/out/scores.csv.meta.json"))
         assert note["inputs"] == [f"memory://bucket/{pictures.name}"]
-        workflow.score([f"memory://bucket/{pictures.name}/001.jpg"], predictor=predictor, output="memory://out/parts/")
+        verb.score([f"memory://bucket/{pictures.name}/001.jpg"], predictor=predictor, output="memory://out/parts/")
         assert memory.ls("/out/parts", detail=False) == ["/out/parts/part-00000.parquet"]
         assert memory.exists("/out/parts.meta.json")
         with pytest.raises(UsageError, match="memory://bucket/nowhere: no such file"):
-            workflow.score(["memory://bucket/nowhere"], predictor=predictor, output="memory://out/x.csv")
+            verb.score(["memory://bucket/nowhere"], predictor=predictor, output="memory://out/x.csv")
         with pytest.raises(UsageError, match="given alone"):
-            workflow.score(["memory://bucket", str(pictures)], predictor=predictor, output="memory://out/x.csv")
+            verb.score(["memory://bucket", str(pictures)], predictor=predictor, output="memory://out/x.csv")
         with pytest.raises(NothingScored, match="the first: empty file"):
-            workflow.score(
+            verb.score(
                 [f"memory://bucket/{pictures.name}/empty.jpg"], predictor=predictor, output="memory://out/failed.jsonl"
             )
         assert memory.exists("/out/failed.jsonl")
@@ -245,19 +247,19 @@ def test_a_storage_without_files_of_its_own_is_read_and_written_too(scored, pict
 
 
 def test_a_second_run_over_a_storage_reads_no_picture_again(scored, pictures, monkeypatch):
-    from prescreen import images
+    from prescreen.images import files
 
     before = scored(f"file://{pictures}", "before.csv")
     reads = []
-    read = images.read
-    monkeypatch.setattr(images, "read", lambda url, most: reads.append(url) or read(url, most))
+    read = files.read
+    monkeypatch.setattr(files, "read", lambda url, most: reads.append(url) or read(url, most))
     assert scored(f"file://{pictures}", "after.csv").read_bytes() == before.read_bytes()
     assert sorted(url.rpartition("/")[2] for url in reads) == ["007.jpg", "cut.jpg", "empty.jpg", "text.png"]
 
 
 def test_a_folder_of_parts_replaces_an_older_one_and_nothing_else(scored, pictures, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(staging, "PART_ROWS", 10)
+        patch.setattr(table_output, "PART_ROWS", 10)
         parts = scored(pictures, "parts/")
     assert len(list(parts.iterdir())) == 3
     ScoresNote.read(parts).check(parts, ScoresNote.read(parts).predictor_sha256)
@@ -276,8 +278,8 @@ def test_actors_run_no_module_of_the_working_directory(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'portrait-prescreen[ray]'")
     code = """
 import sys
-from prescreen import distributed
-with distributed._session("local"):
+from prescreen.predictor import ray_engine
+with ray_engine._session("local"):
     import ray
     print(*ray.get(ray.remote(lambda: __import__("sys").path).remote()), sep="\\n")
 """

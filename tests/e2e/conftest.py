@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 from click.testing import CliRunner
 
-from prescreen.cli import main
+from prescreen.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample"

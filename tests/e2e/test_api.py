@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 import prescreen
-from prescreen import opening, workflow
 from prescreen.errors import NothingScored, PredictorNotFound
-from prescreen.traits import Scale
+from prescreen.ratings.scale import Scale
+from prescreen.workflow import evaluate, inputs, score
+from prescreen.workflow import train as verb
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 
@@ -36,10 +37,10 @@ def test_training_returns_the_predictor_that_it_saved(tmp_path, monkeypatch):
 
     def train(ratings, **options):
         heard.update(options, ratings=ratings)
-        return workflow.Training(Path("models/sample"), {}, None)
+        return verb.Training(Path("models/sample"), {}, None)
 
-    monkeypatch.setattr(workflow, "train", train)
-    monkeypatch.setattr(opening, "open_predictor", lambda place: heard.setdefault("opened", place))
+    monkeypatch.setattr(verb, "train", train)
+    monkeypatch.setattr(inputs, "open_predictor", lambda place: heard.setdefault("opened", place))
     prescreen.Predictor.train("votes.csv", images="rated", scale=(0, 3), encoder="bundled", output="models/mine")
     assert (heard["ratings"], heard["images"], heard["output"]) == (
         Path("votes.csv"),
@@ -64,23 +65,23 @@ def test_traits_are_names_or_a_mapping(monkeypatch, given, read):
 
     def train(ratings, **options):
         heard.append(options["traits"])
-        return workflow.Training(Path("models/sample"), {}, None)
+        return verb.Training(Path("models/sample"), {}, None)
 
-    monkeypatch.setattr(workflow, "train", train)
-    monkeypatch.setattr(opening, "open_predictor", lambda place: None)
+    monkeypatch.setattr(verb, "train", train)
+    monkeypatch.setattr(inputs, "open_predictor", lambda place: None)
     prescreen.Predictor.train("votes.csv", traits=given)
     assert heard == [read]
 
 
 def test_the_predictor_that_is_loaded_is_evaluated_wherever_the_alias_has_moved(predictor, monkeypatch):
     champion = prescreen.Predictor.load("models:/prescreen@champion")
-    monkeypatch.setattr(workflow, "open_predictor", lambda place: pytest.fail(f"loaded {place} again"))
+    monkeypatch.setattr(evaluate, "open_predictor", lambda place: pytest.fail(f"loaded {place} again"))
     evaluation = champion.evaluate(SAMPLE / "training" / "votes.csv", traits=list(champion.traits))
     assert evaluation["n"] == 120
 
 
 def test_the_interface_is_seen_before_it_is_imported():
-    code = "import sys, prescreen; print('Predictor' in dir(prescreen), 'prescreen.api' in sys.modules)"
+    code = "import sys, prescreen; print('Predictor' in dir(prescreen), 'prescreen.workflow.train.api' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True False"
 
@@ -88,7 +89,7 @@ def test_the_interface_is_seen_before_it_is_imported():
 def test_scores_are_those_of_the_command(predictor, tmp_path):
     pictures = [SAMPLE / "candidates" / name for name in ("001.jpg", "010.jpg")]
     found = predictor.score(pictures)
-    workflow.score(pictures, predictor="models/sample", output=tmp_path / "scores.csv")
+    score.score(pictures, predictor="models/sample", output=tmp_path / "scores.csv")
     assert found["image"].tolist() == ["001.jpg", "010.jpg"]
     pd.testing.assert_series_equal(found["influence"], pd.read_csv(tmp_path / "scores.csv")["influence"])
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from prescreen.provenance import file_sha256
+from prescreen.storage.provenance import file_sha256
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 PREDICTOR = "demo/models/sample"

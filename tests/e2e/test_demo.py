@@ -3,7 +3,7 @@ import re
 
 import pandas as pd
 
-from prescreen.predictor import Predictor
+from prescreen.predictor.predictor import Predictor
 
 
 def test_demo_says_what_it_found_where_it_is_and_what_comes_next(shell, demo):

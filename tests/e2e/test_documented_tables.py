@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from prescreen.tables import TEXT_COLUMNS, read_table, write_table
+from prescreen.storage.tables import TEXT_COLUMNS, read_table, write_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"
 TRAITS = ("competence", "likeability", "influence")

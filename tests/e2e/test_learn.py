@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prescreen import rounds, workflow
-from prescreen.predictor import Predictor
+from prescreen.predictor.predictor import Predictor
+from prescreen.workflow import learn, rank, score
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 BASELINE = SAMPLE / "baseline.jpg"
@@ -96,8 +96,8 @@ def test_predictions_move_toward_what_people_said(first, place, inside):
 
 
 def test_scored_again_and_ranked_says_the_same_as_learn(first, place, inside):
-    workflow.score([SAMPLE / "candidates"], predictor="models/me", output=Path("again.csv"))
-    ranked = workflow.rank(Path("again.csv"), baseline=str(BASELINE), output=Path("ranked.csv")).table
+    score.score([SAMPLE / "candidates"], predictor="models/me", output=Path("again.csv"))
+    ranked = rank.rank(Path("again.csv"), baseline=str(BASELINE), output=Path("ranked.csv")).table
     told = pd.read_csv("next.csv").set_index("image")
     same = ranked.set_index("image").loc[told.index, "p_better"]
     pd.testing.assert_series_equal(same, told["p_better"], atol=1e-3)
@@ -108,7 +108,7 @@ def test_low_scores_end_in_staying(first, inside):
     lines += [f"{number:03d}.jpg,0.6,0.6,0.6,200" for number in (3, 5, 6, 27, 28, 31)]
     lines += ["baseline.jpg,9.5,9.5,9.5,200"]
     Path("bad.csv").write_text("\n".join(lines), "utf-8")
-    done = rounds.learn(
+    done = learn.learn(
         Path("bad.csv"), predictor="models/me", output=Path("models/worse"),
         scores=Path("scores.csv"), baseline=str(BASELINE), shortlist=Path("none.csv"),
     )  # fmt: skip
@@ -119,7 +119,7 @@ def test_low_scores_end_in_staying(first, inside):
 
 
 def test_without_scores_the_folder_of_the_pictures_is_enough(inside):
-    done = rounds.learn(
+    done = learn.learn(
         SAMPLE / "results.csv", predictor="models/sample", output=Path("models/plain"), images=SAMPLE / "candidates"
     )
     assert done.answer == ""

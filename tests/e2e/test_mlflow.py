@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from prescreen.cli import main
+from prescreen.cli.main import main
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 NAMES = [f"{number:03d}.jpg" for number in range(1, 13)]

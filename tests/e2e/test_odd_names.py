@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prescreen.evaluation.flat import metric_groups
-from prescreen.scoring import score_columns
-from prescreen.shortlisting import shortlist_columns
+from prescreen.evaluation.headline_metrics import metric_groups
+from prescreen.predictor.scores_table import score_columns
+from prescreen.shortlist.gating import shortlist_columns
+from prescreen.text import quoted
 from prescreen.tracking import safe_name
-from prescreen.traits import quoted
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 QUESTION = "How trustworthy, on a scale from 0 to 10, would you say the person in this photo looks at first sight? " * 3

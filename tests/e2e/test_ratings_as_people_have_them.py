@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prescreen.predictor import Predictor
+from prescreen.predictor.predictor import Predictor
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 NAMES = [f"{number:03d}" for number in range(1, 25)]

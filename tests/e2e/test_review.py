@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from tests.e2e.conftest import SAMPLE
 
-from prescreen.tables import read_table
+from prescreen.storage.tables import read_table
 
 BROWSER = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from prescreen.cli import encoder_options, main
+from prescreen.cli import encoder_options
+from prescreen.cli.main import main
 from prescreen.encoders import devices, make_encoder
 from prescreen.encoders.accelerated import BATCH, AcceleratedNetwork
 from prescreen.encoders.bundled import FACE, BundledNetwork
@@ -11,7 +12,7 @@ from prescreen.encoders.devices import DEVICE_VARIABLE, DEVICES, resolve
 from prescreen.encoders.networks import FaceNetwork
 from prescreen.encoders.runtime import CompiledNetwork
 from prescreen.errors import EncoderError, UsageError
-from prescreen.weights import DLIB_FACE_NETWORK
+from prescreen.images.model_files import DLIB_FACE_NETWORK
 
 
 def build():

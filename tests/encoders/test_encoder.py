@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prescreen import workflow
 from prescreen.encoders import (
     CONVERSION,
     IDENTITY_BLOCK,
@@ -16,8 +15,9 @@ from prescreen.encoders import (
 )
 from prescreen.encoders.bundled import EFFICIENTNET, FACE
 from prescreen.errors import EncoderError, PredictorMismatch, UsageError
-from prescreen.faces import Face, FaceFinder
-from prescreen.narrator import Silence
+from prescreen.images.faces import Face, FaceFinder
+from prescreen.progress import Silence
+from prescreen.workflow import embed
 
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
 
@@ -217,7 +217,7 @@ def test_the_first_conversion_is_foretold(clip_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
     name, heard = f"clip:tiny@{clip_folder}", Heard()
     assert not make_encoder(name, device="mps").must_convert
-    workflow.embed([IMAGES / "001.jpg"], encoder=name, narrator=heard)
+    embed.embed([IMAGES / "001.jpg"], encoder=name, narrator=heard)
     assert heard.said == [CONVERSION]
-    workflow.embed([IMAGES / "013.jpg"], encoder=name, narrator=heard)
+    embed.embed([IMAGES / "013.jpg"], encoder=name, narrator=heard)
     assert heard.said == [CONVERSION]

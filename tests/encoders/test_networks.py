@@ -5,9 +5,9 @@ import torch
 
 from prescreen.encoders.bundled import EFFICIENTNET, FACE
 from prescreen.encoders.networks import EfficientNetFeatures, FaceNetwork, layout
-from prescreen.encoders.views import View, cut
 from prescreen.errors import EncoderError
-from prescreen.weights import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
+from prescreen.images.model_files import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
+from prescreen.images.views import View, cut
 
 LAYERS = np.cumsum([48, 48, 88, 88, 120, 120, 208, 208, 352, 352])
 """Where the features of the next layer, or their deviations over space, begin."""

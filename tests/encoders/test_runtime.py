@@ -14,7 +14,7 @@ from prescreen.encoders.bundled import FACE, BundledNetwork
 from prescreen.encoders.networks import FaceNetwork
 from prescreen.encoders.runtime import CompiledNetwork, precisions
 from prescreen.errors import EncoderError
-from prescreen.weights import DLIB_FACE_NETWORK
+from prescreen.images.model_files import DLIB_FACE_NETWORK
 
 
 class Small(nn.Module):

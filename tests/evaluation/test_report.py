@@ -7,7 +7,7 @@ import pytest
 
 from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.curves import CurvePoint, LearningCurve
-from prescreen.evaluation.flat import FIGURES, OVERALL_FIGURES, flat_metrics
+from prescreen.evaluation.headline_metrics import FIGURES, OVERALL_FIGURES, flat_metrics
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, evaluate
 

@@ -3,9 +3,9 @@
 import pytest
 
 from prescreen.errors import PrescreenError
-from prescreen.provenance import ScoresNote
 from prescreen.ratings import read_ratings
-from prescreen.tables import read_table
+from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.tables import read_table
 
 DEPTH = 100_000
 

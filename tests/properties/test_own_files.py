@@ -10,22 +10,22 @@ from damage import attempt, damaged, twisted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prescreen.cache import EmbeddingCache
-from prescreen.calibration import Calibration, sorted_columns
-from prescreen.canaries import Canaries
-from prescreen.cli.tables import accuracy_table
+from prescreen.cli.output import accuracy_table
+from prescreen.embeddings.cache import EmbeddingCache
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, TraitEvaluation
-from prescreen.inspection import Quality
-from prescreen.manifest import Manifest
-from prescreen.opening import open_predictor
-from prescreen.predictor import Predictor, TrainingPortraits
-from prescreen.predictor_files import FILES
-from prescreen.provenance import ScoresNote
-from prescreen.regressors.fit import fit_final
-from prescreen.traits import Scale
+from prescreen.images.inspection import Quality
+from prescreen.predictor.calibration import Calibration, sorted_columns
+from prescreen.predictor.canaries import Canaries
+from prescreen.predictor.files import FILES
+from prescreen.predictor.manifest import Manifest
+from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.ratings.scale import Scale
+from prescreen.regressors.stacking import fit_final
+from prescreen.storage.provenance import ScoresNote
+from prescreen.workflow.inputs import open_predictor
 
 SPECIFICATION = EncoderSpecification(name="face", members=(replace(FACE, views=("chip",), layouts=()),))
 D = SPECIFICATION.dimension

@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 from prescreen.ratings import read_ratings
 from prescreen.ratings.results import read_results
-from prescreen.tables import read_table, table_bytes
+from prescreen.storage.tables import read_table, table_bytes
 
 IMAGES = [f"{i:02d}.jpg" for i in range(12)]
 VOTES = "image,trait,vote,rater\n" + "".join(

@@ -1,7 +1,8 @@
 import pytest
 
 from prescreen.errors import UsageError
-from prescreen.ranking.goals import Goals, choose_goals, default_goals, list_in_words
+from prescreen.ranking.goals import Goals, choose_goals, default_goals
+from prescreen.text import list_in_words
 
 TRAITS = ("competence", "likeability", "influence")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prescreen.ranking.correlation import ErrorCorrelation
+from prescreen.ranking.error_correlation import ErrorCorrelation
 from prescreen.ranking.posterior import HumanScores, Prior, condition, measured, vote_noise
 
 COVARIANCE = np.array([[0.5, 0.2, 0.1], [0.2, 0.4, 0.25], [0.1, 0.25, 0.6]])

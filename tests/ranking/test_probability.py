@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from prescreen.calibration import score_to_z, z_to_score
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.probability import p_better, p_better_by
+from prescreen.ratings.vote_noise import score_to_z, z_to_score
 
 ABC = ("a", "b", "c")
 ALL = Goals(ABC)

@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings import read_ratings
-from prescreen.traits import Scale
+from prescreen.ratings.scale import Scale
 
 
 def refusal(frame, folder, name="ratings.csv", **options):

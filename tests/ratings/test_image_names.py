@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from prescreen.errors import RatingsError
-from prescreen.images import SUFFIXES
+from prescreen.images.files import SUFFIXES
 from prescreen.ratings import read_ratings
 from prescreen.ratings.image_names import ENDINGS, match_known, suggest
 from prescreen.ratings.results import read_results

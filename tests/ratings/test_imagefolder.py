@@ -6,7 +6,7 @@ from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError
 from prescreen.ratings import read_ratings
-from prescreen.traits import Scale
+from prescreen.ratings.scale import Scale
 
 
 def lines(frame):

@@ -8,7 +8,8 @@ from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings import read_ratings
-from prescreen.traits import Scale, parse_columns
+from prescreen.ratings.scale import Scale
+from prescreen.text import parse_columns
 
 IMAGES = [f"{i:02d}.jpg" for i in range(1, 13)]
 

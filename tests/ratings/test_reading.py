@@ -11,7 +11,7 @@ from pandas.testing import assert_frame_equal
 
 from prescreen.errors import UsageError
 from prescreen.ratings import Reliability, read_ratings
-from prescreen.traits import Scale
+from prescreen.ratings.scale import Scale
 
 IMAGES = [f"{i:02d}.jpg" for i in range(1, 13)]
 

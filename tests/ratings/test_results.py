@@ -3,7 +3,8 @@ import pytest
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.results import read_results
-from prescreen.traits import Scale, parse_columns
+from prescreen.ratings.scale import Scale
+from prescreen.text import parse_columns
 
 TRAITS = ("competence", "likeability")
 KNOWN = ("a/1.jpg", "2.jpg", "3.jpg")

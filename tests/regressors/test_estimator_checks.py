@@ -6,8 +6,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from prescreen.regressors.boosting import BoostedTrees
-from prescreen.regressors.ridge import BlockKernelRidge
-from prescreen.regressors.shared import SharedKernelRidge
+from prescreen.regressors.kernel_ridge import BlockKernelRidge
+from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge
 
 ON_PURPOSE = {
     "check_sample_weight_equivalence_on_dense_data": "standardisation counts each picture once, whatever its votes",

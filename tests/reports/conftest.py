@@ -6,7 +6,7 @@ from prescreen.evaluation.ceiling import Ceiling
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.goals import default_goals
-from prescreen.ranking.shortlist import rank_candidates
+from prescreen.ranking.ranked_table import rank_candidates
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 
 ACCURACY = TraitEvaluation(

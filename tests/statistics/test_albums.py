@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.kernel_ridge import KernelRidge
 
-from prescreen.grouping import group
 from prescreen.regressors.folds import grouped_folds
+from prescreen.training.grouping import group
 
 STRANGERS, ALBUM = 200, 40
 

@@ -5,8 +5,8 @@ import pytest
 
 from prescreen.errors import RatingsError
 from prescreen.regressors.blocks import BlockDesign
-from prescreen.regressors.closed_form import solve
-from prescreen.regressors.ridge import BlockKernelRidge
+from prescreen.regressors.kernel_ridge import BlockKernelRidge
+from prescreen.regressors.kernel_solver import solve
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from prescreen.regressors.fit import cross_validate, fit_final
 from prescreen.regressors.intervals import (
     ErrorSize,
     conformal_half_widths,
@@ -11,6 +10,7 @@ from prescreen.regressors.intervals import (
     cross_conformal_intervals,
     residual_covariance,
 )
+from prescreen.regressors.stacking import cross_validate, fit_final
 
 
 @pytest.mark.parametrize(("n", "expected"), [(19, 0.9), (100, 91 / 101)])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm, ttest_ind
 
-from prescreen.ranking.correlation import ErrorCorrelation
-from prescreen.ranking.effects import Hypothesis, clustered_slopes, find_effects, holm
+from prescreen.ranking.effect_tests import Hypothesis, clustered_slopes, find_effects, holm
+from prescreen.ranking.error_correlation import ErrorCorrelation
 
 NO_ERRORS = ErrorCorrelation(0.0, 1.0, 0.0)
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from prescreen.ranking.correlation import ErrorCorrelation, fit_error_correlation
+from prescreen.ranking.error_correlation import ErrorCorrelation, fit_error_correlation
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior, condition
 from prescreen.ranking.probability import p_better_by
-from prescreen.ranking.rounds import agreement, next_round
+from prescreen.ranking.stopping import agreement, next_round
 
 TRAITS = ("a", "b")
 COVARIANCE = np.array([[0.3, 0.12], [0.12, 0.25]])

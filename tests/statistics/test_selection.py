@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from prescreen.regressors.fit import cross_validate, fit_final
-from prescreen.regressors.ridge import BlockKernelRidge
+from prescreen.regressors.kernel_ridge import BlockKernelRidge
+from prescreen.regressors.stacking import cross_validate, fit_final
 
 
 def correlation(a, b):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from prescreen.ranking.correlation import ErrorCorrelation, fit_error_correlation
-from prescreen.training import person_alone, person_share
+from prescreen.ranking.error_correlation import ErrorCorrelation, fit_error_correlation
+from prescreen.training.error_model import person_alone, person_share
 
 PERSONS = np.repeat([f"person {number}" for number in range(150)], 3)
 

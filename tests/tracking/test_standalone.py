@@ -14,11 +14,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from prescreen import tracking, workflow
+import prescreen
+from prescreen import tracking
 from prescreen.errors import RatingsError
-from prescreen.narrator import Silence
-from prescreen.predictor import Predictor
+from prescreen.predictor.predictor import Predictor
+from prescreen.progress import Silence
 from prescreen.tracking.standalone import DISTRIBUTIONS, pinned
+from prescreen.workflow import evaluate, score, train
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "data" / "sample" / "training"
@@ -46,7 +48,7 @@ def place(clip_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def first(place, clip_folder):
     """Return the training."""
-    return workflow.train(
+    return train.train(
         place / "votes.csv",
         images=place / "images",
         encoder=f"clip:tiny@{clip_folder}",
@@ -83,7 +85,7 @@ def test_a_model_names_no_prescreen_and_no_address_in_its_requirements(logged):
     assert "prescreen" not in text
     assert "://" not in text
     assert "torch==" in text
-    own, carried = Path(workflow.__file__).parent, logged / "code" / "prescreen"
+    own, carried = Path(prescreen.__file__).parent, logged / "code" / "prescreen"
     for file in own.rglob("*"):
         if file.is_file() and "__pycache__" not in file.parts:
             assert (carried / file.relative_to(own)).read_bytes() == file.read_bytes()
@@ -124,7 +126,7 @@ def test_a_model_scores_where_prescreen_is_not_installed(place, logged):
     assert done.returncode == 0, done.stderr
     (drawn, _), (status, found) = json.loads(done.stdout)
     assert (drawn, status) == ("ok", "ok")
-    scores = workflow.score_table([place / "images" / NAMES[3]], Predictor.load(place / "models" / "first"))
+    scores = score.score_table([place / "images" / NAMES[3]], Predictor.load(place / "models" / "first"))
     assert found == pytest.approx(scores["competence"][0], abs=1e-3)
 
 
@@ -142,7 +144,7 @@ def test_no_rated_portrait_is_in_the_store(place, first):
 
 
 def test_the_example_of_a_model_is_the_drawn_face(logged):
-    from prescreen.canaries import draw_canaries
+    from prescreen.predictor.canaries import draw_canaries
 
     example = json.loads((logged / "serving_input_example.json").read_text())["dataframe_split"]["data"][0][0]
     assert base64.b64decode(example) == draw_canaries()[0]
@@ -176,7 +178,7 @@ def test_the_model_card_says_what_a_predictor_holds_of_people(first):
 
 
 def test_a_predictor_that_forgets_holds_nothing_of_a_portrait_and_says_so(place, first, clip_folder):
-    done = workflow.train(
+    done = train.train(
         place / "votes.csv",
         images=place / "images",
         encoder=f"clip:tiny@{clip_folder}",
@@ -196,9 +198,9 @@ def test_a_predictor_that_forgets_holds_nothing_of_a_portrait_and_says_so(place,
     votes = pd.read_csv(other)
     votes.assign(rater=votes["rater"] + "x" if "rater" in votes else "x").to_csv(other, index=False)
     heard = Heard()
-    workflow.evaluate(str(done.output), other, images=place / "images", narrator=heard)
+    evaluate.evaluate(str(done.output), other, images=place / "images", narrator=heard)
     assert [line for line in heard.lines if "told to forget" in line]
     remembering = Heard()
     with pytest.raises(RatingsError, match="0 unseen pictures"):
-        workflow.evaluate(str(place / "models" / "first"), other, images=place / "images", narrator=remembering)
+        evaluate.evaluate(str(place / "models" / "first"), other, images=place / "images", narrator=remembering)
     assert not [line for line in remembering.lines if "told to forget" in line]

@@ -4,7 +4,8 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
-from prescreen.errors import UsageError, shown
+from prescreen.errors import UsageError
+from prescreen.text import shown
 
 EXAMPLES = """\b
 Examples:
@@ -27,7 +28,7 @@ def info(terminal: Terminal) -> None:
 
     PRESCREEN_CACHE_LIMIT, for instance 20GB, limits the cache: the vectors that were not used for the longest time go.
     """
-    from prescreen.cache import EmbeddingCache
+    from prescreen.embeddings.cache import EmbeddingCache
 
     with EmbeddingCache() as stored:
         holdings = stored.holdings()
@@ -44,7 +45,7 @@ def info(terminal: Terminal) -> None:
 @verb
 def verify(terminal: Terminal) -> None:
     """Check the file and every vector in it. Damaged vectors are deleted, and made again when they are needed."""
-    from prescreen.cache import EmbeddingCache
+    from prescreen.embeddings.cache import EmbeddingCache
 
     with EmbeddingCache() as stored:
         intact, damaged = stored.verify()
@@ -57,7 +58,7 @@ def verify(terminal: Terminal) -> None:
 @verb
 def clear(specification: str | None, yes: bool, terminal: Terminal) -> None:
     """Delete all vectors, or those of one encoder specification, and the paths of pictures that have none left."""
-    from prescreen.cache import EmbeddingCache
+    from prescreen.embeddings.cache import EmbeddingCache
 
     with EmbeddingCache() as stored:
         there = [holding.specification for holding in stored.holdings()]

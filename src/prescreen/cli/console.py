@@ -9,9 +9,9 @@ from typing import Any, ParamSpec
 
 import click
 
-from prescreen import interrupts
+from prescreen.cli import interrupts
 from prescreen.errors import PrescreenError
-from prescreen.masking import masked
+from prescreen.text import masked
 
 P = ParamSpec("P")
 

@@ -32,7 +32,7 @@ def omi(accept_licence: bool, output: Path, source: str | None, sha256: str | No
 
     The judgments are stereotypes shared by the raters; they say nothing true about anyone depicted.
     """
-    from prescreen.fetching import OMI_URL, fetch_omi
+    from prescreen.ratings.download import OMI_URL, fetch_omi
 
     fetched = fetch_omi(
         output, accept_licence=accept_licence, source=source or OMI_URL, sha256=sha256, narrator=terminal

@@ -20,10 +20,10 @@ Examples:
 @verb
 def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
     """Train, score and rank on the sample portraits, whose votes are simulated."""
-    from prescreen import workflow
-    from prescreen.cli.tables import accuracy_table, shortlist_lines
+    from prescreen.cli.output import accuracy_table, shortlist_lines
+    from prescreen.workflow import demo
 
-    done = workflow.demo(output, sample=sample, narrator=terminal)
+    done = demo.demo(output, sample=sample, narrator=terminal)
     click.echo("Cross-validated on the sample:")
     click.echo(accuracy_table(done.training.evaluation))
     click.echo("\nWorth sending to raters (simulated votes):")

@@ -22,12 +22,12 @@ Examples:
 @verb
 def doctor(predictor: str | None, terminal: Terminal) -> None:
     """Show what is installed, which encoders have weights, and where things are stored."""
-    from prescreen import diagnosis
-    from prescreen.opening import open_predictor
+    from prescreen.workflow import doctor
+    from prescreen.workflow.inputs import open_predictor
 
-    found = diagnosis.examine()
+    found = doctor.examine()
     if predictor is not None:
-        found["predictor"] = diagnosis.examine_predictor(open_predictor(predictor))
+        found["predictor"] = doctor.examine_predictor(open_predictor(predictor))
     for title, findings in found.items():
         click.echo(f"{title}")
         for name, finding in findings.items():

@@ -6,11 +6,11 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.output import effect_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import images_option
-from prescreen.cli.tables import effect_lines
 from prescreen.ranking.gate_names import gates_on
-from prescreen.traits import parse_names
+from prescreen.text import parse_names
 
 EXAMPLES = """\b
 Examples:
@@ -67,9 +67,9 @@ def effects(
 
     The first interval is about what the predictor sees, the second about what raters would say.
     """
-    from prescreen import workflow
+    from prescreen.workflow import effects
 
-    done = workflow.effects(
+    done = effects.effects(
         scores,
         by=parse_names(by) if by else (),
         tags=tags,

@@ -36,9 +36,9 @@ def embed(
 
     INPUTS are folders or image files, or one URL such as s3://bucket/folder.
     """
-    from prescreen import workflow
+    from prescreen.workflow import embed
 
-    counts = workflow.embed(
+    counts = embed.embed(
         inputs,
         encoder=encoder,
         precision=precision,

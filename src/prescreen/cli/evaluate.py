@@ -7,10 +7,10 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.output import accuracy_table
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ratings_options import columns_option
-from prescreen.cli.tables import accuracy_table
-from prescreen.traits import Scale
+from prescreen.ratings.scale import Scale
 
 EXAMPLES = """\b
 Examples:
@@ -53,14 +53,14 @@ def evaluate(
     Pictures that the predictor was trained on are left out; on its own training ratings the cross-validated figures
     are shown.
     """
-    from prescreen import workflow
-    from prescreen.atomic import write_text_atomic
-    from prescreen.places import check_places
     from prescreen.reports.headline import headline
-    from prescreen.traits import parse_columns, parse_traits
+    from prescreen.storage.atomic import write_text_atomic
+    from prescreen.storage.overwrite_checks import check_places
+    from prescreen.text import parse_columns, parse_traits
+    from prescreen.workflow import evaluate
 
     check_places({"--json": json_file, "--metrics": metrics}, {"--ratings": ratings})
-    report = workflow.evaluate(
+    report = evaluate.evaluate(
         predictor,
         ratings,
         images=images,

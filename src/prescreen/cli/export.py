@@ -59,9 +59,9 @@ def export(
     The pictures stay where they are. Votes that were given in Label Studio come back as its JSON export: as ratings
     for train and evaluate, or as results for learn.
     """
-    from prescreen import workflow
+    from prescreen.workflow import export
 
-    done = workflow.export(
+    done = export.export(
         table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix, narrator=terminal
     )
     left_out = f", {done.left_out} left out: not scored, or not found" if done.left_out else ""

@@ -55,7 +55,7 @@ def _hint(
 
 
 def _is_picture(word: str) -> bool:
-    from prescreen.images import SUFFIXES  # with Pillow, which takes a moment to load
+    from prescreen.images.files import SUFFIXES  # with Pillow, which takes a moment to load
 
     return os.path.splitext(word)[1].lower() in SUFFIXES
 

@@ -7,11 +7,11 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.output import round_lines, shortlist_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import Comparing, comparing_options, wishes
 from prescreen.cli.ratings_options import columns_option
-from prescreen.cli.tables import round_lines, shortlist_lines
-from prescreen.traits import parse_columns, parse_names
+from prescreen.text import parse_columns, parse_names
 
 EXAMPLES = """\b
 Examples:
@@ -77,9 +77,9 @@ def learn(
     **comparing: Unpack[Comparing],
 ) -> None:
     """Learn from human scores that came back; RESULTS is a table image,TRAIT,TRAIT...,votes as somebody typed it."""
-    from prescreen import rounds
+    from prescreen.workflow import learn
 
-    done = rounds.learn(
+    done = learn.learn(
         results,
         predictor=predictor,
         output=output,

@@ -33,7 +33,7 @@ def list_(terminal: Terminal) -> None:
     """Show all registered versions, the newest first."""
     from prescreen import tracking
     from prescreen.evaluation.metrics import Estimate
-    from prescreen.traits import quoted
+    from prescreen.text import quoted
 
     rows = [
         [
@@ -92,7 +92,7 @@ def promote(version: str, force: bool, terminal: Terminal) -> None:
 
 
 def _interval(metrics: Mapping[str, float], name: str) -> str:
-    from prescreen.evaluation.flat import interval_names
+    from prescreen.evaluation.headline_metrics import interval_names
     from prescreen.evaluation.metrics import Estimate
     from prescreen.tracking import safe_name
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from prescreen.remote import is_url
+from prescreen.storage.remote import is_url
 
 
 class LocalPath(click.Path):

@@ -7,9 +7,9 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.output import plan_lines, shortlist_lines, zero_shot_lines
 from prescreen.cli.paths import LocalPath
 from prescreen.cli.ranking_options import Comparing, keep_metadata_option, ranking_options_baseline_later, wishes
-from prescreen.cli.tables import plan_lines, shortlist_lines, zero_shot_lines
 
 EXAMPLES = """\b
 Examples:
@@ -56,7 +56,8 @@ def rank(
     **comparing: Unpack[Comparing],
 ) -> None:
     """Rank scored pictures by their chance to beat the present one; SCORES is what prescreen score wrote."""
-    from prescreen import workflow
+    from prescreen.workflow import rank
+    from prescreen.workflow.zero_shot import rank_zero_shot
 
     if zero_shot:
         if decisions is not None:
@@ -65,7 +66,7 @@ def rank(
             raise click.UsageError("--predictor: has no meaning with --zero-shot, which ranks by words alone")
         if images:
             raise click.UsageError("--images: has no meaning with --zero-shot; SCORES is the folder of the pictures")
-        by_words = workflow.rank_zero_shot(
+        by_words = rank_zero_shot(
             [scores],
             encoder=encoder or "clip",
             baseline=baseline,
@@ -82,7 +83,7 @@ def rank(
         raise click.UsageError("--encoder: goes with --zero-shot; a predictor has its own")
     if baseline is None:
         raise click.UsageError("Missing option '--baseline'.")
-    done = workflow.rank(
+    done = rank.rank(
         scores,
         baseline=baseline,
         wishes=wishes(comparing, votes),

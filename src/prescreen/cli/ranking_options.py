@@ -8,10 +8,10 @@ import click
 
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.ranking.gate_names import GATES, gates_off
-from prescreen.traits import parse_names
+from prescreen.text import parse_names
 
 if TYPE_CHECKING:
-    from prescreen.wishes import Wishes
+    from prescreen.ranking.options import Wishes
 
 
 class Comparing(TypedDict):
@@ -116,7 +116,7 @@ def _with_ranking(function: Command) -> Command:
 
 
 def wishes(given: Comparing, votes: int | None = None) -> "Wishes":
-    """Return the options as `prescreen.workflow.rank` and `prescreen.rounds.learn` take them.
+    """Return the options as `prescreen.workflow.rank.rank` and `prescreen.workflow.learn.learn` take them.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def wishes(given: Comparing, votes: int | None = None) -> "Wishes":
     UsageError
         If a list of names or gates cannot be understood.
     """
-    from prescreen.wishes import Wishes
+    from prescreen.ranking.options import Wishes
 
     improve, keep = given["improve"], given["keep"]
     return Wishes(

@@ -44,9 +44,9 @@ def review(
     **comparing: Unpack[Comparing],
 ) -> None:
     """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
-    from prescreen import workflow
-    from prescreen.decisions import decisions_beside
-    from prescreen.reviewing import private_link
+    from prescreen.reports.decisions import decisions_beside
+    from prescreen.reports.review_server import private_link
+    from prescreen.workflow import review
 
     stack = contextlib.ExitStack()
 
@@ -59,7 +59,7 @@ def review(
             click.launch(str(stack.enter_context(private_link(address))))
 
     with contextlib.suppress(KeyboardInterrupt), stack:
-        workflow.review(
+        review.review(
             scores,
             baseline=baseline,
             wishes=wishes(comparing, votes),

@@ -66,8 +66,8 @@ def score(
 
     INPUTS are folders or image files, or one URL such as s3://bucket/folder. The output may be a URL, too.
     """
-    from prescreen import workflow
-    from prescreen.staging import is_folder
+    from prescreen.storage.table_output import is_folder
+    from prescreen.workflow import score
 
     if ray_address and engine != "ray":
         raise click.UsageError("--ray-address goes with --engine ray")
@@ -77,7 +77,7 @@ def score(
             place = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prescreen-"))) / "scores.csv")
             stack.callback(_to_standard_output, Path(place))  # also where none could be scored
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # what Ray says of itself is not data
-        done = workflow.score(
+        done = score.score(
             inputs,
             predictor=predictor,
             output=place,

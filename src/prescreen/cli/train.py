@@ -7,10 +7,11 @@ import click
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.encoder_options import device_option, encoder_option, precision_option
 from prescreen.cli.hints import Verb
+from prescreen.cli.output import accuracy_table
 from prescreen.cli.paths import LocalPath
 from prescreen.cli.ratings_options import columns_option
-from prescreen.cli.tables import accuracy_table
-from prescreen.traits import Scale, parse_columns, parse_traits
+from prescreen.ratings.scale import Scale
+from prescreen.text import parse_columns, parse_traits
 
 EXAMPLES = """\b
 Examples:
@@ -71,9 +72,9 @@ def train(
     """Train a predictor on crowd ratings and log it to MLflow."""
     chosen, told = (parse_traits(traits) if traits else None), (Scale.parse(scale) if scale else None)
     meant = parse_columns(columns) if columns else None
-    from prescreen import workflow
+    from prescreen.workflow import train
 
-    done = workflow.train(
+    done = train.train(
         ratings,
         images=images,
         traits=chosen,

@@ -7,7 +7,7 @@ from prescreen.encoders.specification import (
     LayoutSpecification,
     MemberSpecification,
 )
-from prescreen.encoders.wording import Wording
+from prescreen.encoders.text_similarity import Wording
 
 __all__ = [
     "CONVERSION",

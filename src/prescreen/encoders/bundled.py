@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prescreen.encoders.devices import RunningNetwork, make_ready, must_convert
 from prescreen.encoders.specification import LayoutSpecification, MemberSpecification
 from prescreen.errors import EncoderError
-from prescreen.weights import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
+from prescreen.images.model_files import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2
 
 if TYPE_CHECKING:
     from torch import nn

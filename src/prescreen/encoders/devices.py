@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.errors import EncoderError, UsageError
-from prescreen.traits import unknown_name
+from prescreen.text import unknown_name
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from prescreen.encoders import openclip
+from prescreen.encoders import clip
 from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
 from prescreen.encoders.devices import check_name, chosen_device
 from prescreen.encoders.specification import (
@@ -22,10 +22,10 @@ from prescreen.encoders.specification import (
     EncoderSpecification,
     MemberSpecification,
 )
-from prescreen.encoders.views import BOXES, Pixels, View, cut
 from prescreen.errors import PredictorMismatch, UsageError
-from prescreen.faces import Face
-from prescreen.traits import unknown_name
+from prescreen.images.faces import Face
+from prescreen.images.views import BOXES, Pixels, View, cut
+from prescreen.text import unknown_name
 
 IDENTITY_BLOCK: Final = f"{FACE.network}/chip"
 """The block whose Euclidean distance tells persons apart; see `prescreen.encoders.bundled`."""
@@ -148,7 +148,7 @@ def make_encoder(name: str, precision: str = "f32", device: str | None = None) -
     for part in re.split(r"\+(?=bundled|clip)", name):
         kind, _, choice = part.partition(":")
         if kind == "clip" and (choice or part == "clip"):
-            members.append(openclip.describe(choice or openclip.DEFAULT))
+            members.append(clip.describe(choice or clip.DEFAULT))
         elif part == "bundled":
             members.append(EFFICIENTNET)
         else:
@@ -163,8 +163,8 @@ def _network(member: MemberSpecification, precision: str, device: str) -> Networ
     for names, known in [(member.views, {"whole", *BOXES}), *((lay.views, {*member.views}) for lay in member.layouts)]:
         if unknown := set(names) - known:
             raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
-    if member.network.startswith(openclip.PREFIX):
-        return openclip.ClipNetwork(member, precision, device)
+    if member.network.startswith(clip.PREFIX):
+        return clip.ClipNetwork(member, precision, device)
     if member.network in (EFFICIENTNET.network, FACE.network):
         return BundledNetwork(member, precision, device)
     raise PredictorMismatch(f"unknown network {member.network!r}: made by another version of prescreen")

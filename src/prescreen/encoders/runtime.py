@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from prescreen.encoders.batches import full_batches
 from prescreen.errors import EncoderError
-from prescreen.locations import cache_directory, make_cache_directory, make_private, unusable_cache
-from prescreen.processors import processors
+from prescreen.settings import cache_directory, make_cache_directory, make_private, processors, unusable_cache
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from prescreen import decoding, faces
-from prescreen.encoders import views
 from prescreen.errors import PredictorError
+from prescreen.images import decoding, faces, views
 
 PREPROCESSING_VERSION: Final = f"images {decoding.VERSION}, faces {faces.VERSION}, views {views.VERSION}"
 """What the networks see of a picture: it changes with decoding, face finding and the cutting of views."""

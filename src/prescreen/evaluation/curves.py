@@ -1,4 +1,4 @@
-"""What a learning curve says, as plain values; `prescreen.learning_curve` measures it."""
+"""What a learning curve says, as plain values; `prescreen.training.learning_curve` measures it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

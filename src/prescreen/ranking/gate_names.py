@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from prescreen.errors import UsageError
-from prescreen.traits import parse_names, unknown_name
+from prescreen.text import parse_names, unknown_name
 
 GATES: Final[Mapping[str, str]] = {
     "faces": "no face, or several",

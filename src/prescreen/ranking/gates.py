@@ -25,7 +25,7 @@ AROUND: Final = 0.5
 SMALLEST: Final = 40.0
 """Distance of the eyes in pixels; below it raters see little of a face."""
 BLURRED: Final = 7.0
-"""Least sharpness (`prescreen.embeddings.Quality`); 99.7 % of the faces of One Million Impressions are sharper."""
+"""Least sharpness (`Quality.sharpness`); 99.7 % of the faces of One Million Impressions are sharper."""
 NOSE: Final = 0.15
 """Largest offset of the nose in eye distances; 99 % of the faces of One Million Impressions stay below."""
 CROSSED: Final = 0.12

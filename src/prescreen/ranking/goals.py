@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prescreen.errors import UsageError
-from prescreen.traits import unknown_name
+from prescreen.text import list_in_words, unknown_name
 
 KEPT_BY_DEFAULT = "likeability"
 
@@ -120,8 +120,3 @@ def _as_known(names: Sequence[str] | None, known: Sequence[str]) -> Sequence[str
         return None
     alike = [[other for other in known if other.lower() == name.lower()] for name in names]
     return [name if name in known or len(same) != 1 else same[0] for name, same in zip(names, alike, strict=True)]
-
-
-def list_in_words(names: Sequence[str], conjunction: str = "and") -> str:
-    """Return ``a``, ``a and b`` or ``a, b and c``."""
-    return f" {conjunction} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

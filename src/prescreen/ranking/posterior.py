@@ -54,7 +54,7 @@ class Prior:
     mean : ndarray (n, t)
         Predictions in z, finite.
     correlation : ndarray (n, n)
-        K: correlation of the errors of two pictures, 1 on the diagonal; see `prescreen.ranking.correlation`.
+        K: correlation of the errors of two pictures, 1 on the diagonal; see `prescreen.ranking.error_correlation`.
     covariance : ndarray (t, t)
         C: covariance between traits of the errors of one picture, in z.
     scale : ndarray (n, t) or None

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
-from prescreen.calibration import z_to_score
 from prescreen.ranking.goals import Goals
+from prescreen.ratings.vote_noise import z_to_score
 
 Floats = NDArray[np.float64]
 

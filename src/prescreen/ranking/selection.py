@@ -20,6 +20,7 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from prescreen.ranking.goals import Goals
+from prescreen.ranking.posterior import Posterior
 from prescreen.ranking.probability import Floats, thresholds
 
 DRAWS: Final = 12  # 2 ** 12 joint draws: a chance is known to about 0.5 %
@@ -107,3 +108,38 @@ def _meets(
     improved = (drawn > margins)[:, :, [traits.index(name) for name in goals.improve]]
     kept = (drawn >= margins)[:, :, [traits.index(name) for name in goals.keep]].all(axis=2)
     return np.asarray((improved.any(axis=2) if goals.any_of else improved.all(axis=2)) & kept)
+
+
+def choose_from(
+    posterior: Posterior,
+    among: NDArray[np.intp],
+    baseline: int | tuple[Floats, Floats],
+    level: Floats,
+    traits: Sequence[str],
+    goals: Goals,
+    k: int,
+    seed: int,
+) -> Selection:
+    """Choose k pictures together among some rows of a posterior.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        Whose correlation holds for every pair of the rows.
+    among : ndarray of int
+        The rows, the most likely first.
+    baseline, traits, goals, k, seed
+        As in :func:`next_round`.
+    level : ndarray (t,)
+        The baseline in z.
+    """
+    mean, joint = posterior.joint(among, None if isinstance(baseline, tuple) else baseline)
+    if isinstance(baseline, tuple):
+        # The baseline's own error is the same in all differences.
+        mean = mean - baseline[0]
+        joint = joint + np.kron(np.ones((len(among), len(among))), baseline[1])
+    counted = [traits.index(name) for name in goals.traits]
+    pick = (np.arange(len(among))[:, None] * len(traits) + counted).ravel()
+    return choose_together(
+        mean[:, counted], joint[np.ix_(pick, pick)], level[counted], [traits[i] for i in counted], goals, k, seed=seed
+    )

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from prescreen.bounded_files import check_zip, read_bounded
 from prescreen.errors import RatingsError, UsageError
-from prescreen.tables import shown
+from prescreen.storage.bounded_files import check_zip, read_bounded
+from prescreen.text import shown
 
 Floats = npt.NDArray[np.float64]
 

@@ -13,12 +13,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from prescreen.bounded_files import check_csv
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import one_line
 from prescreen.ratings.meanings import picture_pattern
 from prescreen.ratings.table import Table, filled_cells, header_name
-from prescreen.tables import shown
+from prescreen.storage.bounded_files import check_csv
+from prescreen.text import shown
 
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 

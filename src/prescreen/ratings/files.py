@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prescreen.bounded_files import check_parquet
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import one_line
 from prescreen.ratings.csv_text import as_utf8, open_csv
@@ -20,7 +19,8 @@ from prescreen.ratings.json_rows import read_lines, read_list
 from prescreen.ratings.label_studio import is_export, label_studio_votes
 from prescreen.ratings.table import Table, header_name
 from prescreen.ratings.workbook import SPREADSHEET, read_workbook
-from prescreen.tables import shown
+from prescreen.storage.bounded_files import check_parquet
+from prescreen.text import shown
 
 
 def open_tables(source: Path, data: bytes, image: str = "image") -> list[Table]:

@@ -40,10 +40,10 @@ from prescreen.ratings.meanings import (
 )
 from prescreen.ratings.omi import read_omi
 from prescreen.ratings.rows import Rows, TraitValues, choose_rows
+from prescreen.ratings.scale import Scale
 from prescreen.ratings.table import Contents, Table
 from prescreen.ratings.wide import read_matrix, read_wide
-from prescreen.tables import shown
-from prescreen.traits import Scale
+from prescreen.text import shown
 
 
 def read_rows(

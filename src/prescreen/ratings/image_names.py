@@ -24,13 +24,13 @@ import numpy.typing as npt
 from prescreen.errors import UsageError
 from prescreen.ratings.columns import counted, refuse
 from prescreen.ratings.rows import Rows
-from prescreen.tables import shown
+from prescreen.text import shown
 
 ENDINGS: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".png", ".apng", ".webp", ".gif", ".avif", ".avifs"}
     | {".heic", ".heif", ".hif", ".bmp", ".dib", ".tif", ".tiff", ".jp2", ".jxl"}
 )
-"""Endings of pictures, those of `prescreen.images.SUFFIXES`; only these can be left out of a name."""
+"""Endings of pictures, those of `prescreen.images.files.SUFFIXES`; only these can be left out of a name."""
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from prescreen.errors import RatingsError
-from prescreen.tables import shown
+from prescreen.text import shown
 
 NAMES: Final = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 

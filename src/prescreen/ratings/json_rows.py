@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from prescreen.bounded_files import check_json, check_json_lines
 from prescreen.errors import RatingsError
-from prescreen.tables import shown
+from prescreen.storage.bounded_files import check_json, check_json_lines
+from prescreen.text import shown
 
 _EXPECTED: Final = "expected an object of texts and numbers"
 

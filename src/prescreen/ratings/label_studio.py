@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from prescreen.errors import RatingsError
-from prescreen.tables import shown
+from prescreen.text import shown
 
 _VALUES: Final = ("number", "rating")
 _OWN: Final = frozenset({"annotations", "data", "predictions", "annotation_id", "lead_time"})

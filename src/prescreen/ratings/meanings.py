@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.tables import shown
-from prescreen.traits import quoted
+from prescreen.text import quoted, shown
 
 MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "image": (

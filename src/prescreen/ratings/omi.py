@@ -22,8 +22,8 @@ from prescreen.ratings.columns import numbers, read_bytes, read_zip, refuse
 from prescreen.ratings.files import read_frame
 from prescreen.ratings.meanings import listed
 from prescreen.ratings.rows import Rows, choose_rows, choose_traits
-from prescreen.tables import shown
-from prescreen.traits import Scale
+from prescreen.ratings.scale import Scale
+from prescreen.text import shown
 
 _TEXT: Final = ("stimulus", "attribute", "rating_type")
 _VOTES: Final = ("normal", "fill-in")

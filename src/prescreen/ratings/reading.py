@@ -22,9 +22,9 @@ from prescreen.ratings.image_names import files_below, images_folder, match_file
 from prescreen.ratings.raters import PictureVotes, plain_means, raters_overlap, two_way_means
 from prescreen.ratings.reliability import Reliability, pooled_variance, reliability
 from prescreen.ratings.rows import Rows
+from prescreen.ratings.scale import Scale
 from prescreen.ratings.scales import SCORES, find_scale
-from prescreen.tables import shown
-from prescreen.traits import Scale, traits_option
+from prescreen.text import shown, traits_option
 
 MIN_IMAGES = 10
 """Fewer rated pictures than this teach nothing about a trait."""

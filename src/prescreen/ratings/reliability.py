@@ -11,7 +11,7 @@ Searle, Casella & McCulloch (1992), Variance Components, chapter 3 (unbalanced o
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -116,3 +116,7 @@ def reliability(means: Floats, stds: Floats, votes: Floats) -> Reliability:
         return Reliability(None, per_image, None)
     single = max(single, 0.0)
     return Reliability(single, per_image, spearman_brown(single, per_image))
+
+
+USUAL_ICC: Final = 0.25
+"""ICC(1) of single votes that is assumed where the spread of votes is not known."""

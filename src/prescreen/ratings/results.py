@@ -21,9 +21,9 @@ from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import match_known, named_pictures
 from prescreen.ratings.meanings import columns_option
 from prescreen.ratings.rows import Rows, UnknownTrait
+from prescreen.ratings.scale import Scale
 from prescreen.ratings.scales import ANSWERS, SCORES, refuse_beyond
-from prescreen.tables import shown
-from prescreen.traits import Scale, traits_option
+from prescreen.text import shown, traits_option
 
 
 @dataclass(frozen=True, eq=False)

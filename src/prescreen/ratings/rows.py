@@ -10,8 +10,8 @@ import pandas as pd
 from prescreen.errors import UsageError
 from prescreen.ratings.columns import refuse
 from prescreen.ratings.meanings import listed
-from prescreen.tables import shown
-from prescreen.traits import Scale, unknown_name
+from prescreen.ratings.scale import Scale
+from prescreen.text import shown, unknown_name
 
 
 @dataclass(frozen=True, eq=False)

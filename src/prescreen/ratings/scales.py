@@ -13,8 +13,8 @@ import numpy as np
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import Floats, refuse
 from prescreen.ratings.rows import Rows
-from prescreen.tables import shown
-from prescreen.traits import Scale
+from prescreen.ratings.scale import Scale
+from prescreen.text import shown
 
 SCORES: Final = Scale(0, 10)
 """Scores as Photofeeler shows them."""

@@ -17,7 +17,7 @@ import pandas as pd
 
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import categorical, counted, refuse
-from prescreen.tables import shown
+from prescreen.text import shown
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _DECIMAL_COMMA = re.compile(r"^\s*[+-]?\d+,\d+\s*$")

@@ -66,3 +66,8 @@ def noise_of_vote(z: npt.ArrayLike, noise: float) -> Floats:
 
 def _density(z: Floats) -> Floats:
     return np.asarray(np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
+
+
+def z_to_score(z: npt.ArrayLike) -> Floats:
+    """Turn standard normal deviates into scores from 0 to 10."""
+    return np.asarray(10 * ndtr(np.asarray(z, dtype=np.float64)))

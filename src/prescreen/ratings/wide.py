@@ -25,9 +25,9 @@ from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.columns import Floats, counted, numbers, refuse, said
 from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
 from prescreen.ratings.rows import TraitValues, choose_traits
+from prescreen.ratings.scale import Scale
 from prescreen.ratings.scales import ANSWERS, SCORES
-from prescreen.tables import shown
-from prescreen.traits import Scale, traits_option
+from prescreen.text import shown, traits_option
 
 _LEVELS = {"no": 0, "somewhat": 1, "yes": 2, "very": 3, "0": 0, "1": 1, "2": 2, "3": 3}
 _ANSWER = re.compile(rf"^(.+?)[\s_\-.:(\[]+({'|'.join(_LEVELS)})[)\]]?$", re.IGNORECASE)

@@ -9,10 +9,10 @@ from typing import Final
 
 import pandas as pd
 
-from prescreen.bounded_files import check_workbook
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import one_line
-from prescreen.tables import shown
+from prescreen.storage.bounded_files import check_workbook
+from prescreen.text import shown
 
 SPREADSHEET: Final = (b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0")
 """How zip archives begin, which .xlsx and .ods are, and the container of the old .xls."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from prescreen.evaluation.flat import FIGURES
+from prescreen.evaluation.headline_metrics import FIGURES
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, TraitEvaluation
 

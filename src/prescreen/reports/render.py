@@ -12,10 +12,9 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from prescreen.evaluation.metrics import Estimate
-from prescreen.ranking.goals import list_in_words
-from prescreen.ranking.shortlist import FEW, percent
+from prescreen.ranking.ranked_table import FEW
 from prescreen.reports.summarize import Card, Failure, RankingSummary, TraitField, TraitReading
-from prescreen.tables import shown
+from prescreen.text import list_in_words, percent, shown
 
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
 

@@ -8,9 +8,8 @@ import pandas as pd
 
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.gate_names import GATES
-from prescreen.ranking.goals import Goals, list_in_words
-from prescreen.ranking.shortlist import percent
-from prescreen.tables import shown
+from prescreen.ranking.goals import Goals
+from prescreen.text import list_in_words, percent, shown
 
 BINS = 40
 HEADLINE = 100  # characters of names that fit a headline
@@ -221,7 +220,7 @@ def summarize_ranking(
     Parameters
     ----------
     table : DataFrame
-        What :func:`prescreen.ranking.shortlist.rank_candidates` returned.
+        What :func:`prescreen.ranking.ranked_table.rank_candidates` returned.
     traits : sequence of str
         The predicted traits in the order to show them.
     goals : Goals

@@ -4,8 +4,10 @@ No other package imports MLflow, and this one only where it opens the store.
 """
 
 from prescreen.tracking.autologging import without_autologging
-from prescreen.tracking.evaluations import EvaluationRecord, track_evaluation
+from prescreen.tracking.evaluation_runs import track_evaluation
+from prescreen.tracking.feedback_runs import track_round
 from prescreen.tracking.naming import safe_name
+from prescreen.tracking.records import EvaluationRecord, NestedRun, RoundRecord, TrainingRecord
 from prescreen.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -19,8 +21,7 @@ from prescreen.tracking.registry import (
     promote,
     resolve_uri,
 )
-from prescreen.tracking.rounds import RoundRecord, track_round
-from prescreen.tracking.runs import NestedRun, TrackedRun, TrainingRecord, track_training, watched_run
+from prescreen.tracking.runs import TrackedRun, track_training, watched_run
 from prescreen.tracking.store import check_store, store_below, store_name, store_uri
 
 __all__ = [

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from prescreen.errors import StoreError, shown
+from prescreen.errors import StoreError
+from prescreen.text import shown
 
 _WITHIN: ContextVar[Path | None] = ContextVar("within", default=None)
 _RESOLVED: Final = ("models", "runs")

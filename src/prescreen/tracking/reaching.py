@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from prescreen.errors import StoreError
-from prescreen.masking import masked
+from prescreen.text import masked
 
 _PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """Until a server has answered once. Later MLflow is as patient as it always is, for the sake of the work done by then;

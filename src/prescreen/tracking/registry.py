@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from prescreen.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.errors import PredictorError, StoreError, UsageError
-from prescreen.masking import masked
+from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
+from prescreen.text import masked, names_from_text
 from prescreen.tracking.standalone import LOADER
 from prescreen.tracking.store import first_line, is_missing, opened_store
-from prescreen.traits import names_from_text
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -338,7 +337,8 @@ def fetch_predictor(uri: str) -> Iterator[Path]:
 
     A model counts as one of prescreen's if it names prescreen's loader and holds one predictor. That keeps models of
     other programs out; it is no signature, because who can write into the store can write both. So what comes back is
-    to be read like any predictor from somebody else, as `prescreen.predictor.Predictor.load` does: as data alone.
+    to be read like any predictor from somebody else, as `prescreen.predictor.predictor.Predictor.load` does: as data
+    alone.
 
     Parameters
     ----------

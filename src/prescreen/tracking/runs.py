@@ -4,23 +4,23 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from prescreen.masking import masked, masked_values
-from prescreen.serving import INPUT_COLUMN
+from prescreen.text import masked, masked_values
 from prescreen.tracking.autologging import without_autologging
-from prescreen.tracking.killed import marked
 from prescreen.tracking.naming import safely_named
+from prescreen.tracking.pyfunc import INPUT_COLUMN
+from prescreen.tracking.records import NestedRun, TrainingRecord
 from prescreen.tracking.registry import enter
+from prescreen.tracking.stale_runs import marked
 from prescreen.tracking.standalone import standalone
 from prescreen.tracking.store import experiment_id, opened_store
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from mlflow.models import ModelSignature
     from mlflow.models.model import ModelInfo
     from mlflow.tracking import MlflowClient
@@ -30,84 +30,6 @@ MODEL_CARD: Final = "model_card.md"
 _BATCH: Final = (800, 100, 100)  # metrics, parameters and tags in one request; servers refuse more
 _SAMPLING: Final = 2.0
 """Seconds between samples of the system metrics; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL has precedence."""
-
-
-@dataclass(frozen=True)
-class NestedRun:
-    """A part of a training run that has its own row below it: a fold, or a candidate regressor.
-
-    Parameters
-    ----------
-    kind : str
-        ``fold`` or ``candidate``; becomes the tag ``prescreen.kind``.
-    name : str
-        Name of the run.
-    parameters : mapping of str to str
-        What distinguishes it.
-    metrics : mapping of str to float
-        What came out.
-    """
-
-    kind: str
-    name: str
-    parameters: Mapping[str, str]
-    metrics: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """What a training run leaves in MLflow.
-
-    Parameters
-    ----------
-    experiment : str or None
-        Name of the experiment; None for the usual one.
-    name : str
-        Name of the run.
-    parameters, tags : mapping of str to str
-        What was asked for, and how to find it again.
-    metrics : mapping of str to float
-        What came out.
-    compared_on : str
-        The metric that decides over the alias ``champion``; larger is better.
-    data : DataFrame
-        The ratings trained on, a row an image and trait.
-    data_source : str
-        Where they came from.
-    figures : mapping of str to Figure
-        File name below ``figures/`` to figure.
-    predictor : Path
-        Directory of the saved predictor.
-    output : DataFrame
-        Scores of the example, which give the signature.
-    example : str
-        A drawn picture, of nobody, in base64 as a client would send it.
-    documents : mapping of str to dict
-        File name to JSON content.
-    description : str
-        What a colleague should read first, in Markdown.
-    model_card : str
-        Model card of this predictor, in Markdown.
-    nested : sequence of NestedRun
-        Folds and candidates.
-    """
-
-    experiment: str | None
-    name: str
-    parameters: Mapping[str, str]
-    tags: Mapping[str, str]
-    metrics: Mapping[str, float]
-    compared_on: str
-    data: pd.DataFrame = field(repr=False)
-    data_source: str
-    figures: "Mapping[str, Figure]" = field(repr=False)
-    predictor: Path
-    output: pd.DataFrame = field(repr=False)
-    example: str = field(repr=False)
-    documents: Mapping[str, Mapping[str, Any]] = field(repr=False)
-    description: str = ""
-    model_card: str = ""
-    nested: Sequence[NestedRun] = ()
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from prescreen.atomic import write_new_file
 from prescreen.errors import PrescreenError, StoreError
-from prescreen.masking import masked
+from prescreen.storage.atomic import write_new_file
+from prescreen.text import masked
 from prescreen.tracking import reaching
 from prescreen.tracking.artifacts import check_artifacts, kept_within
 
@@ -276,7 +276,8 @@ def _quiet() -> Iterator[None]:
 def _leave_git_alone() -> None:
     """Let MLflow find no git repository in our runs: it would run git, whose settings may be a stranger's.
 
-    `prescreen.commits` reads the commit. Runs that the caller's program makes by itself are described as before.
+    `prescreen.storage.commits` reads the commit. Runs that the caller's program makes by itself are described as
+    before.
     """
     from mlflow.tracking.context.git_context import GitRunContext
 

@@ -13,7 +13,7 @@ const Exports = (() => {
   };
 
   // A spreadsheet runs a cell that starts like a formula: such texts get an apostrophe in front, and so does what follows
-  // a semicolon, a tab or a line break in them, where it may divide them. The rule is that of prescreen.tables.
+  // a semicolon, a tab or a line break in them, where it may divide them. The rule is that of prescreen.storage.tables.
   const sign = /^[ '"\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫\u2212]/;
   const defused = (text) => (/^'*[\t\r\n]/.test(text) ? "'" : "")
     + text.split(/([;\t\r\n])/).map((part) => (sign.test(part) ? "'" + part : part)).join("");

@@ -1,0 +1,296 @@
+"""From image files to vectors: streamed in batches, remembered in a cache.
+
+The cache is looked up by content before a picture is decoded, so that a second run over a folder decodes nothing, and
+moved, renamed and repeated pictures are decoded once. A picture that fails becomes a row with its reason.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from prescreen.embeddings.cache import EmbeddingCache, Vector
+from prescreen.embeddings.workers import Workers, shared_workers
+from prescreen.encoders import Encoder
+from prescreen.errors import PictureError, PictureFault
+from prescreen.images.files import FileKey, ImageFile, content_hash, file_key, read_bytes
+from prescreen.images.inspection import Quality
+from prescreen.images.views import Pixels, View
+from prescreen.settings import processors
+
+__all__ = ["Embedded", "EmbeddingCache", "EmbeddingCounts", "Quality", "cached_vector", "embed_bytes", "embed_images"]
+
+BATCH: Final = 16
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """One picture after embedding: a vector and its quality, or the reason why there is none.
+
+    Parameters
+    ----------
+    name : str
+        Name of the picture, as in `ImageFile`.
+    content : str
+        SHA-256 of the file; empty where it could not be read.
+    vector : ndarray of float16, shape (dimension,), or None
+        The encoder's features.
+    quality : Quality or None
+        Present if and only if there is a vector.
+    reason : str
+        Why there is no vector; empty where there is one.
+    fault : str
+        What the reason is counted as, a `prescreen.errors.PictureFault`; empty where there is a vector.
+    """
+
+    name: str
+    content: str = ""
+    vector: Vector | None = None
+    quality: Quality | None = None
+    reason: str = ""
+    fault: str = ""
+
+
+def describe_faults(faults: Mapping[str, int]) -> str:
+    """Say why pictures failed: ``3 truncated, 1 damaged``."""
+    return ", ".join(f"{faults[fault]} {fault}" for fault in PictureFault if faults.get(fault))
+
+
+@dataclass
+class EmbeddingCounts:
+    """What `embed_images` has done so far: pictures decoded, found in the cache (or equal to one before), failed.
+
+    The reason is that of the first picture that failed; the faults say how many failed for what kind of reason.
+    """
+
+    decoded: int = 0
+    cached: int = 0
+    failed: int = 0
+    reason: str = ""
+    faults: dict[str, int] = field(default_factory=dict)
+
+    def describe_failures(self) -> str:
+        """Say how many pictures failed, and why: ``4 failed: 3 truncated, 1 damaged``."""
+        kinds = describe_faults(self.faults)
+        return f"{self.failed} failed: {kinds}" if kinds else f"{self.failed} failed"
+
+    def count_failure(self, row: Embedded) -> None:
+        """Count a picture without a vector."""
+        self.failed += 1
+        self.reason = self.reason or row.reason
+        self.faults[row.fault] = self.faults.get(row.fault, 0) + 1
+
+    def add(self, other: "EmbeddingCounts") -> None:
+        """Count what another run did, too."""
+        self.decoded += other.decoded
+        self.cached += other.cached
+        self.failed += other.failed
+        self.reason = self.reason or other.reason
+        for fault, number in other.faults.items():
+            self.faults[fault] = self.faults.get(fault, 0) + number
+
+
+@dataclass
+class _Pending:
+    """A picture on its way: `row` is None until what becomes of it is known."""
+
+    file: ImageFile
+    content: str = ""
+    key: FileKey | None = None
+    work: "Future[_Described] | None" = None
+    decoded: bool = False
+    twin: "_Pending | None" = None
+    done: Embedded | None = None
+
+    @property
+    def row(self) -> Embedded | None:
+        """The finished row, which a picture of the same content may have made."""
+        if self.done is None and self.twin is not None and self.twin.done is not None:
+            self.done = replace(self.twin.done, name=self.file.name)
+        return self.done
+
+
+@dataclass(frozen=True)
+class _Described:
+    content: str
+    views: Mapping[View, Pixels]
+    quality: Quality
+
+
+def embed_images(
+    files: Iterable[ImageFile],
+    encoder: Encoder,
+    cache: EmbeddingCache,
+    *,
+    tolerant: bool = False,
+    workers: Workers | None = None,
+    counts: EmbeddingCounts | None = None,
+    advance: Callable[[], object] = lambda: None,
+) -> Iterator[Embedded]:
+    """Embed pictures, in the order given, each with a vector or a reason.
+
+    Pictures are decoded by other processes while the networks work on those before them; at most a few batches are in
+    memory.
+
+    Parameters
+    ----------
+    files : iterable of ImageFile
+        Pictures to embed.
+    encoder : Encoder
+        Loaded only if some picture is not in the cache.
+    cache : EmbeddingCache
+        Read before decoding, written after every batch.
+    tolerant : bool
+        Score truncated pictures as far as they go instead of failing them.
+    workers : Workers, optional
+        Where pictures are decoded; by default the workers of this process.
+    counts : EmbeddingCounts, optional
+        Counted up on the way.
+    advance : callable
+        Called once for each picture that is done.
+    """
+    counts = counts or EmbeddingCounts()
+    run = _Run(encoder, cache, tolerant, workers or shared_workers(), counts)
+    with ThreadPoolExecutor(max_workers=processors(), thread_name_prefix="decode") as pool:
+        window: deque[_Pending] = deque()
+
+        def finished() -> Iterator[Embedded]:
+            while window and (row := window[0].row) is not None:
+                run.count(window.popleft(), row)
+                advance()
+                yield row
+
+        try:
+            for file in files:
+                window.append(run.begin(file, pool))
+                if len(window) >= 4 * BATCH:
+                    run.finish_batch(window)
+                yield from finished()
+            while window:
+                run.finish_batch(window)
+                yield from finished()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def cached_vector(content: str, encoder: Encoder, cache: EmbeddingCache) -> Vector | None:
+    """Return the vector of a picture, shape (dimension,), by the SHA-256 of its file, whichever run stored it.
+
+    None if no run did, strict or tolerant.
+    """
+    for tolerant in (False, True):
+        found = cache.get(content, _cache_key(encoder, tolerant), encoder.specification.dimension)
+        if found is not None:
+            return found[0]
+    return None
+
+
+def _cache_key(encoder: Encoder, tolerant: bool) -> str:
+    """Return the cache's key: a picture let through although truncated is another input than the strict failure."""
+    return encoder.specification.fingerprint + ("-tolerant" if tolerant else "")
+
+
+class _Run:
+    """The steps of `embed_images` for one encoder and cache."""
+
+    def __init__(
+        self, encoder: Encoder, cache: EmbeddingCache, tolerant: bool, workers: Workers, counts: EmbeddingCounts
+    ) -> None:
+        self.encoder = encoder
+        self.cache = cache
+        self.counts = counts
+        self.tolerant = tolerant
+        self.workers = workers
+        self.on_the_way: dict[str, _Pending] = {}
+        self.key = _cache_key(encoder, tolerant)
+
+    def begin(self, file: ImageFile, pool: ThreadPoolExecutor) -> _Pending:
+        """Look a picture up in the cache, or start to decode it."""
+        pending = _Pending(file)
+        pending.key = file_key(file)
+        try:
+            data = None
+            content = self.cache.known_content(pending.key) if pending.key else None
+            if content is None:
+                data = read_bytes(file)
+                content = content_hash(data)
+            pending.content = content
+            found = self.cache.get(content, self.key, self.encoder.specification.dimension)
+            twin = self.on_the_way.get(content) if found is None else None
+            if (found or twin) and data is not None and pending.key is not None:
+                self.cache.remember_files([(pending.key, content)])
+            if found is not None:
+                pending.done = Embedded(file.name, content, *found)
+            elif twin is not None:
+                pending.twin = twin
+            else:
+                self.encoder.load()
+                self.on_the_way[content] = pending
+                pending.work = pool.submit(self._describe, file, data)
+        except PictureError as error:
+            self._fail(pending, error)
+        return pending
+
+    def finish_batch(self, window: Iterable[_Pending]) -> None:
+        """Encode and store the first batch of pictures that are being decoded."""
+        batch: list[tuple[_Pending, _Described]] = []
+        for pending in window:
+            if pending.work is None or len(batch) == BATCH:
+                continue
+            work, pending.work = pending.work, None
+            self.on_the_way.pop(pending.content, None)
+            try:
+                batch.append((pending, work.result()))
+            except PictureError as error:
+                self._fail(pending, error)
+        if not batch:
+            return
+        vectors = self.encoder.encode([described.views for _, described in batch])
+        self.cache.put(self.key, [(d.content, v, d.quality) for (_, d), v in zip(batch, vectors, strict=True)])
+        self.cache.remember_files([(p.key, d.content) for p, d in batch if p.key is not None])
+        for (pending, described), vector in zip(batch, vectors, strict=True):
+            pending.decoded = True
+            pending.done = Embedded(pending.file.name, described.content, vector, described.quality)
+
+    def count(self, pending: _Pending, row: Embedded) -> None:
+        """Count a picture that is done; of several with the same content one is decoded."""
+        if row.vector is None:
+            self.counts.count_failure(row)
+        elif pending.decoded:
+            self.counts.decoded += 1
+        else:
+            self.counts.cached += 1
+
+    def _fail(self, pending: _Pending, error: PictureError) -> None:
+        pending.done = Embedded(pending.file.name, pending.content, reason=str(error), fault=error.fault)
+
+    def _describe(self, file: ImageFile, data: bytes | None) -> _Described:
+        """Have a picture decoded and its views cut; runs in a thread."""
+        data = read_bytes(file) if data is None else data
+        return _Described(content_hash(data), *self.workers.inspect(data, self.encoder.views, self.tolerant))
+
+
+def embed_bytes(
+    pictures: Iterable[tuple[str, bytes]], encoder: Encoder, workers: Workers | None = None
+) -> Iterator[Embedded]:
+    """Embed pictures that are in memory, one after the other, each with a vector or a reason; no cache.
+
+    Parameters
+    ----------
+    pictures : iterable of (str, bytes)
+        Name and content of each image file.
+    encoder : Encoder
+        Loaded at the first picture.
+    workers : Workers, optional
+        Where pictures are decoded; by default the workers of this process.
+    """
+    workers = workers or shared_workers()
+    for name, data in pictures:
+        content = content_hash(data)
+        try:
+            views, quality = workers.inspect(data, encoder.views, tolerant=False)
+        except PictureError as error:
+            yield Embedded(name, content, reason=str(error), fault=error.fault)
+        else:
+            yield Embedded(name, content, encoder.encode([views])[0], quality)

@@ -1,0 +1,126 @@
+"""Pictures compared with words: the text tower of a CLIP model beside the vectors of its image tower."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prescreen.encoders.clip import CONFIGURATION, PREFIX, checked_file, checked_model
+from prescreen.encoders.specification import EncoderSpecification, MemberSpecification
+from prescreen.errors import EncoderError, UsageError, WeightsNotFound
+from prescreen.text import shown
+
+_TOKENIZER_OPTIONS: Final = ("additional_special_tokens", "clean", "language", "reduction_mask", "strip_sep_token")
+"""What the configuration in a folder may choose of its tokenizer; others name files, servers, or code to be run."""
+
+VIEW: Final = "whole"
+"""The view that is compared with words: a text is about the whole picture."""
+
+
+_TINY: Final = 1e-12
+
+
+class Wording:
+    """Compares the vectors of an encoder with texts, by the cosine of their embeddings in its CLIP model.
+
+    Parameters
+    ----------
+    specification : EncoderSpecification
+        The encoder.
+
+    Raises
+    ------
+    UsageError
+        If it has no CLIP model that sees whole pictures.
+    """
+
+    def __init__(self, specification: EncoderSpecification) -> None:
+        self._member = _member(specification)
+        self._columns = specification.blocks[f"{self._member.network}/{VIEW}"]
+
+    def likeness(self, texts: Sequence[str], vectors: Sequence[NDArray[np.floating] | None]) -> NDArray[np.float64]:
+        """Return how much n pictures are like m texts, as cosines.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Each as one would caption such a picture.
+        vectors : sequence of ndarray (d,) or None
+            Vectors of the encoder.
+
+        Returns
+        -------
+        ndarray (m, n)
+            NaN where there is no vector.
+
+        Raises
+        ------
+        UsageError
+            If a text is blank.
+        WeightsNotFound, EncoderError
+            If the model's weights or its tokenizer are not here, or are not those of the encoder.
+        """
+        said = embed_texts(self._member, texts)
+        found = np.full((len(texts), len(vectors)), np.nan)
+        for place, vector in enumerate(vectors):
+            if vector is not None:
+                seen = vector[self._columns].astype(np.float64)
+                found[:, place] = said @ seen / max(float(np.linalg.norm(seen)), _TINY)
+        return found
+
+
+def embed_texts(member: MemberSpecification, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return the embeddings (m, width) of texts, each of length 1; errors as from `Wording.likeness`."""
+    blank = [text for text in texts if not text.strip()]
+    if blank:
+        raise UsageError("a text is blank; say what pictures may show, for instance 'a portrait in a formal suit'")
+    file = checked_file(member)
+    network = checked_model(member, file)
+    import torch
+
+    tokens = _tokenizer(member)(list(texts))
+    with torch.inference_mode():
+        features = network.encode_text(tokens, normalize=True)
+    return np.asarray(features.double().numpy())
+
+
+def _member(specification: EncoderSpecification) -> MemberSpecification:
+    for member in specification.members:
+        if member.network.startswith(PREFIX) and VIEW in member.views:
+            return member
+    raise UsageError(
+        f"encoder {specification.name}: its networks learned from pictures alone and cannot compare them with words; "
+        "that needs an encoder with CLIP: --encoder clip, or clip:MODEL@PATH with a weights file"
+    )
+
+
+def _tokenizer(member: MemberSpecification) -> Any:
+    """Return what cuts texts into the model's tokens; most models' comes with open_clip. No code of a model is run."""
+    import open_clip
+
+    model, place = member.network.removeprefix(PREFIX), member.weights.partition(":")[2]
+    folder = Path(place) if member.weights.startswith("local:") and Path(place).is_dir() else None
+    try:
+        described = json.loads((folder / CONFIGURATION).read_bytes())["model_cfg"] if folder else None
+        texts = (described or open_clip.get_model_config(model) or {}).get("text_cfg", {})
+        options = dict(texts.get("tokenizer_kwargs") or {})
+        by_transformers = bool(texts.get("hf_tokenizer_name"))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise EncoderError(
+            f"encoder clip:{model}: its configuration cannot be read ({type(error).__name__})"
+        ) from error
+    odd = sorted(set(options) - set(_TOKENIZER_OPTIONS))
+    if folder and odd:
+        raise EncoderError(
+            f"{shown(folder / CONFIGURATION)}: tokenizer_kwargs has {', '.join(map(shown, odd))}; "
+            f"prescreen passes on {', '.join(_TOKENIZER_OPTIONS)} alone: take the rest out"
+        )
+    never = {"trust_remote_code": False} if by_transformers else {}  # without it one is asked on the terminal
+    try:
+        return open_clip.get_tokenizer(f"local-dir:{folder}" if folder else model, **never)
+    except Exception as error:  # tokenizers of other libraries raise whatever they like
+        first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise WeightsNotFound(f"encoder clip:{model}: its tokenizer is not to be had: {first}") from error

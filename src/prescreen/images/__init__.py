@@ -1,0 +1,1 @@
+"""Pixels, faces and views: everything about one picture that needs no network."""

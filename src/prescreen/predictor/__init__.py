@@ -1,0 +1,1 @@
+"""What training saves, and what applies it to pictures."""

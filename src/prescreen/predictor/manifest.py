@@ -1,0 +1,96 @@
+"""The manifest of a predictor: what it is and where it comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from prescreen.encoders import EncoderSpecification
+from prescreen.ratings.scale import Scale
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a predictor is and where it comes from.
+
+    Parameters
+    ----------
+    name : str
+        Name of the predictor, that of its directory at training.
+    encoder : EncoderSpecification
+        What turns pictures into the vectors that the regressors expect.
+    traits : tuple of str
+        Traits that are predicted.
+    scale : str
+        Scale of the raw predictions, ``LOW:HIGH``.
+    is_score : bool
+        Whether raw ratings are 0-10 scores already.
+    data : mapping
+        Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
+        (``columns``), and whether nothing of a single portrait was kept (``forgotten``).
+    reliability : mapping of str to mapping
+        For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
+    seed : int
+        Seed of folds and regressors.
+    simulated : bool
+        Whether the ratings were simulated.
+    versions : mapping of str to str
+        Versions of prescreen and of the libraries that made it.
+    """
+
+    name: str
+    encoder: EncoderSpecification
+    traits: tuple[str, ...]
+    scale: str
+    is_score: bool
+    data: Mapping[str, Any]
+    reliability: Mapping[str, Mapping[str, float | None]]
+    seed: int
+    simulated: bool
+    versions: Mapping[str, str]
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the predictor holds nothing of any single portrait that it was trained on."""
+        return bool(self.data.get("forgotten", False))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Return the manifest of what `to_json` gave.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError, PrescreenError
+            If its parts are of other kinds than those that training writes.
+        """
+        encoder = EncoderSpecification.from_json(content["encoder"])
+        manifest = cls(**{**content, "encoder": encoder, "traits": tuple(content["traits"])})
+        manifest._check()
+        return manifest
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a JSON file can hold of it: all."""
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        return content | {"encoder": self.encoder.to_json()}
+
+    def _check(self) -> None:
+        kinds = {"name": str, "scale": str, "is_score": bool, "seed": int, "simulated": bool}
+        kinds |= dict.fromkeys(("data", "reliability", "versions"), dict)
+        for name, kind in kinds.items():
+            if type(getattr(self, name)) is not kind:
+                raise TypeError(f"{name} is {getattr(self, name)!r}")
+        texts = [*self.traits, *self.versions.values()]
+        columns = self.data["columns"]
+        if not texts or not all(isinstance(text, str) for text in (*texts, *columns.values())):
+            raise TypeError("traits, columns and versions are texts")
+        if len(set(self.traits)) < len(self.traits) or set(columns) != set(self.traits):
+            raise ValueError(f"traits {self.traits}, with columns for {tuple(columns)}")
+        for name, kind in {"images": int, "source": str, "sha256": str}.items():
+            if type(self.data[name]) is not kind:
+                raise TypeError(f"data: {name} is {self.data[name]!r}")
+        if type(self.data.get("forgotten", False)) is not bool:  # not there in older ones
+            raise TypeError(f"data: forgotten is {self.data['forgotten']!r}")
+        figures = [value for known in self.reliability.values() for value in known.values()]
+        figures += [self.reliability[trait]["icc1"] for trait in self.traits]
+        if not all(value is None or type(value) in (int, float) for value in figures):
+            raise TypeError("reliabilities are numbers")
+        Scale.parse(self.scale)

@@ -1,0 +1,372 @@
+"""The predictor: encoder specification, regressors, calibration and manifest, in one directory.
+
+`prescreen.predictor.files` has the names of its files. Nothing in them can run code when it is loaded.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from prescreen.encoders import IDENTITY_BLOCK
+from prescreen.errors import PredictorError, PredictorMismatch
+from prescreen.evaluation.report import Evaluation
+from prescreen.predictor.calibration import Calibration
+from prescreen.predictor.canaries import Canaries
+from prescreen.predictor.files import FILES, digests, read_files, write_files
+from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, see, updated
+from prescreen.predictor.manifest import Manifest
+from prescreen.regressors.novelty import Familiarity
+from prescreen.regressors.stacking import TraitRegressors
+
+_UNTOUCHED: Final = 1e-6  # of z: where results say less about a picture, its prediction stays to the last bit
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of n pictures on t traits; every array has shape (n, t).
+
+    Parameters
+    ----------
+    raw, raw_low, raw_high : ndarray of float
+        On the scale of the training ratings, with the 90 % interval of a rating.
+    score, score_low, score_high : ndarray of float
+        0-10, with the same interval.
+    """
+
+    raw: NDArray[np.float64]
+    raw_low: NDArray[np.float64]
+    raw_high: NDArray[np.float64]
+    score: NDArray[np.float64]
+    score_low: NDArray[np.float64]
+    score_high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainingPortraits:
+    """What a predictor remembers of the m pictures that it was trained on, to know them again.
+
+    Parameters
+    ----------
+    keys : ndarray of uint64, shape (m,)
+        As `content_key` makes them.
+    faces : ndarray of float16, shape (m, 128)
+        Face descriptors.
+    predictions : ndarray of float, shape (m, t)
+        Raw cross-validated predictions, by models that had not seen the picture.
+    """
+
+    keys: NDArray[np.uint64]
+    faces: NDArray[np.float16]
+    predictions: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, traits: int) -> Self:
+        """Return the memory of a predictor that was told to forget."""
+        return cls(np.zeros(0, np.uint64), np.zeros((0, 128), np.float16), np.zeros((0, traits)))
+
+    def places(self, contents: Sequence[str]) -> NDArray[np.intp]:
+        """Return for each SHA-256 the row of the picture, or -1."""
+        return self.find(np.array([content_key(content) for content in contents], dtype=np.uint64))
+
+    def find(self, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """Return for each key the row of the picture, or -1."""
+        known = {int(key): row for row, key in enumerate(self.keys)}
+        return np.array([known.get(int(key), -1) for key in keys], dtype=np.intp)
+
+
+def content_key(content: str) -> np.uint64:
+    """Return the first 64 bits of a SHA-256 given in hexadecimal."""
+    return np.uint64(int(content[:16] or "0", 16))
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Predicts what a crowd would say, from vectors.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        What it is.
+    regressors : TraitRegressors
+        From vectors to raw ratings.
+    calibration : Calibration
+        From raw ratings to scores.
+    portraits : TrainingPortraits
+        What it was trained on.
+    evaluation : Evaluation
+        The cross-validated evaluation.
+    familiarity : Familiarity or None
+        How unlike the training portraits a picture may be; None where there were too few to tell.
+    results : HumanResults or None
+        What people said about pictures of the one person for whom it has learned since.
+    canaries : Canaries or None
+        Pictures that tell whether it still predicts as it did; see `prescreen.predictor.reproducibility`.
+    """
+
+    manifest: Manifest
+    regressors: TraitRegressors
+    calibration: Calibration
+    portraits: TrainingPortraits
+    evaluation: Evaluation
+    familiarity: Familiarity | None = None
+    results: HumanResults | None = None
+    canaries: Canaries | None = None
+
+    @property
+    def traits(self) -> tuple[str, ...]:
+        """Traits in the order of the columns."""
+        return self.manifest.traits
+
+    @property
+    def holdings(self) -> Mapping[str, int]:
+        """Of how many pictures of people it holds something, by what that is; 0 where it holds none."""
+        width = self.manifest.encoder.dimension
+        components = 0 if self.familiarity is None else self.familiarity.components.shape[1]
+        return {
+            "64 bits of the SHA-256 of the file, and the cross-validated prediction": len(self.portraits.keys),
+            "face descriptor, 128 numbers": len(self.portraits.faces),
+            f"whole vector, {width} numbers with the face descriptor among them": self.regressors.rows_held,
+            f"place among portraits, {components} numbers": 0
+            if self.familiarity is None
+            else len(self.familiarity.portraits),
+            f"tested by people: whole vector, {width} numbers, and the scores": len(self.results or ()),
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides a score."""
+        content = digests(self._contents())
+        for name in (FILES.evaluation, FILES.canaries):
+            content.pop(name, None)
+        manifest = self.manifest.to_json()
+        deciding = [content, *(manifest[name] for name in ("encoder", "traits", "is_score"))]
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+    def predict(
+        self, features: NDArray[np.float16] | NDArray[np.float32], contents: Sequence[str] | None = None
+    ) -> Predictions:
+        """Predict n pictures.
+
+        Parameters
+        ----------
+        features : ndarray, shape (n, d)
+            Their vectors.
+        contents : sequence of str, optional
+            SHA-256 of their files. A picture that was trained on then gets its cross-validated prediction: what a model
+            says of a picture whose rating it has seen is no prediction.
+
+        Returns
+        -------
+        Predictions
+            After human results (``results``) those of the person's pictures are moved by them, and their intervals are
+            as much narrower as is known more; those of other pictures stay as they were.
+        """
+        raw = self._untaught(features, contents)
+        half = self.calibration.half_widths_at(raw)
+        if self.results is not None:
+            raw, half = self._taught(raw, self._see(raw, features, contents))
+        low, high = raw - half, raw + half
+        score = self.calibration.score
+        return Predictions(raw, low, high, score(raw), score(low), score(high))
+
+    def see(
+        self,
+        features: NDArray[np.float16] | NDArray[np.float32],
+        contents: Sequence[str] | None = None,
+        raw: NDArray[np.float64] | None = None,
+    ) -> Pictures:
+        """Return n pictures with what was predicted of them before any human results.
+
+        Parameters
+        ----------
+        features, contents
+            As in `predict`.
+        raw : ndarray of float, shape (n, t), optional
+            These predictions, where they are at hand.
+        """
+        return self._see(self._untaught(features, contents) if raw is None else raw, features, contents)
+
+    def known(self, pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return means and error variances in z, both (n, t), by all that is known, human results included."""
+        scored, results = self.scored()
+        return updated(self.errors(), scored, results, pictures)
+
+    def was_tested(self, contents: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell of files, by their SHA-256, which people have scored."""
+        keys = np.array([content_key(content) for content in contents], dtype=np.uint64)
+        tested = np.zeros(len(keys), dtype=bool) if self.results is None else np.isin(keys, self.results.keys)
+        return np.asarray(tested & (keys != 0), dtype=bool)
+
+    def scored(self) -> tuple[Pictures, HumanResults]:
+        """Return the pictures that people have scored, and their scores."""
+        results = self.results or HumanResults.none(self.manifest.encoder.dimension, len(self.traits))
+        raw = self.regressors.predict(results.vectors.astype(np.float32))
+        places = self.portraits.find(results.keys)
+        raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
+        return self._at(raw, results.vectors, results.keys), results
+
+    def errors(self, *references: NDArray[np.floating]) -> Errors:
+        """Return how errors go together; who the person is, the scored pictures say and any more face descriptors."""
+        faces = [] if self.results is None else [self.results.vectors[:, self._face]]
+        faces += [np.atleast_2d(reference) for reference in references]
+        known = np.concatenate(faces) if faces else np.zeros((0, 128))
+        return Errors(self.calibration, known.astype(np.float32))
+
+    @property
+    def _face(self) -> slice:
+        return self.manifest.encoder.blocks[IDENTITY_BLOCK]
+
+    def _untaught(
+        self, features: NDArray[np.float16] | NDArray[np.float32], contents: Sequence[str] | None
+    ) -> NDArray[np.float64]:
+        dimension = self.manifest.encoder.dimension
+        if features.ndim != 2 or features.shape[1] != dimension:
+            raise PredictorMismatch(
+                f"vectors of shape {features.shape}: expected (n, {dimension}) from the same encoder"
+            )
+        raw = self.regressors.predict(features.astype(np.float32))
+        if contents is not None:
+            places = self.portraits.places(contents)
+            raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
+        return raw
+
+    def _see(
+        self, raw: NDArray[np.float64], features: NDArray[np.floating], contents: Sequence[str] | None
+    ) -> Pictures:
+        keys = [content_key(content) for content in contents] if contents is not None else [0] * len(raw)
+        return self._at(raw, features, np.array(keys, dtype=np.uint64))
+
+    def _at(self, raw: NDArray[np.float64], vectors: NDArray[np.floating], keys: NDArray[np.uint64]) -> Pictures:
+        return see(raw, vectors, keys, calibration=self.calibration, scaler=self.regressors.scaler, face=self._face)
+
+    def _taught(self, raw: NDArray[np.float64], pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        z, variance = self.known(pictures)
+        before = np.diag(self.calibration.error_covariance)
+        # The interval is one of ratings: beside the error it holds the noise of the ratings that were trained on.
+        reliability = [self.manifest.reliability.get(trait, {}).get("of_mean") for trait in self.traits]
+        noise = np.array([0.0 if found is None else 1 - found for found in reliability])
+        narrower = np.sqrt((variance + noise) / np.maximum(before + noise, np.finfo(float).tiny))
+        touched = (np.abs(z - pictures.z) > _UNTOUCHED) | (before - variance > _UNTOUCHED)
+        return (
+            np.where(touched, self.calibration.raw(z), raw),
+            self.calibration.half_widths_at(raw) * np.where(touched, narrower, 1.0),
+        )
+
+    def novelty(self, features: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return how unlike the training portraits n pictures are: above 1 as hardly any of those; NaN if unknown."""
+        if self.familiarity is None:
+            return np.full(len(features), np.nan)
+        return self.familiarity.novelty(features.astype(np.float32))
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the predictor; the directory is the old one or the new one, never half.
+
+        Raises
+        ------
+        PredictorError
+            If something stands there that is not a predictor, or it cannot be written.
+        """
+        write_files(Path(directory), self.manifest.to_json(), self._contents())
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Self:
+        """Read a predictor.
+
+        Parameters
+        ----------
+        directory : path
+            What `save` wrote.
+
+        Raises
+        ------
+        PredictorError
+            If there is none, it is damaged, or another version of prescreen made it.
+        """
+        directory = Path(directory)
+        manifest, contents = read_files(directory)
+        try:
+            arrays = load_arrays(contents[FILES.arrays])
+            description = Manifest.from_json(manifest)
+            predictor = cls(
+                manifest=description,
+                regressors=TraitRegressors.from_state(
+                    _below("regressors/", arrays), json.loads(contents[FILES.regressors])
+                ),
+                calibration=Calibration.from_arrays(_below("calibration/", arrays), description.is_score),
+                portraits=TrainingPortraits(**_below("portraits/", arrays)),
+                evaluation=Evaluation.from_json(json.loads(contents[FILES.evaluation])),
+                familiarity=Familiarity.from_arrays(_below("familiarity/", arrays)),
+                results=HumanResults(**learned) if (learned := _below("results/", arrays)) else None,
+                canaries=None
+                if FILES.canaries not in contents
+                else Canaries.from_arrays(load_arrays(contents[FILES.canaries]), len(description.traits)),
+            )
+            predictor._check_shapes()
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            SafetensorError,
+        ) as error:
+            raise PredictorError(f"{directory}: not a sound predictor ({type(error).__name__}: {error})") from error
+        return predictor
+
+    def _check_shapes(self) -> None:
+        """Refuse parts that do not fit together, by a prediction as the last of the checks."""
+        calibration = self.calibration
+        found = [calibration.distribution.shape[1], len(calibration.half_widths), self.regressors.weights.shape[1]]
+        if set(found) != {len(self.traits)}:
+            raise ValueError(f"{len(self.traits)} traits in the manifest, {found} in the arrays")
+        if calibration.error_size is not None and calibration.error_size.slope.shape != (len(self.traits),):
+            raise ValueError(f"sizes of errors for {calibration.error_size.slope.shape} traits")
+        shapes = [getattr(self.portraits, field.name).shape for field in fields(TrainingPortraits)]
+        m = len(self.portraits.keys)
+        if shapes != [(m,), (m, *shapes[1][1:]), (m, len(self.traits))]:
+            raise ValueError(f"training portraits of shapes {shapes}")
+        results = self.results
+        if results is not None and results.z.shape[1] != len(self.traits):
+            raise ValueError(f"human results on {results.z.shape[1]} traits")
+        if results is not None and results.vectors.shape[1] != self.manifest.encoder.dimension:
+            raise ValueError(f"human results with {results.vectors.shape[1]} features")
+        dimension = len(self.regressors.scaler.mean)
+        if self.familiarity is not None and len(self.familiarity.mean) != dimension:
+            raise ValueError(f"familiarity of {len(self.familiarity.mean)} features")
+        if dimension != self.manifest.encoder.dimension:
+            raise ValueError(f"{dimension} features, but {self.manifest.encoder.dimension} of the encoder")
+        if self.predict(np.zeros((1, dimension), np.float16)).score.shape != (1, len(self.traits)):
+            raise ValueError("predictions for other traits")
+
+    def _contents(self) -> dict[str, bytes]:
+        arrays, configuration = self.regressors.to_state()
+        parts = {f"regressors/{name}": array for name, array in arrays.items()}
+        parts |= {f"calibration/{name}": array for name, array in self.calibration.to_arrays().items()}
+        parts |= {f"portraits/{field.name}": getattr(self.portraits, field.name) for field in fields(TrainingPortraits)}
+        if self.familiarity is not None:
+            parts |= {f"familiarity/{name}": array for name, array in self.familiarity.to_arrays().items()}
+        if self.results is not None:
+            parts |= {f"results/{field.name}": getattr(self.results, field.name) for field in fields(HumanResults)}
+        contents = {
+            FILES.arrays: save_arrays({name: np.ascontiguousarray(array) for name, array in parts.items()}),
+            FILES.regressors: json.dumps(configuration).encode(),
+            FILES.evaluation: (json.dumps(self.evaluation.to_json(), indent=2) + "\n").encode(),
+        }
+        if self.canaries is not None:
+            contents[FILES.canaries] = save_arrays(self.canaries.to_arrays())
+        return contents
+
+
+def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,195 @@
+"""Does a predictor still score as it did when it was trained? Its canaries, scored afresh, tell.
+
+What was measured is remembered in the cache folder for the predictor, the versions of the libraries and the processor,
+so that it costs a few seconds where one of these has changed and nothing otherwise.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import features
+
+from prescreen.encoders import CONVERSION, Encoder
+from prescreen.encoders.devices import resolve
+from prescreen.errors import EncoderError, PrescreenError
+from prescreen.predictor.canaries import Canaries, draw_canaries, embed_canaries
+from prescreen.predictor.predictor import Predictor
+from prescreen.progress import Narrator
+from prescreen.settings import cache_directory, make_cache_directory, make_private
+from prescreen.storage import provenance
+from prescreen.storage.atomic import write_text_atomic
+
+TOLERANCE: Final = 0.02
+"""Score points at the middle of the scale; well above rounding, which other processors do otherwise, and below what
+another way to look at pictures gives (docs/decisions/0060)."""
+
+_POINTS_PER_Z: Final = 10 / np.sqrt(2 * np.pi)
+_CODECS: Final = ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "avif", "littlecms2")
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a look at the canaries found.
+
+    Parameters
+    ----------
+    difference : float or None
+        The largest one, in score points at the middle of the scale; infinite where a canary cannot be scored any more,
+        None where there was nothing to compare.
+    text : str
+        The finding in one line.
+    """
+
+    difference: float | None
+    text: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the predictor scores differently now."""
+        return self.difference is not None and self.difference > TOLERANCE
+
+    @property
+    def warning(self) -> str:
+        """What a user should be told; empty where there is nothing to tell."""
+        if not self.differs:
+            return ""
+        return (
+            f"this predictor now scores its canaries differently: {self.text}; portraits may move further than these: "
+            "install the versions that it was trained with, or train again; then run: prescreen cache clear"
+        )
+
+
+def with_canaries(predictor: Predictor, encoder: Encoder) -> Predictor:
+    """Give a predictor canaries, with what it predicts for them now.
+
+    Raises
+    ------
+    EncoderError
+        If the encoder cannot work here.
+    """
+    pictures = draw_canaries()
+    canaries = Canaries(pictures, _measure(predictor, pictures, encoder))
+    _remember(_record(predictor, canaries, encoder), canaries.raw)
+    return replace(predictor, canaries=canaries)
+
+
+def check(predictor: Predictor, encoder: Encoder, *, afresh: bool = False) -> Finding:
+    """Score the canaries of a predictor, unless that was done here before, and compare.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The predictor.
+    encoder : Encoder
+        Its encoder, loaded only if it is needed.
+    afresh : bool
+        Whether to score them in any case.
+    """
+    canaries = predictor.canaries
+    if canaries is None:
+        return Finding(None, "it has no canaries: an older version of prescreen made it")
+    try:
+        record = _record(predictor, canaries, encoder)
+        now = None if afresh else _remembered(record, canaries.raw.shape)
+        if now is None:
+            now = _measure(predictor, canaries.pictures, encoder)
+            _remember(record, now)
+    except EncoderError as error:  # vectors in the cache can be scored all the same
+        return Finding(None, f"canaries not scored ({error})")
+    return _compare(predictor, canaries.raw, now)
+
+
+def watch(predictor: Predictor, encoder: Encoder, narrator: Narrator) -> Finding:
+    """Do as `check`, and warn where the predictor scores differently now."""
+    if encoder.must_convert:
+        narrator.say(CONVERSION)
+    finding = check(predictor, encoder)
+    if finding.differs:
+        narrator.warn(finding.warning)
+    return finding
+
+
+def _measure(predictor: Predictor, pictures: Sequence[bytes], encoder: Encoder) -> Array:
+    """Predict the canaries without what people said; NaN for those that cannot be decoded any more."""
+    vectors, readable = embed_canaries(pictures, encoder)
+    raw = np.full((len(readable), len(predictor.traits)), np.nan)
+    raw[readable] = replace(predictor, results=None).predict(vectors).raw
+    return raw
+
+
+def _compare(predictor: Predictor, then: Array, now: Array) -> Finding:
+    if not np.isfinite(now).all():
+        lost = np.flatnonzero(~np.isfinite(now).all(axis=1))
+        text = f"{len(lost)} of {len(now)} canaries cannot be scored any more{_changes(predictor)}"
+        return Finding(float("inf"), text)
+    calibration = predictor.calibration
+    # A score hardly moves near 0 and 10, which would hide a change there.
+    moved = now - then if calibration.is_score else _POINTS_PER_Z * (calibration.z(now) - calibration.z(then))
+    moved = np.abs(moved)
+    row, trait = np.unravel_index(np.argmax(moved), moved.shape)
+    largest = float(moved[row, trait])
+    if largest <= TOLERANCE:
+        return Finding(largest, f"canaries scored as at training (largest difference {largest:.4f} points)")
+    before, after = (calibration.score(raw)[row, trait] for raw in (then, now))
+    size = f"largest difference {abs(after - before):.2f} points, {largest:.2f} as at the middle of the scale"
+    return Finding(largest, f"{predictor.traits[trait]} from {before:.2f} to {after:.2f} ({size}){_changes(predictor)}")
+
+
+def _changes(predictor: Predictor) -> str:
+    """Name the versions that are others than at training."""
+    then, now = predictor.manifest.versions, _libraries()
+    changed = [f"{name} from {then[name]} to {now[name]}" for name in now if name in then and then[name] != now[name]]
+    return f"; changed since: {', '.join(changed) or 'no version, but the machine or a build of these'}"
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version for name, version in provenance.versions().items() if name != "mlflow"}
+
+
+def _record(predictor: Predictor, canaries: Canaries, encoder: Encoder) -> Path:
+    """Return where a measurement is remembered: named by all that could change it."""
+    deciding = [
+        replace(predictor, results=None).fingerprint,
+        [hashlib.sha256(picture).hexdigest() for picture in canaries.pictures],
+        _libraries(),
+        {name: features.version(name) for name in _CODECS},
+        [platform.machine(), _processor(), os.cpu_count(), resolve(encoder.device)],
+    ]
+    name = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_directory() / "canaries" / f"{name}.json"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open() as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _remember(record: Path, raw: Array) -> None:
+    content = [[value if np.isfinite(value) else None for value in row] for row in raw.tolist()]
+    with contextlib.suppress(PrescreenError):  # a cache that cannot be written costs time only
+        make_cache_directory(record.parent.name)
+        write_text_atomic(record, json.dumps({"raw": content}))
+        make_private(record)
+
+
+def _remembered(record: Path, shape: tuple[int, ...]) -> Array | None:
+    try:
+        content: Mapping[str, Any] = json.loads(record.read_text("utf-8"))
+        raw = np.array(content["raw"], dtype=np.float64)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return raw if raw.shape == shape else None

@@ -1,0 +1,249 @@
+"""Rounds of testing: what came back, what it says about the rest, what to send next, and when to stop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from prescreen.ranking.goals import Goals
+from prescreen.ranking.posterior import HumanScores, Posterior, Prior, condition
+from prescreen.ranking.probability import BetterChance, Floats, p_better_by
+from prescreen.ranking.selection import choose_from
+
+STAY_BELOW: Final = 0.05
+"""A picture less likely than this to meet all goals is not worth its votes."""
+
+SWITCH_ABOVE: Final = 0.8
+"""Chance from which a tested picture is taken for better than the present one."""
+
+CONSIDERED: Final = 100
+"""Candidates with the best single chances among which the next round is chosen."""
+
+_FEWEST_FOR_R = 3
+_Z90 = float(ndtri(0.95))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How predictions and human scores of one trait agreed.
+
+    Parameters
+    ----------
+    trait : str
+        The trait.
+    pictures : int
+        Pictures with a human score.
+    pearson : float or None
+        Correlation in z; None below three pictures, or where one side does not vary.
+    offset : float or None
+        Mean of human score minus prediction in z; None without pictures. For pictures of one person it is the person's
+        own offset.
+    inside : float or None, 0 to 1
+        Share of the human scores inside the 90 % interval of the prediction, vote noise included.
+    """
+
+    trait: str
+    pictures: int
+    pearson: float | None
+    offset: float | None
+    inside: float | None
+
+
+def agreement(prior: Prior, scores: HumanScores, traits: Sequence[str]) -> tuple[Agreement, ...]:
+    """Compare human scores with the predictions made before they came.
+
+    Parameters
+    ----------
+    prior : Prior
+        The predictions.
+    scores : HumanScores
+        What came back.
+    traits : sequence of str
+        Names of the t columns.
+    """
+    found = []
+    for t, trait in enumerate(traits):
+        told = np.isfinite(scores.z[:, t])
+        rows = np.asarray(scores.rows)[told]
+        human, predicted = scores.z[told, t], prior.mean[rows, t]
+        own = prior.correlation[rows, rows] * prior.sigma[rows, t] ** 2 * prior.covariance[t, t]
+        widths = _Z90 * np.sqrt(own + scores.variance[told, t])
+        varies = len(rows) >= _FEWEST_FOR_R and np.ptp(human) > 0 and np.ptp(predicted) > 0
+        found.append(
+            Agreement(
+                trait=trait,
+                pictures=len(rows),
+                pearson=float(np.corrcoef(human, predicted)[0, 1]) if varies else None,
+                offset=float(np.mean(human - predicted)) if len(rows) else None,
+                inside=float(np.mean(np.abs(human - predicted) <= widths)) if len(rows) else None,
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do now.
+
+    Parameters
+    ----------
+    verdict : {"switch", "test", "stay"}
+        Take the tested picture in ``row`` as the new one; test the picture in ``row`` and others; or stay with the
+        present picture, because nothing left is likely to beat it.
+    row : int or None
+        The best tested picture (switch), or the best one left (test, stay); None if there is none.
+    chance : float, 0 to 1
+        Its chance to meet all goals; 0 if there is none.
+    """
+
+    verdict: Literal["switch", "test", "stay"]
+    row: int | None
+    chance: float
+
+
+def decide(
+    joint: Floats,
+    tested: NDArray[np.bool_],
+    left: NDArray[np.bool_],
+    *,
+    stay_below: float = STAY_BELOW,
+    switch_above: float = SWITCH_ABOVE,
+) -> Decision:
+    """Decide whether to switch, to test more or to stay.
+
+    Parameters
+    ----------
+    joint : ndarray (n,)
+        Each candidate's chance to meet all goals, NaN where not known.
+    tested : ndarray (n,), bool
+        Candidates that people have scored.
+    left : ndarray (n,), bool
+        Candidates that can still be sent.
+    stay_below, switch_above : float, 0 to 1
+        Stop if the best chance left is below the one; switch if a tested picture's is at least the other.
+    """
+    for level in (stay_below, switch_above):
+        if not 0 <= level <= 1:
+            raise ValueError(f"level {level:g}: expected a chance from 0 to 1")
+    best_tested, best_left = _best(joint, tested), _best(joint, left)
+    if best_tested is not None and joint[best_tested] >= switch_above:
+        return Decision("switch", best_tested, float(joint[best_tested]))
+    if best_left is None:
+        return Decision("stay", None, 0.0)
+    chance = float(joint[best_left])
+    return Decision("stay" if chance < stay_below else "test", best_left, chance)
+
+
+def _best(joint: Floats, among: NDArray[np.bool_]) -> int | None:
+    rows = np.flatnonzero(among & np.isfinite(joint))
+    return int(rows[joint[rows].argmax()]) if len(rows) else None
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is known after a round, and what comes next.
+
+    Attributes
+    ----------
+    agreement : tuple of Agreement
+        One for each trait.
+    posterior : Posterior
+        Of all pictures of the prior.
+    difference, covariance : ndarray (n, t), (n, t, t)
+        Candidate minus baseline.
+    chance : BetterChance
+        Of all pictures of the prior; the baseline's own row is NaN.
+    order : ndarray (n - 1,) or (n,), intp
+        Rows by falling joint chance, without the baseline.
+    decision : Decision
+        Switch, test or stay.
+    proposal : ndarray, intp
+        Rows to send next, chosen together; empty unless the verdict is ``test``.
+    hope : float, 0 to 1
+        Chance that at least one of the proposal meets all goals.
+    """
+
+    agreement: tuple[Agreement, ...]
+    posterior: Posterior
+    difference: Floats
+    covariance: Floats
+    chance: BetterChance
+    order: NDArray[np.intp]
+    decision: Decision
+    proposal: NDArray[np.intp]
+    hope: float
+
+
+def next_round(
+    prior: Prior,
+    scores: HumanScores | None,
+    traits: Sequence[str],
+    goals: Goals,
+    k: int,
+    *,
+    baseline: int | tuple[Floats, Floats],
+    usable: NDArray[np.bool_] | None = None,
+    stay_below: float = STAY_BELOW,
+    switch_above: float = SWITCH_ABOVE,
+    seed: int = 0,
+) -> Round:
+    """Learn from all scores so far and propose the next round.
+
+    Parameters
+    ----------
+    prior : Prior
+        Predictions of the candidates, and of the baseline where it is a picture.
+    scores : HumanScores or None
+        All scores of all rounds, of candidates and of the baseline.
+    traits, goals
+        As in :func:`prescreen.ranking.probability.p_better`.
+    k : int
+        Pictures in the next round.
+    baseline : int or (ndarray (t,), ndarray (t, t))
+        Its row in the prior, or its mean and covariance in z (`prescreen.ranking.posterior.measured`).
+    usable : ndarray (n,), bool, optional
+        Pictures that may be sent.
+    stay_below, switch_above
+        As in :func:`decide`.
+    seed : int
+        As in :func:`prescreen.ranking.selection.choose_together`.
+    """
+    n = len(prior.mean)
+    posterior = condition(prior, scores)
+    if isinstance(baseline, tuple):
+        row, level = None, baseline[0]
+        difference, covariance = posterior.difference_from(*baseline)
+    else:
+        row, level = baseline, posterior.mean[baseline]
+        difference, covariance = posterior.difference(baseline)
+    chance = p_better_by(difference, covariance, level, traits, goals)
+    candidate = np.ones(n, dtype=bool)
+    if row is not None:
+        candidate[row] = False
+        chance.joint[row] = np.nan
+        chance.per_trait[row] = np.nan
+    tested = np.zeros(n, dtype=bool)
+    if scores is not None:
+        tested[np.asarray(scores.rows)[np.isfinite(scores.z).any(axis=1)]] = True
+    left = candidate & ~tested & (True if usable is None else usable)
+    order = np.argsort(np.where(np.isfinite(chance.joint), -chance.joint, np.inf), kind="stable")
+    decision = decide(chance.joint, tested & candidate, left, stay_below=stay_below, switch_above=switch_above)
+    proposal, hope = np.empty(0, dtype=np.intp), 0.0
+    if decision.verdict == "test":
+        among = order[left[order]][:CONSIDERED]
+        selection = choose_from(posterior, among, baseline, level, traits, goals, k, seed)
+        proposal, hope = among[selection.chosen], float(selection.chance[-1])
+    return Round(
+        agreement=() if scores is None else agreement(prior, scores, traits),
+        posterior=posterior,
+        difference=difference,
+        covariance=covariance,
+        chance=chance,
+        order=order[candidate[order]],
+        decision=decision,
+        proposal=proposal,
+        hope=hope,
+    )

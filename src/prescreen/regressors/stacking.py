@@ -1,0 +1,350 @@
+"""How the regressors are stacked for each trait, judged without the pictures it is judged on.
+
+:func:`fit_final` fits every candidate on the rows given and weighs them for each trait by the errors on left-out
+groups. :func:`cross_validate` does all of that, weights included, inside each training part of an outer grouped split.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from prescreen.errors import PredictorError
+from prescreen.regressors.base import BlockRegressor, State, check_targets
+from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float32, Float64, in_chunks
+from prescreen.regressors.boosting import BoostedTrees
+from prescreen.regressors.folds import grouped_folds, require_groups
+from prescreen.regressors.kernel_ridge import BlockKernelRidge
+from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge, in_two_groups
+from prescreen.regressors.threads import blas_threads
+
+STACK = "stack"
+_KINDS: dict[str, type[BlockRegressor]] = {
+    kind.__name__: kind for kind in (BlockKernelRidge, SharedKernelRidge, BoostedTrees)
+}
+_COMMON = 0.5  # how far the errors of all traits together decide on the shares within one trait
+_SMALLEST_SHARE = 0.05  # a candidate with less is left out of the trait
+
+
+def candidates(blocks: Blocks | None, seed: int, *, hold_rows: bool = True) -> dict[str, BlockRegressor]:
+    """Return the regressors that are stacked for each trait, unfitted, by name.
+
+    Parameters
+    ----------
+    blocks : mapping of str to slice or None
+        Named column ranges that tile the features.
+    seed : int
+        For the trees and the inner folds.
+    hold_rows : bool
+        Whether those are among them that hold training rows whole.
+    """
+    found: dict[str, BlockRegressor] = {
+        "ridge": BlockKernelRidge(blocks, kernel="linear"),
+        "shared_kernel_ridge": SharedKernelRidge(blocks, seed=seed),
+        "lightgbm": BoostedTrees(blocks, seed=seed),
+    }
+    if not hold_rows:
+        del found["shared_kernel_ridge"]
+    return found
+
+
+@dataclass(frozen=True)
+class TraitRegressors:
+    """One model of all traits: for each trait a weighted mean of the candidates.
+
+    Attributes
+    ----------
+    scaler : BlockScaler
+        Standardisation, shared by all regressors.
+    regressors : dict of str to BlockRegressor
+        Those candidates that some trait uses.
+    weights : ndarray of float64, shape (len(regressors), t)
+        Share of each regressor in the prediction of each trait; columns sum to 1.
+    choices : tuple of str
+        For each trait, the name of the only candidate with a share, or ``"stack"``.
+    inner_errors : dict of str to ndarray, shape (t,)
+        Weighted mean squared error of each candidate, and of the stack, on left-out groups of the training rows. The
+        shares were chosen by the same errors, which flatters the stack a little; :func:`cross_validate` does not.
+    """
+
+    scaler: BlockScaler
+    regressors: dict[str, BlockRegressor]
+    weights: Float64
+    choices: tuple[str, ...]
+    inner_errors: dict[str, Float64]
+
+    @property
+    def rows_held(self) -> int:
+        """Number of training rows that it holds whole."""
+        return max(regressor.rows_held for regressor in self.regressors.values())
+
+    def predict(self, X: NDArray[Any]) -> Float64:
+        """Predict ``X`` (n, d); returns (n, t). A row's prediction does not depend on the other rows."""
+        return in_chunks(self._predict_standardised, self.scaler, X)
+
+    def _predict_standardised(self, Z: Float32) -> Float64:
+        predictions = np.zeros((len(Z), self.weights.shape[1]))
+        for share, regressor in zip(self.weights, self.regressors.values(), strict=True):
+            predictions += share * regressor.predict_standardised(Z)
+        return predictions
+
+    def to_state(self) -> State:
+        """Return arrays and a JSON-able configuration; the standardised training rows are in it once, as float16."""
+        scaler_arrays, scaler_config = self.scaler.to_state()
+        arrays: dict[str, NDArray[Any]] = {f"scaler/{name}": array for name, array in scaler_arrays.items()}
+        arrays["weights"] = self.weights
+        configs = []
+        for name, regressor in self.regressors.items():
+            head_arrays, head = regressor.head_state()
+            arrays |= {f"{name}/{key}": array for key, array in head_arrays.items()}
+            parameters = {key: value for key, value in regressor.get_params().items() if key != "blocks"}
+            configs.append({"name": name, "kind": type(regressor).__name__, "parameters": parameters, "head": head})
+        return arrays, {
+            "scaler": scaler_config,
+            "regressors": configs,
+            "choices": list(self.choices),
+            "inner_errors": {name: errors.tolist() for name, errors in self.inner_errors.items()},
+        }
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Self:
+        """Rebuild what :meth:`to_state` returned; predictions are equal bit for bit.
+
+        Raises
+        ------
+        PredictorError
+            If something is missing or of a kind that this version does not know.
+        """
+        try:
+            scaler = BlockScaler.from_state(_below("scaler", arrays), config["scaler"])
+            regressors = {
+                saved["name"]: _KINDS[saved["kind"]].with_head(
+                    scaler, _below(saved["name"], arrays), saved["parameters"], saved["head"]
+                )
+                for saved in config["regressors"]
+            }
+            errors = {name: np.array(values) for name, values in config["inner_errors"].items()}
+            return cls(scaler, regressors, arrays["weights"], tuple(config["choices"]), errors)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise PredictorError(f"the saved regressors are incomplete ({error}); train the predictor again") from error
+
+
+def _below(name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    prefix = name + "/"
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+
+def fit_final(
+    X: NDArray[Any],
+    Y: NDArray[Any],
+    groups: NDArray[Any] | None,
+    blocks: Blocks | None,
+    *,
+    sample_weight: NDArray[Any] | None = None,
+    auxiliary: NDArray[Any] | None = None,
+    seed: int = 0,
+    hold_rows: bool = True,
+) -> TraitRegressors:
+    """Fit all candidates and mix them for each trait so that left-out groups are predicted best.
+
+    The shares are not negative, sum to 1 and minimise the mean squared error of the mix, where half of the matrix of
+    error products is the trait's own and half the mean over all traits, each in units of the trait's variance: shares
+    from the errors of one trait alone follow its noise (stacking after Wolpert and Breiman).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Features, finite.
+    Y : ndarray of shape (n, t)
+        Ratings; NaN where a picture was not rated. Each trait is fitted on its own rated rows.
+    groups : ndarray of shape (n,) or None
+        Person or near-duplicate group of each row; by default every row is its own.
+    blocks : mapping of str to slice or None
+        Named column ranges that tile the features.
+    sample_weight : ndarray of shape (n,) or (n, t), optional
+        Not negative; only the ratios within a trait count.
+    auxiliary : ndarray of shape (n, a), optional
+        Ratings of other traits, NaN where there are none. They are not predicted; the regressor that shares between
+        traits learns from them which pictures are alike.
+    seed : int
+        For the trees and their inner folds.
+    hold_rows : bool
+        As in :func:`candidates`.
+
+    Raises
+    ------
+    RatingsError
+        If a trait has ratings from fewer than two groups.
+
+    References
+    ----------
+    L. Breiman, Stacked regressions, Machine Learning 24, 1996.
+    """
+    Y, weight, codes = check_targets(Y, sample_weight, groups, len(X))
+    weight = _mean_one(weight)
+    competitors = candidates(blocks, seed, hold_rows=hold_rows)
+    with blas_threads(len(X)):
+        design = BlockDesign.fit(X, blocks)
+        fitted = {
+            name: candidate.fit_design(design, *_with_auxiliary(candidate, Y, weight, codes, auxiliary), codes)
+            for name, candidate in competitors.items()
+        }
+    left_out = {name: regressor.cv_predictions_ for name, regressor in fitted.items()}
+    errors = {name: _weighted_mse(predictions, Y, weight) for name, predictions in left_out.items()}
+    predictions = np.stack(list(left_out.values()))
+    weights = _shares(predictions, Y, weight)
+    errors[STACK] = _weighted_mse((weights[:, None] * predictions).sum(axis=0), Y, weight)
+    names = list(fitted)
+    choices = tuple(names[share.argmax()] if share.max() == 1 else STACK for share in weights.T)
+    used = [bool(share.any()) for share in weights]
+    return TraitRegressors(
+        scaler=design.scaler,
+        regressors={name: regressor for (name, regressor), kept in zip(fitted.items(), used, strict=True) if kept},
+        weights=weights[used],
+        choices=choices,
+        inner_errors=errors,
+    )
+
+
+def _with_auxiliary(
+    candidate: BlockRegressor, Y: Float64, weight: Float64, codes: NDArray[np.intp], auxiliary: NDArray[Any] | None
+) -> tuple[Float64, Float64]:
+    """Return the columns that the candidate learns from, and their weights; only one kind makes use of more."""
+    if auxiliary is None or not isinstance(candidate, SharedKernelRidge):
+        return Y, weight
+    helpers = np.asarray(auxiliary, np.float64)
+    rated = np.isfinite(helpers).astype(np.float64)
+    usable = in_two_groups(rated, codes)
+    candidate.set_params(n_targets=Y.shape[1])
+    return np.hstack([Y, helpers[:, usable]]), np.hstack([weight, rated[:, usable]])
+
+
+def _mean_one(weight: Float64) -> Float64:
+    """Scale each column to mean 1 over its rated rows, so that penalties mean the same for every trait."""
+    rated = np.maximum((weight > 0).sum(axis=0), 1)
+    total = weight.sum(axis=0)
+    factor = np.divide(rated, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(weight * factor, np.float64)
+
+
+def _shares(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
+    """Share of each candidate in each trait (candidates, t) from left-out predictions (candidates, n, t)."""
+    errors = np.where(weight > 0, predictions - Y, 0.0)
+    products = np.einsum("int,jnt,nt->tij", errors, errors, weight)
+    size = np.maximum(np.trace(products, axis1=1, axis2=2), np.finfo(float).tiny)
+    products /= size[:, None, None]
+    mixed = (1 - _COMMON) * products + _COMMON * products.mean(axis=0)
+    shares = np.stack([_simplex_minimum(matrix) for matrix in mixed], axis=1)
+    shares[shares < _SMALLEST_SHARE] = 0
+    return np.asarray(shares / shares.sum(axis=0), np.float64)
+
+
+def _simplex_minimum(matrix: Float64) -> Float64:
+    """Return the shares w, not negative and with sum 1, that minimise wᵀ · matrix · w."""
+    k = len(matrix)
+    ridge = 1e-9 * np.trace(matrix) + np.finfo(float).tiny
+    root = np.linalg.cholesky(matrix + ridge * np.eye(k)).T
+    # The sum is a row of the least-squares problem that outweighs all others.
+    heavy = 1e3 * np.sqrt(np.trace(matrix) + ridge)
+    shares, _ = nnls(np.vstack([root, np.full(k, heavy)]), np.append(np.zeros(k), heavy))
+    return np.asarray(shares / shares.sum(), np.float64)
+
+
+def _weighted_mse(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
+    squares = np.where(weight > 0, (predictions - Y) ** 2, 0.0)
+    return np.asarray((weight * squares).sum(axis=0) / weight.sum(axis=0), np.float64)
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What nested cross-validation found.
+
+    Attributes
+    ----------
+    predictions : ndarray of shape (n, t)
+        For each row, also those without a rating, by models that saw nothing of the row's group.
+    naive : ndarray of shape (n, t)
+        Mean rating of the training folds: the prediction to beat.
+    folds : ndarray of int, shape (n,)
+        Fold in which the row was tested.
+    choices : tuple of tuple of str
+        ``choices[fold][trait]``: as in :class:`TraitRegressors`, for the training part.
+    inner_errors : tuple of dict of str to ndarray, shape (t,)
+        For each fold, the mean squared errors of the candidates and of the stack within the training part.
+    """
+
+    predictions: Float64
+    naive: Float64
+    folds: NDArray[np.intp]
+    choices: tuple[tuple[str, ...], ...]
+    inner_errors: tuple[dict[str, Float64], ...]
+
+    @property
+    def n_splits(self) -> int:
+        """Folds used; fewer than asked for when there are fewer groups."""
+        return len(self.choices)
+
+
+def cross_validate(
+    X: NDArray[Any],
+    Y: NDArray[Any],
+    groups: NDArray[Any] | None,
+    blocks: Blocks | None,
+    *,
+    sample_weight: NDArray[Any] | None = None,
+    auxiliary: NDArray[Any] | None = None,
+    n_splits: int = 10,
+    seed: int = 0,
+    hold_rows: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> CrossValidation:
+    """Nested grouped cross-validation of :func:`fit_final`.
+
+    Standardisation, components, penalties and the shares of the regressors are learned in each training part anew;
+    the test fold is only predicted.
+
+    Parameters
+    ----------
+    X, Y, groups, blocks, sample_weight, auxiliary, hold_rows
+        As in :func:`fit_final`.
+    n_splits : int
+        Outer folds; fewer when there are fewer groups.
+    seed : int
+        For the folds and the candidates.
+    progress : callable, optional
+        Called with (folds done, folds) after each fold.
+
+    Raises
+    ------
+    RatingsError
+        With fewer than three groups, or if a trait has ratings from fewer than two groups in some training part.
+    """
+    X = np.asarray(X, np.float32)
+    Y, weight, codes = check_targets(Y, sample_weight, groups, len(X))
+    require_groups(len(np.unique(codes)), 3)
+    splits = grouped_folds(codes, n_splits, seed)
+    predictions, naive = np.zeros(Y.shape), np.zeros(Y.shape)
+    folds = np.zeros(len(X), np.intp)
+    choices, inner_errors = [], []
+    for fold, (train, test) in enumerate(splits):
+        model = fit_final(
+            X[train],
+            Y[train],
+            codes[train],
+            blocks,
+            sample_weight=weight[train],
+            auxiliary=None if auxiliary is None else auxiliary[train],
+            seed=seed,
+            hold_rows=hold_rows,
+        )
+        predictions[test] = model.predict(X[test])
+        naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])
+        folds[test] = fold
+        choices.append(model.choices)
+        inner_errors.append(model.inner_errors)
+        if progress is not None:
+            progress(fold + 1, len(splits))
+    return CrossValidation(predictions, naive, folds, tuple(choices), tuple(inner_errors))

@@ -1,0 +1,175 @@
+"""The model card of one predictor, in Markdown: what it is, how good it is, and what it must not be used for."""
+
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, TraitEvaluation
+from prescreen.predictor.manifest import Manifest
+from prescreen.text import shown
+
+_USE = """\
+## Intended use
+
+Choosing, among pictures of oneself, the few that are worth the cost of human ratings. Not for judging, selecting,
+admitting, hiring or identifying anybody.
+
+## What the predictions are
+
+The mean judgment that raters like those of the training ratings would give a picture: stereotypes that raters share,
+with their prejudices about age, gender, skin colour and dress. They say nothing true about the person depicted.
+"""
+
+_HOLDINGS = """\
+Vectors of faces are biometric data. Whoever has the predictor can tell whether a picture or a person is among these,
+compare them with other faces, and guess what they look like. Pass it on to nobody who may not have that.
+"""
+_FORGOTTEN = """\
+Trained to forget: of the training portraits there are sums and directions over all of them, and no vector, descriptor
+or hash of a single one. So a picture that was trained on is not known again, and is scored by a model that saw it.
+"""
+
+
+def summary(manifest: Manifest, evaluation: Evaluation) -> str:
+    """Say in a sentence and a small table what was trained on what, and how good it is.
+
+    Returns
+    -------
+    str
+        Markdown. The first sentence has the figures that decide, since lists show no more of it.
+    """
+    overall = evaluation.overall
+    parts = [f"Mean r {overall.pearson.text()}, cross-validated"]
+    if overall.r_share.value is not None:
+        parts.append(f"{100 * overall.r_share.value:.0f} % of what the raters' noise leaves possible")
+    if overall.votes.value is not None:
+        parts.append(f"a prediction is worth {overall.votes.text(1)} votes")
+    votes = "simulated votes" if manifest.simulated else "votes"
+    rows = [_row(_plain(trait.trait), *_figures(trait)) for trait in evaluation.traits]
+    return "\n".join(
+        [
+            f"{'; '.join(parts)}. Encoder {_code(manifest.encoder.name)}, {manifest.data['images']} portraits, "
+            f"{votes} from {_code(manifest.data['source'])}.",
+            "",
+            "| trait | r | ceiling of r | worth in votes | r within persons | MAE (of the mean) | in 90 % intervals |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            "In brackets 95 % intervals. Every figure: `evaluation.json`.",
+        ]
+    )
+
+
+def _figures(trait: TraitEvaluation) -> list[str]:
+    return [
+        trait.pearson.text(),
+        Estimate(trait.limits.highest_r).text(),
+        trait.limits.votes.text(1),
+        trait.within.pearson.text(),
+        f"{trait.mae.text(interval=False)} ({trait.naive.mae.text(interval=False)})",
+        trait.covered.share.text(2),
+    ]
+
+
+def model_card(manifest: Manifest, summary: str, holdings: Mapping[str, int]) -> str:
+    """Write the model card of a predictor.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        What the predictor is.
+    summary : str
+        The evaluation in Markdown.
+    holdings : mapping of str to int
+        As in `prescreen.predictor.predictor.Predictor.holdings`.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    warning = ["> Trained on **simulated** votes: good for trying prescreen out and for nothing else.", ""]
+    return "\n".join(
+        [
+            f"# Model card: {_plain(manifest.name)}",
+            "",
+            *(warning if manifest.simulated else []),
+            summary,
+            "",
+            _USE,
+            "## Training data",
+            "",
+            *_table(
+                {
+                    "file": manifest.data.get("source"),
+                    "SHA-256": manifest.data.get("sha256"),
+                    "format": manifest.data.get("format"),
+                    "portraits": manifest.data.get("images"),
+                    "groups that are never split": manifest.data.get("groups"),
+                    "scale": manifest.scale,
+                    "votes": "simulated" if manifest.simulated else "of raters",
+                    "licence": "that of the ratings and pictures: the file does not tell",
+                }
+            ),
+            "",
+            "## What it holds of people",
+            "",
+            "| of each picture | pictures |",
+            "|---|---|",
+            *(f"| {what} | {number} |" for what, number in holdings.items() if number),
+            *([] if any(holdings.values()) else ["| nothing | 0 |"]),
+            "",
+            *([_FORGOTTEN] if manifest.forgets else []),
+            *([_HOLDINGS] if any(holdings.values()) else []),
+            "## Reliability of the ratings",
+            "",
+            "| trait | ICC(1) of a vote | votes a portrait | reliability of the mean |",
+            "|---|---|---|---|",
+            *(
+                _row(
+                    _plain(trait),
+                    *(Estimate(known.get(name)).text() for name in ("icc1", "votes_per_image", "of_mean")),
+                )
+                for trait, known in manifest.reliability.items()
+            ),
+            "",
+            "## Encoder",
+            "",
+            *_table(
+                {
+                    "name": manifest.encoder.name,
+                    "networks": ", ".join(member.network for member in manifest.encoder.members),
+                    "numbers a picture": manifest.encoder.dimension,
+                    "SHA-256 of the specification": manifest.encoder.fingerprint,
+                }
+            ),
+            "",
+            "## Versions",
+            "",
+            *_table(manifest.versions),
+            "",
+        ]
+    )
+
+
+def _table(values: Mapping[str, Any]) -> list[str]:
+    return ["| | |", "|---|---|", *(_row(name, _plain(value)) for name, value in values.items())]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: Any) -> str:
+    """Write a text so that Markdown shows it as it is, on one line."""
+    escaped = html.escape(" ".join(shown(str(text)).split()), quote=False)
+    return re.sub(r"[\\`*~|\[\]]|(?<!\w)_|_(?!\w)", r"\\\g<0>", escaped)
+
+
+def _code(text: Any) -> str:
+    """Write a text as code, whatever backticks are in it."""
+    line = " ".join(shown(str(text)).split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence} {line} {fence}" if len(fence) > 1 else f"{fence}{line}{fence}"

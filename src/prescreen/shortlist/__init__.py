@@ -1,0 +1,1 @@
+"""From a predictor and candidates to the few pictures worth testing."""

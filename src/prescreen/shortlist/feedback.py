@@ -1,0 +1,382 @@
+"""The inner steps of learning from a test with people: what came back, what it says, and what to send next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from prescreen.embeddings.pipeline import EmbeddingCache, cached_vector, embed_images
+from prescreen.encoders import Encoder
+from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
+from prescreen.images.files import ImageFile, find_images
+from prescreen.predictor.human_scores import HumanResults, offset
+from prescreen.predictor.predictor import Predictor, content_key
+from prescreen.predictor.scores_table import DECIMALS, OK, PARTS, check_scores
+from prescreen.ranking.goals import Goals
+from prescreen.ranking.posterior import HumanScores, Prior
+from prescreen.ranking.stopping import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
+from prescreen.ratings.results import TypedResults
+from prescreen.ratings.vote_noise import noise_of_vote, score_to_z, z_to_score
+from prescreen.shortlist.baseline import Baseline, noise_of_one_vote
+from prescreen.shortlist.comparison import Comparison
+from prescreen.storage.overwrite_checks import check_places
+from prescreen.storage.provenance import ScoresNote, is_model_uri
+from prescreen.storage.tables import read_table, table_format
+from prescreen.text import percent, shown
+
+USUAL_VOTES: Final = 20
+"""Votes behind a score whose file does not say, as many as raters' panels usually give at least."""
+
+_Z90: Final = float(ndtri(0.95))
+
+GONE: Final = "the picture is no longer there: not ranked again"
+
+
+@dataclass(frozen=True)
+class TestedPicture:
+    """A picture that people scored.
+
+    Parameters
+    ----------
+    name : str
+        As the results name it.
+    content : str
+        SHA-256 of its file.
+    vector : ndarray of float16, shape (d,)
+        Its vector.
+    """
+
+    __test__ = False  # pytest, this is no test
+
+    name: str
+    content: str
+    vector: NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Offset:
+    """By how much people see all pictures of the person above the predictions, on one trait.
+
+    Parameters
+    ----------
+    trait : str
+        The trait.
+    points, low, high : float
+        In score points at the mean prediction of the scored pictures, with the ends of the 90 % interval.
+    """
+
+    trait: str
+    points: float
+    low: float
+    high: float
+
+
+def find_pictures(
+    names: Sequence[str],
+    files: Sequence[ImageFile],
+    contents: Mapping[str, str],
+    encoder: Encoder,
+    cache: EmbeddingCache,
+) -> list[TestedPicture]:
+    """Find the vectors of tested pictures, in the cache by their content or else from their files.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The pictures.
+    files : sequence of ImageFile
+        Files of these names.
+    contents : mapping of str to str
+        SHA-256 of those that were scored.
+    encoder, cache
+        What embeds.
+
+    Raises
+    ------
+    RatingsError
+        If a picture is gone, cannot be read, or is another one than was scored.
+    """
+    found = {}
+    for name in names:
+        vector = cached_vector(contents[name], encoder, cache) if name in contents else None
+        if vector is not None:
+            found[name] = TestedPicture(name, contents[name], vector)
+    rest = {file.name: file for file in files if file.name in names and file.name not in found}
+    for embedded in embed_images(list(rest.values()), encoder, cache, tolerant=True):
+        if embedded.vector is None:
+            raise RatingsError(f"{shown(embedded.name)}: was scored by people, but {embedded.reason}")
+        if embedded.content != contents.get(embedded.name, embedded.content):
+            raise RatingsError(
+                f"{shown(embedded.name)}: the file was changed since prescreen score saw it; score the folder again"
+            )
+        found[embedded.name] = TestedPicture(embedded.name, embedded.content, embedded.vector)
+    for name in names:
+        if name not in found:
+            raise RatingsError(
+                f"{shown(name)}: was scored by people, but is no longer there; name its folder: --images"
+            )
+    return [found[name] for name in names]
+
+
+def human_results(
+    typed: TypedResults, pictures: Sequence[TestedPicture], predictor: Predictor, *, votes: int = USUAL_VOTES
+) -> HumanResults:
+    """Turn typed scores into what a predictor keeps: z, the variance of each as a mean of votes, and the vectors.
+
+    Parameters
+    ----------
+    typed : TypedResults
+        Scores of the pictures, in the same order.
+    pictures : sequence of TestedPicture
+        The pictures.
+    predictor : Predictor
+        What they were predicted by.
+    votes : int
+        Votes behind a score whose file does not say. The noise of a score follows from its votes and its level
+        (`prescreen.ratings.vote_noise`), or from its 90 % range where the file has one.
+    """
+    traits = list(predictor.traits)
+    values, errors, counted = (
+        part.reindex(columns=traits).to_numpy(np.float64) for part in (typed.scores, typed.errors, typed.votes)
+    )
+    told = np.isfinite(values)
+    middle = predictor.calibration.raw(np.zeros((1, len(traits)))) if typed.raw else np.full((1, 1), 5.0)
+
+    def in_z(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = np.where(np.isfinite(points), points, middle)
+        return predictor.calibration.z(known) if typed.raw else score_to_z(known)
+
+    z = in_z(values)
+    single = np.column_stack([noise_of_vote(z[:, t], noise) for t, noise in enumerate(noise_of_one_vote(predictor))])
+    from_votes = single / np.where(np.isfinite(counted), counted, votes)
+    from_range = ((in_z(values + _Z90 * errors) - in_z(values - _Z90 * errors)) / (2 * _Z90)) ** 2
+    earlier = predictor.results
+    return HumanResults(
+        keys=np.array([content_key(picture.content) for picture in pictures], dtype=np.uint64),
+        vectors=np.stack([picture.vector for picture in pictures]),
+        z=np.where(told, z, np.nan),
+        variance=np.where(told, np.where(np.isfinite(errors), from_range, from_votes), np.nan),
+        rounds=np.full(len(pictures), 1 + (0 if earlier is None else int(earlier.rounds.max())), dtype=np.int64),
+    )
+
+
+def known_already(predictor: Predictor, newer: HumanResults) -> bool:
+    """Tell whether a predictor has learned all these scores before."""
+    earlier = predictor.results
+    return earlier is not None and bool((earlier.holds(newer) | ~newer.told).all())
+
+
+def agree(predictor: Predictor, results: HumanResults, pictures: Sequence[TestedPicture]) -> tuple[Agreement, ...]:
+    """Compare the scores of a round with what the predictor, as it was before them, said of the pictures.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        As it was.
+    results : HumanResults
+        Scores of the pictures, in the same order.
+    pictures : sequence of TestedPicture
+        The pictures.
+    """
+    seen = predictor.see(results.vectors, [picture.content for picture in pictures])
+    means, variances = predictor.known(seen)
+    covariance = predictor.calibration.error_covariance
+    scale = np.sqrt(variances / np.maximum(np.diag(covariance), np.finfo(float).tiny))
+    prior = Prior(means, np.eye(len(means)), covariance, scale)
+    rows = np.arange(len(means), dtype=np.intp)
+    return agreement(prior, HumanScores(rows, results.z, results.variance), predictor.traits)
+
+
+def person_offset(predictor: Predictor) -> tuple[Offset, ...]:
+    """Say what all scores so far tell of the person, apart from the single pictures."""
+    scored, results = predictor.scored()
+    found = offset(predictor.errors(), scored, results)
+    spread = _Z90 * np.sqrt(np.diag(found.offset_covariance))
+    middle = scored.z.mean(axis=0)
+    points = [z_to_score(middle + found.offset + end * spread) - z_to_score(middle) for end in (0, -1, 1)]
+    return tuple(Offset(trait, *(float(part[t]) for part in points)) for t, trait in enumerate(predictor.traits))
+
+
+def score_again(table: pd.DataFrame, predictor: Predictor, vectors: Mapping[str, NDArray[np.float16]]) -> pd.DataFrame:
+    """Return the table of scores as the predictor, which has learned, predicts now.
+
+    A picture that is gone becomes a failed row with its reason.
+    """
+    table = table.copy()
+    scored = (table["status"] == OK).to_numpy()
+    here = scored & table["image"].isin(vectors.keys()).to_numpy()
+    rows = np.flatnonzero(here)
+    if len(rows):
+        stacked = np.stack([vectors[name] for name in table["image"].iloc[rows]])
+        predicted = predictor.predict(stacked, table["content"].iloc[rows].tolist())
+        for t, trait in enumerate(predictor.traits):
+            for part, field in PARTS.items():
+                values = getattr(predicted, field)[:, t].round(DECIMALS)
+                table.loc[table.index[rows], f"{trait}{part}"] = values
+    gone = table.index[scored & ~here]
+    table.loc[gone, "status"], table.loc[gone, "reason"] = "failed", GONE
+    return table
+
+
+def decide_next(
+    table: pd.DataFrame,
+    ranked: pd.DataFrame,
+    predictor: Predictor,
+    *,
+    stay_below: float = STAY_BELOW,
+    switch_above: float = SWITCH_ABOVE,
+) -> tuple[Decision, str]:
+    """Decide whether to switch, to test more or to stay, and name the picture it is about.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Scores, with ``content``.
+    ranked : DataFrame
+        As from `prescreen.ranking.ranked_table.rank_candidates`.
+    predictor : Predictor
+        Which has learned.
+    stay_below, switch_above : float, 0 to 1
+        As in `prescreen.ranking.stopping.decide`.
+
+    Returns
+    -------
+    decision : Decision
+        Rows are those of ``ranked``.
+    name : str
+        The picture, or the empty text.
+    """
+    contents = dict(zip(table["image"], table["content"], strict=True))
+    tested = predictor.was_tested([contents[name] for name in ranked["image"]])
+    left = (ranked["status"] == OK).to_numpy() & (ranked["demoted"] == "").to_numpy() & ~tested
+    chances = ranked["p_better"].to_numpy(np.float64)
+    decision = decide(chances, tested, left, stay_below=stay_below, switch_above=switch_above)
+    return decision, "" if decision.row is None else str(ranked["image"].iloc[decision.row])
+
+
+def without_proposal(ranked: pd.DataFrame, decision: Decision) -> pd.DataFrame:
+    """Take the selection back where nothing is to be sent."""
+    return ranked if decision.verdict == "test" else ranked.assign(selected=False)
+
+
+def hope(
+    comparison: Comparison, table: pd.DataFrame, ranked: pd.DataFrame, predictor: Predictor, goals: Goals
+) -> float:
+    """Return the chance that at least one of the selected pictures meets all goals; NaN where it is not known."""
+    place = {name: row for row, name in enumerate(table["image"])}
+    rows = np.array([place[name] for name in ranked.loc[ranked["selected"], "image"]], dtype=np.intp)
+    if not len(rows):
+        return 0.0
+    selection = comparison.choose(rows, predictor.traits, goals, len(rows))[1]
+    return float("nan") if selection is None else float(selection.chance[-1])
+
+
+def with_results(predictor: Predictor, results: HumanResults, name: str) -> Predictor:
+    """Return the predictor after it has learned from a round, under its new name."""
+    earlier = predictor.results
+    together = results if earlier is None else earlier.with_round(results)
+    return replace(predictor, manifest=replace(predictor.manifest, name=name), results=together)
+
+
+def in_words(decision: Decision, name: str, present: Baseline) -> str:
+    """Say in one line what to do now."""
+    chance = percent(decision.chance)
+    if decision.verdict == "switch":
+        return f"take {shown(name)}: people have seen it, and it beats {shown(present.name)} with a chance of {chance}"
+    if decision.verdict == "test":
+        return f"keep testing: the best picture left, {shown(name)}, has a chance of {chance}"
+    left = f"the best picture left, {shown(name)}, has a chance of {chance}" if name else "no picture is left"
+    return f"stay with your present picture: {left}"
+
+
+def to_json(
+    round_: int,
+    agreed: Sequence[Agreement],
+    offsets: Sequence[Offset],
+    decision: Decision | None,
+    name: str,
+    proposed: Sequence[str],
+    chance: float | None,
+) -> dict[str, Any]:
+    """Return all of a round for a machine."""
+    return {
+        "round": round_,
+        "agreement": [asdict(part) for part in agreed],
+        "offset": [asdict(part) for part in offsets],
+        "decision": None if decision is None else {"verdict": decision.verdict, "image": name, "p": decision.chance},
+        "proposed": list(proposed),
+        "hope": None if chance is None or np.isnan(chance) else chance,
+    }
+
+
+def picture_folder(results: Path, images: Path | None) -> Path:
+    """Return where tested pictures lie if no scores name them: the folder named, or that of the results."""
+    return images if images is not None else results.resolve().parent
+
+
+def find_tested(folder: Path) -> list[ImageFile]:
+    """Find the pictures in a folder.
+
+    Raises
+    ------
+    NothingScored
+        If there are none.
+    """
+    files = list(find_images([folder]))
+    if not files:
+        raise NothingScored(
+            f"{folder}: no pictures there (JPEG, PNG, WebP); name the tested ones' folder with --images"
+        )
+    return files
+
+
+def check_wishes(
+    results: Path, predictor: str, output: Path, scores: Path | None, baseline: str | None, shortlist: Path | None
+) -> None:
+    """Refuse a ranking that lacks something, or one file for two things.
+
+    Raises
+    ------
+    UsageError
+        If a present picture is given without scores, a place for the ranking without both, or two paths are the same.
+    """
+    if baseline is not None and scores is None:
+        raise UsageError("--baseline: there is nothing to rank; name the scores of the candidates with --scores")
+    if shortlist is not None and baseline is None:
+        raise UsageError("--shortlist: candidates are ranked against the present picture; name it with --baseline")
+    if shortlist is not None:
+        table_format(shortlist)
+    present = None if baseline is None else Path(baseline)
+    before = None if is_model_uri(predictor) else Path(predictor)
+    check_places(
+        {"--output": output, "--shortlist": shortlist},
+        {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": present},
+    )
+
+
+def read_candidates(scores: Path | None, predictor: Predictor) -> tuple[ScoresNote | None, pd.DataFrame | None]:
+    """Read the scores of the candidates; any predictor of the same encoder may have made them.
+
+    Raises
+    ------
+    PredictorMismatch
+        If another encoder made the vectors, or the table was changed.
+    """
+    if scores is None:
+        return None, None
+    note = ScoresNote.read(scores)
+    table = read_table(scores)
+    if note is not None:
+        note.check(scores, note.predictor_sha256)
+        if note.encoder_sha256 != predictor.manifest.encoder.fingerprint or note.traits != predictor.traits:
+            raise PredictorMismatch(
+                f"{scores}: scored by {note.predictor_name} with the encoder {note.encoder}, whose vectors or traits "
+                f"are not those of {predictor.manifest.name}; score the folder again with --predictor"
+            )
+    check_scores(table, predictor.traits, scores)
+    return note, table

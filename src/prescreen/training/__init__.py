@@ -1,0 +1,1 @@
+"""From ratings and vectors to a predictor."""

@@ -1,0 +1,161 @@
+"""The inner steps of training: cross-validate, judge, calibrate, describe."""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from prescreen.embeddings.pipeline import (
+    Embedded,
+    embed_bytes,
+)
+from prescreen.encoders import Encoder, EncoderSpecification
+from prescreen.evaluation.ceiling import VoteNoise
+from prescreen.evaluation.curves import LearningCurve
+from prescreen.evaluation.report import Evaluation, evaluate
+from prescreen.evaluation.slices import label_slices
+from prescreen.predictor.canaries import draw_canaries
+from prescreen.predictor.manifest import Manifest
+from prescreen.predictor.predictor import TrainingPortraits, content_key
+from prescreen.progress import Narrator
+from prescreen.ratings import Ratings, rated_attributes
+from prescreen.regressors.intervals import (
+    cross_conformal_intervals,
+)
+from prescreen.regressors.stacking import CrossValidation, cross_validate
+from prescreen.storage import provenance
+from prescreen.training import learning_curve as curves
+from prescreen.training import steps
+from prescreen.training.dataset import Dataset
+
+if TYPE_CHECKING:
+    pass
+
+FOLDS: Final = 10
+
+
+def validate(dataset: Dataset, seed: int, advance: Callable[[], object], *, hold_rows: bool = True) -> CrossValidation:
+    """Predict every picture from the others, the choice of the regressor nested inside."""
+
+    def progress(done: int, total: int) -> None:
+        advance()
+
+    return cross_validate(
+        dataset.features,
+        dataset.ratings,
+        dataset.groups,
+        dataset.blocks,
+        sample_weight=dataset.weights,
+        auxiliary=dataset.auxiliary,
+        n_splits=FOLDS,
+        seed=seed,
+        hold_rows=hold_rows,
+        progress=progress,
+    )
+
+
+def judge(
+    dataset: Dataset, validation: CrossValidation, rated: Ratings, seed: int, columns: Mapping[str, str] | None = None
+) -> Evaluation:
+    """Evaluate the out-of-fold predictions; the interval of each picture comes from the other folds' errors.
+
+    ``columns`` are the names of the traits in the file of the ratings, where they differ.
+    """
+    lower, upper = cross_conformal_intervals(validation.predictions, dataset.ratings, validation.folds)
+    return evaluate(
+        dataset.ratings,
+        validation.predictions,
+        dataset.traits,
+        naive=validation.naive,
+        lower=lower,
+        upper=upper,
+        noise=vote_noise(dataset, rated),
+        groups=dataset.groups,
+        persons=dataset.known_persons,
+        labels=slice_labels(dataset, rated, columns),
+        seed=seed,
+    )
+
+
+def vote_noise(dataset: Dataset, rated: Ratings) -> dict[str, VoteNoise]:
+    """Return what is known of the votes behind each rating of each trait."""
+    images = list(dataset.images)
+    spreads, votes = (table.loc[images] for table in (rated.spreads(), rated.votes()))
+    return {
+        trait: VoteNoise(spreads[trait].to_numpy(np.float64), votes[trait].to_numpy(np.float64))
+        for trait in dataset.traits
+    }
+
+
+def slice_labels(dataset: Dataset, rated: Ratings, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Divide the pictures by everything that the file of the ratings says of them."""
+    middle = (rated.scale.low + rated.scale.high) / 2
+    return label_slices(rated_attributes(rated, columns).loc[list(dataset.images)], middle)
+
+
+def remember(dataset: Dataset, validation: CrossValidation) -> TrainingPortraits:
+    """Keep what is needed to know the training pictures again."""
+    return TrainingPortraits(
+        keys=np.array([content_key(content) for content in dataset.contents], dtype=np.uint64),
+        faces=dataset.faces.astype(np.float16),
+        predictions=validation.predictions,
+    )
+
+
+def describe(
+    name: str,
+    encoder: EncoderSpecification,
+    rated: Ratings,
+    dataset: Dataset,
+    columns: Mapping[str, str],
+    seed: int,
+    simulated: bool,
+    *,
+    forgets: bool = False,
+) -> Manifest:
+    """Write down what the predictor is and where it comes from."""
+    return Manifest(
+        name=name,
+        encoder=encoder,
+        traits=dataset.traits,
+        scale=str(rated.scale),
+        is_score=rated.is_score,
+        data={
+            "source": rated.source.name,
+            "format": rated.format,
+            "sha256": rated.fingerprint,
+            "method": rated.method,
+            "images": len(dataset.images),
+            "groups": len(np.unique(dataset.groups)),
+            "columns": dict(columns),
+            "auxiliary": list(rated.auxiliary.columns),
+            "forgotten": forgets,
+        },
+        reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},
+        seed=seed,
+        simulated=simulated,
+        versions=provenance.versions(),
+    )
+
+
+def draw_example(encoder: Encoder) -> tuple[Embedded, str]:
+    """Draw the picture that shows how a served model is asked: a face that is nobody's.
+
+    Returns
+    -------
+    (Embedded, str)
+        The picture after embedding, and in base64 as a client would send it.
+    """
+    picture = draw_canaries()[0]
+    (embedded,) = embed_bytes([("example", picture)], encoder)
+    return embedded, base64.b64encode(picture).decode()
+
+
+def measure_learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narrator) -> LearningCurve:
+    """Measure what more pictures and more votes would give, with models trained on parts of these ratings."""
+    noise = steps.vote_noise(dataset, rated)
+    with narrator.steps("learning curve", len(curves.thinnings(dataset, noise))) as advance:
+        return curves.learning_curve(dataset, noise, seed, advance)

@@ -1,0 +1,1 @@
+"""The job, one module a verb; each reads like a recipe."""

@@ -1,0 +1,66 @@
+"""The verb ``demo``: the whole job on the sample portraits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prescreen.errors import UsageError
+from prescreen.progress import Narrator, Silence
+from prescreen.workflow.rank import Ranked, rank
+from prescreen.workflow.score import score
+from prescreen.workflow.train import Training, train
+
+if TYPE_CHECKING:
+    pass
+
+
+# --- demo -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What `demo` made and where."""
+
+    training: Training
+    ranking: Ranked
+    scores: Path
+    shortlist: Path
+    report: Path
+
+
+def demo(output: Path, *, sample: Path | None = None, narrator: Narrator | None = None) -> Demo:
+    """Train, score and rank on the sample portraits, whose votes are simulated.
+
+    Parameters
+    ----------
+    output : Path
+        Folder to fill; it gets a predictor, an MLflow store, scores, a shortlist and a report.
+    sample : Path, optional
+        Folder of the sample, by default ``data/sample`` of the repository.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+    """
+    from prescreen import tracking
+
+    narrator = narrator or Silence()
+    sample = sample or _sample()
+    scores, shortlist, report = (output / name for name in ("scores.csv", "shortlist.csv", "report.html"))
+    with tracking.store_below(output):
+        trained = train(
+            sample / "training" / "votes.csv",
+            encoder="bundled",
+            output=output / "models" / "sample",
+            experiment="demo",
+            simulated=True,
+            narrator=narrator,
+        )
+    score([sample / "candidates"], predictor=str(trained.output), output=scores, narrator=narrator)
+    ranked = rank(scores, baseline=str(sample / "baseline.jpg"), output=shortlist, report=report, narrator=narrator)
+    return Demo(trained, ranked, scores, shortlist, report)
+
+
+def _sample() -> Path:
+    for root in (Path.cwd(), Path(__file__).parents[2]):
+        if (root / "data" / "sample" / "baseline.jpg").is_file():
+            return root / "data" / "sample"
+    raise UsageError("the sample is in the repository's data/sample; clone it, or name a folder with --sample")

@@ -1,0 +1,149 @@
+"""What raises which trait: the verb ``effects``. Its statistics are in `prescreen.ranking.effect_tests`."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from prescreen.embeddings.pipeline import EmbeddingCache
+from prescreen.encoders import Encoder, Wording
+from prescreen.errors import UsageError
+from prescreen.predictor.scored_files import find_candidates, scored_vectors
+from prescreen.predictor.scores_table import OK
+from prescreen.progress import Narrator, Silence
+from prescreen.ranking.effect_tests import FEWEST
+from prescreen.shortlist import gating
+from prescreen.shortlist.effect_groups import by_text, read_tags
+from prescreen.shortlist.effects_table import (
+    USUAL_GATES,
+    effects_table,
+    keep_comparable,
+    list_hypotheses,
+    measure_effects,
+    pair_near_copies,
+)
+from prescreen.storage.atomic import write_files_atomic
+from prescreen.storage.overwrite_checks import check_places
+from prescreen.storage.tables import table_bytes, table_format
+from prescreen.workflow.inputs import open_scores
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `effects` found.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for each hypothesis and trait; columns in docs/effects.md.
+    pictures, distinct, left_out : int
+        Pictures compared, those of them that are no near-copies, and pictures that gates left out.
+    """
+
+    table: pd.DataFrame
+    pictures: int
+    distinct: int
+    left_out: int
+
+
+def effects(
+    scores: Path,
+    *,
+    by: Sequence[str] = (),
+    tags: Path | None = None,
+    separator: str = ";",
+    texts: Sequence[str] = (),
+    gates: Collection[str] = USUAL_GATES,
+    output: Path | None = None,
+    predictor: str | None = None,
+    images: Sequence[str | Path] = (),
+    narrator: Narrator | None = None,
+) -> Found:
+    """Test what goes with higher and lower scores: folders, tags, likeness to texts.
+
+    Parameters
+    ----------
+    scores : Path
+        A table that `score` wrote.
+    by : sequence of str
+        ``folder`` and columns of the tags; by default the folders, where there are several, and all columns.
+    tags : Path, optional
+        Table that says of pictures how they were made; see `prescreen.shortlist.effect_groups.read_tags`.
+    separator : str
+        Between several tags in one cell.
+    texts : sequence of str
+        What pictures may show; needs a predictor with a CLIP encoder.
+    gates : collection of str
+        Gates whose pictures are left out, all but those that need a present picture.
+    output : Path, optional
+        ``.csv``, ``.parquet`` or ``.jsonl``.
+    predictor : str, optional
+        Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
+    images : sequence of str or Path
+        Where the scored pictures are, as in `prescreen.workflow.rank.rank`.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to compare by.
+    EncoderError
+        For a text where the encoder has no text tower.
+    """
+    narrator = narrator or Silence()
+    if output is not None:
+        table_format(output)
+        check_places({"--output": output}, {"SCORES": scores, "--tags": tags})
+    note, table, loaded = open_scores(scores, predictor, narrator)
+    encoder = Encoder(loaded.manifest.encoder)
+    wording = Wording(loaded.manifest.encoder) if texts else None
+    table = table[table["status"] == OK].reset_index(drop=True)
+    names = table["image"].tolist()
+    read = None if tags is None else read_tags(tags, names)
+    with EmbeddingCache() as cache:
+        files = find_candidates(note, table, images, cache, narrator)
+        with narrator.steps("comparing", len(table)) as advance:
+            vectors = scored_vectors(table, files, encoder, cache, advance)
+    faces = gating.face_descriptors(vectors, encoder)
+    kept = keep_comparable(table, faces, gates)
+    left_out = len(table) - len(kept)
+    names = kept["image"].tolist()
+    hypotheses = list_hypotheses(names, by, read, separator)
+    if read is not None:
+        untagged = len(set(names) - set(read.frame.index))
+        if read.unknown or untagged:
+            narrator.say(
+                f"tags       {untagged} pictures are not in it; {read.unknown} of its rows are of no scored picture"
+            )
+    if wording is not None:
+        rows = [vectors.get(name) for name in names]
+        hypotheses += [
+            by_text(text, likeness) for text, likeness in zip(texts, wording.likeness(texts, rows), strict=True)
+        ]
+    if not hypotheses:
+        raise UsageError(
+            f"nothing to compare by: no two folders or tags with at least {FEWEST} pictures each; "
+            "name a table with --tags, or a --text"
+        )
+    clusters = pair_near_copies(names, faces)
+    if missing := sum(name not in vectors for name in names):
+        narrator.say(f"{missing} of {len(names)} pictures cannot be found: near-copies and errors in common not seen")
+    if left_out:
+        narrator.say(
+            f"left out   {left_out} pictures by the gates {', '.join(sorted(gates))}; --gates none takes them in"
+        )
+    found = measure_effects(kept, loaded, hypotheses, clusters, vectors)
+    result = effects_table(found, hypotheses, loaded.traits)
+    narrator.say(
+        f"compared   {len(kept)} pictures, {len(np.unique(clusters))} of them no near-copies; "
+        f"{int(result['p'].notna().sum())} effects tested together: p is adjusted for that"
+    )
+    narrator.say(
+        "           predicted: what the predictor sees; raters: what people would say, as far as it can be trusted"
+    )
+    if output is not None:
+        write_files_atomic({output: table_bytes(result, output)})
+    return Found(result, len(kept), len(np.unique(clusters)), left_out)

@@ -1,0 +1,166 @@
+"""The verb ``evaluate``: a predictor against ratings of pictures that it was not trained on."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from prescreen.encoders import Encoder
+from prescreen.errors import PredictorMismatch, RatingsError, UsageError
+from prescreen.evaluation.report import Evaluation
+from prescreen.evaluation.report import evaluate as evaluate_predictions
+from prescreen.predictor import reproducibility
+from prescreen.predictor.predictor import Predictor
+from prescreen.progress import Narrator, Silence
+from prescreen.ratings import Ratings, UnknownTrait, read_ratings
+from prescreen.ratings.scale import Scale
+from prescreen.training import steps
+from prescreen.training.dataset import join
+from prescreen.training.grouping import resembles
+from prescreen.training.steps import measure_learning_curve
+from prescreen.workflow.inputs import embed_inputs, open_predictor, rated_images, report_ratings
+
+if TYPE_CHECKING:
+    pass
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    predictor: str | Predictor,
+    ratings: Path,
+    *,
+    images: Path | None = None,
+    traits: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    scale: Scale | None = None,
+    learning_curve: bool = False,
+    experiment: str | None = None,
+    narrator: Narrator | None = None,
+) -> Evaluation:
+    """Measure a predictor against ratings of pictures that it was not trained on.
+
+    Parameters
+    ----------
+    predictor : str or Predictor
+        Directory or MLflow model URI, or one that is loaded.
+    ratings, images, columns, scale
+        As in `train`.
+    traits : mapping of str to str, optional
+        {trait of the predictor: its name in the ratings}; by default the predictor's own names, or else the names that
+        the traits had in its training ratings.
+    learning_curve : bool
+        Whether to measure with new models, trained on parts of these ratings, what more pictures and votes would give.
+    experiment : str, optional
+        MLflow experiment to log the evaluation to.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+
+    Returns
+    -------
+    Evaluation
+        For the very ratings that the predictor was trained on it is the cross-validated one; from other ratings,
+        pictures that were trained on, and near-copies of them, are left out.
+
+    Raises
+    ------
+    RatingsError
+        If fewer than ten pictures are left.
+    """
+    narrator = narrator or Silence()
+    loaded = open_predictor(predictor) if isinstance(predictor, str) else predictor
+    rated, names = _read_again(loaded, ratings, traits, columns, scale, images)
+    report_ratings(rated, narrator)
+    from prescreen import tracking
+
+    if experiment is not None:
+        tracking.check_store(experiment)
+    with tracking.without_autologging():
+        measured = _measure(loaded, rated, names, learning_curve, narrator)
+    if experiment is None:
+        return measured
+    from prescreen.tracking.build_records import record_evaluation
+
+    run_id = tracking.track_evaluation(record_evaluation(loaded, rated, measured, experiment))
+    narrator.say(f"MLflow     run {run_id} in {tracking.store_name()}")
+    return measured
+
+
+def _measure(
+    loaded: Predictor, rated: Ratings, names: Mapping[str, str], learning_curve: bool, narrator: Narrator
+) -> Evaluation:
+    """Do what `evaluate` says, with its arguments read."""
+    known = rated.fingerprint == loaded.manifest.data["sha256"] and rated.told(names) == loaded.manifest.data["columns"]
+    if known:
+        narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
+        if not learning_curve:
+            return loaded.evaluation
+    if str(rated.scale) != loaded.manifest.scale:
+        raise PredictorMismatch(
+            f"{rated.source}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}; "
+            f"if that is theirs too, say so: --scale {loaded.manifest.scale}"
+        )
+    encoder = Encoder(loaded.manifest.encoder)
+    reproducibility.watch(loaded, encoder, narrator)
+    embedded = list(embed_inputs(rated_images(rated), encoder, narrator, title="embedding"))
+    dataset = join(rated, embedded, encoder.specification)
+    curve = measure_learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else None
+    if known:
+        return replace(loaded.evaluation, learning_curve=curve)
+    if loaded.manifest.forgets:
+        narrator.say("the predictor was told to forget its training portraits: those among these pictures count, too")
+    unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
+    unseen &= loaded.portraits.places(dataset.contents) < 0
+    if not unseen.all():
+        narrator.say(f"{(~unseen).sum()} of {len(unseen)} pictures, or near-copies of them, were trained on: left out")
+    if unseen.sum() < 10:
+        raise RatingsError(f"{rated.source}: {unseen.sum()} unseen pictures, at least 10 are needed")
+    predictions = loaded.predict(dataset.features[unseen])
+    center = np.nanmean(loaded.calibration.distribution, axis=0)
+    measured = evaluate_predictions(
+        dataset.ratings[unseen],
+        predictions.raw,
+        dataset.traits,
+        naive=np.broadcast_to(center, predictions.raw.shape),
+        lower=predictions.raw_low,
+        upper=predictions.raw_high,
+        noise={trait: votes[unseen] for trait, votes in steps.vote_noise(dataset, rated).items()},
+        groups=dataset.groups[unseen],
+        persons=dataset.known_persons[unseen],
+        labels=steps.slice_labels(dataset, rated, names)[unseen],
+        seed=loaded.manifest.seed,
+    )
+    return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve)
+
+
+# --- what the verbs share ---------------------------------------------------------------------------------------------
+
+
+def _read_again(
+    predictor: Predictor,
+    ratings: Path,
+    traits: Mapping[str, str] | None,
+    columns: Mapping[str, str] | None,
+    scale: Scale | None,
+    images: Path | None,
+) -> tuple[Ratings, dict[str, str]]:
+    """Read ratings in a predictor's traits, and return the names that the traits have there.
+
+    Without ``traits`` these are the predictor's own, or else those of its training ratings.
+    """
+    if traits and set(traits) != set(predictor.traits):
+        known = ", ".join(predictor.traits)
+        raise UsageError(f"the predictor's traits are {known}; --traits names {', '.join(traits)}")
+    own = {trait: traits[trait] if traits else trait for trait in predictor.traits}
+    read = partial(read_ratings, columns=columns, expected_scale=Scale.parse(predictor.manifest.scale))
+    try:
+        return read(ratings, own, scale, images), own
+    except UnknownTrait:
+        trained = dict(predictor.manifest.data["columns"])
+        if traits or trained == own:
+            raise
+        return read(ratings, trained, scale, images), trained

@@ -1,0 +1,150 @@
+"""A predictor by its name, a directory or a model in MLflow; and a table of scores with the predictor that made it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
+from prescreen.encoders import CONVERSION, Encoder
+from prescreen.errors import (
+    NothingScored,
+    PredictorError,
+    PredictorNotFound,
+    UsageError,
+)
+from prescreen.images.files import ImageFile, ImageFiles, find_images
+from prescreen.predictor import reproducibility
+from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.scores_table import check_scores
+from prescreen.progress import Narrator
+from prescreen.ratings import Ratings
+from prescreen.storage import provenance
+from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.remote import is_elsewhere, is_url
+from prescreen.storage.tables import read_table
+from prescreen.text import shown
+
+if TYPE_CHECKING:
+    pass
+
+
+def open_predictor(place: str) -> Predictor:
+    """Load a predictor from its directory or from MLflow (``models:/…``, ``runs:/…``)."""
+    if provenance.is_model_uri(place):
+        from prescreen import tracking
+
+        with tracking.fetch_predictor(place) as folder:
+            return Predictor.load(folder)
+    return Predictor.load(Path(place))
+
+
+def lasting_name(place: str) -> str:
+    """Return a name that still means the same predictor from another folder, or after an alias has moved."""
+    if not provenance.is_model_uri(place):
+        return str(Path(place).resolve())
+    from prescreen import tracking
+
+    return tracking.resolve_uri(place)
+
+
+def warn_of_simulation(predictor: Predictor, narrator: Narrator) -> None:
+    """Say so where a predictor's votes are simulated."""
+    if predictor.manifest.simulated:
+        narrator.say("the predictor was trained on simulated votes: what follows means nothing for real raters")
+
+
+def open_scores(
+    scores: Path, predictor: str | None, narrator: Narrator
+) -> tuple[ScoresNote | None, pd.DataFrame, Predictor]:
+    """Read a table of scores with its note, and the predictor that made it.
+
+    Parameters
+    ----------
+    scores : Path
+        A table that `score` wrote.
+    predictor : str or None
+        Directory or MLflow model URI; None for the one that the note names.
+    narrator : Narrator
+        Hears which one the note names, if its votes are simulated, and if it scores its canaries differently now.
+
+    Raises
+    ------
+    PredictorError
+        If the predictor that the note names is not there any more, or not on this machine.
+    PredictorMismatch
+        If another predictor made the table, or it was changed.
+    PrescreenError
+        If it is no table of scores.
+    """
+    note = ScoresNote.read(scores, optional=predictor is not None)
+    if predictor is None and note is not None:
+        if is_elsewhere(note.predictor):
+            raise PredictorError(
+                f"{shown(scores)}: the note beside it names a predictor at {shown(note.predictor)}, which is not "
+                "fetched; say with --predictor where it is on this machine"
+            )
+        narrator.say(f"predictor  {shown(note.predictor)}, says the note beside the scores")
+    table = read_table(scores)
+    try:
+        loaded = open_predictor(predictor or (note.predictor if note else ""))
+    except PredictorNotFound as error:
+        if predictor is not None or note is None:
+            raise
+        raise PredictorError(
+            f"{shown(scores)}: the predictor that made it, {shown(note.predictor)}, is not there any more; "
+            "say with --predictor where it is now"
+        ) from error
+    if note is not None:
+        note.check(scores, loaded.fingerprint)
+    check_scores(table, loaded.traits, scores)
+    warn_of_simulation(loaded, narrator)
+    reproducibility.watch(loaded, Encoder(loaded.manifest.encoder), narrator)
+    return note, table, loaded
+
+
+def find_inputs(inputs: Sequence[Path | str], follow_links: bool) -> ImageFiles:
+    """Find the pictures in folders, files and URLs; without any, raise NothingScored."""
+    files = find_images(inputs, follow_links=follow_links)
+    if not files:
+        raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
+    return files
+
+
+def local_paths(inputs: Sequence[Path | str]) -> dict[str, Path]:
+    """Return the inputs on this machine by their names."""
+    return {str(place): Path(place) for place in inputs if not is_url(place)}
+
+
+def rated_images(rated: Ratings) -> list[ImageFile]:
+    """Return the files of the rated pictures."""
+    if rated.images_dir is None:
+        raise UsageError(f"{rated.source}: the folder of the pictures is not known; name it with --images")
+    return [ImageFile(rated.images_dir / name, name) for name in rated.wide().index]
+
+
+def embed_inputs(
+    files: Sequence[ImageFile],
+    encoder: Encoder,
+    narrator: Narrator,
+    *,
+    title: str,
+    counts: EmbeddingCounts | None = None,
+    tolerant: bool = False,
+) -> Iterator[Embedded]:
+    """Embed pictures through the cache, with a progress bar."""
+    if encoder.must_convert:
+        narrator.say(CONVERSION)
+    with EmbeddingCache() as cache, narrator.steps(title, len(files)) as advance:
+        yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
+
+
+def report_ratings(rated: Ratings, narrator: Narrator) -> None:
+    """Say what was read, so that a wrong guess about the file is seen before the work is done."""
+    for note in rated.notes:
+        narrator.say(note)
+    images = rated.table["image"].nunique()
+    votes = rated.table["votes"].sum()
+    counted = f", {votes:.0f} votes" if votes else ""
+    narrator.say(f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})")

@@ -1,0 +1,175 @@
+"""A round of tests with people: the scores that came back, learned from, and what to do next.
+
+The verb ``learn``; its steps live in `prescreen.shortlist.feedback`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from prescreen.embeddings.pipeline import EmbeddingCache
+from prescreen.encoders import Encoder
+from prescreen.images.files import ImageFile
+from prescreen.predictor import reproducibility
+from prescreen.predictor.files import announce_place
+from prescreen.predictor.scored_files import find_candidates, scored_vectors
+from prescreen.progress import Narrator, Silence
+from prescreen.ranking.options import DEFAULT_WISHES, USUAL_BUDGET, Wishes
+from prescreen.ratings.results import read_results
+from prescreen.ratings.scale import Scale
+from prescreen.shortlist import feedback, gating
+from prescreen.shortlist.baseline import read_baseline, read_references
+from prescreen.shortlist.comparison import Chooser, compare
+from prescreen.storage.tables import write_table
+from prescreen.workflow.inputs import open_predictor, warn_of_simulation
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What `learn` made.
+
+    Parameters
+    ----------
+    output : Path
+        Directory of the predictor that has learned.
+    content : mapping
+        The round as JSON: ``round``, ``agreement``, ``offset``, ``decision``, ``proposed`` and ``hope``.
+    answer : str
+        What to do now, in one line; empty without a present picture to compare with.
+    proposal : DataFrame or None
+        Rows of the table to send next; None if nothing was ranked.
+    run_id : str
+        The MLflow run.
+    """
+
+    output: Path
+    content: Mapping[str, Any]
+    answer: str
+    proposal: pd.DataFrame | None
+    run_id: str
+
+
+def learn(
+    results: Path,
+    *,
+    predictor: str,
+    output: Path,
+    scores: Path | None = None,
+    images: Path | None = None,
+    tested_traits: Sequence[str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    raw: bool = False,
+    votes: int = feedback.USUAL_VOTES,
+    baseline: str | None = None,
+    wishes: Wishes = DEFAULT_WISHES,
+    shortlist: Path | None = None,
+    experiment: str | None = None,
+    narrator: Narrator | None = None,
+) -> Learned:
+    """Learn from human scores that came back; rank again what is left and propose the next round, or to stop.
+
+    Parameters
+    ----------
+    results : Path
+        Typed scores, see `prescreen.ratings.results`.
+    predictor : str
+        Directory or MLflow model URI; after a first round, what that made.
+    output : Path
+        Directory of the predictor that has learned.
+    scores : Path, optional
+        What `score` wrote of all candidates, with this predictor's encoder.
+    images : Path, optional
+        Folder of the tested pictures where there are no scores; by default that of the results.
+    tested_traits : sequence of str, optional
+        Traits that people scored; by default all.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column of ``results``}, where the names of the columns do not tell.
+    raw : bool
+        Whether the scores are on the scale of the training ratings; otherwise from 0 to 10.
+    votes : int
+        Votes behind a score whose file does not say.
+    baseline : str, optional
+        The present picture as in `rank`; with it and ``scores`` the candidates are ranked again.
+    wishes : Wishes
+        As in `rank`.
+    shortlist : Path, optional
+        Where the new ranking goes; needs ``baseline`` and ``scores``.
+    experiment : str, optional
+        MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+    """
+    from prescreen import tracking
+    from prescreen.tracking.build_records import record_round
+
+    narrator = narrator or Silence()
+    feedback.check_wishes(results, predictor, output, scores, baseline, shortlist)
+    announce_place(output, narrator)
+    before = open_predictor(predictor)
+    warn_of_simulation(before, narrator)
+    tracking.check_store(experiment)
+    goals = wishes.goals(before.traits)
+    encoder = Encoder(before.manifest.encoder)
+    note, table = feedback.read_candidates(scores, before)
+    files: list[ImageFile] = []
+    if table is not None:
+        with EmbeddingCache() as cache:
+            files = find_candidates(note, table, (), cache, narrator)
+    files += feedback.find_tested(feedback.picture_folder(results, images)) if table is None or images else []
+    if baseline is not None and Path(baseline).is_file():
+        files.append(ImageFile(Path(baseline), Path(baseline).name))  # it may have been tested too
+    contents = {} if table is None else dict(zip(table["image"], table["content"], strict=True))
+    typed = read_results(
+        results,
+        tested_traits or before.traits,
+        {file.name for file in files} | contents.keys(),
+        where=str(scores or images or "the folder of the results"),
+        training=Scale.parse(before.manifest.scale),
+        raw=raw,
+        columns=columns,
+    )
+    for line in typed.notes:
+        narrator.say(line)
+    reproducibility.watch(before, encoder, narrator)
+    ranked, decision, name, present, chance = None, None, "", None, None
+    with EmbeddingCache() as cache:
+        pictures = feedback.find_pictures(typed.images, files, contents, encoder, cache)
+        newer = feedback.human_results(typed, pictures, before, votes=votes)
+        if feedback.known_already(before, newer):
+            narrator.say("these scores are in the predictor already: they count once, and this round adds nothing")
+        agreed = feedback.agree(before, newer, pictures)
+        after = feedback.with_results(before, newer, output.name)
+        if table is not None and baseline is not None:
+            present = read_baseline(baseline, wishes.baseline_votes, after, encoder, cache)
+            narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
+            compared = read_references(wishes.references, present, encoder, cache)
+            with narrator.steps("comparing", len(table)) as advance:
+                vectors = scored_vectors(table, files, encoder, cache, advance)
+    if table is not None and present is not None:
+        table = feedback.score_again(table, after, vectors)
+        comparison = compare(table, after, present.known(after.traits), vectors)
+        descriptors = gating.face_descriptors(vectors, encoder)
+        most = wishes.most or USUAL_BUDGET
+        choose = Chooser(comparison, after, goals, most)
+        ranked = gating.rank_with_gates(
+            table, after, present, goals, most, descriptors, compared, wishes.gates_off, choose
+        )
+        decision, name = feedback.decide_next(table, ranked, after)
+        ranked = feedback.without_proposal(ranked, decision)
+        chance = feedback.hope(comparison, table, ranked, after, goals)
+    after.save(output)
+    if ranked is not None and shortlist is not None:
+        write_table(ranked, shortlist)
+    proposal = None if ranked is None else ranked[ranked["selected"]]
+    proposed = [] if proposal is None else proposal["image"].tolist()
+    content = feedback.to_json(
+        int(newer.rounds[0]), agreed, feedback.person_offset(after), decision, name, proposed, chance
+    )
+    answer = "" if decision is None or present is None else feedback.in_words(decision, name, present)
+    run_id = tracking.track_round(
+        record_round(content, before, after, typed, goals, output, shortlist, experiment, answer)
+    )
+    return Learned(output, content, answer, proposal, run_id)

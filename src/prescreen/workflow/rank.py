@@ -1,0 +1,85 @@
+"""Candidates against the present picture: the verbs ``rank`` and ``review``.
+
+Their steps live in `prescreen.shortlist.gating`, what they compute in `prescreen.shortlist.comparison` and
+`prescreen.ranking`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from prescreen.progress import Narrator, Silence
+from prescreen.ranking.options import DEFAULT_WISHES, Wishes
+from prescreen.ranking.vote_plan import VotePlan
+from prescreen.reports.decisions import read_rejected
+from prescreen.storage.atomic import write_files_atomic
+from prescreen.storage.overwrite_checks import check_page, check_places
+from prescreen.storage.tables import table_bytes, table_format
+from prescreen.workflow.candidates import compare_candidates
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What `rank` made: the whole table, its first rows, the pictures to send, and how the votes could be spent."""
+
+    table: pd.DataFrame
+    shortlist: pd.DataFrame
+    plans: Sequence[VotePlan] = ()
+
+
+def rank(
+    scores: Path,
+    *,
+    baseline: str,
+    wishes: Wishes = DEFAULT_WISHES,
+    output: Path,
+    report: Path | None = None,
+    predictor: str | None = None,
+    decisions: Path | None = None,
+    images: Sequence[str | Path] = (),
+    keep_metadata: bool = False,
+    narrator: Narrator | None = None,
+) -> Ranked:
+    """Rank scored pictures by their chance to beat the present one, and write the table and the report.
+
+    Parameters
+    ----------
+    scores : Path
+        A table that `score` wrote.
+    baseline : str
+        The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
+    wishes : Wishes
+        What should improve, what must stay, how many pictures can be sent and which gates hold pictures back.
+    output : Path
+        ``.csv``, ``.parquet`` or ``.jsonl``.
+    report : Path, optional
+        One HTML file with the pictures.
+    predictor : str, optional
+        Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
+    decisions : Path, optional
+        Table that `review` saved: pictures rejected there are held back.
+    images : sequence of str or Path
+        Where the scored pictures are: folders, files or a URL; by default where the note beside the scores says, on
+        this machine only. See `prescreen.predictor.scored_files`.
+    keep_metadata : bool
+        Whether pictures that the report exports keep what they tell about places, people and devices.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+    """
+    narrator = narrator or Silence()
+    table_format(output)
+    check_page(report)
+    check_places(
+        {"--output": output, "--report": report},
+        {"SCORES": scores, "--baseline": Path(baseline), "--decisions": decisions},
+    )
+    rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
+    done = compare_candidates(scores, baseline, wishes, predictor, images, narrator, rejected)
+    page = None if report is None else done.draw(narrator, keep_metadata=keep_metadata)
+    written = {output: table_bytes(done.ranked, output)}
+    if report is not None and page is not None:
+        written[report] = page.encode()
+    write_files_atomic(written)
+    return Ranked(done.ranked, done.ranked[done.ranked["selected"]], done.plans)

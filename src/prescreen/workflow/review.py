@@ -1,0 +1,62 @@
+"""The verb ``review``: the report served to this machine, with keep and reject saved."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from prescreen.progress import Narrator, Silence
+from prescreen.ranking.options import DEFAULT_WISHES, Wishes
+from prescreen.reports import thumbnails
+from prescreen.reports.decisions import Decisions, decisions_beside
+from prescreen.storage.overwrite_checks import check_places
+from prescreen.storage.tables import table_format
+from prescreen.workflow.candidates import compare_candidates
+
+
+def review(
+    scores: Path,
+    *,
+    baseline: str,
+    wishes: Wishes = DEFAULT_WISHES,
+    decisions: Path | None = None,
+    port: int = 0,
+    predictor: str | None = None,
+    images: Sequence[str | Path] = (),
+    keep_metadata: bool = False,
+    narrator: Narrator | None = None,
+    ready: Callable[[str], object] = lambda address: None,
+) -> None:
+    """Serve the report to this machine's user until interrupted, and save what is kept and rejected.
+
+    Parameters
+    ----------
+    scores, baseline, wishes, predictor, images, keep_metadata, narrator
+        As in `rank`.
+    decisions : Path, optional
+        Table of decisions, read if it is there; by default beside the scores.
+    port : int
+        Port of the loopback address; 0 takes any that is free.
+    ready : callable
+        Called with an address that opens the page once, before the first request is answered.
+    """
+    from prescreen.reports import review_server
+
+    narrator = narrator or Silence()
+    place = decisions or decisions_beside(scores)
+    table_format(place)
+    check_places({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
+    token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    with review_server.listen(port) as listener:
+        done = compare_candidates(scores, baseline, wishes, predictor, images, narrator)
+        server = review_server.ReviewServer(
+            done.draw(narrator, token, keep_metadata=keep_metadata),
+            {file.name: file for file in done.pictures},
+            Decisions(place, done.ranked["image"].tolist()),
+            token,
+            code,
+            lambda file: thumbnails.thumbnail(file, thumbnails.SERVED, 85),
+            dict(zip(done.scores["image"], done.scores["content"], strict=True)),
+        )
+        host, bound = listener.getsockname()
+        ready(f"http://{host}:{bound}/?code={code}")
+        review_server.serve(server.app(), listener)

@@ -1,0 +1,270 @@
+"""Ranking without any ratings: the verb ``rank --zero-shot``, by words that a CLIP model learned with pictures.
+
+Nothing here is calibrated, and nothing pretends to be: no scores from 0 to 10, no intervals, no chances.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from prescreen import __version__
+from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
+from prescreen.encoders import CONVERSION, IDENTITY_BLOCK, Encoder, Wording, make_encoder
+from prescreen.errors import NothingScored, UsageError
+from prescreen.images.files import ImageFile, find_images
+from prescreen.predictor.scores_table import FAILED, OK
+from prescreen.progress import Narrator, Silence
+from prescreen.ranking.gates import NEAR_COPY, hold_back
+from prescreen.ranking.goals import Goals
+from prescreen.ranking.near_duplicates import near_duplicates
+from prescreen.ranking.options import DEFAULT_WISHES, USUAL_BUDGET, Wishes
+from prescreen.ranking.prompts import CAPTIONS, captions, contrasts, fit
+from prescreen.reports import thumbnails
+from prescreen.reports.zero_shot_page import WARNING, ZeroShotCard, ZeroShotPage, render_zero_shot
+from prescreen.shortlist.baseline import Baseline, read_references
+from prescreen.storage import provenance
+from prescreen.storage.atomic import write_files_atomic
+from prescreen.storage.overwrite_checks import check_page, check_places
+from prescreen.storage.tables import table_bytes, table_format
+
+BASIS: Final = "words alone, uncalibrated"
+TRAITS: Final = tuple(CAPTIONS)
+SHOWN: Final = 60
+"""Pictures on the page; all are in the table."""
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """What `rank_zero_shot` made: the whole table and its first rows, the pictures to look at first."""
+
+    table: pd.DataFrame
+    shortlist: pd.DataFrame
+
+
+def rank_zero_shot(
+    inputs: Sequence[Path],
+    *,
+    encoder: str = "clip",
+    baseline: str | None = None,
+    wishes: Wishes = DEFAULT_WISHES,
+    output: Path,
+    report: Path | None = None,
+    narrator: Narrator | None = None,
+) -> ZeroShot:
+    """Rank pictures by words for the three traits, without any ratings.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Folders or image files.
+    encoder : str
+        Name of an encoder with CLIP, see `prescreen.encoders.make_encoder`.
+    baseline : str, optional
+        The present picture; without it the candidates' mean stands in.
+    wishes : Wishes
+        What should improve, what must stay, how many pictures, references and gates. Margins and votes have no meaning.
+    output : Path
+        ``.csv``, ``.parquet`` or ``.jsonl``, with ``OUTPUT.meta.json`` beside it that says what it is.
+    report : Path, optional
+        One HTML file with the pictures.
+    narrator : Narrator, optional
+        Hears how the work goes on.
+
+    Raises
+    ------
+    UsageError
+        If the encoder cannot compare pictures with words, or a wish has no meaning without calibration.
+    NothingScored
+        If there is no picture, or every picture failed.
+    """
+    narrator = narrator or Silence()
+    table_format(output)
+    check_page(report)
+    check_places(
+        {"--output": output, "--report": report},
+        {"the present picture": None if baseline is None else Path(baseline)} | {str(place): place for place in inputs},
+    )
+    goals = _goals(wishes)
+    files = find_images(inputs)  # before any weights are fetched
+    if not files:
+        raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
+    network = make_encoder(encoder)
+    wording = Wording(network.specification)
+    narrator.say(f"zero-shot  {WARNING}")
+    against = "the candidates' mean" if baseline is None else "the present picture"
+    narrator.say(f"goals      {goals.in_words()}; SD: standard deviations of these pictures above {against}")
+    if network.must_convert:
+        narrator.say(CONVERSION)
+    counts = EmbeddingCounts()
+    with EmbeddingCache() as cache:
+        present = None if baseline is None else _present(baseline, network, cache)
+        compared = read_references(wishes.references, present or Baseline("", {}, {}, {}, None), network, cache)
+        with narrator.steps("embedding", len(files)) as advance:
+            rows = list(embed_images(files, network, cache, counts=counts, advance=advance))
+    if counts.failed == len(rows):
+        raise NothingScored(
+            f"none of the {len(rows)} pictures could be used: {describe_faults(counts.faults)}; "
+            f"the first: {counts.reason}"
+        )
+    if counts.failed:
+        narrator.say(f"pictures   {len(rows) - counts.failed} ranked, {counts.describe_failures()}")
+    vectors = [row.vector for row in rows] + ([] if present is None else [present.vector])
+    all_ = contrasts(wording.likeness(captions(), vectors), len(rows))
+    contrast, level = all_[: len(rows)], np.zeros(len(TRAITS)) if present is None else all_[-1]
+    order_by = fit(contrast, TRAITS, goals, level)
+    quality = _quality(rows)
+    faces = _faces(rows, network)
+    gates = {name: texts.tolist() for name, texts in hold_back(quality, faces, compared, wishes.gates_off).items()}
+    doubtful = [any(texts) for texts in zip(*gates.values(), strict=True)] if gates else [False] * len(rows)
+    ranked = [i for i in np.argsort(-order_by, kind="stable") if rows[i].vector is not None]
+    copies = [""] * len(rows)
+    if "copies" not in wishes.gates_off:
+        first = sorted(ranked, key=lambda i: doubtful[i])
+        for i, better in enumerate(near_duplicates(faces, np.array(first, dtype=np.intp), NEAR_COPY)):
+            copies[i] = rows[better].name if better >= 0 else ""
+        gates["copies"] = [f"near-copy of {name}" if name else "" for name in copies]
+    table = _table(rows, ranked, contrast, level, order_by, gates, copies, goals, wishes.most or USUAL_BUDGET)
+    written = {output: table_bytes(table, output)}
+    written[output.with_name(f"{output.name}.meta.json")] = _note(written[output], encoder, network, inputs, goals)
+    if report is not None:
+        written[report] = _page(table, files, goals, encoder, baseline, narrator).encode()
+    write_files_atomic(written)
+    return ZeroShot(table, table[table["selected"]])
+
+
+def _goals(wishes: Wishes) -> Goals:
+    for value, option in (
+        (wishes.improve_margin, "--improve-margin"),
+        (wishes.keep_margin, "--keep-margin"),
+        (wishes.votes, "--votes"),
+        (wishes.baseline_votes, "--baseline-votes"),
+    ):
+        if value:
+            raise UsageError(f"{option}: has no meaning with --zero-shot, which has no scores; train a predictor")
+    return wishes.goals(TRAITS)
+
+
+def _present(baseline: str, encoder: Encoder, cache: EmbeddingCache) -> Baseline:
+    path = Path(baseline)
+    if not path.is_file():
+        why = "scores cannot be compared with words" if "=" in baseline else "no such picture"
+        raise UsageError(f"baseline {baseline!r}: {why}; give a picture, or leave it out")
+    (row,) = embed_images([ImageFile(path, path.name)], encoder, cache)
+    if row.vector is None or row.quality is None:
+        raise UsageError(f"baseline {baseline}: {row.reason}")
+    descriptor = row.vector[encoder.specification.blocks[IDENTITY_BLOCK]].astype(np.float32)
+    irises = np.array([row.quality.iris_a, row.quality.iris_b], dtype=np.float64)
+    return Baseline(path.name, {}, {}, {}, path, descriptor, irises, vector=row.vector)
+
+
+def _quality(rows: Sequence[Embedded]) -> pd.DataFrame:
+    measured = [{} if row.quality is None else asdict(row.quality) for row in rows]
+    names = next(iter(found for found in measured if found))
+    frame = pd.DataFrame(measured, columns=list(names))
+    return frame.assign(status=[FAILED if row.vector is None else OK for row in rows])
+
+
+def _faces(rows: Sequence[Embedded], encoder: Encoder) -> NDArray[np.float64]:
+    block = encoder.specification.blocks[IDENTITY_BLOCK]
+    missing = np.full(block.stop - block.start, np.nan)
+    return np.array([missing if row.vector is None else row.vector[block].astype(np.float64) for row in rows])
+
+
+def _table(
+    rows: Sequence[Embedded],
+    ranked: Sequence[int],
+    contrast: NDArray[np.float64],
+    level: NDArray[np.float64],
+    order_by: NDArray[np.float64],
+    gates: Mapping[str, Sequence[str]],
+    copies: Sequence[str],
+    goals: Goals,
+    budget: int,
+) -> pd.DataFrame:
+    held = {i: [(gate, texts[i]) for gate, texts in gates.items() if texts[i]] for i in ranked}
+    chosen = [i for i in ranked if not held[i]][:budget]
+    failed = [i for i, row in enumerate(rows) if row.vector is None]
+    order = [*chosen, *(i for i in ranked if i not in set(chosen)), *failed]
+    records: list[dict[str, Any]] = []
+    for place, i in enumerate(order, start=1):
+        reasons = held.get(i, [])
+        fine = rows[i].vector is not None
+        demoted = "; ".join(text for _, text in reasons)
+        moved = ", ".join(
+            f"{name} {contrast[i, TRAITS.index(name)] - level[TRAITS.index(name)]:+.1f} SD" for name in goals.traits
+        )
+        records.append(
+            {
+                "rank": place,
+                "image": rows[i].name,
+                "basis": BASIS,
+                "selected": i in chosen,
+                "order_by": round(float(order_by[i]), 3) if fine else np.nan,
+                **{
+                    f"{name}_words": round(float(contrast[i, t]), 3) if fine else np.nan
+                    for t, name in enumerate(TRAITS)
+                },
+                "status": OK if fine else FAILED,
+                "gates": ",".join(gate for gate, _ in reasons),
+                "demoted": demoted,
+                "duplicate_of": copies[i],
+                "reason": rows[i].reason,
+                "why": "; ".join(part for part in (demoted, moved) if part) if fine else f"failed: {rows[i].reason}",
+            }
+        )
+    frame = pd.DataFrame(records)
+    frame["image"] = pd.Series([record["image"] for record in records], dtype=object)
+    return frame
+
+
+def _note(table: bytes, encoder: str, network: Encoder, inputs: Sequence[Path], goals: Goals) -> bytes:
+    content = {
+        "kind": provenance.ZERO_SHOT,
+        "calibrated": False,
+        "warning": WARNING,
+        "table_sha256": hashlib.sha256(table).hexdigest(),
+        "encoder": encoder,
+        "encoder_sha256": network.specification.fingerprint,
+        "goals": goals.in_words(),
+        "captions": {name: asdict(words) for name, words in CAPTIONS.items()},
+        "inputs": [str(path.resolve()) for path in inputs],
+        "versions": provenance.versions(),
+    }
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _page(
+    table: pd.DataFrame,
+    files: Sequence[ImageFile],
+    goals: Goals,
+    encoder: str,
+    baseline: str | None,
+    narrator: Narrator,
+) -> str:
+    place = {file.name: file for file in files}
+    first = table[table["status"] == OK].head(SHOWN)
+    cards = []
+    with narrator.steps("drawing", len(first)) as advance:
+        for row in first.to_dict("records"):
+            picture = thumbnails.thumbnail(place[row["image"]], thumbnails.THUMBNAIL)
+            cards.append(ZeroShotCard(row["rank"], row["image"], row["selected"], row["why"], picture))
+            advance()
+    against = "the candidates' mean" if baseline is None else f"the present picture, {Path(baseline).name}"
+    return render_zero_shot(
+        ZeroShotPage(
+            goals=goals.in_words(),
+            against=against,
+            encoder=encoder,
+            version=__version__,
+            captions={name: (words.more, words.less) for name, words in CAPTIONS.items()},
+            cards=tuple(cards),
+            others=len(table) - len(first),
+        )
+    )

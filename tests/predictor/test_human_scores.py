@@ -1,0 +1,132 @@
+"""Planted offsets and planted likenesses must come back out of human scores."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prescreen.predictor.calibration import Calibration
+from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, offset, updated
+from prescreen.ranking.posterior import vote_noise
+
+COVARIANCE = np.array([[0.5, 0.2], [0.2, 0.4]])
+PERSON, SIMILAR, GAMMA = 0.4, 0.3, 1.0
+VARIANCE = vote_noise(0.25) / 30
+
+
+def errors(reference=None):
+    scale = np.sort(np.random.default_rng(0).normal(size=(200, 2)), axis=0)
+    calibration = Calibration(scale, np.ones(2), COVARIANCE, True, PERSON, SIMILAR, GAMMA)
+    return Errors(calibration, np.zeros((0, 128), np.float32) if reference is None else reference)
+
+
+def pictures(count, seed, faces=None):
+    rng = np.random.default_rng(seed)
+    return Pictures(
+        z=rng.normal(size=(count, 2)),
+        features=rng.normal(size=(count, 4)).astype(np.float32),
+        faces=np.zeros((count, 128), np.float32) if faces is None else faces,
+        keys=np.arange(1, count + 1, dtype=np.uint64) + np.uint64(1000 * seed),
+    )
+
+
+def results(seen, z):
+    m = len(seen)
+    return HumanResults(
+        seen.keys, np.zeros((m, 8), np.float16), z, np.full((m, 2), VARIANCE), np.ones(m, dtype=np.int64)
+    )
+
+
+def simulated(seen, rng):
+    """True z and human scores under the model: the person's offset, likeness and a rest of each picture's own."""
+    squared = ((seen.features[:, None] - seen.features[None]) ** 2).sum(axis=2)
+    own = 1 - PERSON - SIMILAR
+    correlation = PERSON + SIMILAR * np.exp(-GAMMA * squared) + own * np.eye(len(seen))
+    draw = np.linalg.cholesky(correlation) @ rng.normal(size=seen.z.shape) @ np.linalg.cholesky(COVARIANCE).T
+    truth = seen.z + draw
+    return truth, truth + np.sqrt(VARIANCE) * rng.normal(size=truth.shape)
+
+
+def test_the_persons_planted_offset_comes_back():
+    seen = pictures(40, 1)
+    planted = np.array([0.8, -0.5])
+    rng = np.random.default_rng(2)
+    found = offset(errors(), seen, results(seen, seen.z + planted + 0.3 * rng.normal(size=seen.z.shape)))
+    spread = np.sqrt(np.diag(found.offset_covariance))
+    assert (spread < 0.25).all()
+    assert np.abs(found.offset - planted).max() < 2 * spread.max()
+
+
+def test_other_pictures_of_the_person_move_and_those_of_others_do_not():
+    mine, strangers = np.zeros((1, 128), np.float32), np.ones((3, 128), np.float32)
+    scored, others = pictures(10, 1), pictures(3, 2)
+    alien = pictures(3, 3, strangers)
+    came = results(scored, scored.z + 1.0)
+    model = errors(mine)
+    moved = updated(model, scored, came, others)[0] - others.z
+    unmoved = updated(model, scored, came, alien)[0] - alien.z
+    assert moved.min() > 0.5
+    assert np.abs(unmoved).max() < 0.25 * moved.min()
+
+
+def test_learning_brings_predictions_nearer_to_the_truth_and_knows_how_near():
+    rng = np.random.default_rng(5)
+    before, after, inside = [], [], []
+    for seed in range(1, 31):
+        everything = pictures(40, seed)
+        truth, told = simulated(everything, rng)
+        scored, rest = everything.at(np.arange(6)), everything.at(np.arange(6, 40))
+        mean, variance = updated(errors(), scored, results(scored, told[:6]), rest)
+        before.append(((rest.z - truth[6:]) ** 2).mean())
+        after.append(((mean - truth[6:]) ** 2).mean())
+        inside.append((np.abs(mean - truth[6:]) < 1.645 * np.sqrt(variance)).mean())
+    assert np.mean(after) < 0.8 * np.mean(before)
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.03)
+
+
+def test_the_order_of_rounds_does_not_matter():
+    seen, others = pictures(8, 1), pictures(5, 2)
+    told = seen.z + 0.5
+    parts = [results(seen.at(rows), told[rows]) for rows in (np.arange(3), np.arange(3, 8))]
+    both = [parts[0].with_round(parts[1]), parts[1].with_round(parts[0])]
+    ordered = [seen, seen.at(np.array([3, 4, 5, 6, 7, 0, 1, 2]))]
+    one, other = (updated(errors(), where, came, others)[0] for where, came in zip(ordered, both, strict=True))
+    np.testing.assert_allclose(one, other, atol=1e-8)
+
+
+def test_votes_of_two_tests_of_a_picture_count_together():
+    seen, others = pictures(4, 1), pictures(5, 2)
+    first, second = seen.z + 0.5, seen.z - 1.0
+    twice = results(seen, first).with_round(replace(results(seen, second), rounds=np.full(4, 2)))
+    # The mean of two scores of equal noise, with half of it.
+    pooled = replace(results(seen, (first + second) / 2), variance=np.full((4, 2), VARIANCE / 2))
+    again = seen.at(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
+    found, wanted = updated(errors(), again, twice, others), updated(errors(), seen, pooled, others)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert twice.rounds.tolist() == [1] * 4 + [2] * 4
+
+
+def test_a_test_on_one_trait_leaves_the_scores_on_the_others():
+    seen, others = pictures(4, 1), pictures(5, 2)
+    told = seen.z + 0.7
+    later = np.where([False, True], seen.z - 0.3, np.nan)
+    newer = replace(results(seen, later), variance=np.where(np.isfinite(later), VARIANCE, np.nan))
+    together = results(seen, told).with_round(newer)
+    again = seen.at(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
+    pooled = np.column_stack([told[:, 0], (told[:, 1] + later[:, 1]) / 2])
+    alone = replace(results(seen, pooled), variance=np.tile([VARIANCE, VARIANCE / 2], (4, 1)))
+    found, wanted = updated(errors(), again, together, others)[0], updated(errors(), seen, alone, others)[0]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_scores_that_are_known_already_count_once():
+    seen = pictures(4, 1)
+    first = results(seen.at(np.arange(3)), seen.z[:3] + 0.5)
+    grown = results(seen, seen.z + 0.5)
+    assert first.holds(grown).all(axis=1).tolist() == [True, True, True, False]
+    together = first.with_round(grown)
+    assert together.keys.tolist() == seen.keys.tolist()
+    on_one = replace(grown, z=np.where([True, False], grown.z, np.nan))
+    assert len(together.with_round(on_one)) == 4
+    other_votes = replace(grown, variance=grown.variance / 2)
+    assert not together.holds(other_votes).any()

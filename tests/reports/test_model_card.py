@@ -1,0 +1,52 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from prescreen.encoders import EncoderSpecification
+from prescreen.encoders.bundled import FACE
+from prescreen.evaluation.ceiling import Ceiling
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, Overall, TraitEvaluation
+from prescreen.predictor.manifest import Manifest
+from prescreen.reports.model_card import model_card, summary
+
+TRAIT = "a|b <i>*c*</i> `d` [e](f) _g_"
+
+
+@pytest.fixture
+def manifest():
+    data = {"source": "v`o`tes.csv", "sha256": "ab", "images": 12, "columns": {TRAIT: TRAIT}}
+    encoder = EncoderSpecification(name="face", members=(FACE,))
+    nothing = {"icc1": None, "votes_per_image": None, "of_mean": None}
+    return Manifest("mine", encoder, (TRAIT,), "0:10", True, data, {TRAIT: nothing}, 0, False, {"numpy": "2"})
+
+
+def test_what_is_not_known_is_called_that_and_left_out_of_the_sentence(manifest):
+    text = summary(manifest, Evaluation(n=12, traits=(TraitEvaluation(TRAIT, 12, pearson=Estimate(0.5)),)))
+    assert text.startswith(
+        "Mean r unknown, cross-validated. Encoder `face`, 12 portraits, votes from `` v`o`tes.csv ``."
+    )
+    assert "| 0.500 | unknown | unknown | unknown | unknown (unknown) | unknown |" in text
+    assert "| unknown | unknown | unknown |" in model_card(manifest, text, {}).partition("Reliability")[2]
+    assert not re.search(r"None|nan|\[-", text)
+
+
+def test_known_figures_are_in_the_first_sentence(manifest):
+    limits = Ceiling(highest_r=0.9, r_share=Estimate(0.62), votes=Estimate(4.2, 1.0))
+    overall = Overall(1, Estimate(0.56, 0.41, 0.68), r_share=Estimate(0.62), votes=Estimate(4.2, 1.0))
+    text = summary(manifest, Evaluation(12, 12, overall, (TraitEvaluation(TRAIT, 12, ceiling=limits),)))
+    said = "Mean r 0.560 [0.410, 0.680], cross-validated; 62 % of what the raters' noise leaves possible; "
+    assert text.startswith(f"{said}a prediction is worth 4.2 [1.0, no limit] votes. ")
+
+
+def test_no_name_breaks_a_table(manifest):
+    name = r"a\|b &lt;i&gt;\*c\*&lt;/i&gt; \`d\` \[e\](f) \_g\_"
+    card = model_card(
+        replace(manifest, name="x\n# y"), summary(manifest, Evaluation(traits=(TraitEvaluation(TRAIT, 12),))), {}
+    )
+    assert card.count(f"| {name} |") == 2
+    for line in card.splitlines():
+        if line.startswith(f"| {name}"):
+            assert len(re.findall(r"(?<!\\)\|", line)) in (5, 8)
+    assert "\n# " not in card
