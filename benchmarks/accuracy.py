@@ -41,7 +41,7 @@ from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge
 from prescreen.regressors.stacking import TraitRegressors, cross_validate, fit_final
 from prescreen.training.dataset import Dataset, join
 from prescreen.training.learning_curve import learning_curve
-from prescreen.training.steps import judge, vote_noise
+from prescreen.training.steps import evaluate_out_of_fold, vote_noise
 
 FIVE = ("smart", "outgoing", "electable", "trustworthy", "dominant")
 THREE = FIVE[:3]
@@ -184,7 +184,7 @@ def print_independent(dataset: Dataset, rated: Ratings, folds: int, seed: int) -
         n_splits=folds,
         seed=seed,
     )
-    evaluation = judge(dataset, validation, rated, seed)
+    evaluation = evaluate_out_of_fold(dataset, validation, rated, seed)
     print(
         f"\n2. Against means of independent votes: trained on these five, with {dataset.auxiliary.shape[1]} auxiliary "
         f"traits, {folds} outer folds; in brackets 95 %"

@@ -22,7 +22,7 @@ import pandas as pd
 from prescreen.embeddings.cache import EmbeddingCache
 from prescreen.errors import PrescreenError
 from prescreen.predictor.predictor import Predictor
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 PICTURES = [str(path) for path in sorted((SAMPLE / "candidates").glob("*.jpg"))[:10]]
@@ -120,7 +120,7 @@ class Place:
 
 def scores(table: Path) -> str:
     """Identify a table of scores whose note fits it."""
-    note = ScoresNote.read(table)
+    note = ScoresMetadata.read(table)
     note.check(table, note.predictor_sha256)
     return note.table_sha256
 

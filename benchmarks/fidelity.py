@@ -19,7 +19,7 @@ from prescreen.encoders import Encoder
 from prescreen.encoders.accelerated import AcceleratedNetwork
 from prescreen.images import inspection
 from prescreen.images.files import find_images
-from prescreen.images.inspection import Inspector
+from prescreen.images.inspection import ImagePreprocessor
 from prescreen.predictor.predictor import Predictor
 
 CHUNK = 8
@@ -36,7 +36,7 @@ def enlarged(data, side):
 def scores(predictor, encoder, pictures, least_side=inspection.LEAST_SIDE):
     """Return scores and half widths of their intervals, (n, traits) each; nothing comes from the cache."""
     inspection.LEAST_SIDE = least_side
-    inspect = Inspector(encoder.views)
+    inspect = ImagePreprocessor(encoder.views)
     chunks = (pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK))
     vectors = [encoder.encode([inspect(data)[0] for data in chunk]) for chunk in chunks]
     predictions = predictor.predict(np.concatenate(vectors))

@@ -28,7 +28,7 @@ from prescreen.images.faces import FaceFinder
 from prescreen.images.files import find_images
 from prescreen.ranking.gates import NEAR_COPY, SAME_PERSON, Compared, hold_back, person_centre
 from prescreen.ranking.near_duplicates import near_duplicates
-from prescreen.regressors.novelty import Familiarity
+from prescreen.regressors.novelty import NoveltyDetector
 
 OWN = ("variant", "near_duplicate")
 KINDS = ("variant", "near_duplicate", "stranger", "extreme")
@@ -74,7 +74,7 @@ def read_folder(place, encoder, cache, familiarity):
 def learn_what_is_usual(place, encoder, cache):
     rows = list(embed_images(find_images([place]), encoder, cache))
     features = np.stack([row.vector for row in rows if row.vector is not None]).astype(np.float32)
-    return Familiarity.fit(features, np.arange(len(features)))
+    return NoveltyDetector.fit(features, np.arange(len(features)))
 
 
 # --- near-duplicates and strangers, on halves -------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from prescreen.encoders.bundled import BundledNetwork
 from prescreen.encoders.runtime import precisions
 from prescreen.images.decoding import decode
 from prescreen.images.files import ImageFile, find_images
-from prescreen.images.inspection import Inspector
+from prescreen.images.inspection import ImagePreprocessor
 
 CLIP = "ViT-B-32"
 BATCH = 32  # of the user's loop
@@ -89,7 +89,7 @@ def users_loop(files: list[ImageFile], dtype: torch.dtype = torch.float32) -> No
 
 def plain_torch(encoder: Encoder, files: list[ImageFile]) -> None:
     """Embed with the bundled encoder's views and features, one picture at a time, networks in torch fp32."""
-    inspect = Inspector(encoder.views)
+    inspect = ImagePreprocessor(encoder.views)
     networks = [network for network in encoder._networks if isinstance(network, BundledNetwork)]
     modules = [network._build() for network in networks]
     with torch.inference_mode():
@@ -208,7 +208,7 @@ def main() -> None:
         folder = Path(temporary)
         for name, encoder in [("bundled", make_encoder("bundled")), (CLIP, seeded_clip(folder))]:
             print(f"\n{name}: {len(encoder.views)} views, {encoder.specification.dimension} features")
-            inspect = Inspector(encoder.views)
+            inspect = ImagePreprocessor(encoder.views)
             with measured() as looked:
                 views = [inspect(each)[0] for each in data]
             show("decoding, face and views, one process", len(few), looked)

@@ -67,7 +67,7 @@ def test_neither_error_nor_traceback_nor_message_tells_one(environment, kind, op
     @click.command()
     @verb
     def command(terminal):
-        terminal.say(f"store {SECRETS['MLFLOW_TRACKING_URI']}")
+        terminal.info(f"store {SECRETS['MLFLOW_TRACKING_URI']}")
         terminal.warn(f"token {SECRETS['HF_TOKEN']}")
         try:
             raise RuntimeError(f"cannot connect to {SECRETS['MLFLOW_TRACKING_URI']}")

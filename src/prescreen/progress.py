@@ -7,23 +7,23 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 
-class Narrator(Protocol):
+class ProgressReporter(Protocol):
     """Hears how the work goes on."""
 
-    def say(self, message: str) -> None:
+    def info(self, message: str) -> None:
         """Take a message for the user."""
 
     def warn(self, message: str) -> None:
         """Take a message that must not be missed, whatever else is kept quiet."""
 
-    def steps(self, title: str, total: int) -> AbstractContextManager[Callable[[], object]]:
+    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[], object]]:
         """Begin something that takes ``total`` steps; the callable is called after each."""
 
 
-class Silence:
-    """A narrator that says nothing: the default of the library. Warnings are Python's."""
+class NullReporter:
+    """A reporter that says nothing: the default of the library. Warnings are Python's."""
 
-    def say(self, message: str) -> None:
+    def info(self, message: str) -> None:
         """Say nothing."""
 
     def warn(self, message: str) -> None:
@@ -31,6 +31,6 @@ class Silence:
         warnings.warn(message, stacklevel=2)
 
     @contextlib.contextmanager
-    def steps(self, title: str, total: int) -> Iterator[Callable[[], object]]:
+    def progress(self, title: str, total: int) -> Iterator[Callable[[], object]]:
         """Count nothing."""
         yield lambda: None

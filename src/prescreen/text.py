@@ -64,7 +64,7 @@ def percent(chance: float) -> str:
     return f"{100 * chance:.0f} %"
 
 
-def list_in_words(names: Sequence[str], conjunction: str = "and") -> str:
+def describe_list(names: Sequence[str], conjunction: str = "and") -> str:
     """Return ``a``, ``a and b`` or ``a, b and c``."""
     return f" {conjunction} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 

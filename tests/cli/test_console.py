@@ -183,7 +183,7 @@ def test_ctrl_c_that_became_another_error_on_the_way_is_still_ctrl_c(monkeypatch
 
 
 def test_ctrl_c_that_was_dropped_on_the_way_ends_the_work_at_the_next_step(monkeypatch):
-    with Terminal(quiet=True).steps("working", 3) as advance:
+    with Terminal(quiet=True).progress("working", 3) as advance:
         advance()
         monkeypatch.setattr(interrupts, "_asked", True)
         with pytest.raises(KeyboardInterrupt):
@@ -233,5 +233,5 @@ def test_examples_can_be_pasted_into_a_shell(words):
 
 def test_a_program_without_standard_error_draws_no_bar(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
-    with Terminal().steps("embedding", 2) as advance:
+    with Terminal().progress("embedding", 2) as advance:
         advance()

@@ -31,7 +31,7 @@ def test_ratings_on_another_scale_are_refused_before_a_picture_is_read(tmp_path,
     rows = [f"{name},smart,{place % 4}" for place, name in enumerate(names)]
     (tmp_path / "votes.csv").write_text("\n".join(["image,trait,vote", *rows]))
     manifest = SimpleNamespace(scale="0:10", data={"sha256": "another file", "columns": {}})
-    monkeypatch.setattr(evaluate, "open_predictor", lambda place: SimpleNamespace(traits=("smart",), manifest=manifest))
+    monkeypatch.setattr(evaluate, "load_predictor", lambda place: SimpleNamespace(traits=("smart",), manifest=manifest))
     with pytest.raises(
         PredictorMismatch, match=r"votes on the scale 0:3, the predictor was trained on 0:10; .* --scale 0:10"
     ):

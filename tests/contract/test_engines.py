@@ -24,10 +24,10 @@ from prescreen.predictor import ray_engine
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor, TrainingPortraits
-from prescreen.progress import Silence
+from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import table_output
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.tables import read_table
 from prescreen.workflow import score as verb
 
@@ -183,13 +183,13 @@ def test_ray_reads_urls_and_writes_the_same_parts(ray_session, one_actor, scored
     assert images == sorted(images)
 
 
-class Killer(Silence):
+class Killer(NullReporter):
     """Kills all actors when the first picture is done."""
 
     killed: tuple[int, ...] = ()
 
     @contextlib.contextmanager
-    def steps(self, title, total):
+    def progress(self, title, total):
         self.total, self.done = total, 0
         yield self.advance
 
@@ -205,7 +205,7 @@ class Killer(Silence):
 
 def test_killed_actors_do_not_lose_the_run(ray_session, small_actors, scored, pictures):
     killer = Killer()
-    ray = scored(pictures, "ray.csv", engine="ray", narrator=killer)
+    ray = scored(pictures, "ray.csv", engine="ray", reporter=killer)
     assert killer.killed
     assert killer.done == killer.total > 20
     assert not any(psutil.pid_exists(pid) for pid in killer.killed)
@@ -262,10 +262,10 @@ def test_a_folder_of_parts_replaces_an_older_one_and_nothing_else(scored, pictur
         patch.setattr(table_output, "PART_ROWS", 10)
         parts = scored(pictures, "parts/")
     assert len(list(parts.iterdir())) == 3
-    ScoresNote.read(parts).check(parts, ScoresNote.read(parts).predictor_sha256)
+    ScoresMetadata.read(parts).check(parts, ScoresMetadata.read(parts).predictor_sha256)
     scored(pictures, "parts/")
     assert [part.name for part in parts.iterdir()] == ["part-00000.parquet"]
-    ScoresNote.read(parts).check(parts, ScoresNote.read(parts).predictor_sha256)
+    ScoresMetadata.read(parts).check(parts, ScoresMetadata.read(parts).predictor_sha256)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     with pytest.raises(UsageError, match="mine: holds other things"):

@@ -40,7 +40,7 @@ def test_training_returns_the_predictor_that_it_saved(tmp_path, monkeypatch):
         return verb.Training(Path("models/sample"), {}, None)
 
     monkeypatch.setattr(verb, "train", train)
-    monkeypatch.setattr(inputs, "open_predictor", lambda place: heard.setdefault("opened", place))
+    monkeypatch.setattr(inputs, "load_predictor", lambda place: heard.setdefault("opened", place))
     prescreen.Predictor.train("votes.csv", images="rated", scale=(0, 3), encoder="bundled", output="models/mine")
     assert (heard["ratings"], heard["images"], heard["output"]) == (
         Path("votes.csv"),
@@ -68,20 +68,20 @@ def test_traits_are_names_or_a_mapping(monkeypatch, given, read):
         return verb.Training(Path("models/sample"), {}, None)
 
     monkeypatch.setattr(verb, "train", train)
-    monkeypatch.setattr(inputs, "open_predictor", lambda place: None)
+    monkeypatch.setattr(inputs, "load_predictor", lambda place: None)
     prescreen.Predictor.train("votes.csv", traits=given)
     assert heard == [read]
 
 
 def test_the_predictor_that_is_loaded_is_evaluated_wherever_the_alias_has_moved(predictor, monkeypatch):
     champion = prescreen.Predictor.load("models:/prescreen@champion")
-    monkeypatch.setattr(evaluate, "open_predictor", lambda place: pytest.fail(f"loaded {place} again"))
+    monkeypatch.setattr(evaluate, "load_predictor", lambda place: pytest.fail(f"loaded {place} again"))
     evaluation = champion.evaluate(SAMPLE / "training" / "votes.csv", traits=list(champion.traits))
     assert evaluation["n"] == 120
 
 
 def test_the_interface_is_seen_before_it_is_imported():
-    code = "import sys, prescreen; print('Predictor' in dir(prescreen), 'prescreen.workflow.train.api' in sys.modules)"
+    code = "import sys, prescreen; print('Predictor' in dir(prescreen), 'prescreen.workflow.api' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True False"
 

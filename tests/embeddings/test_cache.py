@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from prescreen.cli.main import main
-from prescreen.embeddings.cache import SCHEMA, EmbeddingCache, Holding
+from prescreen.embeddings.cache import SCHEMA, CacheStats, EmbeddingCache
 from prescreen.images.inspection import Quality
 from prescreen.settings import _close_to_others, cache_limit, make_cache_directory
 
@@ -100,7 +100,7 @@ def test_clear_takes_one_specification_or_all(path):
     with EmbeddingCache() as cache:
         assert cache.holdings() == []
         cache.put("one", [("0", np.zeros(4, np.float16), QUALITY)])
-        assert [type(holding) for holding in cache.holdings()] == [Holding]
+        assert [type(holding) for holding in cache.holdings()] == [CacheStats]
 
 
 def test_clear_asks_first(path):

@@ -14,7 +14,7 @@ from PIL import Image
 from prescreen.embeddings import workers
 from prescreen.embeddings.workers import Workers
 from prescreen.errors import PictureError, PictureFault, PrescreenError
-from prescreen.images.inspection import Inspector
+from prescreen.images.inspection import ImagePreprocessor
 from prescreen.images.views import View
 
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
@@ -25,7 +25,7 @@ import ctypes, json, os, signal, sys, time
 sys.path[:] = json.loads(sys.argv[1])
 from prescreen.images import inspection
 from prescreen.embeddings import workers
-look = inspection.Inspector.__call__
+look = inspection.ImagePreprocessor.__call__
 def faulty(self, data):
     if data == b"crash": ctypes.string_at(0)
     if data == b"hang": time.sleep(1000)
@@ -40,7 +40,7 @@ def faulty(self, data):
             open(mark, "w").close(); os.kill(os.getpid(), signal.SIGKILL)
         data = open(os.environ["GOOD"], "rb").read()
     return look(self, data)
-inspection.Inspector.__call__ = faulty
+inspection.ImagePreprocessor.__call__ = faulty
 workers.serve()
 """
 
@@ -55,7 +55,7 @@ def faulty(monkeypatch):
 
 def assert_good(answer):
     views, quality = answer
-    expected, expected_quality = Inspector(VIEWS)(GOOD)
+    expected, expected_quality = ImagePreprocessor(VIEWS)(GOOD)
     assert quality == expected_quality
     assert list(views) == list(expected)
     for view in VIEWS:

@@ -16,7 +16,7 @@ from prescreen.encoders import (
 from prescreen.encoders.bundled import EFFICIENTNET, FACE
 from prescreen.errors import EncoderError, PredictorMismatch, UsageError
 from prescreen.images.faces import Face, FaceFinder
-from prescreen.progress import Silence
+from prescreen.progress import NullReporter
 from prescreen.workflow import embed
 
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
@@ -205,11 +205,11 @@ def test_vectors_of_another_precision_are_another_encoder_s(clip_folder):
     assert {network.precision for network in plain._networks} == {"f32"}
 
 
-class Heard(Silence):
+class Heard(NullReporter):
     def __init__(self):
         self.said = []
 
-    def say(self, message):
+    def info(self, message):
         self.said.append(message)
 
 
@@ -217,7 +217,7 @@ def test_the_first_conversion_is_foretold(clip_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
     name, heard = f"clip:tiny@{clip_folder}", Heard()
     assert not make_encoder(name, device="mps").must_convert
-    embed.embed([IMAGES / "001.jpg"], encoder=name, narrator=heard)
+    embed.embed([IMAGES / "001.jpg"], encoder=name, reporter=heard)
     assert heard.said == [CONVERSION]
-    embed.embed([IMAGES / "013.jpg"], encoder=name, narrator=heard)
+    embed.embed([IMAGES / "013.jpg"], encoder=name, reporter=heard)
     assert heard.said == [CONVERSION]

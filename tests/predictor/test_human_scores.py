@@ -75,7 +75,7 @@ def test_learning_brings_predictions_nearer_to_the_truth_and_knows_how_near():
     for seed in range(1, 31):
         everything = pictures(40, seed)
         truth, told = simulated(everything, rng)
-        scored, rest = everything.at(np.arange(6)), everything.at(np.arange(6, 40))
+        scored, rest = everything.take(np.arange(6)), everything.take(np.arange(6, 40))
         mean, variance = updated(errors(), scored, results(scored, told[:6]), rest)
         before.append(((rest.z - truth[6:]) ** 2).mean())
         after.append(((mean - truth[6:]) ** 2).mean())
@@ -87,9 +87,9 @@ def test_learning_brings_predictions_nearer_to_the_truth_and_knows_how_near():
 def test_the_order_of_rounds_does_not_matter():
     seen, others = pictures(8, 1), pictures(5, 2)
     told = seen.z + 0.5
-    parts = [results(seen.at(rows), told[rows]) for rows in (np.arange(3), np.arange(3, 8))]
+    parts = [results(seen.take(rows), told[rows]) for rows in (np.arange(3), np.arange(3, 8))]
     both = [parts[0].with_round(parts[1]), parts[1].with_round(parts[0])]
-    ordered = [seen, seen.at(np.array([3, 4, 5, 6, 7, 0, 1, 2]))]
+    ordered = [seen, seen.take(np.array([3, 4, 5, 6, 7, 0, 1, 2]))]
     one, other = (updated(errors(), where, came, others)[0] for where, came in zip(ordered, both, strict=True))
     np.testing.assert_allclose(one, other, atol=1e-8)
 
@@ -100,7 +100,7 @@ def test_votes_of_two_tests_of_a_picture_count_together():
     twice = results(seen, first).with_round(replace(results(seen, second), rounds=np.full(4, 2)))
     # The mean of two scores of equal noise, with half of it.
     pooled = replace(results(seen, (first + second) / 2), variance=np.full((4, 2), VARIANCE / 2))
-    again = seen.at(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
+    again = seen.take(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
     found, wanted = updated(errors(), again, twice, others), updated(errors(), seen, pooled, others)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     assert twice.rounds.tolist() == [1] * 4 + [2] * 4
@@ -112,7 +112,7 @@ def test_a_test_on_one_trait_leaves_the_scores_on_the_others():
     later = np.where([False, True], seen.z - 0.3, np.nan)
     newer = replace(results(seen, later), variance=np.where(np.isfinite(later), VARIANCE, np.nan))
     together = results(seen, told).with_round(newer)
-    again = seen.at(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
+    again = seen.take(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
     pooled = np.column_stack([told[:, 0], (told[:, 1] + later[:, 1]) / 2])
     alone = replace(results(seen, pooled), variance=np.tile([VARIANCE, VARIANCE / 2], (4, 1)))
     found, wanted = updated(errors(), again, together, others)[0], updated(errors(), seen, alone, others)[0]
@@ -121,7 +121,7 @@ def test_a_test_on_one_trait_leaves_the_scores_on_the_others():
 
 def test_scores_that_are_known_already_count_once():
     seen = pictures(4, 1)
-    first = results(seen.at(np.arange(3)), seen.z[:3] + 0.5)
+    first = results(seen.take(np.arange(3)), seen.z[:3] + 0.5)
     grown = results(seen, seen.z + 0.5)
     assert first.holds(grown).all(axis=1).tolist() == [True, True, True, False]
     together = first.with_round(grown)

@@ -17,10 +17,10 @@ from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, TraitEvaluation
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.canaries import Canaries
-from prescreen.predictor.files import FILES, FORMAT, announce_place
+from prescreen.predictor.files import FILES, FORMAT, announce_overwrite
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor, TrainingPortraits, content_key
-from prescreen.progress import Silence
+from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import atomic
 
@@ -123,15 +123,15 @@ def test_a_directory_may_be_named_by_text(original, tmp_path):
 
 
 def test_what_will_be_overwritten_is_said_before_and_only_then(original, tmp_path):
-    class Heard(Silence):
+    class Heard(NullReporter):
         lines: list[str] = []
 
-        def say(self, message):
+        def info(self, message):
             self.lines.append(message)
 
-    announce_place(tmp_path / "new", Heard())
+    announce_overwrite(tmp_path / "new", Heard())
     assert Heard.lines == []
-    announce_place(original, Heard())
+    announce_overwrite(original, Heard())
     assert Heard.lines == [f"output     {original}: will overwrite the predictor there"]
 
 

@@ -17,7 +17,7 @@ from prescreen.predictor.files import FILES
 from prescreen.predictor.human_scores import HumanResults
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor, TrainingPortraits
-from prescreen.progress import Silence
+from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import provenance
 
@@ -85,7 +85,7 @@ def test_a_predictor_that_is_as_it_was_says_nothing(watched, encoder):
     assert finding.warning == ""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        reproducibility.watch(watched, encoder, Silence())
+        reproducibility.check_reproducibility(watched, encoder, NullReporter())
 
 
 def test_other_vectors_are_noticed_and_what_they_change_is_named(watched, encoder, monkeypatch):
@@ -107,7 +107,7 @@ def test_other_vectors_are_noticed_and_what_they_change_is_named(watched, encode
         f"the scale); changed since: pillow from {versions['pillow']} to 99.0"
     )
     with pytest.warns(UserWarning, match="now scores its canaries differently: .* from .* to .*train again"):
-        reproducibility.watch(watched, encoder, Silence())
+        reproducibility.check_reproducibility(watched, encoder, NullReporter())
 
 
 def watched_views(encoder, picture):
@@ -149,7 +149,7 @@ def test_what_was_measured_is_remembered_until_something_changes(watched, encode
             with pytest.raises(AssertionError, match="scored again"):
                 reproducibility.check(watched, encoder)
     with pytest.raises(AssertionError, match="scored again"):
-        reproducibility.check(watched, encoder, afresh=True)
+        reproducibility.check(watched, encoder, force=True)
     for damage in (b"", b"[]", b'{"raw": 3}', b'{"raw": [["a"]]}', b"\xff", b'{"raw": [[1.0]]}'):
         record.write_bytes(damage)
         with pytest.raises(AssertionError, match="scored again"):
@@ -181,7 +181,7 @@ def results():
 
 
 def test_what_people_said_is_no_difference(watched, encoder):
-    assert reproducibility.check(replace(watched, results=results()), encoder, afresh=True).difference == 0
+    assert reproducibility.check(replace(watched, results=results()), encoder, force=True).difference == 0
 
 
 def test_a_canary_that_cannot_be_decoded_any_more_is_a_difference(watched, encoder):

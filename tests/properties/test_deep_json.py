@@ -4,7 +4,7 @@ import pytest
 
 from prescreen.errors import PrescreenError
 from prescreen.ratings import read_ratings
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.tables import read_table
 
 DEPTH = 100_000
@@ -14,7 +14,7 @@ DEPTH = 100_000
     ("name", "text", "read"),
     [
         ("table.jsonl", "[" * DEPTH, lambda folder: read_table(folder / "table.jsonl")),
-        ("table.csv.meta.json", "[" * DEPTH, lambda folder: ScoresNote.read(folder / "table.csv")),
+        ("table.csv.meta.json", "[" * DEPTH, lambda folder: ScoresMetadata.read(folder / "table.csv")),
         ("project.json", "[" * DEPTH, lambda folder: read_ratings(folder / "project.json")),
         ("project.json", '[{"a": ' + "[" * DEPTH, lambda folder: read_ratings(folder / "project.json")),
         ("ratings.jsonl", '{"a": ' * DEPTH, lambda folder: read_ratings(folder / "ratings.jsonl")),

@@ -24,12 +24,12 @@ from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor, TrainingPortraits
 from prescreen.ratings.scale import Scale
 from prescreen.regressors.stacking import fit_final
-from prescreen.storage.provenance import ScoresNote
-from prescreen.workflow.inputs import open_predictor
+from prescreen.storage.provenance import ScoresMetadata
+from prescreen.workflow.inputs import load_predictor
 
 SPECIFICATION = EncoderSpecification(name="face", members=(replace(FACE, views=("chip",), layouts=()),))
 D = SPECIFICATION.dimension
-NOTE = ScoresNote(
+NOTE = ScoresMetadata(
     "ab" * 32, "models/a", "a", "cd" * 32, "bundled", "ef" * 32, ("smart",), ("/x",), 3, 1, False, True, {"numpy": "2"}
 )
 
@@ -38,7 +38,7 @@ def as_it_should_be(note):
     kinds = {name: type(getattr(NOTE, name)) for name in asdict(NOTE)}
     assert all(type(getattr(note, name)) is kind for name, kind in kinds.items()), note
     assert all(isinstance(text, str) for text in (*note.traits, *note.inputs, *note.versions, *note.versions.values()))
-    attempt(open_predictor, note.predictor)
+    attempt(load_predictor, note.predictor)
 
 
 @given(
@@ -50,7 +50,7 @@ def as_it_should_be(note):
 def test_a_damaged_note_is_refused_or_read(tmp_path_factory, content):
     table = tmp_path_factory.getbasetemp() / "noted.csv"
     table.with_name("noted.csv.meta.json").write_bytes(content)
-    note = attempt(ScoresNote.read, table)
+    note = attempt(ScoresMetadata.read, table)
     if note is not None:
         as_it_should_be(note)
 

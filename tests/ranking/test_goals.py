@@ -2,7 +2,7 @@ import pytest
 
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals, choose_goals, default_goals
-from prescreen.text import list_in_words
+from prescreen.text import describe_list
 
 TRAITS = ("competence", "likeability", "influence")
 
@@ -71,17 +71,17 @@ def test_keeping_everything_leaves_nothing_to_improve():
 
 
 def test_goals_read_as_a_phrase():
-    assert default_goals(TRAITS).in_words() == "improve competence and influence, keep likeability"
+    assert default_goals(TRAITS).describe() == "improve competence and influence, keep likeability"
     goals = Goals(("a",), ("b", "c"), improve_margin=0.5, keep_margin=1)
-    assert goals.in_words() == "improve a by at least 0.5, keep b and c within 1"
+    assert goals.describe() == "improve a by at least 0.5, keep b and c within 1"
 
 
 @pytest.mark.parametrize(("names", "words"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), ("abc", "a, b and c")])
 def test_lists_read_as_words(names, words):
-    assert list_in_words(names) == words
+    assert describe_list(names) == words
 
 
 def test_one_trait_of_several_can_be_enough():
     goals = choose_goals(("a", "b", "c"), improve=("a", "b"), any_of=True)
     assert goals == Goals(("a", "b"), ("c",), any_of=True)
-    assert goals.in_words() == "improve a or b, keep c"
+    assert goals.describe() == "improve a or b, keep c"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prescreen.regressors.novelty import Familiarity
+from prescreen.regressors.novelty import NoveltyDetector
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,14 @@ def world():
 
 def test_new_pictures_of_the_same_kind_seldom_raise_the_alarm_and_others_do(world):
     trained = world(400)
-    known = Familiarity.fit(trained, np.arange(400))
+    known = NoveltyDetector.fit(trained, np.arange(400))
     assert np.mean(known.novelty(world(2000)) > 1) < 0.03
     assert np.mean(known.novelty(world(200, shift=2.5)) > 1) > 0.95
 
 
 def test_training_portraits_are_as_unlike_as_was_promised(world):
     trained = world(300)
-    known = Familiarity.fit(trained, np.arange(300))
+    known = NoveltyDetector.fit(trained, np.arange(300))
     # A training portrait's nearest is itself, so that its own novelty is lower than it was when left out.
     assert np.mean(known.novelty(trained) > 1) <= 0.01
 
@@ -37,24 +37,24 @@ def test_pictures_of_one_person_do_not_make_new_persons_strange(world):
     trained = (np.repeat(persons, 3, axis=0) + noise).astype(np.float32)
     groups = np.repeat(np.arange(100), 3)
     new = world(500)
-    assert np.mean(Familiarity.fit(trained, groups).novelty(new) > 1) < 0.05
-    assert np.mean(Familiarity.fit(trained, np.arange(300)).novelty(new) > 1) > 0.2
+    assert np.mean(NoveltyDetector.fit(trained, groups).novelty(new) > 1) < 0.05
+    assert np.mean(NoveltyDetector.fit(trained, np.arange(300)).novelty(new) > 1) > 0.2
 
 
 def test_it_survives_being_saved(world):
-    known = Familiarity.fit(world(50), np.arange(50))
+    known = NoveltyDetector.fit(world(50), np.arange(50))
     new = world(10)
-    assert np.array_equal(Familiarity.from_arrays(known.to_arrays()).novelty(new), known.novelty(new))
+    assert np.array_equal(NoveltyDetector.from_arrays(known.to_arrays()).novelty(new), known.novelty(new))
 
 
 def test_too_few_groups_tell_nothing(world):
-    assert Familiarity.fit(world(20), np.repeat([0, 1], 10)) is None
-    assert Familiarity.from_arrays({}) is None
+    assert NoveltyDetector.fit(world(20), np.repeat([0, 1], 10)) is None
+    assert NoveltyDetector.from_arrays({}) is None
 
 
 def test_constant_features_count_for_nothing(world):
     trained = np.hstack([world(50), np.full((50, 1), 7, np.float32)])
-    known = Familiarity.fit(trained, np.arange(50))
+    known = NoveltyDetector.fit(trained, np.arange(50))
     new = np.hstack([world(10), np.full((10, 1), 7, np.float32)])
     other = new.copy()
     other[:, -1] = 1e6

@@ -8,7 +8,7 @@ import pytest
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior, condition
 from prescreen.ranking.vote_plan import chance_to_show, plan_votes
-from prescreen.ratings.reliability import USUAL_ICC
+from prescreen.ratings.reliability import DEFAULT_ICC
 from prescreen.shortlist.baseline import LEAST_ICC, _shrunk, icc_of_one_vote, noise_of_one_vote
 
 MEASURED = {"none": 0.0, "little": 0.2, "not": None, "undefined": float("nan"), "all": 1.0}
@@ -22,7 +22,7 @@ def predictor():
 
 def test_a_measured_0_is_not_taken_for_the_usual_reliability(predictor):
     found = [icc_of_one_vote(predictor, trait) for trait in predictor.traits]
-    assert found == [LEAST_ICC, 0.2, USUAL_ICC, USUAL_ICC, 1 - LEAST_ICC, USUAL_ICC]
+    assert found == [LEAST_ICC, 0.2, DEFAULT_ICC, DEFAULT_ICC, 1 - LEAST_ICC, DEFAULT_ICC]
 
 
 def test_votes_without_reliability_move_next_to_nothing_and_break_nothing(predictor):

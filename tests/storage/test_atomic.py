@@ -265,8 +265,8 @@ def modes_after_writing(folder):
     write_bytes_atomic(folder / "file", b"x")
     with stage_file(folder / "staged") as staged:
         staged.write(b"x")
-        staged.take_place()
-    replace_folder(folder / "folder", {"a": b"x"}, may_go=lambda _: True)
+        staged.commit()
+    replace_folder(folder / "folder", {"a": b"x"}, can_replace=lambda _: True)
     return {name: stat.S_IMODE((folder / name).stat().st_mode) for name in ("file", "staged", "folder")}
 
 
@@ -317,7 +317,7 @@ def test_a_staged_file_takes_its_place_when_told_and_not_before(tmp_path):
         file.write(memoryview(b"two"))
         assert not target.exists()
         assert (file.tell(), file.sha256) == (7, hashlib.sha256(b"one,two").hexdigest())
-        file.take_place()
+        file.commit()
     assert target.read_bytes() == b"one,two"
     with stage_file(target) as file:
         file.write(b"half of another")

@@ -22,7 +22,7 @@ from prescreen.reports.decisions import read_rejected
 from prescreen.shortlist.effect_groups import read_tags
 from prescreen.storage import bounded_files
 from prescreen.storage.bounded_files import check_csv, check_extent, check_parquet, open_plain, read_bounded
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.tables import read_table
 
 MANY = bounded_files.MAX_ROWS + 1
@@ -47,7 +47,7 @@ READERS = {
     "results": ("r.csv", lambda path: read_results(path, ["a"], ["x"], where="scores.csv")),
     "tags": ("t.csv", lambda path: read_tags(path, ["a.jpg"])),
     "decisions": ("d.csv", lambda path: read_rejected(path)),
-    "note": ("s.csv.meta.json", lambda path: ScoresNote.read(path.with_name("s.csv"))),
+    "note": ("s.csv.meta.json", lambda path: ScoresMetadata.read(path.with_name("s.csv"))),
     "manifest": (FILES.manifest, lambda path: Predictor.load(path.parent)),
     "picture": ("p.jpg", lambda path: read_bytes(ImageFile(path, path.name))),
 }

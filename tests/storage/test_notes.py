@@ -8,28 +8,30 @@ import pytest
 from prescreen.embeddings.pipeline import EmbeddingCache
 from prescreen.errors import PredictorError, UsageError
 from prescreen.predictor.scored_files import find_candidates, places_to_search
-from prescreen.progress import Silence
+from prescreen.progress import NullReporter
 from prescreen.storage import remote
 from prescreen.storage.atomic import write_bytes_atomic
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.workflow.inputs import open_scores
 
 FAR = ("s3://bucket/portraits", "http://evil.example/portraits", "//host/share", "\\\\host\\share", "FILE:///etc")
 
 
-class Told(Silence):
+class Told(NullReporter):
     """Keeps what it is told."""
 
     def __init__(self):
         self.lines = []
 
-    def say(self, text):
+    def info(self, text):
         self.lines.append(text)
 
 
 def note(inputs=(), predictor="/models/mine"):
     sums = ("0" * 64, "1" * 64, "2" * 64)
-    return ScoresNote(sums[0], predictor, "m", sums[1], "tiny", sums[2], ("a",), tuple(inputs), 1, 0, False, False, {})
+    return ScoresMetadata(
+        sums[0], predictor, "m", sums[1], "tiny", sums[2], ("a",), tuple(inputs), 1, 0, False, False, {}
+    )
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from prescreen.errors import PredictorMismatch, PrescreenError, UsageError
 from prescreen.storage import provenance
 from prescreen.storage.atomic import write_bytes_atomic
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 
-NOTE = ScoresNote(
+NOTE = ScoresMetadata(
     table_sha256=hashlib.sha256(b"the scores").hexdigest(),
     predictor="/models/sample",
     predictor_name="sample",
@@ -38,23 +38,23 @@ def test_a_note_stands_beside_its_table(tmp_path):
     notes = ["scores.csv.meta.json", "scores.parquet.meta.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["scores.csv", "scores.parquet", *notes])
     assert (tmp_path / "scores.csv").read_bytes() == b"the scores"
-    assert ScoresNote.read(tmp_path / "scores.parquet") == NOTE
-    assert ScoresNote.read(tmp_path / "scores.csv").scored == 9
+    assert ScoresMetadata.read(tmp_path / "scores.parquet") == NOTE
+    assert ScoresMetadata.read(tmp_path / "scores.csv").scored == 9
 
 
 def test_a_missing_note_is_a_usage_error_that_says_where_it_was_sought(tmp_path):
     (tmp_path / "scores.csv").touch()
     with pytest.raises(UsageError, match=r"scores\.csv\.meta\.json.*prescreen score"):
-        ScoresNote.read(tmp_path / "scores.csv")
+        ScoresMetadata.read(tmp_path / "scores.csv")
 
 
 def test_a_missing_note_may_be_allowed(tmp_path):
-    assert ScoresNote.read(tmp_path / "scores.csv", optional=True) is None
+    assert ScoresMetadata.read(tmp_path / "scores.csv", optional=True) is None
     put(NOTE, tmp_path / "scores.csv", b"the scores")
-    assert ScoresNote.read(tmp_path / "scores.csv", optional=True) == NOTE
+    assert ScoresMetadata.read(tmp_path / "scores.csv", optional=True) == NOTE
     (tmp_path / "scores.csv.meta.json").write_text("{")
     with pytest.raises(PrescreenError, match="score the folder again"):
-        ScoresNote.read(tmp_path / "scores.csv", optional=True)
+        ScoresMetadata.read(tmp_path / "scores.csv", optional=True)
 
 
 def test_a_note_knows_its_table_and_its_predictor(tmp_path):
@@ -73,16 +73,16 @@ import hashlib, shutil
 from dataclasses import replace
 from pathlib import Path
 from prescreen.storage.atomic import stage_file
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 FILES = ("storage/atomic.py", "storage/provenance.py")
 table = Path(PLACE) / "scores.csv"
-NOTE = ScoresNote("", "p", "p", "ab", "bundled", "cd", ("smart",), ("x",), 1, 0, False, True, {})
+NOTE = ScoresMetadata("", "p", "p", "ab", "bundled", "cd", ("smart",), ("x",), 1, 0, False, True, {})
 
 def write(content):
     with stage_file(table) as file:
         file.write(content[:1])
         file.write(content[1:])
-        replace(NOTE, table_sha256=file.sha256).write(table, file.take_place)
+        replace(NOTE, table_sha256=file.sha256).write(table, file.commit)
 
 def prepare():
     shutil.rmtree(table.parent, ignore_errors=True)
@@ -93,9 +93,9 @@ def work():
 
 def check():
     assert table.read_bytes() in (b"old", b"new")
-    ScoresNote.read(table).check(table, "ab")
+    ScoresMetadata.read(table).check(table, "ab")
     work()
-    assert ScoresNote.read(table).table_sha256 == hashlib.sha256(b"new").hexdigest()
+    assert ScoresMetadata.read(table).table_sha256 == hashlib.sha256(b"new").hexdigest()
     assert sorted(path.name for path in table.parent.iterdir()) == ["scores.csv", "scores.csv.meta.json"]
 """
 
@@ -123,7 +123,7 @@ def damaged():
 def test_a_damaged_note_says_to_score_again(tmp_path, text):
     (tmp_path / "scores.csv.meta.json").write_text(text)
     with pytest.raises(PrescreenError, match="score the folder again"):
-        ScoresNote.read(tmp_path / "scores.csv")
+        ScoresMetadata.read(tmp_path / "scores.csv")
 
 
 def test_versions_name_what_takes_part_in_a_result(monkeypatch):
@@ -151,4 +151,4 @@ def test_half_a_character_in_a_place_is_a_damaged_note(tmp_path, place):
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {place: "\ud800" if place == "predictor" else ["\ud800"]}))
     with pytest.raises(PrescreenError, match="UnicodeEncodeError.*score the folder again"):
-        ScoresNote.read(table)
+        ScoresMetadata.read(table)

@@ -18,7 +18,7 @@ import prescreen
 from prescreen import tracking
 from prescreen.errors import RatingsError
 from prescreen.predictor.predictor import Predictor
-from prescreen.progress import Silence
+from prescreen.progress import NullReporter
 from prescreen.tracking.standalone import DISTRIBUTIONS, pinned
 from prescreen.workflow import evaluate, score, train
 
@@ -158,13 +158,13 @@ def card_of(run):
         return mlflow.artifacts.load_text(f"{uri}/model_card.md")
 
 
-class Heard(Silence):
+class Heard(NullReporter):
     """Remembers what was said."""
 
     def __init__(self):
         self.lines = []
 
-    def say(self, line):
+    def info(self, line):
         self.lines.append(line)
 
 
@@ -198,9 +198,9 @@ def test_a_predictor_that_forgets_holds_nothing_of_a_portrait_and_says_so(place,
     votes = pd.read_csv(other)
     votes.assign(rater=votes["rater"] + "x" if "rater" in votes else "x").to_csv(other, index=False)
     heard = Heard()
-    evaluate.evaluate(str(done.output), other, images=place / "images", narrator=heard)
+    evaluate.evaluate(str(done.output), other, images=place / "images", reporter=heard)
     assert [line for line in heard.lines if "told to forget" in line]
     remembering = Heard()
     with pytest.raises(RatingsError, match="0 unseen pictures"):
-        evaluate.evaluate(str(place / "models" / "first"), other, images=place / "images", narrator=remembering)
+        evaluate.evaluate(str(place / "models" / "first"), other, images=place / "images", reporter=remembering)
     assert not [line for line in remembering.lines if "told to forget" in line]

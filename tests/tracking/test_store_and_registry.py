@@ -496,7 +496,7 @@ def refuse(*given, **options):
     raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("step", ["register", "crown", "_move", "finish"])
+@pytest.mark.parametrize("step", ["register", "update_aliases", "_move", "finish"])
 def test_a_training_that_cannot_be_registered_to_its_end_leaves_no_model(record, client, monkeypatch, step):
     if step != "finish":
         monkeypatch.setattr(registry, step, refuse)

@@ -43,15 +43,15 @@ class World:
         self.specification = specification
 
     def predictor(self):
-        def see(vectors, contents, raw):
+        def featurize(vectors, contents, raw):
             return SimpleNamespace(features=vectors[:, :5].astype(np.float32))
 
         return SimpleNamespace(
             traits=TRAITS,
             manifest=SimpleNamespace(encoder=self.specification),
             calibration=SimpleNamespace(error_covariance=0.3 * np.eye(2)),
-            errors=lambda: SimpleNamespace(likeness=self.likeness),
-            see=see,
+            errors=lambda: SimpleNamespace(error_correlation=self.likeness),
+            featurize=featurize,
         )
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from prescreen.cli.main import main
 from prescreen.errors import NothingScored, UsageError
-from prescreen.storage.provenance import ScoresNote, file_sha256
+from prescreen.storage.provenance import ScoresMetadata, file_sha256
 from prescreen.storage.tables import write_table
 from prescreen.workflow.export import Exported, export, fiftyone_files, label_studio_files, scored_traits
 
@@ -221,7 +221,7 @@ def remote(tmp_path):
     table = tmp_path / "scores.csv"
     frame = pd.DataFrame(SHORTLIST).drop(columns=["rank", "p_better", "selected", "gates", "why"])
     write_table(frame.assign(reason="", content=hashlib.sha256(b"picture").hexdigest()), table)
-    note = ScoresNote(
+    note = ScoresMetadata(
         file_sha256(table), "m", "mine", "0" * 64, "tiny", "1" * 64, ("competence", "influence"),
         ("memory://exported",), 2, 1, False, False, {},
     )  # fmt: skip

@@ -22,7 +22,7 @@ STEPS = {
     "figures": (evaluation_figures, "evaluation_figures"),
     "card": (build_records, "model_card"),
     "model_logged": (runs._Untried, "save_model"),
-    "registered": (registry, "crown"),
+    "registered": (registry, "update_aliases"),
 }
 """What some of the last steps call, in their order; the rest is in `tests/tracking`."""
 

@@ -28,7 +28,7 @@ class Terminal:
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
 
-    def say(self, message: str) -> None:
+    def info(self, message: str) -> None:
         """Print a message for the user."""
         if not self.quiet:
             click.echo(masked(message), err=True)
@@ -38,7 +38,7 @@ class Terminal:
         click.echo(f"prescreen: warning: {masked(message)}", err=True)
 
     @contextlib.contextmanager
-    def steps(self, title: str, total: int) -> Iterator[Callable[[], object]]:
+    def progress(self, title: str, total: int) -> Iterator[Callable[[], object]]:
         """Draw a progress bar; the callable moves it on by one."""
         from tqdm import tqdm
 

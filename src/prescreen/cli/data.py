@@ -35,11 +35,11 @@ def omi(accept_licence: bool, output: Path, source: str | None, sha256: str | No
     from prescreen.ratings.download import OMI_URL, fetch_omi
 
     fetched = fetch_omi(
-        output, accept_licence=accept_licence, source=source or OMI_URL, sha256=sha256, narrator=terminal
+        output, accept_licence=accept_licence, source=source or OMI_URL, sha256=sha256, reporter=terminal
     )
     click.echo(f"{fetched.pictures} pictures in {output}")
     click.echo(
         f"next: prescreen train --ratings {output} --traits competence=smart,likeability=outgoing,influence=electable"
         " --encoder bundled --output models/omi"
     )
-    terminal.say(f"commit     {fetched.commit or 'not named by the archive'}\nSHA-256    {fetched.sha256}")
+    terminal.info(f"commit     {fetched.commit or 'not named by the archive'}\nSHA-256    {fetched.sha256}")

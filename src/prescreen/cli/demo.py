@@ -23,7 +23,7 @@ def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
     from prescreen.cli.output import accuracy_table, shortlist_lines
     from prescreen.workflow import demo
 
-    done = demo.demo(output, sample=sample, narrator=terminal)
+    done = demo.demo(output, sample=sample, reporter=terminal)
     click.echo("Cross-validated on the sample:")
     click.echo(accuracy_table(done.training.evaluation))
     click.echo("\nWorth sending to raters (simulated votes):")

@@ -23,11 +23,11 @@ Examples:
 def doctor(predictor: str | None, terminal: Terminal) -> None:
     """Show what is installed, which encoders have weights, and where things are stored."""
     from prescreen.workflow import doctor
-    from prescreen.workflow.inputs import open_predictor
+    from prescreen.workflow.inputs import load_predictor
 
     found = doctor.examine()
     if predictor is not None:
-        found["predictor"] = doctor.examine_predictor(open_predictor(predictor))
+        found["predictor"] = doctor.examine_predictor(load_predictor(predictor))
     for title, findings in found.items():
         click.echo(f"{title}")
         for name, finding in findings.items():

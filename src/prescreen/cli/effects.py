@@ -79,9 +79,9 @@ def effects(
         output=output,
         predictor=predictor,
         images=images,
-        narrator=terminal,
+        reporter=terminal,
     )
     for line in effect_lines(done.table):
         click.echo(line)
     if output is not None:
-        terminal.say(f"effects    {output}")
+        terminal.info(f"effects    {output}")

@@ -45,6 +45,6 @@ def embed(
         device=device,
         output=output,
         follow_links=follow_links,
-        narrator=terminal,
+        reporter=terminal,
     )
-    terminal.say(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.describe_failures()}")
+    terminal.info(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.describe_failures()}")

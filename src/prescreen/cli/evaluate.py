@@ -55,11 +55,11 @@ def evaluate(
     """
     from prescreen.reports.headline import headline
     from prescreen.storage.atomic import write_text_atomic
-    from prescreen.storage.overwrite_checks import check_places
+    from prescreen.storage.overwrite_checks import check_output_paths
     from prescreen.text import parse_columns, parse_traits
     from prescreen.workflow import evaluate
 
-    check_places({"--json": json_file, "--metrics": metrics}, {"--ratings": ratings})
+    check_output_paths({"--json": json_file, "--metrics": metrics}, {"--ratings": ratings})
     report = evaluate.evaluate(
         predictor,
         ratings,
@@ -69,7 +69,7 @@ def evaluate(
         scale=Scale.parse(scale) if scale else None,
         learning_curve=learning_curve,
         experiment=experiment,
-        narrator=terminal,
+        reporter=terminal,
     )
     if json_file is not None:
         write_text_atomic(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")

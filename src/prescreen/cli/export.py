@@ -62,11 +62,11 @@ def export(
     from prescreen.workflow import export
 
     done = export.export(
-        table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix, narrator=terminal
+        table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix, reporter=terminal
     )
     left_out = f", {done.left_out} left out: not scored, or not found" if done.left_out else ""
-    terminal.say(f"{done.pictures} picture{'s' * (done.pictures != 1)}{left_out}")
+    terminal.info(f"{done.pictures} picture{'s' * (done.pictures != 1)}{left_out}")
     for path in done.files:
         click.echo(str(path))
     if prefix is None and done.folder is not None:
-        terminal.say(_NEXT[to].format(root=done.folder.parent, folder=done.folder, output=str(output)))
+        terminal.info(_NEXT[to].format(root=done.folder.parent, folder=done.folder, output=str(output)))

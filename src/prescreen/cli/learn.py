@@ -93,7 +93,7 @@ def learn(
         wishes=wishes(comparing),
         shortlist=shortlist,
         experiment=experiment,
-        narrator=terminal,
+        reporter=terminal,
     )
     for line in round_lines(done.content):
         click.echo(line)
@@ -102,7 +102,7 @@ def learn(
     if done.proposal is not None:
         for line in shortlist_lines(done.proposal):
             click.echo(line)
-    terminal.say(f"predictor  {output}")
+    terminal.info(f"predictor  {output}")
     if shortlist is not None:
-        terminal.say(f"shortlist  {shortlist}")
-    terminal.say(f"run        {done.run_id}")
+        terminal.info(f"shortlist  {shortlist}")
+    terminal.info(f"run        {done.run_id}")

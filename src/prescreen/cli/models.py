@@ -52,7 +52,7 @@ def list_(terminal: Terminal) -> None:
     for line in _columns([head, *rows]):
         click.echo(line)
     if not rows:
-        terminal.say(f"none in {tracking.store_name()}: prescreen train adds one; another store: MLFLOW_TRACKING_URI")
+        terminal.info(f"none in {tracking.store_name()}: prescreen train adds one; another store: MLFLOW_TRACKING_URI")
 
 
 @models.command(cls=Verb, short_help="Two versions beside each other.", epilog=EXAMPLES)
@@ -76,7 +76,7 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     for line in _columns(rows):
         click.echo(line)
     verdict = tracking.judge(one, two, "mean/pearson")
-    terminal.say(f"version {one.version} is {'better' if verdict.better else 'not better'}: {verdict.reason}")
+    terminal.info(f"version {one.version} is {'better' if verdict.better else 'not better'}: {verdict.reason}")
 
 
 @models.command(cls=Verb, short_help="Make a version the champion.", epilog=EXAMPLES)
@@ -88,7 +88,7 @@ def promote(version: str, force: bool, terminal: Terminal) -> None:
     from prescreen import tracking
 
     promoted, reason = tracking.promote(version, force=force)
-    terminal.say(f"version {promoted.version} is the champion: {reason}")
+    terminal.info(f"version {promoted.version} is the champion: {reason}")
 
 
 def _interval(metrics: Mapping[str, float], name: str) -> str:

@@ -73,7 +73,7 @@ def rank(
             wishes=wishes(comparing, votes),
             output=output,
             report=report,
-            narrator=terminal,
+            reporter=terminal,
         )
         for line in zero_shot_lines(by_words.shortlist):
             click.echo(line)
@@ -93,7 +93,7 @@ def rank(
         output=output,
         report=report,
         keep_metadata=keep_metadata,
-        narrator=terminal,
+        reporter=terminal,
     )
     for line in shortlist_lines(done.shortlist):
         click.echo(line)
@@ -103,6 +103,6 @@ def rank(
 
 
 def _written(terminal: Terminal, output: Path, report: Path | None) -> None:
-    terminal.say(f"shortlist  {output}")
+    terminal.info(f"shortlist  {output}")
     if report is not None:
-        terminal.say(f"report     {report}")
+        terminal.info(f"report     {report}")

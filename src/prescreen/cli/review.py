@@ -52,9 +52,11 @@ def review(
 
     def ready(address: str) -> None:
         click.echo(address)
-        terminal.say(f"decisions  {decisions or decisions_beside(scores)}")
-        terminal.say("for this machine only; the address works once, then only the browser that opened it has the page")
-        terminal.say("Ctrl-C ends it")
+        terminal.info(f"decisions  {decisions or decisions_beside(scores)}")
+        terminal.info(
+            "for this machine only; the address works once, then only the browser that opened it has the page"
+        )
+        terminal.info("Ctrl-C ends it")
         if browser:
             click.launch(str(stack.enter_context(private_link(address))))
 
@@ -68,6 +70,6 @@ def review(
             images=images,
             port=port,
             keep_metadata=keep_metadata,
-            narrator=terminal,
+            reporter=terminal,
             ready=ready,
         )

@@ -86,15 +86,15 @@ def score(
             engine=engine,
             ray_address=ray_address,
             device=device,
-            narrator=terminal,
+            reporter=terminal,
         )
     counts = done.counts
-    terminal.say(f"{done.scored} scored, {counts.describe_failures()}")
-    terminal.say(f"vectors    {counts.decoded} decoded, {counts.cached} from the cache")
+    terminal.info(f"{done.scored} scored, {counts.describe_failures()}")
+    terminal.info(f"vectors    {counts.decoded} decoded, {counts.cached} from the cache")
     if output == "-":
         return
     folder = " (a folder of Parquet parts)" if is_folder(output) else ""
-    terminal.say(f"scores     {done.output}{folder}")
+    terminal.info(f"scores     {done.output}{folder}")
 
 
 def _to_standard_output(table: Path) -> None:

@@ -90,12 +90,12 @@ def train(
         learning_curve=learning_curve,
         auxiliary=auxiliary,
         forget_portraits=forget_portraits,
-        narrator=terminal,
+        reporter=terminal,
     )
     click.echo(accuracy_table(done.evaluation))
-    terminal.say(f"predictor  {done.output}")
-    terminal.say(f"MLflow     run {done.run.run_id} in {done.run.store}, model prescreen version {done.run.version}")
-    terminal.say(f"           {_standing(done.run.version, done.run.champion, done.run.comparison)}")
+    terminal.info(f"predictor  {done.output}")
+    terminal.info(f"MLflow     run {done.run.run_id} in {done.run.store}, model prescreen version {done.run.version}")
+    terminal.info(f"           {_standing(done.run.version, done.run.champion, done.run.comparison)}")
 
 
 def _standing(version: str, champion: bool, comparison: str) -> str:

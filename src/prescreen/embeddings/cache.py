@@ -52,7 +52,7 @@ Vector = NDArray[np.float16]
 
 
 @dataclass(frozen=True)
-class Holding:
+class CacheStats:
     """What the cache has of one encoder specification.
 
     Parameters
@@ -180,7 +180,7 @@ class EmbeddingCache:
             values,
         )
         if self.limit is not None and self.size() > self.limit:
-            self._make_room(self.limit)
+            self._ensure_parent(self.limit)
 
     def size(self) -> int:
         """Return the bytes in use, which are fewer than those of the file where rows were deleted."""
@@ -189,7 +189,7 @@ class EmbeddingCache:
         )
         return int((pages[0] - free[0]) * size[0])
 
-    def _make_room(self, limit: int) -> None:
+    def _ensure_parent(self, limit: int) -> None:
         """Delete the vectors that were not used for the longest time; shrink the file where it is far too large."""
         self._note_use()
         oldest = "DELETE FROM vectors WHERE id IN (SELECT id FROM vectors ORDER BY used, id LIMIT 64)"
@@ -228,13 +228,13 @@ class EmbeddingCache:
         values = [(*key, content) for key, content in rows]
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
 
-    def holdings(self) -> list[Holding]:
+    def holdings(self) -> list[CacheStats]:
         """Count what is stored, one entry an encoder specification (sorted)."""
         query = """
             SELECT specification, COUNT(*), SUM(LENGTH(vector) + LENGTH(quality)) FROM vectors
             GROUP BY specification ORDER BY specification"""
         try:
-            return [Holding(*row) for row in self._database.execute(query)]
+            return [CacheStats(*row) for row in self._database.execute(query)]
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 

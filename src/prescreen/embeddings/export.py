@@ -35,7 +35,7 @@ def write_vectors(rows: Iterable[Embedded], dimension: int, output: Path) -> Non
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
             while chunk := list(islice(iterator, _ROWS)):
                 writer.write_table(pa.table([*_texts(chunk), _vectors(chunk, dimension)], schema=schema))
-        file.take_place()
+        file.commit()
 
 
 def _texts(rows: list[Embedded]) -> list[pa.Array]:

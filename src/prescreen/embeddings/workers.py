@@ -26,7 +26,7 @@ import numpy as np
 import prescreen
 from prescreen.errors import EncoderError, PictureError, PictureFault, PrescreenError
 from prescreen.images.decoding import read_size
-from prescreen.images.inspection import Inspector, Quality
+from prescreen.images.inspection import ImagePreprocessor, Quality
 from prescreen.images.thumbnails import draw_thumbnail
 from prescreen.images.views import Pixels, View
 from prescreen.process import python_child
@@ -79,7 +79,7 @@ class Workers:
         self._lock = threading.Lock()
 
     def inspect(self, data: bytes, views: Sequence[View], tolerant: bool) -> tuple[Mapping[View, Pixels], Quality]:
-        """Do what `prescreen.images.inspection.Inspector` does, in a worker.
+        """Do what `prescreen.images.inspection.ImagePreprocessor` does, in a worker.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Workers:
             worker = self._borrow()
             try:
                 answer, body = worker.ask(request, data, self.seconds)
-            except _Died as death:
+            except _WorkerDied as death:
                 code = worker.end()
                 if death.in_time:
                     continue
@@ -164,7 +164,7 @@ def shared_workers() -> Workers:
     return workers
 
 
-class _Died(Exception):
+class _WorkerDied(Exception):
     def __init__(self, in_time: bool) -> None:
         self.in_time = in_time
 
@@ -182,7 +182,7 @@ class _Worker:
         )
         try:
             self._answer(_PATIENCE)
-        except _Died:
+        except _WorkerDied:
             raise PrescreenError(
                 f"a process for decoding could not be started ({_cause(self.end())}); is there memory left?"
             ) from None
@@ -191,7 +191,7 @@ class _Worker:
             raise
 
     def ask(self, request: Mapping[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
-        """Send one picture and wait for the answer; raises `_Died`."""
+        """Send one picture and wait for the answer; raises `_WorkerDied`."""
         return self._answer(seconds, [json.dumps(dict(request) | {"size": len(data)}).encode() + b"\n", data])
 
     def _answer(self, seconds: float, message: Sequence[bytes] = ()) -> tuple[dict[str, Any], bytes]:
@@ -211,7 +211,7 @@ class _Worker:
             to_worker.flush()
             head, body = _receive(from_worker)
         except (OSError, EOFError, ValueError):
-            raise _Died(in_time=not late.is_set()) from None
+            raise _WorkerDied(in_time=not late.is_set()) from None
         finally:
             timer.cancel()
         return head, body
@@ -299,7 +299,7 @@ def _answer(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any],
 
 def _inspect(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
     views = [View(name, side) for name, side in request["views"]]
-    found, quality = Inspector(views, request["tolerant"])(data)
+    found, quality = ImagePreprocessor(views, request["tolerant"])(data)
     return {"quality": asdict(quality)}, [found[view].tobytes() for view in views]
 
 

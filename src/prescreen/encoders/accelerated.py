@@ -49,7 +49,7 @@ class AcceleratedNetwork:
         self._precision = precision
         self._width = width
         self._lock = threading.Lock()
-        with self._memory_in_words():
+        with self._describe_memory():
             self._module = build().to(self._device).to(memory_format=torch.channels_last)
         if (found := self._features(np.zeros((BATCH, side, side, 3), np.uint8)).shape) != (BATCH, width):
             raise EncoderError(f"network on {device}: features of shape {found}, expected {(BATCH, width)}")
@@ -66,12 +66,12 @@ class AcceleratedNetwork:
         import torch
 
         mixed = torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16")
-        with self._memory_in_words(), torch.inference_mode(), _whole_products(), mixed:
+        with self._describe_memory(), torch.inference_mode(), _whole_products(), mixed:
             pixels = torch.tensor(np.ascontiguousarray(batch), device=self._device)
             return np.asarray(self._module(pixels).float().cpu().numpy())
 
     @contextlib.contextmanager
-    def _memory_in_words(self) -> Iterator[None]:
+    def _describe_memory(self) -> Iterator[None]:
         import torch
 
         try:

@@ -56,7 +56,7 @@ class Quality(Appearance):
     truncated: bool = False
 
 
-class Inspector:
+class ImagePreprocessor:
     """Looks at pictures for one encoder. Safe in threads.
 
     Parameters

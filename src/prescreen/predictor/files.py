@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prescreen.errors import PredictorError, PredictorNotFound
-from prescreen.progress import Narrator
+from prescreen.progress import ProgressReporter
 from prescreen.storage.atomic import recover_folder, replace_folder
 from prescreen.storage.bounded_files import MAX_ARRAYS_BYTES, MAX_JSON_BYTES, MAX_NOTE_BYTES, read_bounded
 
@@ -67,11 +67,11 @@ def check_place(directory: Path) -> None:
         )
 
 
-def announce_place(directory: Path, narrator: Narrator) -> None:
+def announce_overwrite(directory: Path, reporter: ProgressReporter) -> None:
     """Refuse a directory as `check_place` does, and say so where a predictor will be replaced: before the work."""
     check_place(directory)
     if (directory / FILES.manifest).is_file():
-        narrator.say(f"output     {directory}: will overwrite the predictor there")
+        reporter.info(f"output     {directory}: will overwrite the predictor there")
 
 
 def write_files(directory: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
@@ -86,7 +86,7 @@ def write_files(directory: Path, manifest: Mapping[str, Any], contents: Mapping[
     sealed = {"format": FORMAT, **manifest, "files": digests(contents)}
     written = {**contents, FILES.manifest: (json.dumps(sealed, indent=2) + "\n").encode()}
     try:
-        replace_folder(directory, written, may_go=_is_free)
+        replace_folder(directory, written, can_replace=_is_free)
     except OSError as error:
         raise PredictorError(f"{directory}: cannot be written ({error.strerror or error})") from error
 

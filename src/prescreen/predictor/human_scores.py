@@ -124,11 +124,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.z)
 
-    def at(self, rows: NDArray[np.integer] | slice) -> Self:
+    def take(self, rows: NDArray[np.integer] | slice) -> Self:
         """Return some of them."""
         return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
-    def and_(self, others: Self) -> Self:
+    def concatenate(self, others: Self) -> Self:
         """Return these and then the others."""
         return type(self)(*(np.concatenate([getattr(self, f.name), getattr(others, f.name)]) for f in fields(self)))
 
@@ -149,7 +149,7 @@ class Errors:
     reference: NDArray[np.float32]
 
     @property
-    def likeness(self) -> ErrorCorrelation:
+    def error_correlation(self) -> ErrorCorrelation:
         """Shares of the error variance."""
         person = self.calibration.person_share
         similar = min(self.calibration.similar_share, 1 - person)
@@ -161,11 +161,11 @@ class Errors:
             return np.ones(len(pictures), dtype=bool)
         return np.asarray((_squared(pictures.faces, self.reference) <= SAME_FACE**2).any(axis=1))
 
-    def between(self, left: Pictures, right: Pictures) -> Floats:
+    def cross_correlation(self, left: Pictures, right: Pictures) -> Floats:
         """Return the correlation of the errors of two lists of pictures, (m, n)."""
         squared = _squared(left.features, right.features)
         known = (left.keys[:, None] == right.keys[None]) & (left.keys != 0)[:, None]
-        return self.likeness.between(
+        return self.error_correlation.cross_correlation(
             squared,
             self.of_person(left)[:, None] & self.of_person(right)[None],
             known | (squared == 0),
@@ -186,17 +186,17 @@ class Errors:
         """
         a, n = len(anchors), len(others)
         correlation = np.eye(a + n)
-        correlation[:a, :a] = self.between(anchors, anchors)
-        correlation[a:, :a] = self.between(others, anchors)
+        correlation[:a, :a] = self.cross_correlation(anchors, anchors)
+        correlation[a:, :a] = self.cross_correlation(others, anchors)
         correlation[:a, a:] = correlation[a:, :a].T
         if jointly:
-            correlation[a:, a:] = self.between(others, others)
+            correlation[a:, a:] = self.cross_correlation(others, others)
         correlation[np.diag_indices(a + n)] = 1.0
         return Prior(
             mean=np.concatenate([anchors.z, others.z]),
             correlation=correlation,
             covariance=self.calibration.error_covariance,
-            person=self.likeness.person,
+            person=self.error_correlation.person,
         )
 
 
@@ -217,7 +217,7 @@ def updated(errors: Errors, scored: Pictures, results: HumanResults, pictures: P
     means, variances = np.zeros(pictures.z.shape), np.zeros(pictures.z.shape)
     for start in range(0, len(pictures), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        posterior = condition(errors.prior(scored, pictures.at(rows)), results.scores())
+        posterior = condition(errors.prior(scored, pictures.take(rows)), results.scores())
         means[rows] = posterior.mean[len(scored) :]
         variances[rows] = np.diagonal(posterior.covariances(), axis1=1, axis2=2)[len(scored) :]
     return means, np.maximum(variances, 0.0)
@@ -225,10 +225,10 @@ def updated(errors: Errors, scored: Pictures, results: HumanResults, pictures: P
 
 def offset(errors: Errors, scored: Pictures, results: HumanResults) -> Posterior:
     """Return what is known of the scored pictures and of the person's own offset."""
-    return condition(errors.prior(scored, scored.at(slice(0, 0))), results.scores())
+    return condition(errors.prior(scored, scored.take(slice(0, 0))), results.scores())
 
 
-def see(
+def featurize(
     raw: Floats,
     vectors: NDArray[np.floating],
     keys: NDArray[np.uint64],

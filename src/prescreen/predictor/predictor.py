@@ -23,9 +23,9 @@ from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.canaries import Canaries
 from prescreen.predictor.files import FILES, digests, read_files, write_files
-from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, see, updated
+from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, featurize, updated
 from prescreen.predictor.manifest import Manifest
-from prescreen.regressors.novelty import Familiarity
+from prescreen.regressors.novelty import NoveltyDetector
 from prescreen.regressors.stacking import TraitRegressors
 
 _UNTOUCHED: Final = 1e-6  # of z: where results say less about a picture, its prediction stays to the last bit
@@ -105,7 +105,7 @@ class Predictor:
         What it was trained on.
     evaluation : Evaluation
         The cross-validated evaluation.
-    familiarity : Familiarity or None
+    novelty_detector : NoveltyDetector or None
         How unlike the training portraits a picture may be; None where there were too few to tell.
     results : HumanResults or None
         What people said about pictures of the one person for whom it has learned since.
@@ -118,7 +118,7 @@ class Predictor:
     calibration: Calibration
     portraits: TrainingPortraits
     evaluation: Evaluation
-    familiarity: Familiarity | None = None
+    novelty_detector: NoveltyDetector | None = None
     results: HumanResults | None = None
     canaries: Canaries | None = None
 
@@ -131,14 +131,14 @@ class Predictor:
     def holdings(self) -> Mapping[str, int]:
         """Of how many pictures of people it holds something, by what that is; 0 where it holds none."""
         width = self.manifest.encoder.dimension
-        components = 0 if self.familiarity is None else self.familiarity.components.shape[1]
+        components = 0 if self.novelty_detector is None else self.novelty_detector.components.shape[1]
         return {
             "64 bits of the SHA-256 of the file, and the cross-validated prediction": len(self.portraits.keys),
             "face descriptor, 128 numbers": len(self.portraits.faces),
             f"whole vector, {width} numbers with the face descriptor among them": self.regressors.rows_held,
             f"place among portraits, {components} numbers": 0
-            if self.familiarity is None
-            else len(self.familiarity.portraits),
+            if self.novelty_detector is None
+            else len(self.novelty_detector.portraits),
             f"tested by people: whole vector, {width} numbers, and the scores": len(self.results or ()),
         }
 
@@ -171,15 +171,15 @@ class Predictor:
             After human results (``results``) those of the person's pictures are moved by them, and their intervals are
             as much narrower as is known more; those of other pictures stay as they were.
         """
-        raw = self._untaught(features, contents)
+        raw = self._prior_predictions(features, contents)
         half = self.calibration.half_widths_at(raw)
         if self.results is not None:
-            raw, half = self._taught(raw, self._see(raw, features, contents))
+            raw, half = self._posterior_predictions(raw, self._featurize(raw, features, contents))
         low, high = raw - half, raw + half
         score = self.calibration.score
         return Predictions(raw, low, high, score(raw), score(low), score(high))
 
-    def see(
+    def featurize(
         self,
         features: NDArray[np.float16] | NDArray[np.float32],
         contents: Sequence[str] | None = None,
@@ -194,9 +194,9 @@ class Predictor:
         raw : ndarray of float, shape (n, t), optional
             These predictions, where they are at hand.
         """
-        return self._see(self._untaught(features, contents) if raw is None else raw, features, contents)
+        return self._featurize(self._prior_predictions(features, contents) if raw is None else raw, features, contents)
 
-    def known(self, pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def posterior(self, pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return means and error variances in z, both (n, t), by all that is known, human results included."""
         scored, results = self.scored()
         return updated(self.errors(), scored, results, pictures)
@@ -226,7 +226,7 @@ class Predictor:
     def _face(self) -> slice:
         return self.manifest.encoder.blocks[IDENTITY_BLOCK]
 
-    def _untaught(
+    def _prior_predictions(
         self, features: NDArray[np.float16] | NDArray[np.float32], contents: Sequence[str] | None
     ) -> NDArray[np.float64]:
         dimension = self.manifest.encoder.dimension
@@ -240,17 +240,21 @@ class Predictor:
             raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
         return raw
 
-    def _see(
+    def _featurize(
         self, raw: NDArray[np.float64], features: NDArray[np.floating], contents: Sequence[str] | None
     ) -> Pictures:
         keys = [content_key(content) for content in contents] if contents is not None else [0] * len(raw)
         return self._at(raw, features, np.array(keys, dtype=np.uint64))
 
     def _at(self, raw: NDArray[np.float64], vectors: NDArray[np.floating], keys: NDArray[np.uint64]) -> Pictures:
-        return see(raw, vectors, keys, calibration=self.calibration, scaler=self.regressors.scaler, face=self._face)
+        return featurize(
+            raw, vectors, keys, calibration=self.calibration, scaler=self.regressors.scaler, face=self._face
+        )
 
-    def _taught(self, raw: NDArray[np.float64], pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        z, variance = self.known(pictures)
+    def _posterior_predictions(
+        self, raw: NDArray[np.float64], pictures: Pictures
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        z, variance = self.posterior(pictures)
         before = np.diag(self.calibration.error_covariance)
         # The interval is one of ratings: beside the error it holds the noise of the ratings that were trained on.
         reliability = [self.manifest.reliability.get(trait, {}).get("of_mean") for trait in self.traits]
@@ -264,9 +268,9 @@ class Predictor:
 
     def novelty(self, features: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float64]:
         """Return how unlike the training portraits n pictures are: above 1 as hardly any of those; NaN if unknown."""
-        if self.familiarity is None:
+        if self.novelty_detector is None:
             return np.full(len(features), np.nan)
-        return self.familiarity.novelty(features.astype(np.float32))
+        return self.novelty_detector.novelty(features.astype(np.float32))
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the predictor; the directory is the old one or the new one, never half.
@@ -305,7 +309,7 @@ class Predictor:
                 calibration=Calibration.from_arrays(_below("calibration/", arrays), description.is_score),
                 portraits=TrainingPortraits(**_below("portraits/", arrays)),
                 evaluation=Evaluation.from_json(json.loads(contents[FILES.evaluation])),
-                familiarity=Familiarity.from_arrays(_below("familiarity/", arrays)),
+                novelty_detector=NoveltyDetector.from_arrays(_below("familiarity/", arrays)),
                 results=HumanResults(**learned) if (learned := _below("results/", arrays)) else None,
                 canaries=None
                 if FILES.canaries not in contents
@@ -342,8 +346,8 @@ class Predictor:
         if results is not None and results.vectors.shape[1] != self.manifest.encoder.dimension:
             raise ValueError(f"human results with {results.vectors.shape[1]} features")
         dimension = len(self.regressors.scaler.mean)
-        if self.familiarity is not None and len(self.familiarity.mean) != dimension:
-            raise ValueError(f"familiarity of {len(self.familiarity.mean)} features")
+        if self.novelty_detector is not None and len(self.novelty_detector.mean) != dimension:
+            raise ValueError(f"familiarity of {len(self.novelty_detector.mean)} features")
         if dimension != self.manifest.encoder.dimension:
             raise ValueError(f"{dimension} features, but {self.manifest.encoder.dimension} of the encoder")
         if self.predict(np.zeros((1, dimension), np.float16)).score.shape != (1, len(self.traits)):
@@ -354,8 +358,8 @@ class Predictor:
         parts = {f"regressors/{name}": array for name, array in arrays.items()}
         parts |= {f"calibration/{name}": array for name, array in self.calibration.to_arrays().items()}
         parts |= {f"portraits/{field.name}": getattr(self.portraits, field.name) for field in fields(TrainingPortraits)}
-        if self.familiarity is not None:
-            parts |= {f"familiarity/{name}": array for name, array in self.familiarity.to_arrays().items()}
+        if self.novelty_detector is not None:
+            parts |= {f"familiarity/{name}": array for name, array in self.novelty_detector.to_arrays().items()}
         if self.results is not None:
             parts |= {f"results/{field.name}": getattr(self.results, field.name) for field in fields(HumanResults)}
         contents = {

@@ -138,7 +138,7 @@ def score_distributed(
         try:
             for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
                 for row in batch.to_pylist():
-                    yield _understand(row, counts, advance)
+                    yield _parse(row, counts, advance)
         except ray.exceptions.RayError as error:
             raise PrescreenError(f"Ray gave up: {_cause(error)}") from error
 
@@ -231,7 +231,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(before[2])
 
 
-def _understand(row: Mapping[str, Any], counts: EmbeddingCounts, advance: Callable[[], object]) -> pd.DataFrame:
+def _parse(row: Mapping[str, Any], counts: EmbeddingCounts, advance: Callable[[], object]) -> pd.DataFrame:
     """Return the rows of a block, or raise what its actor did."""
     if row["error"]:
         kind = getattr(errors, row["error"], PrescreenError)

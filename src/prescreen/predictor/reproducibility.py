@@ -1,4 +1,4 @@
-"""Does a predictor still score as it did when it was trained? Its canaries, scored afresh, tell.
+"""Does a predictor still score as it did when it was trained? Its canaries, scored force, tell.
 
 What was measured is remembered in the cache folder for the predictor, the versions of the libraries and the processor,
 so that it costs a few seconds where one of these has changed and nothing otherwise.
@@ -23,7 +23,7 @@ from prescreen.encoders.devices import resolve
 from prescreen.errors import EncoderError, PrescreenError
 from prescreen.predictor.canaries import Canaries, draw_canaries, embed_canaries
 from prescreen.predictor.predictor import Predictor
-from prescreen.progress import Narrator
+from prescreen.progress import ProgressReporter
 from prescreen.settings import cache_directory, make_cache_directory, make_private
 from prescreen.storage import provenance
 from prescreen.storage.atomic import write_text_atomic
@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """What a look at the canaries found.
 
     Parameters
@@ -84,7 +84,7 @@ def with_canaries(predictor: Predictor, encoder: Encoder) -> Predictor:
     return replace(predictor, canaries=canaries)
 
 
-def check(predictor: Predictor, encoder: Encoder, *, afresh: bool = False) -> Finding:
+def check(predictor: Predictor, encoder: Encoder, *, force: bool = False) -> CheckResult:
     """Score the canaries of a predictor, unless that was done here before, and compare.
 
     Parameters
@@ -93,30 +93,30 @@ def check(predictor: Predictor, encoder: Encoder, *, afresh: bool = False) -> Fi
         The predictor.
     encoder : Encoder
         Its encoder, loaded only if it is needed.
-    afresh : bool
+    force : bool
         Whether to score them in any case.
     """
     canaries = predictor.canaries
     if canaries is None:
-        return Finding(None, "it has no canaries: an older version of prescreen made it")
+        return CheckResult(None, "it has no canaries: an older version of prescreen made it")
     try:
         record = _record(predictor, canaries, encoder)
-        now = None if afresh else _remembered(record, canaries.raw.shape)
+        now = None if force else _remembered(record, canaries.raw.shape)
         if now is None:
             now = _measure(predictor, canaries.pictures, encoder)
             _remember(record, now)
     except EncoderError as error:  # vectors in the cache can be scored all the same
-        return Finding(None, f"canaries not scored ({error})")
+        return CheckResult(None, f"canaries not scored ({error})")
     return _compare(predictor, canaries.raw, now)
 
 
-def watch(predictor: Predictor, encoder: Encoder, narrator: Narrator) -> Finding:
+def check_reproducibility(predictor: Predictor, encoder: Encoder, reporter: ProgressReporter) -> CheckResult:
     """Do as `check`, and warn where the predictor scores differently now."""
     if encoder.must_convert:
-        narrator.say(CONVERSION)
+        reporter.info(CONVERSION)
     finding = check(predictor, encoder)
     if finding.differs:
-        narrator.warn(finding.warning)
+        reporter.warn(finding.warning)
     return finding
 
 
@@ -128,11 +128,11 @@ def _measure(predictor: Predictor, pictures: Sequence[bytes], encoder: Encoder) 
     return raw
 
 
-def _compare(predictor: Predictor, then: Array, now: Array) -> Finding:
+def _compare(predictor: Predictor, then: Array, now: Array) -> CheckResult:
     if not np.isfinite(now).all():
         lost = np.flatnonzero(~np.isfinite(now).all(axis=1))
         text = f"{len(lost)} of {len(now)} canaries cannot be scored any more{_changes(predictor)}"
-        return Finding(float("inf"), text)
+        return CheckResult(float("inf"), text)
     calibration = predictor.calibration
     # A score hardly moves near 0 and 10, which would hide a change there.
     moved = now - then if calibration.is_score else _POINTS_PER_Z * (calibration.z(now) - calibration.z(then))
@@ -140,10 +140,12 @@ def _compare(predictor: Predictor, then: Array, now: Array) -> Finding:
     row, trait = np.unravel_index(np.argmax(moved), moved.shape)
     largest = float(moved[row, trait])
     if largest <= TOLERANCE:
-        return Finding(largest, f"canaries scored as at training (largest difference {largest:.4f} points)")
+        return CheckResult(largest, f"canaries scored as at training (largest difference {largest:.4f} points)")
     before, after = (calibration.score(raw)[row, trait] for raw in (then, now))
     size = f"largest difference {abs(after - before):.2f} points, {largest:.2f} as at the middle of the scale"
-    return Finding(largest, f"{predictor.traits[trait]} from {before:.2f} to {after:.2f} ({size}){_changes(predictor)}")
+    return CheckResult(
+        largest, f"{predictor.traits[trait]} from {before:.2f} to {after:.2f} ({size}){_changes(predictor)}"
+    )
 
 
 def _changes(predictor: Predictor) -> str:

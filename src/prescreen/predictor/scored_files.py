@@ -21,22 +21,24 @@ from prescreen.encoders import Encoder
 from prescreen.errors import PictureError, PrescreenError, UsageError
 from prescreen.images.files import ImageFile, content_hash, file_key, find_images, read_bytes
 from prescreen.predictor.scores_table import OK
-from prescreen.progress import Narrator
-from prescreen.storage.provenance import ScoresNote
+from prescreen.progress import ProgressReporter
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_elsewhere, is_url
 from prescreen.text import shown
 
 
-def places_to_search(note: ScoresNote | None, images: Sequence[str | Path], narrator: Narrator) -> list[str]:
+def places_to_search(
+    note: ScoresMetadata | None, images: Sequence[str | Path], reporter: ProgressReporter
+) -> list[str]:
     """Return where to look for scored pictures, and say so.
 
     Parameters
     ----------
-    note : ScoresNote or None
+    note : ScoresMetadata or None
         The note beside the scores.
     images : sequence of str or Path
         Folders, files or a URL that the user named; they count instead of those in the note.
-    narrator : Narrator
+    reporter : ProgressReporter
         Is told what is searched because the note says so, and what is not.
 
     Raises
@@ -51,9 +53,9 @@ def places_to_search(note: ScoresNote | None, images: Sequence[str | Path], narr
         return [str(place) for place in images]
     here = [place for place in note.inputs if not is_elsewhere(place)]
     if here:
-        narrator.say(f"pictures   in {_listed(here)}, says the note beside the scores; --images names another place")
+        reporter.info(f"pictures   in {_listed(here)}, says the note beside the scores; --images names another place")
     if far := [place for place in note.inputs if is_elsewhere(place)]:
-        narrator.say(f"pictures   were scored at {_listed(far)}: not fetched; --images {shown(far[0])} fetches them")
+        reporter.info(f"pictures   were scored at {_listed(far)}: not fetched; --images {shown(far[0])} fetches them")
     return here
 
 
@@ -63,11 +65,11 @@ def _listed(places: Sequence[str]) -> str:
 
 
 def find_candidates(
-    note: ScoresNote | None,
+    note: ScoresMetadata | None,
     table: pd.DataFrame,
     images: Sequence[str | Path],
     cache: EmbeddingCache,
-    narrator: Narrator,
+    reporter: ProgressReporter,
 ) -> list[ImageFile]:
     """Find the files of scored pictures where `places_to_search` says, by what is in them.
 
@@ -76,7 +78,7 @@ def find_candidates(
     UsageError
         If the user named a folder that is not there.
     """
-    return find_scored(places_to_search(note, images, narrator), table, cache)
+    return find_scored(places_to_search(note, images, reporter), table, cache)
 
 
 def find_scored(places: Sequence[str | Path], table: pd.DataFrame, cache: EmbeddingCache) -> list[ImageFile]:

@@ -43,7 +43,7 @@ from scipy.special import ndtr, stdtr, stdtrit
 from prescreen.ranking.error_correlation import ErrorCorrelation
 from prescreen.ranking.probability import Floats
 
-FEWEST: Final = 5
+MIN_PICTURES: Final = 5
 """Different pictures (near-copies count once) below which a group, or the rest, is too small to be tested."""
 
 COMPARED: Final = 2000
@@ -298,8 +298,8 @@ def _counts(is_group: bool, numbers: Floats, clusters: NDArray[np.integer]) -> t
 
 def _enough(is_group: bool, numbers: Floats, clusters: NDArray[np.integer]) -> bool:
     if is_group:
-        return all(len(np.unique(clusters[numbers == side])) >= FEWEST for side in (0.0, 1.0))
-    return len(np.unique(clusters)) >= 2 * FEWEST and len(np.unique(numbers)) > 2
+        return all(len(np.unique(clusters[numbers == side])) >= MIN_PICTURES for side in (0.0, 1.0))
+    return len(np.unique(clusters)) >= 2 * MIN_PICTURES and len(np.unique(numbers)) > 2
 
 
 def _interval(value: float, se: float, dof: float) -> Interval:
@@ -332,4 +332,4 @@ def _shared(likeness: ErrorCorrelation, features: NDArray[np.floating]) -> Float
     lengths = (points**2).sum(axis=1)
     squared = np.maximum(lengths[:, None] + lengths - 2 * points @ points.T, 0)
     np.fill_diagonal(squared, 0)
-    return likeness.between(squared)
+    return likeness.cross_correlation(squared)

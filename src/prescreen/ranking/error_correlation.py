@@ -56,7 +56,7 @@ class ErrorCorrelation:
         np.fill_diagonal(correlation, 1.0)
         return correlation
 
-    def between(
+    def cross_correlation(
         self,
         squared_distances: NDArray[np.floating],
         same_person: NDArray[np.bool_] | bool = True,

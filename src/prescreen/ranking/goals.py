@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prescreen.errors import UsageError
-from prescreen.text import list_in_words, unknown_name
+from prescreen.text import describe_list, unknown_name
 
 KEPT_BY_DEFAULT = "likeability"
 
@@ -61,12 +61,12 @@ class Goals:
             if name not in known:
                 raise UsageError(f"goals: {unknown_name(name, known)}")
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Return the goals as a phrase, for instance ``improve competence and influence, keep likeability``."""
         by = f" by at least {self.improve_margin:g}" if self.improve_margin else ""
         within = f" within {self.keep_margin:g}" if self.keep_margin else ""
-        keep = f", keep {list_in_words(self.keep)}{within}" if self.keep else ""
-        return f"improve {list_in_words(self.improve, 'or' if self.any_of else 'and')}{by}{keep}"
+        keep = f", keep {describe_list(self.keep)}{within}" if self.keep else ""
+        return f"improve {describe_list(self.improve, 'or' if self.any_of else 'and')}{by}{keep}"
 
 
 def default_goals(traits: Sequence[str]) -> Goals:

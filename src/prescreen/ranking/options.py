@@ -9,7 +9,7 @@ from prescreen.errors import UsageError
 from prescreen.ranking.gate_names import check_gates
 from prescreen.ranking.goals import Goals, choose_goals
 
-USUAL_BUDGET: Final = 3
+DEFAULT_BUDGET: Final = 3
 """Pictures to send where nothing is said."""
 
 
@@ -26,7 +26,7 @@ class Wishes:
     any_of : bool
         Whether one of the traits to improve is enough; otherwise all of them have to rise.
     budget : int, optional
-        How many pictures can be sent to raters; without it as many as the votes pay for, or else `USUAL_BUDGET`.
+        How many pictures can be sent to raters; without it as many as the votes pay for, or else `DEFAULT_BUDGET`.
     votes : int, optional
         Votes that can be had in all; the shortlist then has no more pictures than get enough of them.
     baseline_votes : int, optional
@@ -64,7 +64,7 @@ class Wishes:
     @property
     def most(self) -> int | None:
         """How many pictures can be sent; None where the votes alone decide."""
-        return self.budget if self.budget is not None or self.votes is not None else USUAL_BUDGET
+        return self.budget if self.budget is not None or self.votes is not None else DEFAULT_BUDGET
 
     def goals(self, traits: Sequence[str]) -> Goals:
         """Return the goals among the traits of a predictor.

@@ -10,7 +10,7 @@ from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.probability import Floats, difference_covariance, p_better_by
 from prescreen.ratings.vote_noise import score_to_z
-from prescreen.text import list_in_words, percent, refuse_twice
+from prescreen.text import describe_list, percent, refuse_twice
 
 FEW = 0.05  # score points that one decimal place does not show
 
@@ -193,7 +193,7 @@ def _check_columns(scores: pd.DataFrame, traits: Sequence[str]) -> None:
     missing = [name for name in needed if name not in scores.columns]
     if missing:
         raise UsageError(
-            f"scores: no column {list_in_words([repr(name) for name in missing])}; "
+            f"scores: no column {describe_list([repr(name) for name in missing])}; "
             "expected a table that `prescreen score` wrote with these traits"
         )
     refuse_twice(ranked_columns(traits), "columns of the shortlist")
@@ -208,7 +208,7 @@ def _levels(baseline: Mapping[str, float], traits: Sequence[str], goals: Goals) 
     missing = [name for name in goals.traits if not 0 <= baseline.get(name, np.nan) <= 10]
     if missing:
         raise UsageError(
-            f"baseline: no score from 0 to 10 for {list_in_words(missing)}; give one, or leave it out of the goals"
+            f"baseline: no score from 0 to 10 for {describe_list(missing)}; give one, or leave it out of the goals"
         )
     return np.array([baseline.get(name, np.nan) for name in traits], dtype=np.float64)
 

@@ -19,7 +19,7 @@ STAY_BELOW: Final = 0.05
 SWITCH_ABOVE: Final = 0.8
 """Chance from which a tested picture is taken for better than the present one."""
 
-CONSIDERED: Final = 100
+MAX_CANDIDATES: Final = 100
 """Candidates with the best single chances among which the next round is chosen."""
 
 _FEWEST_FOR_R = 3
@@ -233,7 +233,7 @@ def next_round(
     decision = decide(chance.joint, tested & candidate, left, stay_below=stay_below, switch_above=switch_above)
     proposal, hope = np.empty(0, dtype=np.intp), 0.0
     if decision.verdict == "test":
-        among = order[left[order]][:CONSIDERED]
+        among = order[left[order]][:MAX_CANDIDATES]
         selection = choose_from(posterior, among, baseline, level, traits, goals, k, seed)
         proposal, hope = among[selection.chosen], float(selection.chance[-1])
     return Round(

@@ -63,7 +63,7 @@ class VotePlan:
         """How many votes are spent."""
         return sum(self.votes_each) + self.present
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Return for instance ``send 3 pictures and the present one, 30 votes each``."""
         least, most = (find([*self.votes_each, *([self.present] if self.present else [])]) for find in (min, max))
         each = f"{most} votes each" if least == most else f"{least} or {most} votes each"
@@ -184,9 +184,9 @@ def best_plan(plans: Sequence[VotePlan]) -> VotePlan:
     return max((plan for plan in plans if (plan.shown or 0.0) >= highest - AS_GOOD), key=lambda plan: plan.pictures)
 
 
-def plan_in_words(plan: VotePlan) -> str:
+def describe_plan(plan: VotePlan) -> str:
     """Say how the votes are spent, and what to expect of it."""
-    sentence = plan.in_words()
+    sentence = plan.describe()
     if plan.better is None or plan.shown is None:
         return f"{sentence}; what the test can tell is not known, the pictures cannot be compared"
     return (

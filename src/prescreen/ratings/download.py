@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from prescreen.errors import PrescreenError, UsageError
-from prescreen.progress import Narrator
+from prescreen.progress import ProgressReporter
 from prescreen.storage.bounded_files import open_plain
 from prescreen.text import shown
 
@@ -59,7 +59,7 @@ class Fetched:
 
 
 def fetch_omi(
-    output: Path, *, accept_licence: bool, source: str = OMI_URL, sha256: str | None = None, narrator: Narrator
+    output: Path, *, accept_licence: bool, source: str = OMI_URL, sha256: str | None = None, reporter: ProgressReporter
 ) -> Fetched:
     """Fetch One Million Impressions into a folder that ``--ratings`` reads.
 
@@ -97,13 +97,13 @@ def fetch_omi(
         raise UsageError(f"{shown(output)}: is there already; remove it, or choose another --output")
     with _parents(output), tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as place:
         archive, folder = Path(place) / "archive.zip", Path(place) / "data"
-        found = _download(source, archive, narrator)
+        found = _download(source, archive, reporter)
         if sha256 is not None and found != sha256.lower():
             raise PrescreenError(
                 f"{shown(source)}: has SHA-256 {found}; expected {sha256.lower()}; fetch it again, or leave --sha256"
                 " out if the data set was corrected since"
             )
-        commit, pictures = _unpack(source, archive, folder, narrator)
+        commit, pictures = _unpack(source, archive, folder, reporter)
         fetched = Fetched(source, found, commit, pictures)
         (folder / "fetched.json").write_text(json.dumps(asdict(fetched), indent=2) + "\n", "utf-8")
         os.replace(folder, output)
@@ -124,14 +124,14 @@ def _parents(output: Path) -> Iterator[None]:
         raise
 
 
-def _download(source: str, archive: Path, narrator: Narrator) -> str:
+def _download(source: str, archive: Path, reporter: ProgressReporter) -> str:
     """Copy the archive to this disk; returns its SHA-256."""
     digest = hashlib.sha256()
     try:
         with (
             _opened(source) as (stream, length),
             archive.open("wb") as file,
-            narrator.steps("fetching, MB", length // _PIECE) as step,
+            reporter.progress("fetching, MB", length // _PIECE) as step,
         ):
             received = 0
             while piece := stream.read(_PIECE):
@@ -167,7 +167,7 @@ def _opened(source: str) -> Iterator[tuple[BinaryIO, int]]:
             yield file, os.fstat(file.fileno()).st_size
 
 
-def _unpack(source: str, archive: Path, folder: Path, narrator: Narrator) -> tuple[str, int]:
+def _unpack(source: str, archive: Path, folder: Path, reporter: ProgressReporter) -> tuple[str, int]:
     """Unpack what prescreen reads, and the licence; returns the commit and the number of pictures."""
     try:
         with zipfile.ZipFile(archive) as packed:
@@ -183,7 +183,7 @@ def _unpack(source: str, archive: Path, folder: Path, narrator: Narrator) -> tup
             if sum(info.file_size for info in members.values()) > _LARGEST:
                 raise PrescreenError(f"{shown(source)}: unpacks to more than {_LARGEST >> 30} GiB; not the data set")
             (folder / "images").mkdir(parents=True)
-            with narrator.steps("unpacking", len(members)) as step:
+            with reporter.progress("unpacking", len(members)) as step:
                 for name, info in members.items():
                     with packed.open(info) as member, (folder / name).open("wb") as file:
                         shutil.copyfileobj(member, file)  # checks the CRC at the end

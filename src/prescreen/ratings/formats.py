@@ -93,7 +93,7 @@ def read_rows(
     read = _read_format(path, frame, meaning, traits, scale, lenient)
     notes = [f"read       {', '.join(contents.form)}"] if contents.form else []
     vote = "the mean" if read.format == "ratings" else "a vote"
-    notes += [f"columns    {said}"] if (said := meaning.in_words(vote)) else []
+    notes += [f"columns    {said}"] if (said := meaning.describe(vote)) else []
     ignored = (*contents.ignored, *ignored, *read.ignored)
     notes += [f"ignored    {'; '.join(ignored)}"] if ignored else []
     return Rows(

@@ -69,7 +69,7 @@ class Meaning:
     def __contains__(self, meaning: str) -> bool:
         return meaning in self.columns
 
-    def in_words(self, vote: str) -> str:
+    def describe(self, vote: str) -> str:
         """Say what was understood by another name; the empty text if nothing was. ``vote`` says what a vote is."""
         told = [
             f"{shown(self.columns[name])} is {vote if name == 'vote' else f'the {name}'}"

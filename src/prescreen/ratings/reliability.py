@@ -118,5 +118,5 @@ def reliability(means: Floats, stds: Floats, votes: Floats) -> Reliability:
     return Reliability(single, per_image, spearman_brown(single, per_image))
 
 
-USUAL_ICC: Final = 0.25
+DEFAULT_ICC: Final = 0.25
 """ICC(1) of single votes that is assumed where the spread of votes is not known."""

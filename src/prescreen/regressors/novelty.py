@@ -24,7 +24,7 @@ KNOWN: Final = 0.99
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class NoveltyDetector:
     """What is needed to tell how unlike the training portraits a picture is.
 
     Parameters
@@ -50,7 +50,7 @@ class Familiarity:
 
         Returns
         -------
-        Familiarity or None
+        NoveltyDetector or None
             None where there are fewer than three groups: then nothing is known of other groups' distances.
         """
         if len(np.unique(groups)) < 3:

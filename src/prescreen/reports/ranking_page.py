@@ -12,7 +12,7 @@ from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 from prescreen.reports.thumbnails import LARGE, draw_thumbnails, thumbnail
 from prescreen.shortlist.baseline import Baseline
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 
 
 def draw_report(
@@ -21,7 +21,7 @@ def draw_report(
     baseline: Baseline,
     goals: Goals,
     files: Sequence[ImageFile],
-    note: ScoresNote | None,
+    note: ScoresMetadata | None,
     advance: Callable[[], object],
     token: str | None = None,
     plan: str = "",

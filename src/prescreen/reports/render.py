@@ -14,7 +14,7 @@ from markupsafe import Markup
 from prescreen.evaluation.metrics import Estimate
 from prescreen.ranking.ranked_table import FEW
 from prescreen.reports.summarize import Card, Failure, RankingSummary, TraitField, TraitReading
-from prescreen.text import list_in_words, percent, shown
+from prescreen.text import describe_list, percent, shown
 
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
 
@@ -241,5 +241,5 @@ def _told(field: TraitField) -> str:
     if field.baseline is not None:
         words += f", {field.above} above the baseline of {field.baseline:.1f}"
     if field.shortlist:
-        words += f"; the shortlist at {list_in_words([f'{score:.1f}' for score in field.shortlist])}"
+        words += f"; the shortlist at {describe_list([f'{score:.1f}' for score in field.shortlist])}"
     return words

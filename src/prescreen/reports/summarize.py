@@ -9,7 +9,7 @@ import pandas as pd
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.gate_names import GATES
 from prescreen.ranking.goals import Goals
-from prescreen.text import list_in_words, percent, shown
+from prescreen.text import describe_list, percent, shown
 
 BINS = 40
 HEADLINE = 100  # characters of names that fit a headline
@@ -261,7 +261,7 @@ def summarize_ranking(
         title=title,
         headline=headline,
         verdict=verdict,
-        goals=goals.in_words(),
+        goals=goals.describe(),
         simulated=simulated,
         traits=tuple(traits),
         counts=counts,
@@ -353,16 +353,16 @@ def _verdict(shortlist: Sequence[Card], goals: Goals) -> tuple[str, str]:
     if not shortlist:
         return "Nothing to send", "Every candidate failed or was held back; the reasons are below."
     alone = len(shortlist) == 1
-    names = list_in_words([shown(card.image) for card in shortlist])
+    names = describe_list([shown(card.image) for card in shortlist])
     if len(names) > HEADLINE:
         names = "the picture below" if alone else f"the {len(shortlist)} pictures below"
-    keep = f" without losing {list_in_words(goals.keep)}" if goals.keep else ""
+    keep = f" without losing {describe_list(goals.keep)}" if goals.keep else ""
     chances = [card.p_better for card in shortlist]
     span = percent(max(chances))
     if percent(min(chances)) != span:
         span = f"{percent(min(chances)).removesuffix(' %')} to {span}"
     of_each = "Chance" if alone else "Chance of each"
-    expect = f"{of_each} to beat the baseline on {list_in_words(goals.improve)}{keep}: {span}."
+    expect = f"{of_each} to beat the baseline on {describe_list(goals.improve)}{keep}: {span}."
     if max(chances) > 0.5:
         return f"Send {names}", expect
     which = "It is" if alone else "Each is"

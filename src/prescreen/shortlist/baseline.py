@@ -18,7 +18,7 @@ from prescreen.ranking.gates import Compared
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import vote_noise
 from prescreen.ratings import spearman_brown
-from prescreen.ratings.reliability import USUAL_ICC
+from prescreen.ratings.reliability import DEFAULT_ICC
 from prescreen.ratings.vote_noise import score_to_z, z_to_score
 from prescreen.text import parse_levels
 
@@ -91,7 +91,7 @@ class Baseline:
         covariance = np.zeros((len(traits), len(traits))) if self.covariance is None else self.covariance
         return KnownBaseline(levels, covariance, self.vector, self.content, self.descriptor)
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Return the scores as one phrase."""
         return ", ".join(f"{trait} {level:.1f}" for trait, level in self.levels.items())
 
@@ -204,11 +204,11 @@ def noise_of_one_vote(predictor: Predictor) -> Floats:
 def icc_of_one_vote(predictor: Predictor, trait: str) -> float:
     """Return ICC(1) of single votes on a trait in its training ratings, from `LEAST_ICC` to 1 - `LEAST_ICC`.
 
-    Where it was not measured, `prescreen.ratings.reliability.USUAL_ICC` stands in.
+    Where it was not measured, `prescreen.ratings.reliability.DEFAULT_ICC` stands in.
     """
     measured = predictor.manifest.reliability.get(trait, {}).get("icc1")
     if measured is None or np.isnan(measured):
-        return USUAL_ICC
+        return DEFAULT_ICC
     return float(np.clip(measured, LEAST_ICC, 1 - LEAST_ICC))
 
 

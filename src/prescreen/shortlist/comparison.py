@@ -18,7 +18,7 @@ from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import condition
 from prescreen.ranking.probability import difference_covariance
 from prescreen.ranking.selection import Selection, choose_from
-from prescreen.ranking.stopping import CONSIDERED, SWITCH_ABOVE
+from prescreen.ranking.stopping import MAX_CANDIDATES, SWITCH_ABOVE
 from prescreen.ranking.vote_plan import VotePlan, best_plan, chance_to_show, plan_votes, sizes_to_try
 from prescreen.ratings.vote_noise import score_to_z
 from prescreen.shortlist.baseline import KnownBaseline, noise_of_one_vote
@@ -68,8 +68,8 @@ class Comparison:
         selection : Selection or None
             With the chance that one of them meets all goals; None where pictures have no vectors to compare.
         """
-        among = rows[self._others.has[rows]][:CONSIDERED]
-        if len(among) < min(k, len(rows), CONSIDERED):
+        among = rows[self._others.has[rows]][:MAX_CANDIDATES]
+        if len(among) < min(k, len(rows), MAX_CANDIDATES):
             return rows[:k], None
         if not len(among):
             return rows[:0], None
@@ -119,7 +119,7 @@ class Comparison:
         largest = plan_votes(votes, budget, with_present=is_picture)
         if not len(rows):
             return rows, []
-        most = min(largest.pictures, len(rows), CONSIDERED)
+        most = min(largest.pictures, len(rows), MAX_CANDIDATES)
         chosen, selection = self.choose(rows, traits, goals, most, seed=seed)
         if selection is None:
             return chosen, [plan_votes(votes, most, with_present=is_picture)]
@@ -172,7 +172,7 @@ class _Others:
         stacked = np.stack([vector for i in rows if (vector := self.vectors[i]) is not None])
         # What an untaught predictor says stands in the table already.
         raw = None if self.predictor.results is not None else self.raw[rows]
-        return self.predictor.see(stacked, [self.contents[i] for i in rows], raw)
+        return self.predictor.featurize(stacked, [self.contents[i] for i in rows], raw)
 
 
 def compare(table: pd.DataFrame, predictor: Predictor, baseline: KnownBaseline, vectors: Vectors) -> Comparison:
@@ -203,7 +203,7 @@ def compare(table: pd.DataFrame, predictor: Predictor, baseline: KnownBaseline, 
     errors = predictor.errors(*([] if baseline.face is None else [baseline.face]))
     anchors = scored
     if baseline.vector is not None:
-        anchors = scored.and_(predictor.see(baseline.vector[None], [baseline.content]))
+        anchors = scored.concatenate(predictor.featurize(baseline.vector[None], [baseline.content]))
     raw = table[[f"{trait}_raw" for trait in traits]].to_numpy(np.float64)
     names = table["image"].tolist()
     found = [vectors.get(name) if fine else None for name, fine in zip(names, usable, strict=True)]

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.errors import UsageError
-from prescreen.ranking.effect_tests import FEWEST, Hypothesis
+from prescreen.ranking.effect_tests import MIN_PICTURES, Hypothesis
 from prescreen.ratings.files import read_frame
 from prescreen.storage.bounded_files import read_bounded
 from prescreen.text import shown, unknown_name
@@ -175,7 +175,7 @@ def _groups(by: str, values: Sequence[set[str]]) -> list[Hypothesis]:
             counts[value] = counts.get(value, 0) + 1
     if len(counts) < 2 and not any(not several for several in values):
         return []
-    tested = sorted(value for value, count in counts.items() if count >= FEWEST)
+    tested = sorted(value for value, count in counts.items() if count >= MIN_PICTURES)
     against: Mapping[str, str] = {}
     if len(counts) == 2 and all(len(several) <= 1 for several in values):
         # Each is the other's opposite: the one that says yes, otherwise the rarer one.

@@ -21,7 +21,7 @@ LEVEL: Final = 0.05
 """Chance of any false claim in a whole table."""
 
 
-USUAL_GATES: Final = frozenset({"faces", "person"})
+DEFAULT_GATES: Final = frozenset({"faces", "person"})
 """Gates whose pictures are left out: they say nothing about pictures of the person."""
 
 
@@ -114,7 +114,7 @@ def measure_effects(
 
     def features(rows: NDArray[np.intp]) -> NDArray[np.float32]:
         stacked = np.stack([vectors[names[row]] for row in rows])
-        return predictor.see(stacked, [contents[row] for row in rows], raw[rows]).features
+        return predictor.featurize(stacked, [contents[row] for row in rows], raw[rows]).features
 
     return find_effects(
         scores,
@@ -122,7 +122,7 @@ def measure_effects(
         hypotheses,
         clusters,
         np.diag(predictor.calibration.error_covariance),
-        predictor.errors().likeness,
+        predictor.errors().error_correlation,
         np.array([name in vectors for name in names], dtype=bool),
         features,
     )

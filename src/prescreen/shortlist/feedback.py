@@ -24,12 +24,12 @@ from prescreen.ratings.results import TypedResults
 from prescreen.ratings.vote_noise import noise_of_vote, score_to_z, z_to_score
 from prescreen.shortlist.baseline import Baseline, noise_of_one_vote
 from prescreen.shortlist.comparison import Comparison
-from prescreen.storage.overwrite_checks import check_places
-from prescreen.storage.provenance import ScoresNote, is_model_uri
+from prescreen.storage.overwrite_checks import check_output_paths
+from prescreen.storage.provenance import ScoresMetadata, is_model_uri
 from prescreen.storage.tables import read_table, table_format
 from prescreen.text import percent, shown
 
-USUAL_VOTES: Final = 20
+DEFAULT_VOTES: Final = 20
 """Votes behind a score whose file does not say, as many as raters' panels usually give at least."""
 
 _Z90: Final = float(ndtri(0.95))
@@ -124,7 +124,7 @@ def find_pictures(
 
 
 def human_results(
-    typed: TypedResults, pictures: Sequence[TestedPicture], predictor: Predictor, *, votes: int = USUAL_VOTES
+    typed: TypedResults, pictures: Sequence[TestedPicture], predictor: Predictor, *, votes: int = DEFAULT_VOTES
 ) -> HumanResults:
     """Turn typed scores into what a predictor keeps: z, the variance of each as a mean of votes, and the vectors.
 
@@ -183,8 +183,8 @@ def agree(predictor: Predictor, results: HumanResults, pictures: Sequence[Tested
     pictures : sequence of TestedPicture
         The pictures.
     """
-    seen = predictor.see(results.vectors, [picture.content for picture in pictures])
-    means, variances = predictor.known(seen)
+    seen = predictor.featurize(results.vectors, [picture.content for picture in pictures])
+    means, variances = predictor.posterior(seen)
     covariance = predictor.calibration.error_covariance
     scale = np.sqrt(variances / np.maximum(np.diag(covariance), np.finfo(float).tiny))
     prior = Prior(means, np.eye(len(means)), covariance, scale)
@@ -264,7 +264,7 @@ def without_proposal(ranked: pd.DataFrame, decision: Decision) -> pd.DataFrame:
     return ranked if decision.verdict == "test" else ranked.assign(selected=False)
 
 
-def hope(
+def p_any_better(
     comparison: Comparison, table: pd.DataFrame, ranked: pd.DataFrame, predictor: Predictor, goals: Goals
 ) -> float:
     """Return the chance that at least one of the selected pictures meets all goals; NaN where it is not known."""
@@ -283,7 +283,7 @@ def with_results(predictor: Predictor, results: HumanResults, name: str) -> Pred
     return replace(predictor, manifest=replace(predictor.manifest, name=name), results=together)
 
 
-def in_words(decision: Decision, name: str, present: Baseline) -> str:
+def describe_decision(decision: Decision, name: str, present: Baseline) -> str:
     """Say in one line what to do now."""
     chance = percent(decision.chance)
     if decision.verdict == "switch":
@@ -353,13 +353,13 @@ def check_wishes(
         table_format(shortlist)
     present = None if baseline is None else Path(baseline)
     before = None if is_model_uri(predictor) else Path(predictor)
-    check_places(
+    check_output_paths(
         {"--output": output, "--shortlist": shortlist},
         {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": present},
     )
 
 
-def read_candidates(scores: Path | None, predictor: Predictor) -> tuple[ScoresNote | None, pd.DataFrame | None]:
+def read_candidates(scores: Path | None, predictor: Predictor) -> tuple[ScoresMetadata | None, pd.DataFrame | None]:
     """Read the scores of the candidates; any predictor of the same encoder may have made them.
 
     Raises
@@ -369,7 +369,7 @@ def read_candidates(scores: Path | None, predictor: Predictor) -> tuple[ScoresNo
     """
     if scores is None:
         return None, None
-    note = ScoresNote.read(scores)
+    note = ScoresMetadata.read(scores)
     table = read_table(scores)
     if note is not None:
         note.check(scores, note.predictor_sha256)

@@ -52,7 +52,7 @@ def rank_with_gates(
     table : DataFrame
         The scores.
     predictor, baseline, goals, budget
-        As in `prescreen.workflow.train.rank`.
+        As in `prescreen.workflow.rank.rank`.
     descriptors : mapping of str to ndarray of float32, shape (128,)
         Face descriptors by name.
     compared : Compared
@@ -134,7 +134,7 @@ def _tested(table: pd.DataFrame, predictor: Predictor) -> pd.Series:
     return pd.Series(np.where(tested, "people have scored it already", ""), index=table.index, dtype=object)
 
 
-def held_in_words(ranked: pd.DataFrame) -> str:
+def describe_excluded(ranked: pd.DataFrame) -> str:
     """Count what gates hold back, the most frequent gate first: ``12 of 39 pictures: copies 9, person 4``."""
     held = ranked.loc[ranked["gates"] != "", "gates"]
     counts = held.str.split(",").explode().value_counts()

@@ -71,7 +71,7 @@ def write_files_atomic(files: Mapping[Path, bytes]) -> None:
         for path, data in files.items():
             target = Path(os.path.realpath(path))
             try:
-                _make_room(target)
+                _ensure_parent(target)
                 temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
                 _keep_permissions(target, temporary)
                 _write_out(descriptor, data)
@@ -160,11 +160,11 @@ class StagedFile(io.RawIOBase):
         self._size += len(view)
         return len(view)
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Let nothing more be written: the number of the descriptor may soon be another file's."""
         self._descriptor = -1
 
-    def take_place(self) -> None:
+    def commit(self) -> None:
         """Force the content to the disk and give the file its name.
 
         Raises
@@ -182,7 +182,7 @@ class StagedFile(io.RawIOBase):
 
 @contextlib.contextmanager
 def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
-    """Open a file that is written part by part; without `StagedFile.take_place` the old one stays.
+    """Open a file that is written part by part; without `StagedFile.commit` the old one stays.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
     target = Path(os.path.realpath(path))
     with contextlib.ExitStack() as stack:
         try:
-            _make_room(target)
+            _ensure_parent(target)
             temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
             _keep_permissions(target, temporary)
         except OSError as error:
@@ -201,10 +201,10 @@ def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
         try:
             yield staged
         finally:
-            staged.give_up()
+            staged.abandon()
 
 
-def _make_room(target: Path) -> None:
+def _ensure_parent(target: Path) -> None:
     """Make the folders above a file that is to be written.
 
     Raises
@@ -222,7 +222,7 @@ def _make_room(target: Path) -> None:
         raise OSError(errno.EINVAL, "not a plain file")
 
 
-def replace_folder(directory: Path, files: Mapping[str, bytes], may_go: Callable[[Path], bool]) -> None:
+def replace_folder(directory: Path, files: Mapping[str, bytes], can_replace: Callable[[Path], bool]) -> None:
     """Put a folder of files in the place of an older one, in one step where the system can exchange two names.
 
     Where it cannot (only Linux can), the older folder stands as ``.NAME.previous`` for a moment, and
@@ -234,7 +234,7 @@ def replace_folder(directory: Path, files: Mapping[str, bytes], may_go: Callable
         The place; a symbolic link is followed.
     files : mapping of str to bytes
         Name to content.
-    may_go : callable
+    can_replace : callable
         Whether what stands there, given its path, may be removed; asked of what was really replaced.
 
     Raises
@@ -244,18 +244,18 @@ def replace_folder(directory: Path, files: Mapping[str, bytes], may_go: Callable
     OSError
         If the folder cannot be written; the older one stays.
     """
-    with stage_folder(directory, may_go) as (temporary, take_place):
+    with stage_folder(directory, can_replace) as (temporary, commit):
         for name, data in files.items():
             handle = os.open(temporary / name, _NEW_FILE, 0o666)
             try:
                 _write_out(handle, data)
             finally:
                 os.close(handle)
-        take_place()
+        commit()
 
 
 @contextlib.contextmanager
-def stage_folder(directory: Path, may_go: Callable[[Path], bool]) -> Iterator[tuple[Path, Callable[[], None]]]:
+def stage_folder(directory: Path, can_replace: Callable[[Path], bool]) -> Iterator[tuple[Path, Callable[[], None]]]:
     """Make a folder to be filled, and what puts it in the place of an older one; `replace_folder` says how.
 
     Yields
@@ -269,13 +269,13 @@ def stage_folder(directory: Path, may_go: Callable[[Path], bool]) -> Iterator[tu
     with _temporary(target.parent, folder=True) as (temporary, descriptor):
         _keep_permissions(target, temporary)
 
-        def take_place() -> None:
+        def commit() -> None:
             if sys.platform != "win32":
                 os.fsync(descriptor)
-            _take_place(temporary, target, may_go)
+            _take_place(temporary, target, can_replace)
             _sync_folder(target.parent)
 
-        yield temporary, take_place
+        yield temporary, commit
 
 
 def recover_folder(directory: Path) -> None:
@@ -286,14 +286,14 @@ def recover_folder(directory: Path) -> None:
             previous.rename(directory)
 
 
-def _take_place(new: Path, target: Path, may_go: Callable[[Path], bool]) -> None:
+def _take_place(new: Path, target: Path, can_replace: Callable[[Path], bool]) -> None:
     for _ in range(_ATTEMPTS):  # another run may take or clear the place between two steps
         try:
             if not os.path.lexists(target):
                 new.rename(target)
                 return
             if not _exchange(new, target):
-                _take_place_in_two_steps(new, target, may_go)
+                _take_place_in_two_steps(new, target, can_replace)
                 return
         except FileNotFoundError:
             continue
@@ -301,16 +301,16 @@ def _take_place(new: Path, target: Path, may_go: Callable[[Path], bool]) -> None
             if error.errno not in _TAKEN:
                 raise
             continue
-        if may_go(new):  # where the new folder was stands now what was replaced
+        if can_replace(new):  # where the new folder was stands now what was replaced
             return
         _exchange(new, target)
         break
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
 
 
-def _take_place_in_two_steps(new: Path, target: Path, may_go: Callable[[Path], bool]) -> None:
+def _take_place_in_two_steps(new: Path, target: Path, can_replace: Callable[[Path], bool]) -> None:
     previous = _previous(target)
-    if not may_go(target):
+    if not can_replace(target):
         raise FileExistsError(errno.EPERM, os.strerror(errno.EEXIST), str(target))
     _remove(previous)
     target.rename(previous)

@@ -10,7 +10,7 @@ from prescreen.storage.tables import PARTS, part_files
 from prescreen.text import shown
 
 
-def check_places(written: Mapping[str, Path | None], read: Mapping[str, Path | None]) -> None:
+def check_output_paths(written: Mapping[str, Path | None], read: Mapping[str, Path | None]) -> None:
     """Refuse to write over what is read, or one result over the other; links are followed.
 
     Parameters

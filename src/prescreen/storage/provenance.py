@@ -74,7 +74,7 @@ ZERO_SHOT: Final = "zero-shot"
 
 
 @dataclass(frozen=True)
-class ScoresNote:
+class ScoresMetadata:
     """What stands in ``OUTPUT.meta.json`` beside a table of scores.
 
     Parameters

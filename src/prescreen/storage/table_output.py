@@ -35,7 +35,7 @@ class StagedTable(Protocol):
     def write(self, parts: Iterable[pd.DataFrame]) -> None:
         """Write all rows; called once."""
 
-    def take_place(self) -> None:
+    def commit(self) -> None:
         """Put the table where it belongs, in one step."""
 
 
@@ -55,7 +55,7 @@ def is_folder(output: str) -> bool:
 
 @contextlib.contextmanager
 def stage_table(output: str) -> Iterator[StagedTable]:
-    """Begin a table; without `StagedTable.take_place` an older one stays.
+    """Begin a table; without `StagedTable.commit` an older one stays.
 
     Parameters
     ----------
@@ -88,10 +88,10 @@ def stage_table(output: str) -> Iterator[StagedTable]:
         raise UsageError(f"{shown(place)}: holds other things than a table's parts; name a new folder, or a .csv file")
     with contextlib.ExitStack() as stack:
         try:
-            temporary, take_place = stack.enter_context(stage_folder(place, _may_go))
+            temporary, commit = stack.enter_context(stage_folder(place, _may_go))
         except OSError as error:
             raise _failure(place, error) from error
-        yield _Folder(place, temporary, take_place)
+        yield _Folder(place, temporary, commit)
 
 
 class _File:
@@ -112,15 +112,15 @@ class _File:
             for part in parts:
                 writer.write(part)
 
-    def take_place(self) -> None:
-        self._file.take_place()
+    def commit(self) -> None:
+        self._file.commit()
 
 
 class _Folder:
-    def __init__(self, place: Path, temporary: Path, take_place: Callable[[], None]) -> None:
+    def __init__(self, place: Path, temporary: Path, commit: Callable[[], None]) -> None:
         self.place = place
         self._temporary = temporary
-        self._take_place = take_place
+        self._take_place = commit
         self._parts: list[tuple[str, str]] = []
 
     @property
@@ -134,10 +134,10 @@ class _Folder:
                 with TableWriter(file, name) as writer:
                     for _, piece in pieces:
                         writer.write(piece)
-                file.take_place()
+                file.commit()
                 self._parts.append((name, file.sha256))
 
-    def take_place(self) -> None:
+    def commit(self) -> None:
         try:
             self._take_place()
         except OSError as error:

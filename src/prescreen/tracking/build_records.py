@@ -70,7 +70,7 @@ def record_round(
             "round": str(content["round"]),
             "pictures": str(len(typed.images)),
             "votes": f"{np.nansum(votes):g}" if np.isfinite(votes).any() else "not said",
-            "goals": goals.in_words(),
+            "goals": goals.describe(),
             "predictor": before.manifest.name,
         },
         tags={

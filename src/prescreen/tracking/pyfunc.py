@@ -23,7 +23,7 @@ from prescreen.errors import PictureError, UsageError
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import score_pictures
-from prescreen.progress import Silence
+from prescreen.progress import NullReporter
 
 INPUT_COLUMN: Final = "image"
 
@@ -104,7 +104,7 @@ class PortraitModel:
         self.limits = limits or RequestLimits.from_environment()
         self.encoder = Encoder(predictor.manifest.encoder)
         self.encoder.load()
-        reproducibility.watch(predictor, self.encoder, Silence())
+        reproducibility.check_reproducibility(predictor, self.encoder, NullReporter())
 
     def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Score pictures.

@@ -75,7 +75,7 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PromotionDecision:
     """Whether one version should take the place of another.
 
     Parameters
@@ -93,7 +93,7 @@ class Verdict:
     reason: str
 
 
-def judge(new: ModelVersion, old: ModelVersion, metric: str) -> Verdict:
+def judge(new: ModelVersion, old: ModelVersion, metric: str) -> PromotionDecision:
     """Decide whether one version should take the place of another.
 
     Real votes win over simulated ones whatever the metric; a version of other traits never wins by itself; otherwise
@@ -109,19 +109,23 @@ def judge(new: ModelVersion, old: ModelVersion, metric: str) -> Verdict:
     value, before = new.metrics.get(metric), old.metrics.get(metric)
     compared = f"{metric} {_number(value)} against {_number(before)} of version {old.version}"
     if new.simulated and not old.simulated:
-        return Verdict(
+        return PromotionDecision(
             False, False, f"{compared}, which learned from real votes; this one learned from simulated votes"
         )
     if old.simulated and not new.simulated:
-        return Verdict(True, False, f"{compared}, which learned from simulated votes; this one learned from real votes")
+        return PromotionDecision(
+            True, False, f"{compared}, which learned from simulated votes; this one learned from real votes"
+        )
     if new.traits != old.traits:
-        return Verdict(
+        return PromotionDecision(
             False,
             False,
             f"{compared}, which predicts other traits and cannot be compared",
         )
     better = value is not None and (before is None or value > before)
-    return Verdict(better, True, compared if new.data == old.data else f"{compared}, measured on other ratings")
+    return PromotionDecision(
+        better, True, compared if new.data == old.data else f"{compared}, measured on other ratings"
+    )
 
 
 def list_versions() -> list[ModelVersion]:
@@ -195,7 +199,7 @@ def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:
         old = _by_alias(client, CHAMPION)
         if old is not None and old.version == new.version:
             return new, f"version {new.version} is the champion already"
-        verdict = Verdict(True, False, "the first champion")
+        verdict = PromotionDecision(True, False, "the first champion")
         if old is not None:
             verdict = judge(new, old, compared_on(client, new))
             if not verdict.better and not force:
@@ -237,7 +241,7 @@ def enter(
     before, version = _aliases(client), None
     try:
         version = register(client, run_id, model, description)
-        champion, comparison = crown(client, version, metric, run_id)
+        champion, comparison = update_aliases(client, version, metric, run_id)
         finish()
     except BaseException:
         _undo(client, version, before)
@@ -272,7 +276,7 @@ def _undo(client: "MlflowClient", version: str | None, before: Mapping[str, str]
 
 
 def _give_back(client: "MlflowClient", version: str, before: Mapping[str, str]) -> None:
-    """Let the aliases that `crown` gave out for a version point to where they did before."""
+    """Let the aliases that `update_aliases` gave out for a version point to where they did before."""
     now = _aliases(client) or {}
     beaten = before.get(CHAMPION) if now.get(CHAMPION) == version else None
     for alias in (CHAMPION, CHALLENGER):
@@ -304,7 +308,7 @@ def register(client: "MlflowClient", run_id: str, model: Any, description: str =
         return make()  # another first training failed at this moment, and has cleaned up
 
 
-def crown(client: "MlflowClient", version: str, metric: str, run_id: str) -> tuple[bool, str]:
+def update_aliases(client: "MlflowClient", version: str, metric: str, run_id: str) -> tuple[bool, str]:
     """Give out the aliases after a version was registered.
 
     It becomes champion if there is none, or one that it may replace and is better than; the one that it replaces is

@@ -12,7 +12,7 @@ from prescreen.embeddings.pipeline import Embedded, describe_faults
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import RatingsError
 from prescreen.ratings import Ratings
-from prescreen.ratings.reliability import USUAL_ICC
+from prescreen.ratings.reliability import DEFAULT_ICC
 from prescreen.ratings.vote_noise import noise_of_vote, score_slope, score_to_z
 from prescreen.training.grouping import group
 
@@ -144,7 +144,7 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
 def _sampling_variance(ratings: Ratings, images: tuple[str, ...]) -> NDArray[np.float64]:
     """Variance of the vote noise, shape (n, t); from the numbers of votes alone where their spread is not known.
 
-    Without spread, single votes are taken to have an ICC(1) of `USUAL_ICC`, about that of faces on common traits. The
+    Without spread, single votes are taken to have an ICC(1) of `DEFAULT_ICC`, about that of faces on common traits. The
     noise of a score from 0 to 10 follows from its level as well: in z it grows toward the ends, and there a score point
     is more of z than in the middle.
     """
@@ -155,7 +155,7 @@ def _sampling_variance(ratings: Ratings, images: tuple[str, ...]) -> NDArray[np.
     unknown = np.isnan(variance) & (votes > 0)
     inverse = np.where(unknown, 1 / np.where(votes > 0, votes, 1.0), 0.0)
     usual = inverse.sum(axis=0) / np.maximum(unknown.sum(axis=0), 1)
-    odds = (1 - USUAL_ICC) / USUAL_ICC
+    odds = (1 - DEFAULT_ICC) / DEFAULT_ICC
     level = score_to_z(np.where(np.isnan(means), 5.0, means)) if ratings.is_score else means
     single, unit = (noise_of_vote(level, odds), score_slope(level)) if ratings.is_score else (odds, 1.0)
     spread = np.nanvar(np.where(np.isnan(means), np.nan, level), axis=0)

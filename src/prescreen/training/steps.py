@@ -20,7 +20,7 @@ from prescreen.evaluation.slices import label_slices
 from prescreen.predictor.canaries import draw_canaries
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import TrainingPortraits, content_key
-from prescreen.progress import Narrator
+from prescreen.progress import ProgressReporter
 from prescreen.ratings import Ratings, rated_attributes
 from prescreen.regressors.intervals import (
     cross_conformal_intervals,
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 FOLDS: Final = 10
 
 
-def validate(dataset: Dataset, seed: int, advance: Callable[[], object], *, hold_rows: bool = True) -> CrossValidation:
+def cross_validate_dataset(
+    dataset: Dataset, seed: int, advance: Callable[[], object], *, hold_rows: bool = True
+) -> CrossValidation:
     """Predict every picture from the others, the choice of the regressor nested inside."""
 
     def progress(done: int, total: int) -> None:
@@ -57,7 +59,7 @@ def validate(dataset: Dataset, seed: int, advance: Callable[[], object], *, hold
     )
 
 
-def judge(
+def evaluate_out_of_fold(
     dataset: Dataset, validation: CrossValidation, rated: Ratings, seed: int, columns: Mapping[str, str] | None = None
 ) -> Evaluation:
     """Evaluate the out-of-fold predictions; the interval of each picture comes from the other folds' errors.
@@ -96,7 +98,7 @@ def slice_labels(dataset: Dataset, rated: Ratings, columns: Mapping[str, str] | 
     return label_slices(rated_attributes(rated, columns).loc[list(dataset.images)], middle)
 
 
-def remember(dataset: Dataset, validation: CrossValidation) -> TrainingPortraits:
+def training_index(dataset: Dataset, validation: CrossValidation) -> TrainingPortraits:
     """Keep what is needed to know the training pictures again."""
     return TrainingPortraits(
         keys=np.array([content_key(content) for content in dataset.contents], dtype=np.uint64),
@@ -105,7 +107,7 @@ def remember(dataset: Dataset, validation: CrossValidation) -> TrainingPortraits
     )
 
 
-def describe(
+def build_manifest(
     name: str,
     encoder: EncoderSpecification,
     rated: Ratings,
@@ -154,8 +156,8 @@ def draw_example(encoder: Encoder) -> tuple[Embedded, str]:
     return embedded, base64.b64encode(picture).decode()
 
 
-def measure_learning_curve(dataset: Dataset, rated: Ratings, seed: int, narrator: Narrator) -> LearningCurve:
+def measure_learning_curve(dataset: Dataset, rated: Ratings, seed: int, reporter: ProgressReporter) -> LearningCurve:
     """Measure what more pictures and more votes would give, with models trained on parts of these ratings."""
     noise = steps.vote_noise(dataset, rated)
-    with narrator.steps("learning curve", len(curves.thinnings(dataset, noise))) as advance:
+    with reporter.progress("learning curve", len(curves.thinnings(dataset, noise))) as advance:
         return curves.learning_curve(dataset, noise, seed, advance)

@@ -52,7 +52,7 @@ class Predictor:
         prescreen.errors.StoreError
             If the MLflow store has no such model.
         """
-        return cls(inputs.open_predictor(os.fspath(place)), os.fspath(place))
+        return cls(inputs.load_predictor(os.fspath(place)), os.fspath(place))
 
     @classmethod
     def train(

@@ -14,17 +14,17 @@ from prescreen.images.files import ImageFile
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.predictor.scores_table import OK
-from prescreen.progress import Narrator
+from prescreen.progress import ProgressReporter
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.options import Wishes
-from prescreen.ranking.vote_plan import VotePlan, best_plan, plan_in_words
+from prescreen.ranking.vote_plan import VotePlan, best_plan, describe_plan
 from prescreen.reports.ranking_page import draw_report
 from prescreen.shortlist import gating
 from prescreen.shortlist.baseline import Baseline, read_baseline, read_references
 from prescreen.shortlist.comparison import Chooser, compare
-from prescreen.shortlist.effects_table import USUAL_GATES, compare_folders
-from prescreen.shortlist.gating import held_in_words
-from prescreen.storage.provenance import ScoresNote
+from prescreen.shortlist.effects_table import DEFAULT_GATES, compare_folders
+from prescreen.shortlist.gating import describe_excluded
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.workflow.inputs import open_scores
 
 
@@ -37,26 +37,26 @@ class ComparedCandidates:
     present: Baseline
     goals: Goals
     pictures: Sequence[ImageFile]
-    note: ScoresNote | None
+    note: ScoresMetadata | None
     scores: pd.DataFrame
     vectors: Mapping[str, NDArray[np.float16]]
     plans: Sequence[VotePlan] = ()
 
     def folders(self) -> pd.DataFrame:
         """Compare the folders that candidates lie in, without pictures of nobody or of somebody else."""
-        others = self.ranked["gates"].str.split(",").map(lambda gates: not USUAL_GATES.isdisjoint(gates))
+        others = self.ranked["gates"].str.split(",").map(lambda gates: not DEFAULT_GATES.isdisjoint(gates))
         left_out = set(self.ranked.loc[others, "image"])
         kept = self.scores[(self.scores["status"] == OK) & ~self.scores["image"].isin(left_out)]
         return compare_folders(kept.reset_index(drop=True), self.predictor, self.vectors)
 
-    def draw(self, narrator: Narrator, token: str | None = None, *, keep_metadata: bool = False) -> str:
+    def draw(self, reporter: ProgressReporter, token: str | None = None, *, keep_metadata: bool = False) -> str:
         """Draw the page of the ranking."""
         if missing := int((self.scores["status"] == OK).sum()) - len(self.pictures):
             where = (
                 "no longer where they were scored" if self.note else "not to be found without the scores' .meta.json"
             )
-            narrator.say(f"{missing} of {len(self.scores)} pictures are {where}: shown without a preview")
-        with narrator.steps("drawing", len(self.pictures)) as advance:
+            reporter.info(f"{missing} of {len(self.scores)} pictures are {where}: shown without a preview")
+        with reporter.progress("drawing", len(self.pictures)) as advance:
             return draw_report(
                 self.ranked,
                 self.predictor,
@@ -66,7 +66,7 @@ class ComparedCandidates:
                 self.note,
                 advance,
                 token,
-                f"{_capitalised(plan_in_words(best_plan(self.plans)))}." if self.plans else "",
+                f"{_capitalised(describe_plan(best_plan(self.plans)))}." if self.plans else "",
                 self.folders(),
                 keep_metadata,
             )
@@ -78,23 +78,23 @@ def compare_candidates(
     wishes: Wishes,
     predictor: str | None,
     images: Sequence[str | Path],
-    narrator: Narrator,
+    reporter: ProgressReporter,
     rejected: frozenset[str] = frozenset(),
 ) -> ComparedCandidates:
     """Compare all scored pictures with the baseline, check and rank them."""
-    note, table, loaded = open_scores(scores, predictor, narrator)
+    note, table, loaded = open_scores(scores, predictor, reporter)
     goals = wishes.goals(loaded.traits)
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
         present = read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
-        narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
+        reporter.info(f"goals      {goals.describe()}; the present picture: {present.describe()}")
         compared = read_references(wishes.references, present, encoder, cache)
-        pictures = find_candidates(note, table, images, cache, narrator)
-        with narrator.steps("comparing", len(table)) as advance:
+        pictures = find_candidates(note, table, images, cache, reporter)
+        with reporter.progress("comparing", len(table)) as advance:
             vectors = scored_vectors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
-        narrator.say(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
+        reporter.info(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
     descriptors = gating.face_descriptors(vectors, encoder)
     comparison = compare(table, loaded, present.known(loaded.traits), vectors)
     choose = Chooser(comparison, loaded, goals, wishes.most, wishes.votes)
@@ -112,13 +112,13 @@ def compare_candidates(
     )
     if unscored := len(table) - scored:
         why = describe_faults(note.faults) if note else ""
-        narrator.say(f"no scores  {unscored} of {len(table)} pictures failed{': ' * bool(why)}{why}")
+        reporter.info(f"no scores  {unscored} of {len(table)} pictures failed{': ' * bool(why)}{why}")
     if unknown := len(rejected - set(table["image"])):
-        narrator.say(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
-    if held := held_in_words(ranked):
-        narrator.say(f"held back  {held}")
+        reporter.info(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
+    if held := describe_excluded(ranked):
+        reporter.info(f"held back  {held}")
     if choose.plan is not None:
-        narrator.say(f"votes      {plan_in_words(choose.plan)}")
+        reporter.info(f"votes      {describe_plan(choose.plan)}")
     return ComparedCandidates(ranked, loaded, present, goals, pictures, note, table, vectors, choose.plans)
 
 

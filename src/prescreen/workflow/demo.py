@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prescreen.errors import UsageError
-from prescreen.progress import Narrator, Silence
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.workflow.rank import Ranked, rank
 from prescreen.workflow.score import score
 from prescreen.workflow.train import Training, train
@@ -28,7 +28,7 @@ class Demo:
     report: Path
 
 
-def demo(output: Path, *, sample: Path | None = None, narrator: Narrator | None = None) -> Demo:
+def demo(output: Path, *, sample: Path | None = None, reporter: ProgressReporter | None = None) -> Demo:
     """Train, score and rank on the sample portraits, whose votes are simulated.
 
     Parameters
@@ -37,12 +37,12 @@ def demo(output: Path, *, sample: Path | None = None, narrator: Narrator | None 
         Folder to fill; it gets a predictor, an MLflow store, scores, a shortlist and a report.
     sample : Path, optional
         Folder of the sample, by default ``data/sample`` of the repository.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears how the work goes on.
     """
     from prescreen import tracking
 
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     sample = sample or _sample()
     scores, shortlist, report = (output / name for name in ("scores.csv", "shortlist.csv", "report.html"))
     with tracking.store_below(output):
@@ -52,10 +52,10 @@ def demo(output: Path, *, sample: Path | None = None, narrator: Narrator | None 
             output=output / "models" / "sample",
             experiment="demo",
             simulated=True,
-            narrator=narrator,
+            reporter=reporter,
         )
-    score([sample / "candidates"], predictor=str(trained.output), output=scores, narrator=narrator)
-    ranked = rank(scores, baseline=str(sample / "baseline.jpg"), output=shortlist, report=report, narrator=narrator)
+    score([sample / "candidates"], predictor=str(trained.output), output=scores, reporter=reporter)
+    ranked = rank(scores, baseline=str(sample / "baseline.jpg"), output=shortlist, report=report, reporter=reporter)
     return Demo(trained, ranked, scores, shortlist, report)
 
 

@@ -56,7 +56,7 @@ def examine_predictor(predictor: Predictor) -> dict[str, str]:
     """
     manifest = predictor.manifest
     votes = " (simulated votes)" if manifest.simulated else ""
-    finding = reproducibility.check(predictor, Encoder(manifest.encoder), afresh=True)
+    finding = reproducibility.check(predictor, Encoder(manifest.encoder), force=True)
     return {
         "name": f"{manifest.name} ({predictor.fingerprint[:12]}…)",
         "traits": f"{', '.join(manifest.traits)} on {manifest.scale}{votes}",

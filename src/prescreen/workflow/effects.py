@@ -12,12 +12,12 @@ from prescreen.encoders import Encoder, Wording
 from prescreen.errors import UsageError
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.predictor.scores_table import OK
-from prescreen.progress import Narrator, Silence
-from prescreen.ranking.effect_tests import FEWEST
+from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.ranking.effect_tests import MIN_PICTURES
 from prescreen.shortlist import gating
 from prescreen.shortlist.effect_groups import by_text, read_tags
 from prescreen.shortlist.effects_table import (
-    USUAL_GATES,
+    DEFAULT_GATES,
     effects_table,
     keep_comparable,
     list_hypotheses,
@@ -25,7 +25,7 @@ from prescreen.shortlist.effects_table import (
     pair_near_copies,
 )
 from prescreen.storage.atomic import write_files_atomic
-from prescreen.storage.overwrite_checks import check_places
+from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_bytes, table_format
 from prescreen.workflow.inputs import open_scores
 
@@ -55,11 +55,11 @@ def effects(
     tags: Path | None = None,
     separator: str = ";",
     texts: Sequence[str] = (),
-    gates: Collection[str] = USUAL_GATES,
+    gates: Collection[str] = DEFAULT_GATES,
     output: Path | None = None,
     predictor: str | None = None,
     images: Sequence[str | Path] = (),
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Found:
     """Test what goes with higher and lower scores: folders, tags, likeness to texts.
 
@@ -83,7 +83,7 @@ def effects(
         Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
     images : sequence of str or Path
         Where the scored pictures are, as in `prescreen.workflow.rank.rank`.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears how the work goes on.
 
     Raises
@@ -93,19 +93,19 @@ def effects(
     EncoderError
         For a text where the encoder has no text tower.
     """
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     if output is not None:
         table_format(output)
-        check_places({"--output": output}, {"SCORES": scores, "--tags": tags})
-    note, table, loaded = open_scores(scores, predictor, narrator)
+        check_output_paths({"--output": output}, {"SCORES": scores, "--tags": tags})
+    note, table, loaded = open_scores(scores, predictor, reporter)
     encoder = Encoder(loaded.manifest.encoder)
     wording = Wording(loaded.manifest.encoder) if texts else None
     table = table[table["status"] == OK].reset_index(drop=True)
     names = table["image"].tolist()
     read = None if tags is None else read_tags(tags, names)
     with EmbeddingCache() as cache:
-        files = find_candidates(note, table, images, cache, narrator)
-        with narrator.steps("comparing", len(table)) as advance:
+        files = find_candidates(note, table, images, cache, reporter)
+        with reporter.progress("comparing", len(table)) as advance:
             vectors = scored_vectors(table, files, encoder, cache, advance)
     faces = gating.face_descriptors(vectors, encoder)
     kept = keep_comparable(table, faces, gates)
@@ -115,7 +115,7 @@ def effects(
     if read is not None:
         untagged = len(set(names) - set(read.frame.index))
         if read.unknown or untagged:
-            narrator.say(
+            reporter.info(
                 f"tags       {untagged} pictures are not in it; {read.unknown} of its rows are of no scored picture"
             )
     if wording is not None:
@@ -125,23 +125,23 @@ def effects(
         ]
     if not hypotheses:
         raise UsageError(
-            f"nothing to compare by: no two folders or tags with at least {FEWEST} pictures each; "
+            f"nothing to compare by: no two folders or tags with at least {MIN_PICTURES} pictures each; "
             "name a table with --tags, or a --text"
         )
     clusters = pair_near_copies(names, faces)
     if missing := sum(name not in vectors for name in names):
-        narrator.say(f"{missing} of {len(names)} pictures cannot be found: near-copies and errors in common not seen")
+        reporter.info(f"{missing} of {len(names)} pictures cannot be found: near-copies and errors in common not seen")
     if left_out:
-        narrator.say(
+        reporter.info(
             f"left out   {left_out} pictures by the gates {', '.join(sorted(gates))}; --gates none takes them in"
         )
     found = measure_effects(kept, loaded, hypotheses, clusters, vectors)
     result = effects_table(found, hypotheses, loaded.traits)
-    narrator.say(
+    reporter.info(
         f"compared   {len(kept)} pictures, {len(np.unique(clusters))} of them no near-copies; "
         f"{int(result['p'].notna().sum())} effects tested together: p is adjusted for that"
     )
-    narrator.say(
+    reporter.info(
         "           predicted: what the predictor sees; raters: what people would say, as far as it can be trusted"
     )
     if output is not None:

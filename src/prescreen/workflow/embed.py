@@ -8,8 +8,8 @@ from prescreen.embeddings.export import write_vectors
 from prescreen.embeddings.pipeline import EmbeddingCounts, describe_faults
 from prescreen.encoders import make_encoder
 from prescreen.errors import NothingScored, UsageError
-from prescreen.progress import Narrator, Silence
-from prescreen.storage.overwrite_checks import check_places
+from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_format
 from prescreen.workflow.inputs import embed_inputs, find_inputs, local_paths
 
@@ -25,20 +25,20 @@ def embed(
     device: str | None = None,
     output: Path | None = None,
     follow_links: bool = False,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> EmbeddingCounts:
     """Turn pictures into vectors, keep them in the cache and, if asked to, write them to a Parquet file.
 
     The columns of the file are those of `prescreen.embeddings.export.write_vectors`.
     """
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     if output is not None and table_format(output) != "parquet":
         raise UsageError(f"{output}: vectors are written as .parquet")
     files = find_inputs(inputs, follow_links)  # before any weights are fetched
-    check_places({"--output": output}, local_paths(inputs))
+    check_output_paths({"--output": output}, local_paths(inputs))
     network = make_encoder(encoder, precision, device)
     counts = EmbeddingCounts()
-    rows = embed_inputs(files, network, narrator, title="embedding", counts=counts)
+    rows = embed_inputs(files, network, reporter, title="embedding", counts=counts)
     if output is not None:
         write_vectors(rows, network.specification.dimension, output)
     for _ in rows:  # where nothing is written, the cache is what is wanted

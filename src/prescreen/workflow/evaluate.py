@@ -14,14 +14,14 @@ from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
-from prescreen.progress import Narrator, Silence
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ratings import Ratings, UnknownTrait, read_ratings
 from prescreen.ratings.scale import Scale
 from prescreen.training import steps
 from prescreen.training.dataset import join
 from prescreen.training.grouping import resembles
 from prescreen.training.steps import measure_learning_curve
-from prescreen.workflow.inputs import embed_inputs, open_predictor, rated_images, report_ratings
+from prescreen.workflow.inputs import embed_inputs, load_predictor, rated_images, report_ratings
 
 if TYPE_CHECKING:
     pass
@@ -40,7 +40,7 @@ def evaluate(
     scale: Scale | None = None,
     learning_curve: bool = False,
     experiment: str | None = None,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Evaluation:
     """Measure a predictor against ratings of pictures that it was not trained on.
 
@@ -57,7 +57,7 @@ def evaluate(
         Whether to measure with new models, trained on parts of these ratings, what more pictures and votes would give.
     experiment : str, optional
         MLflow experiment to log the evaluation to.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears how the work goes on.
 
     Returns
@@ -71,32 +71,32 @@ def evaluate(
     RatingsError
         If fewer than ten pictures are left.
     """
-    narrator = narrator or Silence()
-    loaded = open_predictor(predictor) if isinstance(predictor, str) else predictor
+    reporter = reporter or NullReporter()
+    loaded = load_predictor(predictor) if isinstance(predictor, str) else predictor
     rated, names = _read_again(loaded, ratings, traits, columns, scale, images)
-    report_ratings(rated, narrator)
+    report_ratings(rated, reporter)
     from prescreen import tracking
 
     if experiment is not None:
         tracking.check_store(experiment)
     with tracking.without_autologging():
-        measured = _measure(loaded, rated, names, learning_curve, narrator)
+        measured = _measure(loaded, rated, names, learning_curve, reporter)
     if experiment is None:
         return measured
     from prescreen.tracking.build_records import record_evaluation
 
     run_id = tracking.track_evaluation(record_evaluation(loaded, rated, measured, experiment))
-    narrator.say(f"MLflow     run {run_id} in {tracking.store_name()}")
+    reporter.info(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured
 
 
 def _measure(
-    loaded: Predictor, rated: Ratings, names: Mapping[str, str], learning_curve: bool, narrator: Narrator
+    loaded: Predictor, rated: Ratings, names: Mapping[str, str], learning_curve: bool, reporter: ProgressReporter
 ) -> Evaluation:
     """Do what `evaluate` says, with its arguments read."""
     known = rated.fingerprint == loaded.manifest.data["sha256"] and rated.told(names) == loaded.manifest.data["columns"]
     if known:
-        narrator.say("these are the ratings it was trained on: the cross-validated figures follow")
+        reporter.info("these are the ratings it was trained on: the cross-validated figures follow")
         if not learning_curve:
             return loaded.evaluation
     if str(rated.scale) != loaded.manifest.scale:
@@ -105,18 +105,18 @@ def _measure(
             f"if that is theirs too, say so: --scale {loaded.manifest.scale}"
         )
     encoder = Encoder(loaded.manifest.encoder)
-    reproducibility.watch(loaded, encoder, narrator)
-    embedded = list(embed_inputs(rated_images(rated), encoder, narrator, title="embedding"))
+    reproducibility.check_reproducibility(loaded, encoder, reporter)
+    embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
     dataset = join(rated, embedded, encoder.specification)
-    curve = measure_learning_curve(dataset, rated, loaded.manifest.seed, narrator) if learning_curve else None
+    curve = measure_learning_curve(dataset, rated, loaded.manifest.seed, reporter) if learning_curve else None
     if known:
         return replace(loaded.evaluation, learning_curve=curve)
     if loaded.manifest.forgets:
-        narrator.say("the predictor was told to forget its training portraits: those among these pictures count, too")
+        reporter.info("the predictor was told to forget its training portraits: those among these pictures count, too")
     unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
     unseen &= loaded.portraits.places(dataset.contents) < 0
     if not unseen.all():
-        narrator.say(f"{(~unseen).sum()} of {len(unseen)} pictures, or near-copies of them, were trained on: left out")
+        reporter.info(f"{(~unseen).sum()} of {len(unseen)} pictures, or near-copies of them, were trained on: left out")
     if unseen.sum() < 10:
         raise RatingsError(f"{rated.source}: {unseen.sum()} unseen pictures, at least 10 are needed")
     predictions = loaded.predict(dataset.features[unseen])

@@ -27,9 +27,9 @@ from prescreen.embeddings.pipeline import EmbeddingCache
 from prescreen.errors import NothingScored, UsageError
 from prescreen.predictor.scored_files import find_scored, places_to_search
 from prescreen.predictor.scores_table import OK
-from prescreen.progress import Narrator, Silence
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.storage.atomic import write_files_atomic
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_url
 from prescreen.storage.tables import read_table
 from prescreen.text import shown
@@ -71,7 +71,7 @@ def export(
     selected: bool = False,
     blind: bool = False,
     prefix: str | None = None,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Written:
     """Write scores or a shortlist in the form that another tool reads.
 
@@ -90,7 +90,7 @@ def export(
         Only the pictures on the shortlist.
     blind, prefix
         For Label Studio, see `label_studio_files`.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears where pictures are searched.
 
     Raises
@@ -106,10 +106,10 @@ def export(
     traits = scored_traits(rows)
     if selected and "selected" not in rows:
         raise UsageError(f"{table}: scores without a shortlist; give the table that prescreen rank wrote")
-    note = ScoresNote.read(table, optional=True)
+    note = ScoresMetadata.read(table, optional=True)
     if images is None and "content" not in rows:
         note = None  # nothing in the table tells whether a picture in the note's folders is the one that was scored
-    places = places_to_search(note, () if images is None else (images,), narrator or Silence())
+    places = places_to_search(note, () if images is None else (images,), reporter or NullReporter())
     if not places:
         raise UsageError(f"{table}: where its pictures are is not known; name their folder with --images")
     wanted = rows[(rows["status"] == OK) & (rows["selected"] if selected else True)]

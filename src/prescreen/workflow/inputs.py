@@ -18,10 +18,10 @@ from prescreen.images.files import ImageFile, ImageFiles, find_images
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import check_scores
-from prescreen.progress import Narrator
+from prescreen.progress import ProgressReporter
 from prescreen.ratings import Ratings
 from prescreen.storage import provenance
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_elsewhere, is_url
 from prescreen.storage.tables import read_table
 from prescreen.text import shown
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     pass
 
 
-def open_predictor(place: str) -> Predictor:
+def load_predictor(place: str) -> Predictor:
     """Load a predictor from its directory or from MLflow (``models:/…``, ``runs:/…``)."""
     if provenance.is_model_uri(place):
         from prescreen import tracking
@@ -40,7 +40,7 @@ def open_predictor(place: str) -> Predictor:
     return Predictor.load(Path(place))
 
 
-def lasting_name(place: str) -> str:
+def resolve_model_uri(place: str) -> str:
     """Return a name that still means the same predictor from another folder, or after an alias has moved."""
     if not provenance.is_model_uri(place):
         return str(Path(place).resolve())
@@ -49,15 +49,15 @@ def lasting_name(place: str) -> str:
     return tracking.resolve_uri(place)
 
 
-def warn_of_simulation(predictor: Predictor, narrator: Narrator) -> None:
+def warn_of_simulation(predictor: Predictor, reporter: ProgressReporter) -> None:
     """Say so where a predictor's votes are simulated."""
     if predictor.manifest.simulated:
-        narrator.say("the predictor was trained on simulated votes: what follows means nothing for real raters")
+        reporter.info("the predictor was trained on simulated votes: what follows means nothing for real raters")
 
 
 def open_scores(
-    scores: Path, predictor: str | None, narrator: Narrator
-) -> tuple[ScoresNote | None, pd.DataFrame, Predictor]:
+    scores: Path, predictor: str | None, reporter: ProgressReporter
+) -> tuple[ScoresMetadata | None, pd.DataFrame, Predictor]:
     """Read a table of scores with its note, and the predictor that made it.
 
     Parameters
@@ -66,7 +66,7 @@ def open_scores(
         A table that `score` wrote.
     predictor : str or None
         Directory or MLflow model URI; None for the one that the note names.
-    narrator : Narrator
+    reporter : ProgressReporter
         Hears which one the note names, if its votes are simulated, and if it scores its canaries differently now.
 
     Raises
@@ -78,17 +78,17 @@ def open_scores(
     PrescreenError
         If it is no table of scores.
     """
-    note = ScoresNote.read(scores, optional=predictor is not None)
+    note = ScoresMetadata.read(scores, optional=predictor is not None)
     if predictor is None and note is not None:
         if is_elsewhere(note.predictor):
             raise PredictorError(
                 f"{shown(scores)}: the note beside it names a predictor at {shown(note.predictor)}, which is not "
                 "fetched; say with --predictor where it is on this machine"
             )
-        narrator.say(f"predictor  {shown(note.predictor)}, says the note beside the scores")
+        reporter.info(f"predictor  {shown(note.predictor)}, says the note beside the scores")
     table = read_table(scores)
     try:
-        loaded = open_predictor(predictor or (note.predictor if note else ""))
+        loaded = load_predictor(predictor or (note.predictor if note else ""))
     except PredictorNotFound as error:
         if predictor is not None or note is None:
             raise
@@ -99,8 +99,8 @@ def open_scores(
     if note is not None:
         note.check(scores, loaded.fingerprint)
     check_scores(table, loaded.traits, scores)
-    warn_of_simulation(loaded, narrator)
-    reproducibility.watch(loaded, Encoder(loaded.manifest.encoder), narrator)
+    warn_of_simulation(loaded, reporter)
+    reproducibility.check_reproducibility(loaded, Encoder(loaded.manifest.encoder), reporter)
     return note, table, loaded
 
 
@@ -127,7 +127,7 @@ def rated_images(rated: Ratings) -> list[ImageFile]:
 def embed_inputs(
     files: Sequence[ImageFile],
     encoder: Encoder,
-    narrator: Narrator,
+    reporter: ProgressReporter,
     *,
     title: str,
     counts: EmbeddingCounts | None = None,
@@ -135,16 +135,16 @@ def embed_inputs(
 ) -> Iterator[Embedded]:
     """Embed pictures through the cache, with a progress bar."""
     if encoder.must_convert:
-        narrator.say(CONVERSION)
-    with EmbeddingCache() as cache, narrator.steps(title, len(files)) as advance:
+        reporter.info(CONVERSION)
+    with EmbeddingCache() as cache, reporter.progress(title, len(files)) as advance:
         yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
 
 
-def report_ratings(rated: Ratings, narrator: Narrator) -> None:
+def report_ratings(rated: Ratings, reporter: ProgressReporter) -> None:
     """Say what was read, so that a wrong guess about the file is seen before the work is done."""
     for note in rated.notes:
-        narrator.say(note)
+        reporter.info(note)
     images = rated.table["image"].nunique()
     votes = rated.table["votes"].sum()
     counted = f", {votes:.0f} votes" if votes else ""
-    narrator.say(f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})")
+    reporter.info(f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})")

@@ -14,17 +14,17 @@ from prescreen.embeddings.pipeline import EmbeddingCache
 from prescreen.encoders import Encoder
 from prescreen.images.files import ImageFile
 from prescreen.predictor import reproducibility
-from prescreen.predictor.files import announce_place
+from prescreen.predictor.files import announce_overwrite
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
-from prescreen.progress import Narrator, Silence
-from prescreen.ranking.options import DEFAULT_WISHES, USUAL_BUDGET, Wishes
+from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_WISHES, Wishes
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
 from prescreen.shortlist import feedback, gating
 from prescreen.shortlist.baseline import read_baseline, read_references
 from prescreen.shortlist.comparison import Chooser, compare
 from prescreen.storage.tables import write_table
-from prescreen.workflow.inputs import open_predictor, warn_of_simulation
+from prescreen.workflow.inputs import load_predictor, warn_of_simulation
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,12 @@ def learn(
     tested_traits: Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
     raw: bool = False,
-    votes: int = feedback.USUAL_VOTES,
+    votes: int = feedback.DEFAULT_VOTES,
     baseline: str | None = None,
     wishes: Wishes = DEFAULT_WISHES,
     shortlist: Path | None = None,
     experiment: str | None = None,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Learned:
     """Learn from human scores that came back; rank again what is left and propose the next round, or to stop.
 
@@ -99,17 +99,17 @@ def learn(
         Where the new ranking goes; needs ``baseline`` and ``scores``.
     experiment : str, optional
         MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears how the work goes on.
     """
     from prescreen import tracking
     from prescreen.tracking.build_records import record_round
 
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     feedback.check_wishes(results, predictor, output, scores, baseline, shortlist)
-    announce_place(output, narrator)
-    before = open_predictor(predictor)
-    warn_of_simulation(before, narrator)
+    announce_overwrite(output, reporter)
+    before = load_predictor(predictor)
+    warn_of_simulation(before, reporter)
     tracking.check_store(experiment)
     goals = wishes.goals(before.traits)
     encoder = Encoder(before.manifest.encoder)
@@ -117,7 +117,7 @@ def learn(
     files: list[ImageFile] = []
     if table is not None:
         with EmbeddingCache() as cache:
-            files = find_candidates(note, table, (), cache, narrator)
+            files = find_candidates(note, table, (), cache, reporter)
     files += feedback.find_tested(feedback.picture_folder(results, images)) if table is None or images else []
     if baseline is not None and Path(baseline).is_file():
         files.append(ImageFile(Path(baseline), Path(baseline).name))  # it may have been tested too
@@ -132,34 +132,34 @@ def learn(
         columns=columns,
     )
     for line in typed.notes:
-        narrator.say(line)
-    reproducibility.watch(before, encoder, narrator)
+        reporter.info(line)
+    reproducibility.check_reproducibility(before, encoder, reporter)
     ranked, decision, name, present, chance = None, None, "", None, None
     with EmbeddingCache() as cache:
         pictures = feedback.find_pictures(typed.images, files, contents, encoder, cache)
         newer = feedback.human_results(typed, pictures, before, votes=votes)
         if feedback.known_already(before, newer):
-            narrator.say("these scores are in the predictor already: they count once, and this round adds nothing")
+            reporter.info("these scores are in the predictor already: they count once, and this round adds nothing")
         agreed = feedback.agree(before, newer, pictures)
         after = feedback.with_results(before, newer, output.name)
         if table is not None and baseline is not None:
             present = read_baseline(baseline, wishes.baseline_votes, after, encoder, cache)
-            narrator.say(f"goals      {goals.in_words()}; the present picture: {present.in_words()}")
+            reporter.info(f"goals      {goals.describe()}; the present picture: {present.describe()}")
             compared = read_references(wishes.references, present, encoder, cache)
-            with narrator.steps("comparing", len(table)) as advance:
+            with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)
     if table is not None and present is not None:
         table = feedback.score_again(table, after, vectors)
         comparison = compare(table, after, present.known(after.traits), vectors)
         descriptors = gating.face_descriptors(vectors, encoder)
-        most = wishes.most or USUAL_BUDGET
+        most = wishes.most or DEFAULT_BUDGET
         choose = Chooser(comparison, after, goals, most)
         ranked = gating.rank_with_gates(
             table, after, present, goals, most, descriptors, compared, wishes.gates_off, choose
         )
         decision, name = feedback.decide_next(table, ranked, after)
         ranked = feedback.without_proposal(ranked, decision)
-        chance = feedback.hope(comparison, table, ranked, after, goals)
+        chance = feedback.p_any_better(comparison, table, ranked, after, goals)
     after.save(output)
     if ranked is not None and shortlist is not None:
         write_table(ranked, shortlist)
@@ -168,7 +168,7 @@ def learn(
     content = feedback.to_json(
         int(newer.rounds[0]), agreed, feedback.person_offset(after), decision, name, proposed, chance
     )
-    answer = "" if decision is None or present is None else feedback.in_words(decision, name, present)
+    answer = "" if decision is None or present is None else feedback.describe_decision(decision, name, present)
     run_id = tracking.track_round(
         record_round(content, before, after, typed, goals, output, shortlist, experiment, answer)
     )

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from prescreen.progress import Narrator, Silence
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.options import DEFAULT_WISHES, Wishes
 from prescreen.ranking.vote_plan import VotePlan
 from prescreen.reports.decisions import read_rejected
 from prescreen.storage.atomic import write_files_atomic
-from prescreen.storage.overwrite_checks import check_page, check_places
+from prescreen.storage.overwrite_checks import check_output_paths, check_page
 from prescreen.storage.tables import table_bytes, table_format
 from prescreen.workflow.candidates import compare_candidates
 
@@ -40,7 +40,7 @@ def rank(
     decisions: Path | None = None,
     images: Sequence[str | Path] = (),
     keep_metadata: bool = False,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Ranked:
     """Rank scored pictures by their chance to beat the present one, and write the table and the report.
 
@@ -65,19 +65,19 @@ def rank(
         this machine only. See `prescreen.predictor.scored_files`.
     keep_metadata : bool
         Whether pictures that the report exports keep what they tell about places, people and devices.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears how the work goes on.
     """
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     table_format(output)
     check_page(report)
-    check_places(
+    check_output_paths(
         {"--output": output, "--report": report},
         {"SCORES": scores, "--baseline": Path(baseline), "--decisions": decisions},
     )
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
-    done = compare_candidates(scores, baseline, wishes, predictor, images, narrator, rejected)
-    page = None if report is None else done.draw(narrator, keep_metadata=keep_metadata)
+    done = compare_candidates(scores, baseline, wishes, predictor, images, reporter, rejected)
+    page = None if report is None else done.draw(reporter, keep_metadata=keep_metadata)
     written = {output: table_bytes(done.ranked, output)}
     if report is not None and page is not None:
         written[report] = page.encode()

@@ -4,11 +4,11 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from prescreen.progress import Narrator, Silence
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.options import DEFAULT_WISHES, Wishes
 from prescreen.reports import thumbnails
 from prescreen.reports.decisions import Decisions, decisions_beside
-from prescreen.storage.overwrite_checks import check_places
+from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_format
 from prescreen.workflow.candidates import compare_candidates
 
@@ -23,14 +23,14 @@ def review(
     predictor: str | None = None,
     images: Sequence[str | Path] = (),
     keep_metadata: bool = False,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
     ready: Callable[[str], object] = lambda address: None,
 ) -> None:
     """Serve the report to this machine's user until interrupted, and save what is kept and rejected.
 
     Parameters
     ----------
-    scores, baseline, wishes, predictor, images, keep_metadata, narrator
+    scores, baseline, wishes, predictor, images, keep_metadata, reporter
         As in `rank`.
     decisions : Path, optional
         Table of decisions, read if it is there; by default beside the scores.
@@ -41,15 +41,15 @@ def review(
     """
     from prescreen.reports import review_server
 
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     place = decisions or decisions_beside(scores)
     table_format(place)
-    check_places({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
+    check_output_paths({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
     token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with review_server.listen(port) as listener:
-        done = compare_candidates(scores, baseline, wishes, predictor, images, narrator)
+        done = compare_candidates(scores, baseline, wishes, predictor, images, reporter)
         server = review_server.ReviewServer(
-            done.draw(narrator, token, keep_metadata=keep_metadata),
+            done.draw(reporter, token, keep_metadata=keep_metadata),
             {file.name: file for file in done.pictures},
             Decisions(place, done.ranked["image"].tolist()),
             token,

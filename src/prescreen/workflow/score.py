@@ -13,13 +13,13 @@ from prescreen.errors import NothingScored, UsageError
 from prescreen.predictor import ray_engine, reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import score_parts, score_pictures
-from prescreen.progress import Narrator, Silence
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.storage import provenance, table_output
-from prescreen.storage.overwrite_checks import check_places
-from prescreen.storage.provenance import ScoresNote
+from prescreen.storage.overwrite_checks import check_output_paths
+from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_url
 from prescreen.text import unknown_name
-from prescreen.workflow.inputs import embed_inputs, find_inputs, lasting_name, local_paths, open_predictor
+from prescreen.workflow.inputs import embed_inputs, find_inputs, load_predictor, local_paths, resolve_model_uri
 
 if TYPE_CHECKING:
     pass
@@ -54,7 +54,7 @@ def score(
     engine: str = LOCAL,
     ray_address: str | None = None,
     device: str | None = None,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Scoring:
     """Score pictures and write the table, with ``OUTPUT.meta.json`` beside it.
 
@@ -78,7 +78,7 @@ def score(
         Address of a Ray cluster.
     device : str, optional
         As in `train`.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears how the work goes on.
 
     Raises
@@ -86,22 +86,22 @@ def score(
     NothingScored
         If there is no picture, or every picture failed; the table is written in the second case.
     """
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     if engine not in ENGINES:
         raise UsageError(unknown_name(engine, ENGINES, "engine"))
     table_output.is_folder(str(output))  # a wrong ending is known before the work is done
     if engine == RAY:
         ray_engine.check_installed()
-    loaded = open_predictor(predictor)
+    loaded = load_predictor(predictor)
     encoder = Encoder(loaded.manifest.encoder, device)
     files = find_inputs(inputs, follow_links)
     if not is_url(output):
-        check_places({"--output": Path(output)}, local_paths(inputs))
-    canaries = reproducibility.watch(loaded, encoder, narrator)
+        check_output_paths({"--output": Path(output)}, local_paths(inputs))
+    canaries = reproducibility.check_reproducibility(loaded, encoder, reporter)
     counts = EmbeddingCounts()
     with table_output.stage_table(str(output)) as table:
         if engine == RAY:
-            with narrator.steps("scoring", len(files)) as advance:
+            with reporter.progress("scoring", len(files)) as advance:
                 table.write(
                     ray_engine.score_distributed(
                         files,
@@ -114,11 +114,11 @@ def score(
                     )
                 )
         else:
-            rows = embed_inputs(files, encoder, narrator, title="scoring", counts=counts, tolerant=tolerant)
+            rows = embed_inputs(files, encoder, reporter, title="scoring", counts=counts, tolerant=tolerant)
             table.write(score_parts(rows, loaded))
         scored = counts.decoded + counts.cached
         note = _scores_note(inputs, predictor, loaded, table.sha256, counts, tolerant, canaries.text)
-        note.write(table.place, table.take_place)
+        note.write(table.place, table.commit)
     if not scored:
         raise NothingScored(
             f"none of the {counts.failed} pictures could be scored: {describe_faults(counts.faults)}; "
@@ -135,10 +135,10 @@ def _scores_note(
     counts: EmbeddingCounts,
     tolerant: bool,
     canaries: str,
-) -> ScoresNote:
-    return ScoresNote(
+) -> ScoresMetadata:
+    return ScoresMetadata(
         table_sha256=sha256,
-        predictor=lasting_name(predictor),
+        predictor=resolve_model_uri(predictor),
         predictor_name=loaded.manifest.name,
         predictor_sha256=loaded.fingerprint,
         encoder=loaded.manifest.encoder.name,
@@ -161,11 +161,11 @@ def score_table(
     *,
     tolerant: bool = False,
     follow_links: bool = False,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> pd.DataFrame:
     """Score pictures and return the table, with the columns of `prescreen.predictor.scores_table.score_pictures`."""
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     files, encoder = find_inputs(inputs, follow_links), Encoder(predictor.manifest.encoder)
-    reproducibility.watch(predictor, encoder, narrator)
-    rows = embed_inputs(files, encoder, narrator, title="scoring", tolerant=tolerant)
+    reproducibility.check_reproducibility(predictor, encoder, reporter)
+    rows = embed_inputs(files, encoder, reporter, title="scoring", tolerant=tolerant)
     return score_pictures(rows, predictor)

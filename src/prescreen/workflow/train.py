@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor import reproducibility
-from prescreen.predictor.files import announce_place, check_place
+from prescreen.predictor.files import announce_overwrite, check_place
 from prescreen.predictor.predictor import Predictor, TrainingPortraits
-from prescreen.progress import Narrator, Silence
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.ratings.scale import Scale
-from prescreen.regressors.novelty import Familiarity
+from prescreen.regressors.novelty import NoveltyDetector
 from prescreen.regressors.stacking import fit_final
 from prescreen.training import steps
 from prescreen.training.dataset import join
@@ -56,7 +56,7 @@ def train(
     learning_curve: bool = False,
     auxiliary: bool = True,
     forget_portraits: bool = False,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> Training:
     """Train a predictor on ratings, evaluate it by nested cross-validation, save it and log it to MLflow.
 
@@ -95,20 +95,20 @@ def train(
         Whether the predictor shall hold nothing of any single portrait: no vector, face descriptor or hash. It then
         does without the regressors that need vectors, and with them without auxiliary traits; it knows neither how
         unlike the training portraits a picture is, nor which pictures it was trained on.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears how the work goes on.
     """
     from prescreen import tracking
 
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     output = output or Path("models") / ratings.resolve().stem
-    announce_place(output, narrator)
+    announce_overwrite(output, reporter)
     rated = read_ratings(ratings, traits, scale, images, columns=columns)
     check_names(rated.traits, traits)
-    report_ratings(rated, narrator)
+    report_ratings(rated, reporter)
     if traits and auxiliary and not forget_portraits:
         rated = with_auxiliary(rated, traits)
-        narrator.say(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
+        reporter.info(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
     tracking.check_store(experiment)
     check_place(output)  # a new store may lie there, where the output is the working directory
     network = make_encoder(encoder, precision, device)
@@ -124,7 +124,7 @@ def train(
             learning_curve,
             forget_portraits,
             run_id,
-            narrator,
+            reporter,
         )
 
 
@@ -139,21 +139,21 @@ def _train(
     learning_curve: bool,
     forget_portraits: bool,
     run_id: str,
-    narrator: Narrator,
+    reporter: ProgressReporter,
 ) -> Training:
     """Do the part of `train` that MLflow watches; the arguments are those of `train`."""
     from prescreen import tracking
     from prescreen.tracking.build_records import record_training
 
     files = rated_images(rated)
-    embedded = list(embed_inputs(files, network, narrator, title="embedding"))
+    embedded = list(embed_inputs(files, network, reporter, title="embedding"))
     dataset = join(rated, embedded, network.specification)
-    narrator.say(f"groups     {dataset.grouping}")
-    with narrator.steps("cross-validating", steps.FOLDS) as advance:
-        validation = steps.validate(dataset, seed, advance, hold_rows=not forget_portraits)
+    reporter.info(f"groups     {dataset.grouping}")
+    with reporter.progress("cross-validating", steps.FOLDS) as advance:
+        validation = steps.cross_validate_dataset(dataset, seed, advance, hold_rows=not forget_portraits)
     names = traits or {trait: trait for trait in rated.traits}
-    evaluation = steps.judge(dataset, validation, rated, seed, names)
-    curve = measure_learning_curve(dataset, rated, seed, narrator) if learning_curve else None
+    evaluation = steps.evaluate_out_of_fold(dataset, validation, rated, seed, names)
+    curve = measure_learning_curve(dataset, rated, seed, reporter) if learning_curve else None
     regressors = fit_final(
         dataset.features,
         dataset.ratings,
@@ -164,7 +164,7 @@ def _train(
         seed=seed,
         hold_rows=not forget_portraits,
     )
-    manifest = steps.describe(
+    manifest = steps.build_manifest(
         output.absolute().name,
         network.specification,
         rated,
@@ -180,9 +180,9 @@ def _train(
         calibration=calibrate(dataset, validation, rated),
         portraits=TrainingPortraits.none(len(rated.traits))
         if forget_portraits
-        else steps.remember(dataset, validation),
+        else steps.training_index(dataset, validation),
         evaluation=replace(evaluation, simulated=simulated, learning_curve=curve),
-        familiarity=None if forget_portraits else Familiarity.fit(dataset.features, dataset.groups),
+        novelty_detector=None if forget_portraits else NoveltyDetector.fit(dataset.features, dataset.groups),
     )
     predictor = reproducibility.with_canaries(predictor, network)
     example = steps.draw_example(network)

@@ -20,18 +20,18 @@ from prescreen.encoders import CONVERSION, IDENTITY_BLOCK, Encoder, Wording, mak
 from prescreen.errors import NothingScored, UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.scores_table import FAILED, OK
-from prescreen.progress import Narrator, Silence
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.gates import NEAR_COPY, hold_back
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.near_duplicates import near_duplicates
-from prescreen.ranking.options import DEFAULT_WISHES, USUAL_BUDGET, Wishes
+from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_WISHES, Wishes
 from prescreen.ranking.prompts import CAPTIONS, captions, contrasts, fit
 from prescreen.reports import thumbnails
 from prescreen.reports.zero_shot_page import WARNING, ZeroShotCard, ZeroShotPage, render_zero_shot
 from prescreen.shortlist.baseline import Baseline, read_references
 from prescreen.storage import provenance
 from prescreen.storage.atomic import write_files_atomic
-from prescreen.storage.overwrite_checks import check_page, check_places
+from prescreen.storage.overwrite_checks import check_output_paths, check_page
 from prescreen.storage.tables import table_bytes, table_format
 
 BASIS: Final = "words alone, uncalibrated"
@@ -56,7 +56,7 @@ def rank_zero_shot(
     wishes: Wishes = DEFAULT_WISHES,
     output: Path,
     report: Path | None = None,
-    narrator: Narrator | None = None,
+    reporter: ProgressReporter | None = None,
 ) -> ZeroShot:
     """Rank pictures by words for the three traits, without any ratings.
 
@@ -74,7 +74,7 @@ def rank_zero_shot(
         ``.csv``, ``.parquet`` or ``.jsonl``, with ``OUTPUT.meta.json`` beside it that says what it is.
     report : Path, optional
         One HTML file with the pictures.
-    narrator : Narrator, optional
+    reporter : ProgressReporter, optional
         Hears how the work goes on.
 
     Raises
@@ -84,10 +84,10 @@ def rank_zero_shot(
     NothingScored
         If there is no picture, or every picture failed.
     """
-    narrator = narrator or Silence()
+    reporter = reporter or NullReporter()
     table_format(output)
     check_page(report)
-    check_places(
+    check_output_paths(
         {"--output": output, "--report": report},
         {"the present picture": None if baseline is None else Path(baseline)} | {str(place): place for place in inputs},
     )
@@ -97,16 +97,16 @@ def rank_zero_shot(
         raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
     network = make_encoder(encoder)
     wording = Wording(network.specification)
-    narrator.say(f"zero-shot  {WARNING}")
+    reporter.info(f"zero-shot  {WARNING}")
     against = "the candidates' mean" if baseline is None else "the present picture"
-    narrator.say(f"goals      {goals.in_words()}; SD: standard deviations of these pictures above {against}")
+    reporter.info(f"goals      {goals.describe()}; SD: standard deviations of these pictures above {against}")
     if network.must_convert:
-        narrator.say(CONVERSION)
+        reporter.info(CONVERSION)
     counts = EmbeddingCounts()
     with EmbeddingCache() as cache:
         present = None if baseline is None else _present(baseline, network, cache)
         compared = read_references(wishes.references, present or Baseline("", {}, {}, {}, None), network, cache)
-        with narrator.steps("embedding", len(files)) as advance:
+        with reporter.progress("embedding", len(files)) as advance:
             rows = list(embed_images(files, network, cache, counts=counts, advance=advance))
     if counts.failed == len(rows):
         raise NothingScored(
@@ -114,7 +114,7 @@ def rank_zero_shot(
             f"the first: {counts.reason}"
         )
     if counts.failed:
-        narrator.say(f"pictures   {len(rows) - counts.failed} ranked, {counts.describe_failures()}")
+        reporter.info(f"pictures   {len(rows) - counts.failed} ranked, {counts.describe_failures()}")
     vectors = [row.vector for row in rows] + ([] if present is None else [present.vector])
     all_ = contrasts(wording.likeness(captions(), vectors), len(rows))
     contrast, level = all_[: len(rows)], np.zeros(len(TRAITS)) if present is None else all_[-1]
@@ -130,11 +130,11 @@ def rank_zero_shot(
         for i, better in enumerate(near_duplicates(faces, np.array(first, dtype=np.intp), NEAR_COPY)):
             copies[i] = rows[better].name if better >= 0 else ""
         gates["copies"] = [f"near-copy of {name}" if name else "" for name in copies]
-    table = _table(rows, ranked, contrast, level, order_by, gates, copies, goals, wishes.most or USUAL_BUDGET)
+    table = _table(rows, ranked, contrast, level, order_by, gates, copies, goals, wishes.most or DEFAULT_BUDGET)
     written = {output: table_bytes(table, output)}
     written[output.with_name(f"{output.name}.meta.json")] = _note(written[output], encoder, network, inputs, goals)
     if report is not None:
-        written[report] = _page(table, files, goals, encoder, baseline, narrator).encode()
+        written[report] = _page(table, files, goals, encoder, baseline, reporter).encode()
     write_files_atomic(written)
     return ZeroShot(table, table[table["selected"]])
 
@@ -232,7 +232,7 @@ def _note(table: bytes, encoder: str, network: Encoder, inputs: Sequence[Path], 
         "table_sha256": hashlib.sha256(table).hexdigest(),
         "encoder": encoder,
         "encoder_sha256": network.specification.fingerprint,
-        "goals": goals.in_words(),
+        "goals": goals.describe(),
         "captions": {name: asdict(words) for name, words in CAPTIONS.items()},
         "inputs": [str(path.resolve()) for path in inputs],
         "versions": provenance.versions(),
@@ -246,12 +246,12 @@ def _page(
     goals: Goals,
     encoder: str,
     baseline: str | None,
-    narrator: Narrator,
+    reporter: ProgressReporter,
 ) -> str:
     place = {file.name: file for file in files}
     first = table[table["status"] == OK].head(SHOWN)
     cards = []
-    with narrator.steps("drawing", len(first)) as advance:
+    with reporter.progress("drawing", len(first)) as advance:
         for row in first.to_dict("records"):
             picture = thumbnails.thumbnail(place[row["image"]], thumbnails.THUMBNAIL)
             cards.append(ZeroShotCard(row["rank"], row["image"], row["selected"], row["why"], picture))
@@ -259,7 +259,7 @@ def _page(
     against = "the candidates' mean" if baseline is None else f"the present picture, {Path(baseline).name}"
     return render_zero_shot(
         ZeroShotPage(
-            goals=goals.in_words(),
+            goals=goals.describe(),
             against=against,
             encoder=encoder,
             version=__version__,
