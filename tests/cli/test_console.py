@@ -122,14 +122,14 @@ def test_nothing_to_improve_is_a_usage_error(ranked, improve):
 
 def test_the_votes_of_a_baseline_are_passed_on(ranked):
     assert rank("--baseline-votes", "40").exit_code == 0
-    assert ranked["wishes"].baseline_votes == 40
+    assert ranked["options"].baseline_votes == 40
     assert rank("--baseline-votes", "0").exit_code == 2
 
 
 def test_nothing_to_keep_is_a_choice(ranked):
     assert rank("--keep", "").exit_code == 0
-    assert ranked["wishes"].keep == ()
-    assert ranked["wishes"].improve is None
+    assert ranked["options"].keep == ()
+    assert ranked["options"].improve is None
 
 
 def leaves(command, path=()):

@@ -52,4 +52,4 @@ def test_what_fits_goes_through(monkeypatch):
     words = ["rank", "s.csv", "--baseline", "a=5", "--output", "o.csv", "--improve", "b,c", "--keep", "", "--any-of"]
     assert CliRunner().invoke(main, words).exit_code == 0
     assert (str(given["scores"]), given["baseline"]) == ("s.csv", "a=5")
-    assert given["wishes"].improve == ("b", "c")
+    assert given["options"].improve == ("b", "c")

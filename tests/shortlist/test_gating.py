@@ -11,7 +11,7 @@ from prescreen.errors import UsageError
 from prescreen.predictor.scores_table import score_columns
 from prescreen.ranking.gates import Compared
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.options import Wishes
+from prescreen.ranking.options import RankingOptions
 from prescreen.shortlist.baseline import Baseline
 from prescreen.shortlist.gating import rank_with_gates
 
@@ -41,5 +41,5 @@ def test_a_near_copy_is_named_once():
 @pytest.mark.parametrize("name", ["budget", "votes", "baseline_votes"])
 def test_zero_is_a_number_and_not_nothing(name):
     with pytest.raises(UsageError, match=f"{name} 0: expected at least 1"):
-        Wishes(**{name: 0})
-    assert getattr(Wishes(**{name: 1}), name) == 1
+        RankingOptions(**{name: 0})
+    assert getattr(RankingOptions(**{name: 1}), name) == 1

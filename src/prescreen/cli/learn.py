@@ -1,7 +1,7 @@
 """``prescreen learn``: human scores that came back."""
 
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 import click
 
@@ -9,7 +9,7 @@ from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.output import round_lines, shortlist_lines
 from prescreen.cli.paths import LocalPath, Place
-from prescreen.cli.ranking_options import Comparing, comparing_options, wishes
+from prescreen.cli.ranking_options import BASELINE_HELP, comparison_options, make_options
 from prescreen.cli.ratings_options import columns_option
 from prescreen.text import parse_columns, parse_names
 
@@ -54,9 +54,9 @@ Examples:
 @click.option(
     "--baseline",
     type=Place("picture"),
-    help="The present picture, as for rank; with --scores the candidates are ranked again.",
+    help=f"{BASELINE_HELP} With --scores the candidates are ranked again.",
 )
-@comparing_options
+@comparison_options
 @click.option("--shortlist", type=LocalPath(), help="Table of the new ranking: .csv, .parquet or .jsonl.")
 @click.option("--experiment", help="MLflow experiment of the round. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
 @verb
@@ -74,7 +74,7 @@ def learn(
     shortlist: Path | None,
     experiment: str | None,
     terminal: Terminal,
-    **comparing: Unpack[Comparing],
+    **comparison: Any,
 ) -> None:
     """Learn from human scores that came back; RESULTS is a table image,TRAIT,TRAIT...,votes as somebody typed it."""
     from prescreen.workflow import learn
@@ -90,7 +90,7 @@ def learn(
         raw=raw,
         votes=votes,
         baseline=baseline,
-        wishes=wishes(comparing),
+        options=make_options(**comparison),
         shortlist=shortlist,
         experiment=experiment,
         reporter=terminal,

@@ -1,7 +1,7 @@
 """``prescreen rank``: from scores to the few pictures worth sending."""
 
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 import click
 
@@ -9,7 +9,7 @@ from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.output import plan_lines, shortlist_lines, zero_shot_lines
 from prescreen.cli.paths import LocalPath
-from prescreen.cli.ranking_options import Comparing, keep_metadata_option, ranking_options_baseline_later, wishes
+from prescreen.cli.ranking_options import keep_metadata_option, make_options, ranking_options
 
 EXAMPLES = """\b
 Examples:
@@ -24,18 +24,18 @@ Examples:
 
 @click.command(cls=Verb, short_help="Rank scored pictures; pick the few to send.", epilog=EXAMPLES)
 @click.argument("scores", type=LocalPath())
-@ranking_options_baseline_later
+@ranking_options(baseline_required=False)
 @click.option(
     "--zero-shot",
     is_flag=True,
-    help="No ratings at all: SCORES is a folder of pictures, ranked by words. Uncalibrated; needs a CLIP encoder.",
+    help="No ratings at all: SCORES is a folder of pictures, ranked by texts. Uncalibrated; needs a CLIP encoder.",
 )
 @click.option("--encoder", help="With --zero-shot: clip, clip:MODEL/PRETRAINED or clip:MODEL@PATH. [clip]")
 @click.option("--output", type=LocalPath(), required=True, help="Table to write: .csv, .parquet or .jsonl.")
 @click.option(
     "--decisions",
     type=LocalPath(exists=True, dir_okay=False),
-    help="What prescreen review saved: pictures rejected there are held back.",
+    help="What prescreen review saved: pictures rejected there are excluded.",
 )
 @click.option("--report", type=LocalPath(), help="Also write a page with the pictures, one .html file.")
 @keep_metadata_option
@@ -45,7 +45,6 @@ def rank(
     baseline: str | None,
     zero_shot: bool,
     encoder: str | None,
-    votes: int | None,
     predictor: str | None,
     images: tuple[str, ...],
     output: Path,
@@ -53,29 +52,30 @@ def rank(
     decisions: Path | None,
     keep_metadata: bool,
     terminal: Terminal,
-    **comparing: Unpack[Comparing],
+    **comparison: Any,
 ) -> None:
-    """Rank scored pictures by their chance to beat the present one; SCORES is what prescreen score wrote."""
+    """Rank scored pictures by their chance to beat your current photo; SCORES is what prescreen score wrote."""
     from prescreen.workflow import rank
     from prescreen.workflow.zero_shot import rank_zero_shot
 
+    options = make_options(**comparison)
     if zero_shot:
         if decisions is not None:
             raise click.UsageError("--decisions: has no meaning with --zero-shot")
         if predictor is not None:
-            raise click.UsageError("--predictor: has no meaning with --zero-shot, which ranks by words alone")
+            raise click.UsageError("--predictor: has no meaning with --zero-shot, which ranks by texts")
         if images:
             raise click.UsageError("--images: has no meaning with --zero-shot; SCORES is the folder of the pictures")
-        by_words = rank_zero_shot(
+        ranked = rank_zero_shot(
             [scores],
             encoder=encoder or "clip",
             baseline=baseline,
-            wishes=wishes(comparing, votes),
+            options=options,
             output=output,
             report=report,
             reporter=terminal,
         )
-        for line in zero_shot_lines(by_words.shortlist):
+        for line in zero_shot_lines(ranked.shortlist):
             click.echo(line)
         _written(terminal, output, report)
         return
@@ -86,7 +86,7 @@ def rank(
     done = rank.rank(
         scores,
         baseline=baseline,
-        wishes=wishes(comparing, votes),
+        options=options,
         predictor=predictor,
         decisions=decisions,
         images=images,

@@ -1,8 +1,7 @@
 """The options that ``prescreen rank``, ``prescreen review`` and ``prescreen learn`` share."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,23 +10,9 @@ from prescreen.ranking.gate_names import GATES, gates_off
 from prescreen.text import parse_names
 
 if TYPE_CHECKING:
-    from prescreen.ranking.options import Wishes
+    from prescreen.ranking.options import RankingOptions
 
-
-class Comparing(TypedDict):
-    """What says how candidates are compared with the present picture, as it was given."""
-
-    baseline_votes: int | None
-    improve: str | None
-    keep: str | None
-    any_of: bool
-    improve_margin: float
-    keep_margin: float
-    budget: int | None
-    references: tuple[Path, ...]
-    gates: str
-    no_gates: str
-
+Command = Callable[..., Any]
 
 images_option = click.option(
     "--images",
@@ -35,7 +20,13 @@ images_option = click.option(
     multiple=True,
     help="Folder, file or URL of the scored pictures; may be repeated. [where they were scored, on this machine]",
 )
-_COMPARING = [
+keep_metadata_option = click.option(
+    "--keep-metadata",
+    is_flag=True,
+    help="Pictures that the page exports keep GPS positions, names and serial numbers. [without; orientation stays]",
+)
+BASELINE_HELP = "Your current photo: a file, or scores competence=8.2,likeability=9.0."
+_COMPARISON = (
     click.option(
         "--baseline-votes",
         type=click.IntRange(min=1),
@@ -64,13 +55,12 @@ _COMPARING = [
         default="all",
         show_default=True,
         metavar="NAMES",
-        help=f"Which gates hold pictures back: all, none, or of {', '.join(GATES)}.",
+        help=f"Which checks exclude pictures: all, none, or of {', '.join(GATES)}.",
     ),
-    click.option("--no-gates", default="", metavar="NAMES", help="Which of these are off all the same: nose,eyes."),
-]
-_BASELINE = "The present picture: a file, or scores competence=8.2,likeability=9.0."
-_RANKING = [
-    *_COMPARING,
+    click.option("--no-gates", default="", metavar="NAMES", help="Which of these checks exclude nothing: nose,eyes."),
+)
+_RANKING = (
+    *_COMPARISON,
     click.option(
         "--votes",
         type=click.IntRange(min=1),
@@ -81,67 +71,43 @@ _RANKING = [
         "--predictor", type=Place("predictor"), help="The predictor, where the scores' .meta.json does not name it."
     ),
     images_option,
-]
-
-Command = Callable[..., Any]
-
-keep_metadata_option = click.option(
-    "--keep-metadata",
-    is_flag=True,
-    help="Pictures that the page exports keep GPS positions, names and serial numbers. [without; orientation stays]",
 )
 
 
-def comparing_options(function: Command) -> Command:
-    """Give a command the options that say what to improve, what holds pictures back and how many to send."""
-    for option in reversed(_COMPARING):
+def comparison_options(function: Command) -> Command:
+    """Give a command the options that say what to improve, which checks exclude pictures and how many to send."""
+    for option in reversed(_COMPARISON):
         function = option(function)
     return function
 
 
-def ranking_options(function: Command) -> Command:
+def ranking_options(*, baseline_required: bool) -> Callable[[Command], Command]:
     """Give a command those options, and what to compare with by which predictor."""
-    return click.option("--baseline", required=True, type=Place("picture"), help=_BASELINE)(_with_ranking(function))
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(_RANKING):
+            function = option(function)
+        baseline = click.option("--baseline", required=baseline_required, type=Place("picture"), help=BASELINE_HELP)
+        return baseline(function)
+
+    return decorate
 
 
-def ranking_options_baseline_later(function: Command) -> Command:
-    """Do the same for a command that can also do without a present picture."""
-    return click.option("--baseline", type=Place("picture"), help=_BASELINE)(_with_ranking(function))
-
-
-def _with_ranking(function: Command) -> Command:
-    for option in reversed(_RANKING):
-        function = option(function)
-    return function
-
-
-def wishes(given: Comparing, votes: int | None = None) -> "Wishes":
-    """Return the options as `prescreen.workflow.rank.rank` and `prescreen.workflow.learn.learn` take them.
-
-    Parameters
-    ----------
-    given : Comparing
-        The options.
-    votes : int, optional
-        Votes that can be had in all.
+def make_options(
+    *, improve: str | None, keep: str | None, gates: str, no_gates: str, **others: Any
+) -> "RankingOptions":
+    """Return the options as the verbs take them, from what the command line gives.
 
     Raises
     ------
     UsageError
-        If a list of names or gates cannot be understood.
+        If a list of names cannot be understood.
     """
-    from prescreen.ranking.options import Wishes
+    from prescreen.ranking.options import RankingOptions
 
-    improve, keep = given["improve"], given["keep"]
-    return Wishes(
+    return RankingOptions(
         improve=None if improve is None else parse_names(improve),
         keep=None if keep is None else parse_names(keep) if keep else (),
-        improve_margin=given["improve_margin"],
-        keep_margin=given["keep_margin"],
-        any_of=given["any_of"],
-        budget=given["budget"],
-        votes=votes,
-        baseline_votes=given["baseline_votes"],
-        references=given["references"],
-        gates_off=gates_off(given["gates"], given["no_gates"]),
+        gates_off=gates_off(gates, no_gates),
+        **others,
     )

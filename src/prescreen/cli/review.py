@@ -2,14 +2,14 @@
 
 import contextlib
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.paths import LocalPath
-from prescreen.cli.ranking_options import Comparing, keep_metadata_option, ranking_options, wishes
+from prescreen.cli.ranking_options import keep_metadata_option, make_options, ranking_options
 
 EXAMPLES = """\b
 Examples:
@@ -20,7 +20,7 @@ Examples:
 
 @click.command(cls=Verb, short_help="Look at ranked pictures, keep and reject.", epilog=EXAMPLES)
 @click.argument("scores", type=LocalPath())
-@ranking_options
+@ranking_options(baseline_required=True)
 @click.option(
     "--decisions",
     type=LocalPath(),
@@ -33,7 +33,6 @@ Examples:
 def review(
     scores: Path,
     baseline: str,
-    votes: int | None,
     predictor: str | None,
     images: tuple[str, ...],
     decisions: Path | None,
@@ -41,7 +40,7 @@ def review(
     browser: bool,
     keep_metadata: bool,
     terminal: Terminal,
-    **comparing: Unpack[Comparing],
+    **comparison: Any,
 ) -> None:
     """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
     from prescreen.reports.decisions import decisions_beside
@@ -64,7 +63,7 @@ def review(
         review.review(
             scores,
             baseline=baseline,
-            wishes=wishes(comparing, votes),
+            options=make_options(**comparison),
             predictor=predictor,
             decisions=decisions,
             images=images,

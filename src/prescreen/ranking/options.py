@@ -14,7 +14,7 @@ DEFAULT_BUDGET: Final = 3
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RankingOptions:
     """How candidates are compared with the present picture.
 
     Parameters
@@ -77,5 +77,5 @@ class Wishes:
         return choose_goals(traits, self.improve, self.keep, self.improve_margin, self.keep_margin, self.any_of)
 
 
-DEFAULT_WISHES: Final = Wishes()
+DEFAULT_OPTIONS: Final = RankingOptions()
 """Improve what can be improved, keep likeability, three pictures, every gate on."""

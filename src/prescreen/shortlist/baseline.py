@@ -24,35 +24,18 @@ from prescreen.text import parse_levels
 
 Floats = NDArray[np.float64]
 
+NO_FACE: Final = np.full(128, np.nan)
 
-@dataclass(frozen=True)
-class KnownBaseline:
-    """The present picture as candidates are compared with it.
+LEAST_ICC: Final = 0.01
+"""Least ICC(1) that is taken for true, and 1 minus it the largest.
 
-    Parameters
-    ----------
-    levels : ndarray of float, shape (t,)
-        Scores from 0 to 10, NaN where not known.
-    covariance : ndarray of float, shape (t, t)
-        Errors of scores that were given, in z. Not used for a picture.
-    vector : ndarray of float16, shape (d,), or None
-        The picture's vector, where it is one.
-    content : str
-        SHA-256 of the picture's file.
-    face : ndarray of float, shape (128,), or None
-        The picture's face descriptor.
-    """
-
-    levels: Floats
-    covariance: Floats
-    vector: NDArray[np.float16] | None = None
-    content: str = ""
-    face: NDArray[np.float32] | None = None
+With a measured 0 a vote would have infinite noise, with 1 none; so it has 99 times, or 1/99 of, the pictures' variance.
+"""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The present picture.
+    """The current photo, or its scores.
 
     Parameters
     ----------
@@ -85,11 +68,18 @@ class Baseline:
     vector: NDArray[np.float16] | None = field(default=None, repr=False)
     content: str = ""
 
-    def known(self, traits: Sequence[str]) -> KnownBaseline:
-        """Return it as candidates are compared with it."""
-        levels = np.array([self.levels.get(trait, np.nan) for trait in traits], dtype=np.float64)
-        covariance = np.zeros((len(traits), len(traits))) if self.covariance is None else self.covariance
-        return KnownBaseline(levels, covariance, self.vector, self.content, self.descriptor)
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture with predicted scores; otherwise its scores were given."""
+        return self.vector is not None
+
+    def z(self, traits: Sequence[str]) -> Floats:
+        """Return the scores in z, shape (t,); NaN where a trait has none."""
+        return score_to_z([self.levels.get(trait, np.nan) for trait in traits])
+
+    def given_covariance(self, traits: Sequence[str]) -> Floats:
+        """Return the error covariance of given scores in z, shape (t, t); 0 where they count as exact."""
+        return np.zeros((len(traits), len(traits))) if self.covariance is None else self.covariance
 
     def describe(self) -> str:
         """Return the scores as one phrase."""
@@ -99,7 +89,7 @@ class Baseline:
 def read_baseline(
     text: str, votes: int | None, predictor: Predictor, encoder: Encoder, cache: EmbeddingCache
 ) -> Baseline:
-    """Understand ``--baseline``: a picture, which is scored, or scores.
+    """Read ``--baseline``: scores, or a picture, which is scored.
 
     Parameters
     ----------
@@ -140,7 +130,7 @@ def read_baseline(
 
 
 def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Baseline:
-    """Take scores from few votes for what they are: partly luck.
+    """Shrink scores from few votes, which are partly luck.
 
     In z, where scores of portraits are standard normal, the mean of n votes of reliability r = nρ / (1 + (n − 1)ρ)
     leaves the true score at r z ± √(1 − r).
@@ -156,8 +146,8 @@ def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Ba
     return Baseline(f"scores from {votes} votes", means, low, high, None, covariance=np.diag(noise))
 
 
-def read_references(places: Sequence[Path], present: Baseline, encoder: Encoder, cache: EmbeddingCache) -> Compared:
-    """Gather what candidates are compared with: the references, and the present picture where it is one.
+def read_references(places: Sequence[Path], baseline: Baseline, encoder: Encoder, cache: EmbeddingCache) -> Compared:
+    """Gather what candidates are compared with: the references, and the baseline where it is a picture.
 
     Raises
     ------
@@ -168,8 +158,8 @@ def read_references(places: Sequence[Path], present: Baseline, encoder: Encoder,
     if places and not files:
         raise UsageError(f"reference {places[0]}: no pictures there (JPEG, PNG, WebP)")
     block = encoder.specification.blocks[IDENTITY_BLOCK]
-    person = [] if present.descriptor is None else [present.descriptor]
-    irises = [] if present.irises is None else [present.irises]
+    person = [] if baseline.descriptor is None else [baseline.descriptor]
+    irises = [] if baseline.irises is None else [baseline.irises]
     for row in embed_images(files, encoder, cache):
         if row.vector is None or row.quality is None:
             raise UsageError(f"reference {row.name}: {row.reason}")
@@ -179,7 +169,7 @@ def read_references(places: Sequence[Path], present: Baseline, encoder: Encoder,
         irises.append(_irises(row))
     return Compared(
         person=np.array(person, dtype=np.float64).reshape(-1, NO_FACE.size),
-        present=present.descriptor,
+        present=baseline.descriptor,
         irises=np.array(irises, dtype=np.float64).reshape(-1, 2),
     )
 
@@ -187,13 +177,6 @@ def read_references(places: Sequence[Path], present: Baseline, encoder: Encoder,
 def _irises(row: Embedded) -> NDArray[np.float64]:
     measured = row.quality
     return np.array([np.nan, np.nan] if measured is None else [measured.iris_a, measured.iris_b], dtype=np.float64)
-
-
-LEAST_ICC: Final = 0.01
-"""Least ICC(1) that is taken for true, and 1 minus it the largest.
-
-With a measured 0 a vote would have infinite noise, with 1 none; so it has 99 times, or 1/99 of, the pictures' variance.
-"""
 
 
 def noise_of_one_vote(predictor: Predictor) -> Floats:
@@ -210,6 +193,3 @@ def icc_of_one_vote(predictor: Predictor, trait: str) -> float:
     if measured is None or np.isnan(measured):
         return DEFAULT_ICC
     return float(np.clip(measured, LEAST_ICC, 1 - LEAST_ICC))
-
-
-NO_FACE: Final = np.full(128, np.nan)

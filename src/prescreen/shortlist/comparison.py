@@ -1,7 +1,7 @@
-"""Candidates against the present picture: means and errors of the differences, and which few to send together.
+"""Candidates against the baseline: means and errors of the differences, and which few to send together.
 
-Everything that is known goes in at once: the predictions, how their errors go together (one person, similar pictures,
-traits), what people said about pictures of the person so far, and how far the baseline itself is known.
+Everything known goes in at once: the predictions, how their errors correlate (one person, similar pictures, traits),
+human scores of the person's pictures so far, and how uncertain the baseline itself is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from scipy.linalg import block_diag
 
 from prescreen.predictor.human_scores import Errors, HumanResults, Pictures
 from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.scores_table import OK
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import condition
 from prescreen.ranking.probability import difference_covariance
@@ -21,7 +22,7 @@ from prescreen.ranking.selection import Selection, choose_from
 from prescreen.ranking.stopping import MAX_CANDIDATES, SWITCH_ABOVE
 from prescreen.ranking.vote_plan import VotePlan, best_plan, chance_to_show, plan_votes, sizes_to_try
 from prescreen.ratings.vote_noise import score_to_z
-from prescreen.shortlist.baseline import KnownBaseline, noise_of_one_vote
+from prescreen.shortlist.baseline import Baseline, noise_of_one_vote
 
 Floats = NDArray[np.float64]
 Vectors = Mapping[str, NDArray[np.float16]]
@@ -47,7 +48,8 @@ class Comparison:
     _others: "_Others"
     _errors: Errors
     _results: HumanResults
-    _baseline: KnownBaseline
+    _level: Floats
+    _given_covariance: Floats | None  # None: the baseline is a picture
 
     def choose(
         self, rows: NDArray[np.intp], traits: Sequence[str], goals: Goals, k: int, *, seed: int = 0
@@ -76,9 +78,9 @@ class Comparison:
         prior = self._errors.prior(self._anchors, self._others.pictures(among), jointly=True)
         posterior = condition(prior, self._results.scores())
         places = np.arange(len(among), dtype=np.intp) + len(self._anchors)
-        level = score_to_z(self._baseline.levels)
-        given = len(self._results) if self._baseline.vector is not None else (level, self._baseline.covariance)
-        selection = choose_from(posterior, places, given, level, traits, goals, k, seed)
+        given = self._given_covariance
+        baseline = len(self._results) if given is None else (self._level, given)
+        selection = choose_from(posterior, places, baseline, self._level, traits, goals, k, seed)
         chosen = among[selection.chosen]
         rest = rows[~np.isin(rows, chosen)]
         return np.concatenate([chosen, rest[: k - len(chosen)]]), selection
@@ -96,7 +98,7 @@ class Comparison:
     ) -> tuple[NDArray[np.intp], Sequence[VotePlan]]:
         """Choose candidates for a number of votes, and say for each possible number of them what the test can tell.
 
-        A present picture of which no scores are known takes part in the test.
+        A current photo without human scores takes part in the test.
 
         Parameters
         ----------
@@ -115,7 +117,7 @@ class Comparison:
             By number of pictures; a single one, without chances, where pictures have no vectors to compare, and none
             where there is no picture to send.
         """
-        is_picture = self._baseline.vector is not None
+        is_picture = self._given_covariance is None
         largest = plan_votes(votes, budget, with_present=is_picture)
         if not len(rows):
             return rows, []
@@ -125,16 +127,16 @@ class Comparison:
             return chosen, [plan_votes(votes, most, with_present=is_picture)]
         pictures = self._others.pictures(chosen[: len(selection.chosen)])
         posterior = condition(self._errors.prior(self._anchors, pictures, jointly=True), self._results.scores())
-        level, t = score_to_z(self._baseline.levels), len(traits)
+        level, t = self._level, len(traits)
         plans = []
         for k in sizes_to_try(len(selection.chosen)):
             places = np.arange(k, dtype=np.intp) + len(self._anchors)
-            if is_picture:
+            if self._given_covariance is None:
                 mean, covariance = posterior.joint(np.append(places, len(self._results)))
             else:
                 mean, covariance = posterior.joint(places)
                 mean = np.vstack([mean, level])
-                covariance = block_diag(covariance, self._baseline.covariance)
+                covariance = block_diag(covariance, self._given_covariance)
             # Traits whose baseline is not known have no goal and do not count.
             counted = [traits.index(name) for name in goals.traits]
             pick = (np.arange(k + 1)[:, None] * t + counted).ravel()
@@ -175,7 +177,7 @@ class _Others:
         return self.predictor.featurize(stacked, [self.contents[i] for i in rows], raw)
 
 
-def compare(table: pd.DataFrame, predictor: Predictor, baseline: KnownBaseline, vectors: Vectors) -> Comparison:
+def compare(table: pd.DataFrame, predictor: Predictor, baseline: Baseline, vectors: Vectors) -> Comparison:
     """Compare all candidates with the baseline.
 
     Parameters
@@ -184,23 +186,22 @@ def compare(table: pd.DataFrame, predictor: Predictor, baseline: KnownBaseline, 
         Scores of the candidates by this predictor.
     predictor : Predictor
         Which may have learned from people.
-    baseline : KnownBaseline
-        The present picture.
+    baseline : Baseline
+        The current photo.
     vectors : mapping of str to ndarray
         Vectors by name. A candidate without one is compared by its scores alone.
     """
     traits, calibration = predictor.traits, predictor.calibration
-    usable = (table["status"] == "ok").to_numpy()
-    level = score_to_z(baseline.levels)
-    is_picture = baseline.vector is not None
-    shared = calibration.person_share if is_picture else 0.0
-    known = None if is_picture else baseline.covariance
-    alone = difference_covariance(calibration.error_covariance, known, shared, len(traits))
+    usable = (table["status"] == OK).to_numpy()
+    level = baseline.z(traits)
+    given = None if baseline.is_picture else baseline.given_covariance(traits)
+    shared = calibration.person_share if given is None else 0.0
+    alone = difference_covariance(calibration.error_covariance, given, shared, len(traits))
     difference = score_to_z(table[list(traits)].to_numpy(np.float64)) - level
     covariance = np.repeat(alone[None], len(table), axis=0)
 
     scored, results = predictor.scored()
-    errors = predictor.errors(*([] if baseline.face is None else [baseline.face]))
+    errors = predictor.errors(*([] if baseline.descriptor is None else [baseline.descriptor]))
     anchors = scored
     if baseline.vector is not None:
         anchors = scored.concatenate(predictor.featurize(baseline.vector[None], [baseline.content]))
@@ -212,12 +213,12 @@ def compare(table: pd.DataFrame, predictor: Predictor, baseline: KnownBaseline, 
     for start in range(0, len(with_vector), _CHUNK):
         rows = with_vector[start : start + _CHUNK]
         posterior = condition(errors.prior(anchors, others.pictures(rows)), results.scores())
-        if is_picture:
+        if given is None:
             means, spreads = posterior.difference(len(scored))
         else:
-            means, spreads = posterior.difference_from(level, baseline.covariance)
+            means, spreads = posterior.difference_from(level, given)
         difference[rows], covariance[rows] = means[len(anchors) :], spreads[len(anchors) :]
-    return Comparison(difference, covariance, anchors, others, errors, results, baseline)
+    return Comparison(difference, covariance, anchors, others, errors, results, level, given)
 
 
 @dataclass

@@ -335,7 +335,7 @@ def find_tested(folder: Path) -> list[ImageFile]:
     return files
 
 
-def check_wishes(
+def check_learn_paths(
     results: Path, predictor: str, output: Path, scores: Path | None, baseline: str | None, shortlist: Path | None
 ) -> None:
     """Refuse a ranking that lacks something, or one file for two things.

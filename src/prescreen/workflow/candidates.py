@@ -16,7 +16,7 @@ from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.predictor.scores_table import OK
 from prescreen.progress import ProgressReporter
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.options import Wishes
+from prescreen.ranking.options import RankingOptions
 from prescreen.ranking.vote_plan import VotePlan, best_plan, describe_plan
 from prescreen.reports.ranking_page import draw_report
 from prescreen.shortlist import gating
@@ -75,7 +75,7 @@ class ComparedCandidates:
 def compare_candidates(
     scores: Path,
     baseline: str,
-    wishes: Wishes,
+    options: RankingOptions,
     predictor: str | None,
     images: Sequence[str | Path],
     reporter: ProgressReporter,
@@ -83,12 +83,12 @@ def compare_candidates(
 ) -> ComparedCandidates:
     """Compare all scored pictures with the baseline, check and rank them."""
     note, table, loaded = open_scores(scores, predictor, reporter)
-    goals = wishes.goals(loaded.traits)
+    goals = options.goals(loaded.traits)
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
-        present = read_baseline(baseline, wishes.baseline_votes, loaded, encoder, cache)
+        present = read_baseline(baseline, options.baseline_votes, loaded, encoder, cache)
         reporter.info(f"goals      {goals.describe()}; the present picture: {present.describe()}")
-        compared = read_references(wishes.references, present, encoder, cache)
+        compared = read_references(options.references, present, encoder, cache)
         pictures = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:
             vectors = scored_vectors(table, pictures, encoder, cache, advance)
@@ -96,17 +96,17 @@ def compare_candidates(
     if missing := scored - len(vectors):
         reporter.info(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
     descriptors = gating.face_descriptors(vectors, encoder)
-    comparison = compare(table, loaded, present.known(loaded.traits), vectors)
-    choose = Chooser(comparison, loaded, goals, wishes.most, wishes.votes)
+    comparison = compare(table, loaded, present, vectors)
+    choose = Chooser(comparison, loaded, goals, options.most, options.votes)
     ranked = gating.rank_with_gates(
         table,
         loaded,
         present,
         goals,
-        wishes.most or len(table),
+        options.most or len(table),
         descriptors,
         compared,
-        wishes.gates_off,
+        options.gates_off,
         choose,
         rejected,
     )

@@ -17,7 +17,7 @@ from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_WISHES, Wishes
+from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_OPTIONS, RankingOptions
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
 from prescreen.shortlist import feedback, gating
@@ -64,7 +64,7 @@ def learn(
     raw: bool = False,
     votes: int = feedback.DEFAULT_VOTES,
     baseline: str | None = None,
-    wishes: Wishes = DEFAULT_WISHES,
+    options: RankingOptions = DEFAULT_OPTIONS,
     shortlist: Path | None = None,
     experiment: str | None = None,
     reporter: ProgressReporter | None = None,
@@ -93,7 +93,7 @@ def learn(
         Votes behind a score whose file does not say.
     baseline : str, optional
         The present picture as in `rank`; with it and ``scores`` the candidates are ranked again.
-    wishes : Wishes
+    options : RankingOptions
         As in `rank`.
     shortlist : Path, optional
         Where the new ranking goes; needs ``baseline`` and ``scores``.
@@ -106,12 +106,12 @@ def learn(
     from prescreen.tracking.build_records import record_round
 
     reporter = reporter or NullReporter()
-    feedback.check_wishes(results, predictor, output, scores, baseline, shortlist)
+    feedback.check_learn_paths(results, predictor, output, scores, baseline, shortlist)
     announce_overwrite(output, reporter)
     before = load_predictor(predictor)
     warn_of_simulation(before, reporter)
     tracking.check_store(experiment)
-    goals = wishes.goals(before.traits)
+    goals = options.goals(before.traits)
     encoder = Encoder(before.manifest.encoder)
     note, table = feedback.read_candidates(scores, before)
     files: list[ImageFile] = []
@@ -143,19 +143,19 @@ def learn(
         agreed = feedback.agree(before, newer, pictures)
         after = feedback.with_results(before, newer, output.name)
         if table is not None and baseline is not None:
-            present = read_baseline(baseline, wishes.baseline_votes, after, encoder, cache)
+            present = read_baseline(baseline, options.baseline_votes, after, encoder, cache)
             reporter.info(f"goals      {goals.describe()}; the present picture: {present.describe()}")
-            compared = read_references(wishes.references, present, encoder, cache)
+            compared = read_references(options.references, present, encoder, cache)
             with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)
     if table is not None and present is not None:
         table = feedback.score_again(table, after, vectors)
-        comparison = compare(table, after, present.known(after.traits), vectors)
+        comparison = compare(table, after, present, vectors)
         descriptors = gating.face_descriptors(vectors, encoder)
-        most = wishes.most or DEFAULT_BUDGET
+        most = options.most or DEFAULT_BUDGET
         choose = Chooser(comparison, after, goals, most)
         ranked = gating.rank_with_gates(
-            table, after, present, goals, most, descriptors, compared, wishes.gates_off, choose
+            table, after, present, goals, most, descriptors, compared, options.gates_off, choose
         )
         decision, name = feedback.decide_next(table, ranked, after)
         ranked = feedback.without_proposal(ranked, decision)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ranking.options import DEFAULT_WISHES, Wishes
+from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.ranking.vote_plan import VotePlan
 from prescreen.reports.decisions import read_rejected
 from prescreen.storage.atomic import write_files_atomic
@@ -33,7 +33,7 @@ def rank(
     scores: Path,
     *,
     baseline: str,
-    wishes: Wishes = DEFAULT_WISHES,
+    options: RankingOptions = DEFAULT_OPTIONS,
     output: Path,
     report: Path | None = None,
     predictor: str | None = None,
@@ -50,7 +50,7 @@ def rank(
         A table that `score` wrote.
     baseline : str
         The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
-    wishes : Wishes
+    options : RankingOptions
         What should improve, what must stay, how many pictures can be sent and which gates hold pictures back.
     output : Path
         ``.csv``, ``.parquet`` or ``.jsonl``.
@@ -76,7 +76,7 @@ def rank(
         {"SCORES": scores, "--baseline": Path(baseline), "--decisions": decisions},
     )
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
-    done = compare_candidates(scores, baseline, wishes, predictor, images, reporter, rejected)
+    done = compare_candidates(scores, baseline, options, predictor, images, reporter, rejected)
     page = None if report is None else done.draw(reporter, keep_metadata=keep_metadata)
     written = {output: table_bytes(done.ranked, output)}
     if report is not None and page is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ranking.options import DEFAULT_WISHES, Wishes
+from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.reports import thumbnails
 from prescreen.reports.decisions import Decisions, decisions_beside
 from prescreen.storage.overwrite_checks import check_output_paths
@@ -17,7 +17,7 @@ def review(
     scores: Path,
     *,
     baseline: str,
-    wishes: Wishes = DEFAULT_WISHES,
+    options: RankingOptions = DEFAULT_OPTIONS,
     decisions: Path | None = None,
     port: int = 0,
     predictor: str | None = None,
@@ -30,7 +30,7 @@ def review(
 
     Parameters
     ----------
-    scores, baseline, wishes, predictor, images, keep_metadata, reporter
+    scores, baseline, options, predictor, images, keep_metadata, reporter
         As in `rank`.
     decisions : Path, optional
         Table of decisions, read if it is there; by default beside the scores.
@@ -47,7 +47,7 @@ def review(
     check_output_paths({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
     token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with review_server.listen(port) as listener:
-        done = compare_candidates(scores, baseline, wishes, predictor, images, reporter)
+        done = compare_candidates(scores, baseline, options, predictor, images, reporter)
         server = review_server.ReviewServer(
             done.draw(reporter, token, keep_metadata=keep_metadata),
             {file.name: file for file in done.pictures},

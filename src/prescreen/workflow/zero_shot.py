@@ -24,7 +24,7 @@ from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.gates import NEAR_COPY, hold_back
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.near_duplicates import near_duplicates
-from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_WISHES, Wishes
+from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_OPTIONS, RankingOptions
 from prescreen.ranking.prompts import CAPTIONS, captions, contrasts, fit
 from prescreen.reports import thumbnails
 from prescreen.reports.zero_shot_page import WARNING, ZeroShotCard, ZeroShotPage, render_zero_shot
@@ -53,7 +53,7 @@ def rank_zero_shot(
     *,
     encoder: str = "clip",
     baseline: str | None = None,
-    wishes: Wishes = DEFAULT_WISHES,
+    options: RankingOptions = DEFAULT_OPTIONS,
     output: Path,
     report: Path | None = None,
     reporter: ProgressReporter | None = None,
@@ -68,7 +68,7 @@ def rank_zero_shot(
         Name of an encoder with CLIP, see `prescreen.encoders.make_encoder`.
     baseline : str, optional
         The present picture; without it the candidates' mean stands in.
-    wishes : Wishes
+    options : RankingOptions
         What should improve, what must stay, how many pictures, references and gates. Margins and votes have no meaning.
     output : Path
         ``.csv``, ``.parquet`` or ``.jsonl``, with ``OUTPUT.meta.json`` beside it that says what it is.
@@ -91,7 +91,7 @@ def rank_zero_shot(
         {"--output": output, "--report": report},
         {"the present picture": None if baseline is None else Path(baseline)} | {str(place): place for place in inputs},
     )
-    goals = _goals(wishes)
+    goals = _goals(options)
     files = find_images(inputs)  # before any weights are fetched
     if not files:
         raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
@@ -105,7 +105,7 @@ def rank_zero_shot(
     counts = EmbeddingCounts()
     with EmbeddingCache() as cache:
         present = None if baseline is None else _present(baseline, network, cache)
-        compared = read_references(wishes.references, present or Baseline("", {}, {}, {}, None), network, cache)
+        compared = read_references(options.references, present or Baseline("", {}, {}, {}, None), network, cache)
         with reporter.progress("embedding", len(files)) as advance:
             rows = list(embed_images(files, network, cache, counts=counts, advance=advance))
     if counts.failed == len(rows):
@@ -121,16 +121,16 @@ def rank_zero_shot(
     order_by = fit(contrast, TRAITS, goals, level)
     quality = _quality(rows)
     faces = _faces(rows, network)
-    gates = {name: texts.tolist() for name, texts in hold_back(quality, faces, compared, wishes.gates_off).items()}
+    gates = {name: texts.tolist() for name, texts in hold_back(quality, faces, compared, options.gates_off).items()}
     doubtful = [any(texts) for texts in zip(*gates.values(), strict=True)] if gates else [False] * len(rows)
     ranked = [i for i in np.argsort(-order_by, kind="stable") if rows[i].vector is not None]
     copies = [""] * len(rows)
-    if "copies" not in wishes.gates_off:
+    if "copies" not in options.gates_off:
         first = sorted(ranked, key=lambda i: doubtful[i])
         for i, better in enumerate(near_duplicates(faces, np.array(first, dtype=np.intp), NEAR_COPY)):
             copies[i] = rows[better].name if better >= 0 else ""
         gates["copies"] = [f"near-copy of {name}" if name else "" for name in copies]
-    table = _table(rows, ranked, contrast, level, order_by, gates, copies, goals, wishes.most or DEFAULT_BUDGET)
+    table = _table(rows, ranked, contrast, level, order_by, gates, copies, goals, options.most or DEFAULT_BUDGET)
     written = {output: table_bytes(table, output)}
     written[output.with_name(f"{output.name}.meta.json")] = _note(written[output], encoder, network, inputs, goals)
     if report is not None:
@@ -139,16 +139,16 @@ def rank_zero_shot(
     return ZeroShot(table, table[table["selected"]])
 
 
-def _goals(wishes: Wishes) -> Goals:
+def _goals(options: RankingOptions) -> Goals:
     for value, option in (
-        (wishes.improve_margin, "--improve-margin"),
-        (wishes.keep_margin, "--keep-margin"),
-        (wishes.votes, "--votes"),
-        (wishes.baseline_votes, "--baseline-votes"),
+        (options.improve_margin, "--improve-margin"),
+        (options.keep_margin, "--keep-margin"),
+        (options.votes, "--votes"),
+        (options.baseline_votes, "--baseline-votes"),
     ):
         if value:
             raise UsageError(f"{option}: has no meaning with --zero-shot, which has no scores; train a predictor")
-    return wishes.goals(TRAITS)
+    return options.goals(TRAITS)
 
 
 def _present(baseline: str, encoder: Encoder, cache: EmbeddingCache) -> Baseline:
