@@ -153,8 +153,8 @@ def test_the_example_of_a_model_is_the_drawn_face(logged):
 def card_of(run):
     import mlflow
 
-    with tracking.store.opened_store():
-        uri = mlflow.MlflowClient().get_run(run.run_id).info.artifact_uri
+    with tracking.store.opened_store() as client:
+        uri = client.get_run(run.run_id).info.artifact_uri
         return mlflow.artifacts.load_text(f"{uri}/model_card.md")
 
 

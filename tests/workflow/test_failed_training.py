@@ -13,14 +13,14 @@ import pytest
 
 from prescreen.errors import PredictorError
 from prescreen.predictor.predictor import Predictor
-from prescreen.reports import evaluation_figures
-from prescreen.tracking import build_records, list_versions, registry, runs, store_uri
+from prescreen.reports import figures
+from prescreen.tracking import list_versions, registry, runs, store_uri, training_record
 from prescreen.workflow import train as workflow
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "training"
 STEPS = {
-    "figures": (evaluation_figures, "evaluation_figures"),
-    "card": (build_records, "model_card"),
+    "figures": (figures, "evaluation_figures"),
+    "card": (training_record, "model_card"),
     "model_logged": (runs._Untried, "save_model"),
     "registered": (registry, "update_aliases"),
 }

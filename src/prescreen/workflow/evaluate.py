@@ -83,9 +83,9 @@ def evaluate(
         measured = _measure(loaded, rated, names, learning_curve, reporter)
     if experiment is None:
         return measured
-    from prescreen.tracking.build_records import record_evaluation
+    from prescreen.tracking.evaluation_record import record_evaluation
 
-    run_id = tracking.track_evaluation(record_evaluation(loaded, rated, measured, experiment))
+    run_id = tracking.track(record_evaluation(loaded, rated, measured, experiment))
     reporter.info(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured
 

@@ -143,7 +143,7 @@ def _train(
 ) -> Training:
     """Do the part of `train` that MLflow watches; the arguments are those of `train`."""
     from prescreen import tracking
-    from prescreen.tracking.build_records import record_training
+    from prescreen.tracking.training_record import record_training
 
     files = rated_images(rated)
     embedded = list(embed_inputs(files, network, reporter, title="embedding"))
