@@ -50,7 +50,7 @@ DISTRIBUTIONS: Final = (
     "tqdm",
     "uvicorn",
 )
-"""What prescreen needs to score, and pi-heif where it is installed. They are listed here because prescreen's metadata is
+"""What prescreen needs to score, and pi-heif where it is installed. Listed here because prescreen's metadata is
 missing where its code came alone."""
 
 
