@@ -12,7 +12,7 @@ STAMP := .venv/.installed
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-# A command that is found may still not run (version managers leave such stubs), or come without venv: try each.
+# A command may exist and not run (stubs of version managers), or lack venv: try each.
 $(STAMP): pyproject.toml constraints.txt
 	@set -e; \
 	if ! test -x $(BIN)/pip; then \
@@ -39,7 +39,7 @@ install: $(STAMP) ## Create .venv and install prescreen in it
 demo: $(STAMP) ## Train, score and rank on the sample; look at demo/report.html afterwards
 	$(BIN)/prescreen demo --output demo
 
-# One process more than there are processors, because some tests wait. Types are checked beside them.
+# One process more than processors, because some tests wait. Types are checked at the same time.
 .PHONY: test
 test: lint imports ## All checks, as CI runs them: lint, types, imports, tests
 	@$(BIN)/python -m mypy & types=$$!; \
@@ -64,19 +64,19 @@ imports: $(STAMP) ## Check that imports run downward only
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: format
-format: $(STAMP) ## Put the code into shape
+format: $(STAMP) ## Format the code
 	$(BIN)/python -m ruff format .
 	$(BIN)/python -m ruff check --fix .
 
 SECONDS ?= 60
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## Feed damaged pictures and other files to all that reads them, for SECONDS=60
+fuzz: $(STAMP) ## Feed damaged pictures and other files to their readers, for SECONDS=60
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python benchmarks/fuzz.py --seconds $(SECONDS)
 
 .PHONY: audit
-audit: $(STAMP) ## Ask a public service for known vulnerabilities of what is pinned (needs the network)
+audit: $(STAMP) ## Ask a public service for known vulnerabilities of the pinned versions (needs the network)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt pip-audit
 	@$(BIN)/python .ci/audit.py $(if $(LENIENT),--lenient)
 

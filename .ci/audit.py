@@ -1,7 +1,7 @@
 """Ask a public service for known vulnerabilities of the pinned versions.
 
-Exit code 0: none is known; 1: some are, and are named; 75: the service was not reached, so that nothing is known.
-With ``--lenient`` the last is 0.
+Exit code 0: none is known; 1: some are, and are listed; 75: the service was not reached. With ``--lenient`` the last is
+0.
 """
 
 import argparse
@@ -21,17 +21,17 @@ def ask() -> subprocess.CompletedProcess[str]:
 
 
 def judge(answer: str) -> tuple[int, list[str]]:
-    """Return the exit code for what pip-audit printed, and what to say."""
+    """Return the exit code for what pip-audit printed, and the messages."""
     try:
         dependencies = json.loads(answer)["dependencies"]
     except (ValueError, KeyError, TypeError):
         return NOT_REACHED, ["audit: pip-audit gave no answer: the service was not reached"]
     asked = [each for each in dependencies if "skip_reason" not in each]
     if not asked:
-        return NOT_REACHED, ["audit: the service knows none of the packages: it was not reached, or is another one"]
+        return NOT_REACHED, ["audit: the service knows none of the packages: not reached, or another service"]
     found = [
         f"{each['name']} {each['version']}: {vulnerability['id']}"
-        + (f", mended in {', '.join(fixed)}" if (fixed := vulnerability.get("fix_versions")) else "")
+        + (f", fixed in {', '.join(fixed)}" if (fixed := vulnerability.get("fix_versions")) else "")
         for each in asked
         for vulnerability in each["vulns"]
     ]

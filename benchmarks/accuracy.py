@@ -2,15 +2,15 @@
 
 Usage:  python benchmarks/accuracy.py OMI_DIR [--encoder bundled] [--seed 0] [--quick]
 
-The first table is against the published means of 34 attributes, as Peterson et al. and FTT were judged, and adds one
-step at a time. The second is against means of independent votes, five attributes, as `prescreen train` learns and
-judges them, the others being auxiliary; then where the 90 % intervals hold, and what more faces or votes would give.
-Every picture is predicted from the others, in 10 outer folds; whatever is learned or chosen is learned inside the
-training part. All figures are about impressions that raters share; they say nothing true about anyone depicted.
+The first table compares with the published means of 34 attributes, as Peterson et al. and FTT did, and adds one step at
+a time. The second compares with means of independent votes on five attributes, as `prescreen train` does; the other
+attributes are auxiliary. Then it shows where the 90 % intervals hold, and what more faces or votes would give. Every
+picture is predicted from the others, in 10 outer folds; everything is learned and chosen inside the training part. All
+figures are about impressions that raters share. They say nothing true about anyone depicted.
 
 The first run embeds the pictures, about two minutes on two cores; later runs take the vectors from the cache. The rest
-takes several minutes, nearly all of it boosted trees. `--quick` uses 3 folds and the five attributes only: it shows
-that everything runs, its figures are lower and not for quoting.
+takes several minutes, mostly for boosted trees. `--quick` uses 3 folds and the five attributes only. It shows that
+everything runs; do not quote its figures, which are lower.
 """
 
 import argparse
@@ -71,14 +71,14 @@ class Cost:
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, Cost]:
-    """Do some work and say what it cost."""
+    """Do some work and print its cost."""
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
     return result, Cost(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def peak_memory() -> float:
-    """Return the most memory this process has had, in GB."""
+    """Return the peak memory of this process, in GB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
@@ -190,7 +190,7 @@ def print_independent(dataset: Dataset, rated: Ratings, folds: int, seed: int) -
         f"traits, {folds} outer folds; in brackets 95 %"
     )
     print(
-        f"{'':12s} {'votes':>5s} {'r':>20s} {'ceiling':>8s} {'r with true mean':>20s} {'worth in votes':>20s} "
+        f"{'':12s} {'votes':>5s} {'r':>20s} {'ceiling':>8s} {'r with true mean':>20s} {'equivalent votes':>20s} "
         f"{'90 % intervals hold':>20s}"
     )
     votes = rated.table.groupby("trait", observed=True)["votes"].mean()
@@ -204,7 +204,7 @@ def print_independent(dataset: Dataset, rated: Ratings, folds: int, seed: int) -
 
 
 def print_slices(evaluation: Evaluation) -> None:
-    """Say where 90 % intervals hold least, among the slices with enough pictures."""
+    """Print where 90 % intervals hold least, among the slices with enough pictures."""
     judged = [part for part in evaluation.slices if part.n >= SMALLEST_JUDGED and part.coverage is not None]
     together = [part for part in judged if part.trait is None]
     of_traits = [part for part in judged if part.trait is not None]
@@ -230,20 +230,20 @@ def held_in(part: SliceEvaluation) -> float:
 
 
 def chance(held: float, faces: int, slices: int) -> str:
-    """Say how often the worst of so many slices would hold as little if all intervals held exactly 90 %."""
+    """Say how often the worst of so many slices would be as low if all intervals held exactly 90 %."""
     single = float(binom.cdf(round(held * faces), faces, 0.9))
     return f"(by chance in the worst of {slices} independent slices: {1 - (1 - single) ** slices:.2f})"
 
 
 def print_curve(dataset: Dataset, rated: Ratings, seed: int) -> None:
-    """Say what more faces and more votes for each would give."""
+    """Print what more faces and more votes for each would give."""
     curve = learning_curve(dataset, vote_noise(dataset, rated), seed)
     print("\n4. Learning curve, five folds, mean of the five: faces trained on, votes for each (fewer are simulated)")
     for point in (*curve.by_pictures, *curve.by_votes):
         votes = "all" if point.votes is None else f"{point.votes:.0f}"
         print(
             f"{point.pictures:5d} faces, {votes:>3s} votes: r {point.pearson.text()}, "
-            f"worth in votes {point.worth_in_votes.text(1)}"
+            f"equivalent votes {point.worth_in_votes.text(1)}"
         )
 
 

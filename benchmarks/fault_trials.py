@@ -1,4 +1,4 @@
-"""Commands that are run under faults: what their outputs were before, what they are afterwards, and how that is told.
+"""Commands that run under faults, and comparisons of their outputs before and afterwards.
 
 Part of the benchmark `faults.py`.
 """
@@ -40,7 +40,7 @@ class Count:
     said: list[str] = field(default_factory=list)
 
     def expect(self, holds: bool, what: str) -> None:
-        """Count what does not hold."""
+        """Count a failed expectation."""
         self.wrong += not holds
         if not holds:
             self.said.append(what)
@@ -48,7 +48,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Verb:
-    """A command, what stood in the place of its outputs before, and how an output is told from others."""
+    """A command, its outputs before, and how to identify an output."""
 
     name: str
     words: list[str]
@@ -88,7 +88,7 @@ class Place:
             os._exit(code)
 
     def end(self, process: int) -> tuple[int, str]:
-        """Wait for a process; its exit code, negative for a signal, and what it said on standard error."""
+        """Wait for a process; its exit code, negative for a signal, and its standard error."""
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         said = self.folder / f"said-{process}"
         message = said.read_text("utf-8", "replace") if said.exists() else ""
@@ -96,11 +96,11 @@ class Place:
         return code, message
 
     def run(self, words: list[str]) -> tuple[int, str]:
-        """Run prescreen; its exit code and what it said."""
+        """Run prescreen; its exit code and its messages."""
         return self.end(self.start(words))
 
     def done(self, words: list[str]) -> None:
-        """Run prescreen, which must go well."""
+        """Run prescreen, which must succeed."""
         code, message = self.run(words)
         if code:
             raise SystemExit(f"{' '.join(words)} failed without a fault ({code}): {message}")
@@ -111,7 +111,7 @@ class Place:
             return int(database.execute("SELECT COUNT(*) FROM runs WHERE status = 'RUNNING'").fetchone()[0])
 
     def cache_is_sound(self) -> bool:
-        """Tell whether every vector in the cache is intact."""
+        """Return whether every vector in the cache is intact."""
         if not (self.cache / "embeddings.sqlite").is_file():
             return True
         with EmbeddingCache(self.cache / "embeddings.sqlite") as cache:
@@ -134,7 +134,7 @@ def predictor(directory: Path) -> str:
 
 
 def vectors(file: Path) -> str:
-    """Identify a cache by how many vectors it holds."""
+    """Identify a cache by its number of vectors."""
     with EmbeddingCache(file) as cache:
         return str(sum(holding.vectors for holding in cache.holdings()))
 
@@ -166,7 +166,7 @@ def verbs(folder: Path) -> dict[str, Verb]:
 
 
 class Trial:
-    """One verb with its old outputs, kept aside, and its new ones, known."""
+    """One verb with copies of its old and new outputs."""
 
     def __init__(self, place: Place, verb: Verb) -> None:
         self.place, self.verb, self.count = place, verb, Count()
@@ -182,11 +182,11 @@ class Trial:
         self.restore()
 
     def identify(self) -> dict[str, str]:
-        """Tell the outputs as they are now from others."""
+        """Identify the current outputs."""
         return {name: identify(self.place.folder / name) for name, identify in self.verb.outputs.items()}
 
     def restore(self, dice: random.Random | None = None) -> None:
-        """Put the old outputs and the cache back; now and then leave the cache away."""
+        """Restore the old outputs and the cache; now and then without the cache."""
         copy(self.aside, self.place.folder, [*self.verb.outputs, CACHE])
         forgets = {"score": 0.5, "train": 0.1}.get(self.verb.name, 0.0)
         if dice is not None and dice.random() < forgets:
@@ -194,7 +194,7 @@ class Trial:
                 path.unlink()
 
     def judge(self, message: str = "", *, rerun: bool = False) -> None:
-        """Look at what is left."""
+        """Check what is left."""
         for name, identify in self.verb.outputs.items():
             path = self.place.folder / name
             self.count.lost += not path.exists()
@@ -234,7 +234,7 @@ class Trial:
         self.judge(message, rerun=killed and self.count.injected % RERUN_EVERY == 0)
 
     def fail(self, dice: random.Random, fault: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
-        """Run the verb once under a fault, which must be told in one line or do no harm."""
+        """Run the verb once under a fault, which must be reported in one line or do no harm."""
         self.restore(dice)
         with fault():
             code, message = self.place.run(self.verb.words)
@@ -245,7 +245,7 @@ class Trial:
 
 
 def copy(source: Path, target: Path, names: list[str]) -> None:
-    """Make these files and folders, and what belongs to them, the same in another place."""
+    """Copy these files and folders, and what belongs to them."""
     for name in names:
         for path in target.glob(f"{name}*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,7 +1,7 @@
 """Kills prescreen at random moments, fills its disk, forbids writing, moves the clock, runs it twice at once.
 
 Claim: after any of these each output is the old one or the new one, the cache verifies, no MLflow run stays open after
-the next start, what failed says so in one line, and a rerun gives what an undisturbed run gives.
+the next start, a failed command says so in one line, and a rerun gives the same as an undisturbed run.
 
 A run is a process that was forked from one that has everything imported already, so that kills fall into the work.
 Old and new outputs differ by a seed, a budget or the pictures. Every second run begins without a cache, and every fifth
@@ -35,7 +35,7 @@ IMPORTED = ("mlflow", "sklearn.kernel_ridge", "lightgbm", "openvino", "matplotli
 
 @contextlib.contextmanager
 def mounted(folder: Path, kilobytes: int | None) -> Iterator[None]:
-    """Put a folder's content on a disk with so much space left, or a read-only one; what it is then is kept."""
+    """Put a folder's content on a disk with so much space left, or a read-only one; keep the result."""
     apart = folder.with_name(f"{folder.name}-apart")
     shutil.copytree(folder, apart)
     pages = sum(2 + path.stat().st_size // 4096 for path in folder.rglob("*"))
@@ -69,7 +69,7 @@ def can_mount() -> bool:
 
 
 def at_once(one: Trial, other: Trial, dice: random.Random) -> None:
-    """Start two runs at the same time; both must go well."""
+    """Start two runs at the same time; both must succeed."""
     for trial in {one.verb.name: one, other.verb.name: other}.values():
         trial.restore(dice)
     place = one.place

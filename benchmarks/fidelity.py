@@ -3,7 +3,7 @@
 Usage:  python benchmarks/fidelity.py FOLDER --predictor DIRECTORY [--pictures 60]
 
 Each row scores the same pictures twice, the usual way and with the shortcut, and prints the differences in score points
-(0-10) over all pictures and traits, beside half the width of the 90 % intervals. Large pictures are SIMULATED: the
+(0-10) over all pictures and traits, and half the width of the 90 % intervals. Large pictures are SIMULATED: the
 folder's, enlarged to 2048 and 4096 pixels and saved as JPEG. bf16 runs in torch on the processor, slowly where the
 processor lacks it; a card or OpenVINO round in other places.
 """
@@ -34,7 +34,7 @@ def enlarged(data, side):
 
 
 def scores(predictor, encoder, pictures, least_side=inspection.LEAST_SIDE):
-    """Return scores and half widths of their intervals, (n, traits) each; nothing comes from the cache."""
+    """Return scores and half widths of their intervals, (n, traits) each, without the cache."""
     inspection.LEAST_SIDE = least_side
     inspect = ImagePreprocessor(encoder.views)
     chunks = (pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK))

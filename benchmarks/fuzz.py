@@ -1,10 +1,9 @@
 """Feeds damaged files to everything that reads one, for a bounded time.
 
-Claims: whatever the bytes of a picture are, `decode` gives an RGB picture of the size that it reports or a reason of
-one line; whatever happened to ratings, results, tables, notes, manifests or the cache, the answer is one line or all
-that was there. Pictures take half of the time, guided by the lines that they reach; the other half goes to the tests
-below ``tests/properties`` with new seeds. Anything else than what is claimed stops the run; a picture is saved beside
-the corpus, and such cases belong among the tests.
+Claims: for any bytes of a picture, `decode` gives an RGB picture of the size that it reports or a reason of one line.
+For any damage to ratings, results, tables, notes, manifests or the cache, the answer is one line or the whole content.
+Pictures take half of the time, guided by code coverage; the other half goes to the tests below ``tests/properties``
+with new seeds. A violated claim stops the run; a picture is then saved next to the corpus. Add such cases to the tests.
 
     python benchmarks/fuzz.py --seconds 60
 """
@@ -37,7 +36,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 
 
 def check(data: bytes) -> None:
-    """Decode, tolerant or strict by the last bit of the input; raise where the claim does not hold."""
+    """Decode, tolerant or strict by the last bit of the input; raise if the claim is violated."""
     try:
         picture = decoding.decode(data, tolerant=bool(data[-1:] and data[-1] & 1), max_pixels=MOST_PIXELS)
     except PictureError as error:
@@ -137,7 +136,7 @@ def formats(seconds: float) -> tuple[int, dict[str, tuple[int, int]]]:
 
 
 def fuzz(arguments: list[str]) -> None:
-    """Run in a process of its own, which libFuzzer ends."""
+    """Run in a separate process, which libFuzzer ends."""
     import atheris
 
     for module in MODULES:

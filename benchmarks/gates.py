@@ -1,9 +1,9 @@
-"""What the gates find and what they hold back wrongly, in a folder of portraits of one person made for the purpose.
+"""What the checks find and what they exclude wrongly, in a folder of portraits of one person made for the purpose.
 
 The manifest says of each candidate whether it is the person (variant), a hardly changed repetition of another one
-(near_duplicate), somebody else (stranger) or grossly distorted (extreme). Thresholds are first chosen on one half and
-tried on the other, over and over, to see what such a choice is worth; then those that prescreen has are tried on the
-whole folder and on folders of other persons. Only the threshold of near-copies has been moved after a look at another
+(near_duplicate), somebody else (stranger) or grossly distorted (extreme). First, thresholds are chosen on one half and
+tried on the other, repeatedly, to see how well such a choice generalises. Then prescreen's thresholds are tried on the
+whole folder and on folders of other persons. Only the threshold of near-copies was changed after a look at another
 person's folder. The last part plants faults in the person's own pictures: SIMULATED, because nobody has marked real
 ones.
 
@@ -33,23 +33,23 @@ from prescreen.regressors.novelty import NoveltyDetector
 OWN = ("variant", "near_duplicate")
 KINDS = ("variant", "near_duplicate", "stranger", "extreme")
 WRONG = 0.035
-"""Share of the person's own pictures that a threshold chosen here may hold back; up to 0.05 is allowed."""
+"""Share of the person's own pictures that a threshold chosen here may exclude; up to 0.05 is allowed."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """n candidates of one person with what the gates see of them."""
+    """n candidates of one person with the inputs of the checks."""
 
     name: str
     kinds: np.ndarray  # (n,)
     family: np.ndarray  # (n,) which pictures are repetitions of each other
     faces: np.ndarray  # (n, 128)
-    scores: pd.DataFrame  # what the gates read
+    scores: pd.DataFrame  # what the checks read
     compared: Compared
 
 
 def described(rows, encoder, familiarity):
-    """Return the table that gates read and the face descriptors of embedded pictures."""
+    """Return the table that checks read and the face descriptors of embedded pictures."""
     vectors = np.stack([row.vector for row in rows])
     table = pd.DataFrame([asdict(row.quality) for row in rows]).assign(status="ok")
     table["novelty"] = familiarity.novelty(vectors.astype(np.float32))
@@ -126,14 +126,14 @@ def halves(folder, splits):
             person = np.quantile(far[own], 1 - WRONG)
             held = shares(folder, far > person, two)
             found.append([copies, *repetitions(folder, two, copies, rng), person, *held[2:]])
-    names = ["cosine", "repetitions found", "false alarms", "distance", "strangers", "extremes", "own held back"]
+    names = ["cosine", "repetitions found", "false alarms", "distance", "strangers", "extremes", "own excluded"]
     table = pd.DataFrame(found, columns=names)
     print(f"\nchosen on one half, reported on the other ({len(table)} reports from {splits} random halves)")
     print(table.describe().loc[["mean", "min", "max"]].round(4).to_string())
 
 
 def as_shipped(folder):
-    """Report what the thresholds of prescreen hold back of each kind."""
+    """Report what the thresholds of prescreen exclude of each kind."""
     rng = np.random.default_rng(0)
     found, wrong = np.mean(
         [repetitions(folder, np.arange(len(folder.kinds)), NEAR_COPY, rng) for _ in range(10)], axis=0
@@ -141,7 +141,7 @@ def as_shipped(folder):
     counts = {kind: int((folder.kinds == kind).sum()) for kind in KINDS}
     print(f"\n{folder.name}: {counts}, thresholds of prescreen")
     print(f"  near-copies, cosine {NEAR_COPY}: {found:.3f} found, false alarms {wrong:.4f}")
-    print(f"  same person up to {SAME_PERSON}; share held back by each gate:")
+    print(f"  same person up to {SAME_PERSON}; share excluded by each check:")
     reasons = hold_back(folder.scores, folder.faces, folder.compared)
     held = {gate: (texts != "").to_numpy() for gate, texts in reasons.items()}
     held["any of them"] = np.any(list(held.values()), axis=0)
@@ -170,7 +170,7 @@ def recoloured(picture, middle, radius, gains):
 
 
 def plant(picture, face):
-    """Return the faults by the gate that should see them."""
+    """Return the faults by the check that should find them."""
     distance = face.eye_distance
     width = 0.4 * distance
     left, right = face.left_eye, face.right_eye
@@ -189,7 +189,7 @@ def plant(picture, face):
 
 
 def planted(place, folder, encoder, familiarity, count):
-    """Plant faults in the first variants that no gate holds back, and report how many are found."""
+    """Plant faults in the first variants that pass all checks, and report how many are found."""
     reasons = hold_back(folder.scores, folder.faces, folder.compared)
     free = ~np.any([(texts != "").to_numpy() for texts in reasons.values()], axis=0)
     rows = np.flatnonzero(free & (folder.kinds == "variant"))[:count]
@@ -201,7 +201,7 @@ def planted(place, folder, encoder, familiarity, count):
             stream = io.BytesIO()
             changed.save(stream, "PNG")
             edited.setdefault(fault, []).append((fault, stream.getvalue()))
-    print(f"\nSIMULATED faults, planted in {len(rows)} of the person's pictures that no gate held back")
+    print(f"\nSIMULATED faults, planted in {len(rows)} of the person's pictures that pass all checks")
     for fault, pictures in edited.items():
         done = [row for row in embed_bytes(pictures, encoder) if row.vector is not None]
         table, faces = described(done, encoder, familiarity)
@@ -213,7 +213,7 @@ def planted(place, folder, encoder, familiarity, count):
         others = ", ".join(f"{name} {texts.mean():.2f}" for name, texts in held.items() if texts.any() and name != gate)
         failed = f"; {len(pictures) - len(done)} could not be scored" if len(done) < len(pictures) else ""
         alone, any_of = held[gate].mean(), np.any(list(held.values()), axis=0).mean()
-        print(f"  {fault:22s} {gate} finds {alone:.2f}, any gate {any_of:.2f}; others: {others or '-'}{failed}")
+        print(f"  {fault:22s} {gate} finds {alone:.2f}, any check {any_of:.2f}; others: {others or '-'}{failed}")
 
 
 def main():

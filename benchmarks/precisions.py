@@ -3,8 +3,8 @@
 Usage:  python benchmarks/precisions.py FOLDER --f32 DIRECTORY --bf16 DIRECTORY
 
 The predictors are those of ``prescreen train`` with ``--precision f32`` and ``--precision bf16`` from the same ratings
-with the same seed. The folder is scored by each with vectors of its own precision, and by the first one also with
-vectors of bf16, which prescreen itself refuses to do. Needs a processor with bf16.
+with the same seed. Each scores the folder with vectors of its precision; the first also with vectors of bf16,
+which prescreen itself refuses to do. Needs a processor with bf16.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What rater ids are worth: ratings freed of the raters' own levels and spreads against plain means.
+"""The gain from rater ids: ratings without the raters' levels and spreads against plain means.
 
 Usage:  python benchmarks/raters.py [--draws 20] [--seed 0]
 
@@ -6,7 +6,7 @@ Everything here is simulated: pictures with a planted quality, raters with plant
 Each file of votes is read by `prescreen.ratings.read_ratings` twice, with and without its column of raters, and the
 ratings are compared with the planted quality. The last columns say how many votes a picture plain means would need to
 be as accurate, and in how many draws rater ids gave the better ratings. Where raters do not differ there is nothing to
-gain, and the benchmark shows what the model costs there.
+gain, and the benchmark shows the cost of the model.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def accuracy(folder: Path, votes: pd.DataFrame, quality: np.ndarray, method: str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure what rater ids are worth, on simulated raters.")
+    parser = argparse.ArgumentParser(description="Measure the gain from rater ids, on simulated raters.")
     parser.add_argument("--draws", type=int, default=20, help="simulations of each crowd (default: 20)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -14,8 +14,8 @@ Pictures are drawn here, 96 × 96 pixels; those of the third table are the sampl
 its own, because looking for a face where there is none takes longest.
 
 Memory is that of the whole process tree, each shared page counted once (PSS; on other systems than Linux RSS). Figures
-mean something on a quiet machine only. At its default sizes it needs about 20 GB in --folder and, because of the third
-table, as long as 11,000 pictures take.
+need a quiet machine. At its default sizes it needs about 20 GB in --folder and, for the third table, the time of 11,000
+pictures.
 """
 
 import argparse
@@ -70,14 +70,14 @@ def make_predictor(encoder: Encoder, place: Path) -> str:
 
 
 def portrait(number: int) -> bytes:
-    """Return a JPEG of the sample that no other number gives: the picture repeats, the file does not."""
+    """Return a JPEG of the sample, a different file for each number; the picture repeats."""
     data = PORTRAITS[number % len(PORTRAITS)].read_bytes()
     comment = str(number).encode()
     return data[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + data[2:]
 
 
 def draw(number: int) -> bytes:
-    """Return a JPEG that no other number gives."""
+    """Return a JPEG, a different one for each number."""
     rng = np.random.default_rng(number)
     picture = Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8)).resize((96, 96), Image.Resampling.BICUBIC)
     stream = io.BytesIO()

@@ -2,11 +2,11 @@
 
 Faces of One Million Impressions are the candidates. A face's votes are split at random: 15 are the truth, the others
 can be asked for. A hit is a face whose truth is above the 71st percentile of influence (electable) and at or above the
-90th of likeability (outgoing, or trustworthy: stand-ins both). A vote is one judgment of one trait. Predictions are
-out-of-fold, and so is what is said of their errors. The last two parts say how far the chances of beating a baseline
-come true, and what a second and third round of testing add. All draws share the same faces and predictions, so a list
+90th of likeability (outgoing, or trustworthy: both stand-ins). A vote is one judgment of one trait. Predictions and the
+model of their errors are out-of-fold. The last two parts say how well the chances of beating a baseline are calibrated,
+and what a second and third round of testing add. All draws share the same faces and predictions, so a list
 without votes is the same ten faces in each: standard errors over draws say nothing of other faces or predictors. So the
-last part compares the ways to make a list over many pairs of other traits, with standard errors over pairs.
+last part compares methods over many pairs of other traits, with standard errors over pairs.
 
     PRESCREEN_CACHE=DIR python benchmarks/screening.py OMI_DIR [--draws 60] [--pairs 100] [--seed 10000]
 """

@@ -1,12 +1,12 @@
-"""How many pictures a second prescreen embeds, stage by stage, and beside the loop that a user would write.
+"""How many pictures a second prescreen embeds, stage by stage, compared with the loop that a user would write.
 
 Usage:  python benchmarks/throughput.py FOLDER [--pictures 200] [--predictor DIRECTORY]
 
-With a predictor of the bundled encoder, start-up and a killed run of ``prescreen score`` are measured, too.
+With a predictor of the bundled encoder, start-up and a killed run of ``prescreen score`` are measured too.
 
-Everything runs in one process tree on one machine, one after the other, with a cache of its own; other work on the
-machine makes the figures wrong. Vectors of CLIP come from ViT-B-32 with seeded random weights: speed does not depend
-on the values. CPU seconds count all threads and all worker processes.
+Everything runs in one process tree on one machine, one after the other, with a separate cache. Other work on the
+machine makes the figures wrong. Vectors of CLIP come from ViT-B-32 with seeded random weights: speed does not depend on
+the values. CPU seconds count all threads and all worker processes.
 """
 
 import argparse
@@ -153,7 +153,7 @@ def seconds(command: list[str], times: int = 5) -> float:
 
 
 def killed_run(folder: Path, files: list[ImageFile], predictor: Path, caches: Path) -> tuple[bool, int]:
-    """Kill ``score`` half-way and score again; tell whether the bytes are those of an undisturbed run."""
+    """Kill ``score`` half-way and score again; return whether the bytes are those of an undisturbed run."""
     words = [sys.executable, "-m", "prescreen", "score", *(str(f.path) for f in files), "--predictor", str(predictor)]
     outputs = []
     for name in ("undisturbed", "killed"):

@@ -32,7 +32,7 @@ def test_what_is_known_is_named(audit):
     code, told = audit.judge(json.dumps({"dependencies": [FINE, BAD, UNKNOWN]}))
     assert code == 1
     assert told == [
-        "bad 2.0: PYSEC-1, mended in 2.1",
+        "bad 2.0: PYSEC-1, fixed in 2.1",
         "bad 2.0: PYSEC-2",
         "audit: 2 packages asked for, 2 known vulnerabilities",
         "audit: unknown to the service: unknown",
