@@ -35,8 +35,8 @@ tracking.watched_run = lambda *_: contextlib.nullcontext("run")
 tracking.track_training = lambda *_, finish: finish()
 folder = Path(sys.argv[2])
 ratings = folder.parent / "votes.csv"
-train.train(ratings, images=Path(sys.argv[3]) / "training" / "images", encoder="bundled",
-               precision=sys.argv[4], output=folder / "model")
+train.train(train.TrainingOptions(ratings, images=Path(sys.argv[3]) / "training" / "images", encoder="bundled",
+                                  precision=sys.argv[4], output=folder / "model"))
 score.score([Path(sys.argv[3]) / "candidates" / f"{i:03d}.jpg" for i in (2, 3)],
                predictor=str(folder / "model"), output=folder / "scores.csv")
 """

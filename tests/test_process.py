@@ -99,7 +99,7 @@ def test_settings_of_matplotlib_in_the_working_directory_have_no_say(tmp_path):
     assert python("-c", show, cwd=tmp_path).stdout == "True 77.0\n"  # the trap is one
     done = python("-c", command + show, cwd=tmp_path, PRESCREEN_CACHE=str(tmp_path / "cache"))
     assert done.stdout == "False 1.5\n", done.stderr
-    library = f"from prescreen.reports.style import default_style\nwith default_style():\n    {show}\n{show}"
+    library = f"from prescreen.reports.figures import default_style\nwith default_style():\n    {show}\n{show}"
     assert python("-c", library, cwd=tmp_path).stdout == "False 1.5\nTrue 77.0\n"
 
 

@@ -35,4 +35,4 @@ def test_ratings_on_another_scale_are_refused_before_a_picture_is_read(tmp_path,
     with pytest.raises(
         PredictorMismatch, match=r"votes on the scale 0:3, the predictor was trained on 0:10; .* --scale 0:10"
     ):
-        evaluate.evaluate("models/mine", tmp_path / "votes.csv")
+        evaluate.evaluate(evaluate.EvaluationOptions("models/mine", tmp_path / "votes.csv"))

@@ -1,3 +1,4 @@
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import pandas as pd
 import pytest
 
 import prescreen
+from prescreen.cli.main import main
 from prescreen.errors import NothingScored, PredictorNotFound
 from prescreen.ratings.scale import Scale
 from prescreen.workflow import evaluate, inputs, score
@@ -32,22 +34,26 @@ def test_a_trained_predictor_says_what_it_is(predictor):
     )
 
 
-def test_training_returns_the_predictor_that_it_saved(tmp_path, monkeypatch):
-    heard = {}
+@pytest.fixture
+def asked(monkeypatch):
+    """The options of the trainings that were asked for, and which predictor was loaded afterwards."""
+    found = []
 
-    def train(ratings, **options):
-        heard.update(options, ratings=ratings)
+    def train(options):
+        found.append(options)
         return verb.Training(Path("models/sample"), {}, None)
 
     monkeypatch.setattr(verb, "train", train)
-    monkeypatch.setattr(inputs, "load_predictor", lambda place: heard.setdefault("opened", place))
+    monkeypatch.setattr(inputs, "load_predictor", found.append)
+    return found
+
+
+def test_training_returns_the_predictor_that_it_saved(asked):
     prescreen.Predictor.train("votes.csv", images="rated", scale=(0, 3), encoder="bundled", output="models/mine")
-    assert (heard["ratings"], heard["images"], heard["output"]) == (
-        Path("votes.csv"),
-        Path("rated"),
-        Path("models/mine"),
+    expected = verb.TrainingOptions(
+        Path("votes.csv"), images=Path("rated"), scale=Scale(0, 3), encoder="bundled", output=Path("models/mine")
     )
-    assert (heard["scale"], heard["encoder"], heard["opened"]) == (Scale(0, 3), "bundled", "models/sample")
+    assert asked == [expected, "models/sample"]
 
 
 @pytest.mark.parametrize(
@@ -60,17 +66,19 @@ def test_training_returns_the_predictor_that_it_saved(tmp_path, monkeypatch):
         (None, None),
     ],
 )
-def test_traits_are_names_or_a_mapping(monkeypatch, given, read):
-    heard = []
-
-    def train(ratings, **options):
-        heard.append(options["traits"])
-        return verb.Training(Path("models/sample"), {}, None)
-
-    monkeypatch.setattr(verb, "train", train)
-    monkeypatch.setattr(inputs, "load_predictor", lambda place: None)
+def test_traits_are_names_or_a_mapping(asked, given, read):
     prescreen.Predictor.train("votes.csv", traits=given)
-    assert heard == [read]
+    assert asked[0].traits == read
+
+
+def test_the_arguments_and_their_defaults_are_those_of_the_command():
+    options = verb.TrainingOptions(Path("votes.csv"))
+    given = main.commands["train"].make_context("train", ["--ratings", "votes.csv"]).params
+    assert {name: value for name, value in given.items() if name not in ("quiet", "debug")} == vars(options)
+    interface = inspect.signature(prescreen.Predictor.train).parameters
+    assert {name: known.default for name, known in interface.items() if name != "ratings"}.items() <= vars(
+        options
+    ).items()
 
 
 def test_the_predictor_that_is_loaded_is_evaluated_wherever_the_alias_has_moved(predictor, monkeypatch):

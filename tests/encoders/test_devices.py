@@ -3,7 +3,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from prescreen.cli import encoder_options
+from prescreen.cli import options
 from prescreen.cli.main import main
 from prescreen.encoders import devices, make_encoder
 from prescreen.encoders.accelerated import BATCH, AcceleratedNetwork
@@ -112,7 +112,7 @@ def test_an_unknown_device_is_refused_with_what_was_meant(monkeypatch):
 
 
 def test_the_option_has_all_devices():
-    command = encoder_options.device_option(lambda: None)
+    command = options.device_option(lambda: None)
     (option,) = command.__click_params__
     assert tuple(option.type.choices) == DEVICES
     assert DEVICE_VARIABLE in option.help

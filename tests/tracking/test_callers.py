@@ -12,15 +12,14 @@ import textwrap
 import threading
 import time
 from contextlib import nullcontext
-from types import SimpleNamespace
 
 import mlflow
 import pytest
+import sqlalchemy
 
 from prescreen import tracking
 from prescreen.errors import StoreError
 from prescreen.tracking import reaching, store
-from prescreen.tracking.runs import begun_run
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID")
 TRAINING = """
@@ -37,7 +36,7 @@ TRAINING = """
         experiment=None, name=sys.argv[1], parameters={"encoder": "none"}, tags={"prescreen.traits": '["smart"]'},
         metrics={"mean/pearson": 0.5}, compared_on="mean/pearson",
         data=pd.DataFrame({"image": ["a.jpg"], "trait": ["smart"], "mean": [1.5]}), data_source="votes.csv",
-        figures={}, predictor=predictor, output=pd.DataFrame({"status": ["ok"], "smart": [5.0]}),
+        predictor=predictor, output=pd.DataFrame({"status": ["ok"], "smart": [5.0]}),
         example=base64.b64encode(b"a picture").decode(), documents={"evaluation.json": {"n": 1}},
     )
 """
@@ -60,6 +59,11 @@ def place(tmp_path, monkeypatch, empty_store):
     mlflow.set_registry_uri(None)
 
 
+def trained(record):
+    with tracking.watched_run(record.experiment, record.name) as run_id:
+        return tracking.track_training(record, run_id, lambda: None)
+
+
 @pytest.fixture
 def record(place):
     scope = {}
@@ -76,9 +80,17 @@ def test_the_caller_s_run_and_experiment_stay_as_they_are(record, place, empty_s
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place}/mlruns/mlflow.db"
     mlflow.set_experiment("theirs")
     with mlflow.start_run() as active:
-        run = tracking.track_training(record)
-        round_ = tracking.RoundRecord(None, "round", {"a": "b"}, {}, {"hope": 0.5}, {}, (), record.predictor)
-        round_id = tracking.track_round(round_)
+        run = trained(record)
+        round_id = tracking.track(
+            tracking.RunRecord(
+                experiment=None,
+                name="round",
+                parameters={"a": "b"},
+                tags={},
+                metrics={"hope": 0.5},
+                predictor=record.predictor,
+            )
+        )
         assert mlflow.active_run().info.run_id == active.info.run_id
     client = mlflow.MlflowClient(f"sqlite:///{theirs}")
     data = client.get_run(active.info.run_id)
@@ -135,7 +147,8 @@ def test_two_first_trainings_at_once_both_finish(place):
     code = textwrap.dedent(TRAINING).replace("tracking.check_store()", "tracking.store._quiet().__enter__()")
     code += "import time\nimport mlflow.pyfunc\nPath(sys.argv[1] + '.ready').touch()\n"
     code += "while len(list(Path().glob('*.ready'))) < 2: time.sleep(0.01)\n"
-    code += "tracking.check_store()\nprint(tracking.track_training(record).version)\n"
+    code += "tracking.check_store()\nwith tracking.watched_run(None, record.name) as run_id:\n"
+    code += "    print(tracking.track_training(record, run_id, lambda: None).version)\n"
     command = [sys.executable, "-W", "ignore", "-c", code]
     both = [
         subprocess.Popen([*command, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -146,20 +159,55 @@ def test_two_first_trainings_at_once_both_finish(place):
     assert sorted(out.strip() for out, _ in said) == ["1", "2"]
 
 
-def test_an_experiment_that_another_run_has_just_made_is_taken(place):
-    with tracking.store_below(place), store.opened_store() as uri:
-        client = mlflow.MlflowClient()
-        made = store.experiment_id(client, "new", uri)
-        answers = [None]
-
-        def late(name):
-            return answers.pop() if answers else client.get_experiment_by_name(name)
-
-        behind = SimpleNamespace(get_experiment_by_name=late, create_experiment=client.create_experiment)
-        assert store.experiment_id(behind, "new", uri) == made
+def test_an_experiment_that_another_run_has_just_made_is_taken(place, monkeypatch):
+    with tracking.store_below(place), store.opened_store() as client:
+        made = store.experiment_id(client, "new")
+        find, answers = client.get_experiment_by_name, [None]
+        with monkeypatch.context() as patch:
+            patch.setattr(client, "get_experiment_by_name", lambda name: answers.pop() if answers else find(name))
+            assert store.experiment_id(client, "new") == made
+        assert not answers
         client.delete_experiment(made)
     with pytest.raises(StoreError, match=f"'new' was deleted; .* restore --experiment-id {made}$"):
         tracking.check_store("new")
+
+
+def test_a_data_set_that_another_training_logs_at_the_same_moment_is_taken(record, place):
+    """MLflow looks whether the data set is there, and then writes it; the other training writes in between."""
+    from mlflow.entities import DatasetInput
+    from mlflow.store.tracking.dbmodels.models import SqlDataset
+
+    others = []
+
+    def write_first(mapper, connection, target):
+        if others:
+            return
+        others.append(target.name)
+        with store.opened_store() as client:
+            data = mlflow.data.from_pandas(record.data, source=record.data_source, name=target.name).to_dict()
+            run = client.create_run(str(target.experiment_id)).info.run_id
+            client.log_inputs(run, [DatasetInput(mlflow.entities.Dataset.from_dictionary(data), [])])
+
+    sqlalchemy.event.listen(SqlDataset, "before_insert", write_first)
+    try:
+        run = trained(record)
+    finally:
+        sqlalchemy.event.remove(SqlDataset, "before_insert", write_first)
+    assert others == ["votes"]
+    (given,) = mlflow.MlflowClient(tracking.store_uri()).get_run(run.run_id).inputs.dataset_inputs
+    assert (given.dataset.name, [tag.value for tag in given.tags]) == ("votes", ["training"])
+
+
+def test_an_error_that_another_attempt_would_not_change_is_raised_at_once():
+    attempts = []
+
+    def fail():
+        attempts.append(1)
+        raise mlflow.exceptions.MlflowException("the server is busy")
+
+    with pytest.raises(mlflow.exceptions.MlflowException, match="busy"):
+        store.retried(fail)
+    assert attempts == [1]
 
 
 def test_the_experiment_that_the_environment_names_is_used(place, monkeypatch):
@@ -179,7 +227,7 @@ def test_models_are_registered_where_the_environment_says(record, place, monkeyp
     wanted = tracking.fetch_predictor("models:/prescreen@champion")
     with pytest.raises(StoreError, match="name the store with MLFLOW_REGISTRY_URI"), wanted:
         pass
-    run = tracking.track_training(record)
+    run = trained(record)
     assert run.champion
     assert list(mlflow.MlflowClient(registry, registry).get_registered_model("prescreen").aliases) == ["champion"]
     assert not mlflow.MlflowClient(tracking.store_uri(), tracking.store_uri()).search_registered_models()
@@ -301,11 +349,3 @@ def test_an_experiment_on_dvc_s_copy_goes_to_the_store_of_the_workspace(tmp_path
     assert tracking.store_uri() == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
     monkeypatch.chdir(tmp_path / ".dvc" / "tmp")
     assert tracking.store_uri() == f"sqlite:///{tmp_path}/.dvc/tmp/mlruns/mlflow.db"
-
-
-def test_a_run_that_breaks_is_marked_as_failed(place):
-    with tracking.store_below(place), store.opened_store() as uri:
-        client = mlflow.MlflowClient()
-        with pytest.raises(RuntimeError), begun_run(client, uri, None, "broken") as run_id:
-            raise RuntimeError
-        assert client.get_run(run_id).info.status == "FAILED"

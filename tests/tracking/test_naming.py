@@ -2,7 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name, _validate_param_name
 
-from prescreen.tracking.naming import safe_name, safely_named
+from prescreen.tracking.store import safe_name, safely_named
 
 ODD = st.text(st.sampled_from("ab ./?:é\\💡\n"), max_size=300)
 

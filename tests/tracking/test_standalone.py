@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -45,16 +46,20 @@ def place(clip_folder, tmp_path_factory):
         yield folder
 
 
-@pytest.fixture(scope="module")
-def first(place, clip_folder):
-    """Return the training."""
-    return train.train(
+def options(place, clip_folder, name):
+    return train.TrainingOptions(
         place / "votes.csv",
         images=place / "images",
         encoder=f"clip:tiny@{clip_folder}",
-        output=place / "models" / "first",
+        output=place / "models" / name,
         simulated=True,
     )
+
+
+@pytest.fixture(scope="module")
+def first(place, clip_folder):
+    """Return the training."""
+    return train.train(options(place, clip_folder, "first"))
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +158,8 @@ def test_the_example_of_a_model_is_the_drawn_face(logged):
 def card_of(run):
     import mlflow
 
-    with tracking.store.opened_store():
-        uri = mlflow.MlflowClient().get_run(run.run_id).info.artifact_uri
+    with tracking.store.opened_store() as client:
+        uri = client.get_run(run.run_id).info.artifact_uri
         return mlflow.artifacts.load_text(f"{uri}/model_card.md")
 
 
@@ -178,14 +183,7 @@ def test_the_model_card_says_what_a_predictor_holds_of_people(first):
 
 
 def test_a_predictor_that_forgets_holds_nothing_of_a_portrait_and_says_so(place, first, clip_folder):
-    done = train.train(
-        place / "votes.csv",
-        images=place / "images",
-        encoder=f"clip:tiny@{clip_folder}",
-        output=place / "models" / "forgets",
-        simulated=True,
-        forget_portraits=True,
-    )
+    done = train.train(replace(options(place, clip_folder, "forgets"), forget_portraits=True))
     predictor = Predictor.load(done.output)
     assert predictor.manifest.forgets
     assert not any(predictor.holdings.values())
@@ -198,9 +196,10 @@ def test_a_predictor_that_forgets_holds_nothing_of_a_portrait_and_says_so(place,
     votes = pd.read_csv(other)
     votes.assign(rater=votes["rater"] + "x" if "rater" in votes else "x").to_csv(other, index=False)
     heard = Heard()
-    evaluate.evaluate(str(done.output), other, images=place / "images", reporter=heard)
+    again = evaluate.EvaluationOptions(str(done.output), other, images=place / "images")
+    evaluate.evaluate(again, heard)
     assert [line for line in heard.lines if "told to forget" in line]
     remembering = Heard()
     with pytest.raises(RatingsError, match="0 unseen pictures"):
-        evaluate.evaluate(str(place / "models" / "first"), other, images=place / "images", reporter=remembering)
+        evaluate.evaluate(replace(again, predictor=str(place / "models" / "first")), remembering)
     assert not [line for line in remembering.lines if "told to forget" in line]

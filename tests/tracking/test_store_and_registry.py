@@ -54,8 +54,13 @@ def fetched(uri):
         return folder
 
 
+def trained(record, finish=lambda: None):
+    with tracking.watched_run(record.experiment, record.name) as run_id:
+        return tracking.track_training(record, run_id, finish)
+
+
 def scored(record, value):
-    return tracking.track_training(replace(record, metrics={"mean/pearson": value}))
+    return trained(replace(record, metrics={"mean/pearson": value}))
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def client(record):
 
 
 def test_a_run_holds_what_was_recorded(record, client, tmp_path):
-    run = tracking.track_training(record)
+    run = trained(record)
     stored = client.get_run(run.run_id)
     assert run.store == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
     own = {name: value for name, value in stored.data.metrics.items() if not name.startswith("system/")}
@@ -87,20 +92,20 @@ def test_the_champion_is_the_best_on_the_stated_metric(record, client):
 
 
 def test_a_comparison_across_ratings_says_so(record):
-    tracking.track_training(record)
-    other = tracking.track_training(replace(record, tags={"prescreen.data_sha256": "bb"}))
+    trained(record)
+    other = trained(replace(record, tags={"prescreen.data_sha256": "bb"}))
     assert "measured on other ratings" in other.comparison
 
 
 @pytest.mark.parametrize("uri", ["models:/prescreen@champion", "models:/prescreen/1", "runs:/{run}/predictor"])
 def test_a_registered_predictor_comes_back(record, uri):
-    run = tracking.track_training(record)
+    run = trained(record)
     folder = fetched(uri.format(run=run.run_id))
     assert (folder / "manifest.json").read_text() == '{"made": "for a test"}'
 
 
 def test_the_model_holds_no_pickle_and_says_what_it_takes(record, client):
-    tracking.track_training(record)
+    trained(record)
     import mlflow
 
     folder = fetched("models:/prescreen/1").parents[1]
@@ -117,9 +122,7 @@ REAL = {"prescreen.simulated": "False"}
 
 def crowned(record, *runs):
     """Whether each run, given by its metric and tags, became champion; and the last comparison in words."""
-    done = [
-        tracking.track_training(replace(record, metrics={"mean/pearson": value}, tags=tags)) for value, tags in runs
-    ]
+    done = [trained(replace(record, metrics={"mean/pearson": value}, tags=tags)) for value, tags in runs]
     return [run.champion for run in done], done[-1].comparison
 
 
@@ -145,16 +148,16 @@ def test_a_predictor_of_other_traits_does_not_take_the_alias(record):
 
 def test_a_champion_from_before_the_tag_has_its_traits_among_the_parameters(record):
     old = replace(record, parameters={"traits": "smart,warm"}, metrics={"mean/pearson": 0.2})
-    assert tracking.track_training(old).champion
+    assert trained(old).champion
     new = replace(record, tags={"prescreen.traits": "smart,warm"}, metrics={"mean/pearson": 0.3})
-    assert tracking.track_training(new).champion
+    assert trained(new).champion
 
 
 def test_names_that_mlflow_refuses_are_made_safe_and_stay_apart(record, client):
     names = ["a_b/r", "a+b/r", "a(b/r", "../r", "..x", "smart//r", "/r", "", "läuft/r", "x" * 300, "x" * 301, "/" * 300]
     metrics = {"mean/pearson": 0.5} | {name: float(place) for place, name in enumerate(names)}
     parameters = {name: str(place) for place, name in enumerate(names)}
-    run = tracking.track_training(replace(record, metrics=metrics, parameters=parameters))
+    run = trained(replace(record, metrics=metrics, parameters=parameters))
     stored = client.get_run(run.run_id).data
     own = [value for name, value in stored.metrics.items() if not name.startswith("system/")]
     assert sorted(own) == sorted(metrics.values())
@@ -164,7 +167,7 @@ def test_names_that_mlflow_refuses_are_made_safe_and_stay_apart(record, client):
 
 @pytest.mark.parametrize("name", ["faces/young", "..", "../../outside", "50 % more", "f" * 200])
 def test_artifacts_stay_inside_the_store_whatever_the_experiment_is_called(record, client, tmp_path, name):
-    run = tracking.track_training(replace(record, experiment=name))
+    run = trained(replace(record, experiment=name))
     (inside,) = (tmp_path / "mlruns" / "artifacts").iterdir()
     assert inside.is_dir()
     assert list(inside.rglob("calibration.png"))
@@ -254,7 +257,7 @@ def test_an_unknown_model_is_one_line(record):
 def test_a_model_of_somebody_else_is_refused(record):
     (record.predictor / "manifest.json").unlink()
     (record.predictor / "other.json").write_text("{}")
-    tracking.track_training(record)
+    trained(record)
     with pytest.raises(PredictorError, match="not one that prescreen logged"):
         fetched("models:/prescreen@champion")
 
@@ -292,7 +295,7 @@ def test_a_model_of_another_program_is_refused_though_a_predictor_lies_in_it(rec
 
 @pytest.mark.parametrize("text", ["", "[", "flavors: {python_function: 3}", "flavors: {sklearn: {}}", "- 1", "\0"])
 def test_a_model_whose_description_is_damaged_is_refused(record, text):
-    tracking.track_training(record)
+    trained(record)
     folder = fetched("models:/prescreen/1").parents[1]
     (folder / "MLmodel").write_text(text)
     with pytest.raises(PredictorError, match="not one that prescreen logged"):
@@ -300,7 +303,7 @@ def test_a_model_whose_description_is_damaged_is_refused(record, text):
 
 
 def test_the_code_in_a_model_is_neither_fetched_nor_run(record, tmp_path):
-    run = tracking.track_training(record)
+    run = trained(record)
     carried = fetched("models:/prescreen/1").parents[1] / "code" / "prescreen"
     mark = tmp_path / "ran"
     for name in ("__init__.py", "serving.py"):
@@ -318,7 +321,7 @@ with tracking.fetch_predictor('runs:/{run.run_id}/predictor') as folder:
 
 
 def test_a_description_of_a_model_that_has_no_end_is_not_read(record):
-    tracking.track_training(record)
+    trained(record)
     description = fetched("models:/prescreen/1").parents[1] / "MLmodel"
     description.unlink()
     os.mkfifo(description)
@@ -340,7 +343,7 @@ ELSEWHERE = [
 @pytest.mark.parametrize("place", ELSEWHERE)
 def test_a_store_of_the_working_directory_sends_nobody_elsewhere(record, client, tmp_path, monkeypatch, place):
     """A stranger's folder may hold a store, too: neither does a predictor leave for another place, nor is one got."""
-    run = tracking.track_training(record)
+    run = trained(record)
     place = place.format(folder=tmp_path)
     made = {f"runs:/{run.run_id}/predictor", "models:/prescreen/1", "models:/prescreen@champion"}
     for uri in made:
@@ -356,11 +359,11 @@ def test_a_store_of_the_working_directory_sends_nobody_elsewhere(record, client,
     with pytest.raises(StoreError, match="outside of its own folder"):
         tracking.check_store(record.experiment)
     with pytest.raises(StoreError, match="outside of its own folder"):
-        tracking.track_training(record)
+        trained(record)
 
 
 def test_a_trigger_in_a_store_does_not_send_a_predictor_elsewhere(record, tmp_path):
-    tracking.track_training(record)
+    trained(record)
     away = tmp_path / "away"
     with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
         database.execute(
@@ -368,14 +371,14 @@ def test_a_trigger_in_a_store_does_not_send_a_predictor_elsewhere(record, tmp_pa
             f"BEGIN UPDATE logged_models SET artifact_location = '{away}' WHERE model_id = NEW.model_id; END"
         )
     with pytest.raises(StoreError, match="outside of its own folder"):
-        tracking.track_training(record)
+        trained(record)
     assert not away.exists()
 
 
 def test_a_store_that_was_named_may_keep_its_artifacts_anywhere(record, client, tmp_path, monkeypatch):
     client.create_experiment(record.experiment, str(tmp_path / "anywhere"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    run = tracking.track_training(record)
+    run = trained(record)
     assert fetched(f"runs:/{run.run_id}/predictor").is_relative_to(tmp_path / "anywhere")
 
 
@@ -383,7 +386,7 @@ def test_a_predictor_that_was_copied_from_a_store_elsewhere_does_not_stay(record
     """What MLflow fetches by itself it leaves in the temporary folder: face vectors, once more at each score."""
     import mlflow
 
-    tracking.track_training(record)
+    trained(record)
     folder = fetched("models:/prescreen/1").parents[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     asked = []
@@ -404,7 +407,7 @@ def test_a_predictor_that_was_copied_from_a_store_elsewhere_does_not_stay(record
 
 
 def test_a_model_from_before_models_carried_code_is_read(record):
-    tracking.track_training(record)
+    trained(record)
     folder = fetched("models:/prescreen/1").parents[1]
     shutil.rmtree(folder / "code")
     (folder / "constraints.txt").unlink()
@@ -423,7 +426,7 @@ def test_a_file_store_names_the_migration(record, tmp_path, monkeypatch):
 def test_a_store_of_another_schema_names_the_upgrade(record, client, tmp_path, monkeypatch):
     import sqlite3
 
-    tracking.track_training(record)
+    trained(record)
     source = tmp_path / "mlruns" / "mlflow.db"
     old = tmp_path / "old.db"
     old.write_bytes(source.read_bytes())
@@ -443,7 +446,7 @@ def test_a_watched_run_is_the_one_that_is_written_and_ends_with_the_block(record
             if any(name.startswith("system/") for name in client.get_run(run_id).data.metrics):
                 break
             time.sleep(0.05)
-        assert tracking.track_training(record, run_id).run_id == run_id
+        assert tracking.track_training(record, run_id, lambda: None).run_id == run_id
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.info.run_name == record.name
@@ -456,7 +459,7 @@ def test_a_run_holds_more_than_one_request_may(record, client):
     parameters = {f"regressor/{n}": "stack" for n in range(250)}
     metrics = {f"{n}/pearson": n / 2000 for n in range(1700)} | {"mean/pearson": 0.5}
     part = tracking.NestedRun("fold", "fold 01 of 10", parameters, metrics)
-    run = tracking.track_training(replace(record, parameters=parameters, metrics=metrics, nested=[part]))
+    run = trained(replace(record, parameters=parameters, metrics=metrics, nested=[part]))
     for found in client.search_runs(["1"]):
         own = {name: value for name, value in found.data.metrics.items() if not name.startswith("system/")}
         assert (found.data.params, own) == (parameters, metrics)
@@ -501,7 +504,7 @@ def test_a_training_that_cannot_be_registered_to_its_end_leaves_no_model(record,
     if step != "finish":
         monkeypatch.setattr(registry, step, refuse)
     with pytest.raises(ZeroDivisionError):
-        tracking.track_training(record, finish=refuse)
+        trained(record, refuse)
     assert client.search_registered_models() == []
     (run,) = client.search_runs(["1"])
     assert run.info.status == "FAILED"
@@ -519,7 +522,7 @@ def test_a_training_whose_end_fails_leaves_versions_and_aliases_as_they_were(rec
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tracking.track_training(replace(record, metrics={"mean/pearson": value}), finish=finish)
+        trained(replace(record, metrics={"mean/pearson": value}), finish)
     assert seen[str(versions + 1)] == (alias,)
     assert aliases() == found
     assert scored(record, 0.6).champion
@@ -533,7 +536,7 @@ def test_what_another_training_has_done_meanwhile_stays_when_the_end_fails(recor
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tracking.track_training(replace(record, metrics={"mean/pearson": 0.7}), finish=finish)
+        trained(replace(record, metrics={"mean/pearson": 0.7}), finish)
     assert aliases()["3"] == ("champion",)
     assert "2" not in aliases()
 
@@ -544,7 +547,7 @@ def test_a_registered_model_that_another_training_uses_stays_when_the_end_of_the
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tracking.track_training(record, finish=finish)
+        trained(record, finish)
     assert list(aliases()) == ["2"]
     assert scored(record, 0.3).champion
 
@@ -561,7 +564,7 @@ def test_a_registered_model_that_goes_before_its_version_is_made_is_made_again(r
         return make(self, *given, **options)
 
     monkeypatch.setattr(MlflowClient, "create_model_version", create_model_version)
-    assert tracking.track_training(record).champion
+    assert trained(record).champion
     assert gone
 
 
@@ -594,7 +597,7 @@ def test_a_part_that_cannot_be_written_is_failed_too(record, client, monkeypatch
 
     monkeypatch.setattr(MlflowClient, "log_batch", log_batch)
     with pytest.raises(ZeroDivisionError):
-        tracking.track_training(replace(record, nested=[part]))
+        trained(replace(record, nested=[part]))
     assert [run.info.status for run in client.search_runs(["1"])] == ["FAILED", "FAILED"]
     assert client.search_registered_models() == []
 
@@ -618,7 +621,7 @@ def test_parts_of_a_run_stand_below_it(record, client):
         tracking.NestedRun("candidate", "candidate ridge", {"regressor": "ridge"}, {"competence/inner_rmse": 0.4}),
         tracking.NestedRun("fold", "fold 01 of 10", {"fold": "0"}, {"competence/pearson": 0.7}),
     ]
-    run = tracking.track_training(replace(record, nested=parts))
+    run = trained(replace(record, nested=parts))
     experiment = client.get_run(run.run_id).info.experiment_id
     below = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run.run_id}'")
     found = {r.info.run_name: (r.data.params, r.data.metrics, r.data.tags["prescreen.kind"]) for r in below}
@@ -627,7 +630,7 @@ def test_parts_of_a_run_stand_below_it(record, client):
 
 
 def test_the_model_card_is_an_artifact(record, client):
-    run = tracking.track_training(replace(record, model_card="# Model card: first"))
+    run = trained(replace(record, model_card="# Model card: first"))
     import mlflow
 
     text = mlflow.artifacts.load_text(f"{client.get_run(run.run_id).info.artifact_uri}/model_card.md")

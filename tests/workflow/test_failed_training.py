@@ -13,14 +13,14 @@ import pytest
 
 from prescreen.errors import PredictorError
 from prescreen.predictor.predictor import Predictor
-from prescreen.reports import evaluation_figures
-from prescreen.tracking import build_records, list_versions, registry, runs, store_uri
+from prescreen.reports import figures
+from prescreen.tracking import list_versions, registry, runs, store_uri, training_record
 from prescreen.workflow import train as workflow
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "training"
 STEPS = {
-    "figures": (evaluation_figures, "evaluation_figures"),
-    "card": (build_records, "model_card"),
+    "figures": (figures, "evaluation_figures"),
+    "card": (training_record, "model_card"),
     "model_logged": (runs._Untried, "save_model"),
     "registered": (registry, "update_aliases"),
 }
@@ -56,7 +56,11 @@ def train(place, clip_folder):
     def run(seed=0):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of MLflow's libraries
-            return workflow.train(Path("votes.csv"), encoder=f"clip:tiny@{clip_folder}", output=Path("mine"), seed=seed)
+            return workflow.train(
+                workflow.TrainingOptions(
+                    Path("votes.csv"), encoder=f"clip:tiny@{clip_folder}", output=Path("mine"), seed=seed
+                )
+            )
 
     return run
 
@@ -100,7 +104,9 @@ def test_an_empty_working_directory_that_gets_the_store_is_refused_before_the_wo
     (place / "empty").mkdir()
     with contextlib.chdir(place / "empty"):
         with pytest.raises(PredictorError, match="has other files in it; choose another place with --output"):
-            workflow.train(place / "votes.csv", encoder=f"clip:tiny@{clip_folder}", output=Path("."))
+            workflow.train(
+                workflow.TrainingOptions(place / "votes.csv", encoder=f"clip:tiny@{clip_folder}", output=Path("."))
+            )
         assert run_statuses() == {}
 
 

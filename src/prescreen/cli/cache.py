@@ -1,4 +1,4 @@
-"""``prescreen cache``: what is kept of pictures that were embedded."""
+"""``prescreen cache``: the stored vectors of pictures."""
 
 import click
 
@@ -18,7 +18,7 @@ Examples:
 
 @click.group(short_help="Show, check and empty the cache of vectors.", epilog=EXAMPLES)
 def cache() -> None:
-    """Show, check and empty the cache of vectors. All that is in it can be made again from the pictures."""
+    """Show, check and empty the cache of vectors. Its content can be made again from the pictures."""
 
 
 @cache.command(cls=Verb, short_help="Vectors by encoder specification, and their size.", epilog=EXAMPLES)
@@ -26,7 +26,7 @@ def cache() -> None:
 def info(terminal: Terminal) -> None:
     """Show how many vectors are stored for each encoder specification, and how large they are.
 
-    PRESCREEN_CACHE_LIMIT, for instance 20GB, limits the cache: the vectors that were not used for the longest time go.
+    PRESCREEN_CACHE_LIMIT, for instance 20GB, limits the cache: the least recently used vectors are deleted.
     """
     from prescreen.embeddings.cache import EmbeddingCache
 

@@ -17,13 +17,7 @@ P = ParamSpec("P")
 
 
 class Terminal:
-    """Tells on standard error how the work goes on.
-
-    Parameters
-    ----------
-    quiet : bool
-        Say nothing and draw no progress bars.
-    """
+    """Prints messages and progress bars on standard error; when quiet, only warnings."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -39,7 +33,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[[], object]]:
-        """Draw a progress bar; the callable moves it on by one."""
+        """Draw a progress bar; the callable advances it by one."""
         from tqdm import tqdm
 
         with tqdm(
@@ -52,7 +46,7 @@ class Terminal:
         ) as bar:
 
             def advance() -> None:
-                if interrupts.asked():  # and dropped on the way
+                if interrupts.asked():  # the exception was lost in a library
                     raise KeyboardInterrupt
                 bar.update()
 
@@ -71,9 +65,9 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
         try:
             function(*args, **kwargs)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
-            raise  # click knows what to do; where nobody reads the output any more, that is to end without a word
+            raise  # click handles them; a closed output ends the command silently
         except Exception as error:
-            if interrupts.asked():  # whatever it has become on the way
+            if interrupts.asked():  # a library turned it into another error
                 raise SystemExit(interrupted()) from None
             raise SystemExit(_explain(error, debug)) from None
         except KeyboardInterrupt:
@@ -83,7 +77,7 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
 
 
 def _explain(error: Exception, debug: bool) -> int:
-    """Say what went wrong, and return the exit code."""
+    """Print the error, and return the exit code."""
     if isinstance(error, PrescreenError | OSError):
         _fail(error, str(error), debug)
         return error.exit_code if isinstance(error, PrescreenError) else 1
@@ -93,7 +87,7 @@ def _explain(error: Exception, debug: bool) -> int:
 
 
 def interrupted() -> int:
-    """Say that Ctrl-C ended the command, and return its exit code."""
+    """Report that Ctrl-C ended the command, and return the exit code."""
     click.echo("prescreen: interrupted; no output is half-written, finished pictures are cached", err=True)
     return 130
 

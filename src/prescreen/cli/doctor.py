@@ -1,4 +1,4 @@
-"""``prescreen doctor``: what is installed, which encoders have weights, where things are stored."""
+"""``prescreen doctor``: shows what is installed, which encoders have weights, and where things are stored."""
 
 import click
 
@@ -29,6 +29,6 @@ def doctor(predictor: str | None, terminal: Terminal) -> None:
     if predictor is not None:
         found["predictor"] = doctor.examine_predictor(load_predictor(predictor))
     for title, findings in found.items():
-        click.echo(f"{title}")
+        click.echo(title)
         for name, finding in findings.items():
             click.echo(f"  {name:<16} {finding}")

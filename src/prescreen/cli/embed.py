@@ -1,12 +1,12 @@
 """``prescreen embed``: vectors only."""
 
-from pathlib import Path
+from typing import Any
 
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.encoder_options import device_option, encoder_option, links_option, precision_option
 from prescreen.cli.hints import Verb
+from prescreen.cli.options import device_option, encoder_option, links_option, precision_option
 from prescreen.cli.paths import LocalPath, Place
 
 EXAMPLES = """\b
@@ -23,28 +23,12 @@ Examples:
 @click.option("--output", type=LocalPath(), help="Also write the vectors to this .parquet file.")
 @links_option
 @verb
-def embed(
-    inputs: tuple[str, ...],
-    encoder: str,
-    precision: str,
-    device: str | None,
-    output: Path | None,
-    follow_links: bool,
-    terminal: Terminal,
-) -> None:
-    """Turn pictures into vectors and keep them in the cache, so that train and score find them there.
+def embed(inputs: tuple[str, ...], terminal: Terminal, **given: Any) -> None:
+    """Turn pictures into vectors and keep them in the cache, where train and score find them.
 
     INPUTS are folders or image files, or one URL such as s3://bucket/folder.
     """
     from prescreen.workflow import embed
 
-    counts = embed.embed(
-        inputs,
-        encoder=encoder,
-        precision=precision,
-        device=device,
-        output=output,
-        follow_links=follow_links,
-        reporter=terminal,
-    )
+    counts = embed.embed(inputs, reporter=terminal, **given)
     terminal.info(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.describe_failures()}")

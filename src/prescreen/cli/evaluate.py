@@ -2,15 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.options import (
+    columns_option,
+    learning_curve_option,
+    parsed,
+    rated_images_option,
+    ratings_option,
+    scale_option,
+)
 from prescreen.cli.output import accuracy_table
 from prescreen.cli.paths import LocalPath, Place
-from prescreen.cli.ratings_options import columns_option
-from prescreen.ratings.scale import Scale
 
 EXAMPLES = """\b
 Examples:
@@ -25,29 +32,17 @@ Examples:
     type=Place("predictor"),
     help="A predictor directory, models:/NAME@ALIAS or runs:/ID/predictor.",
 )
-@click.option("--ratings", type=LocalPath(), required=True, help="Votes or ratings: a file or a folder.")
-@click.option("--images", type=LocalPath(), help="Folder of the rated pictures. [beside the ratings]")
+@ratings_option
+@rated_images_option
 @click.option("--traits", help="The predictor's traits in the ratings: competence=smart,... [the same names]")
 @columns_option
-@click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
+@scale_option
 @click.option("--json", "json_file", type=LocalPath(), help="Write all figures to this file.")
 @click.option("--metrics", type=LocalPath(), help="Write the headline figures to this .json file.")
-@click.option("--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer.")
+@learning_curve_option
 @click.option("--experiment", help="Also log the figures to this MLflow experiment.")
 @verb
-def evaluate(
-    predictor: str,
-    ratings: Path,
-    images: Path | None,
-    traits: str | None,
-    columns: str | None,
-    scale: str | None,
-    json_file: Path | None,
-    metrics: Path | None,
-    learning_curve: bool,
-    experiment: str | None,
-    terminal: Terminal,
-) -> None:
+def evaluate(json_file: Path | None, metrics: Path | None, terminal: Terminal, **given: Any) -> None:
     """Measure a predictor against ratings.
 
     Pictures that the predictor was trained on are left out; on its own training ratings the cross-validated figures
@@ -56,23 +51,11 @@ def evaluate(
     from prescreen.reports.headline import headline
     from prescreen.storage.atomic import write_text_atomic
     from prescreen.storage.overwrite_checks import check_output_paths
-    from prescreen.text import parse_columns, parse_traits
     from prescreen.workflow import evaluate
 
-    check_output_paths({"--json": json_file, "--metrics": metrics}, {"--ratings": ratings})
-    report = evaluate.evaluate(
-        predictor,
-        ratings,
-        images=images,
-        traits=parse_traits(traits) if traits else None,
-        columns=parse_columns(columns) if columns else None,
-        scale=Scale.parse(scale) if scale else None,
-        learning_curve=learning_curve,
-        experiment=experiment,
-        reporter=terminal,
-    )
-    if json_file is not None:
-        write_text_atomic(json_file, json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
-    if metrics is not None:
-        write_text_atomic(metrics, json.dumps(headline(report), indent=2, ensure_ascii=False) + "\n")
+    check_output_paths({"--json": json_file, "--metrics": metrics}, {"--ratings": given["ratings"]})
+    report = evaluate.evaluate(evaluate.EvaluationOptions(**parsed(given)), terminal)
+    for path, figures in ((json_file, report.to_json()), (metrics, headline(report))):
+        if path is not None:
+            write_text_atomic(path, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
     click.echo(accuracy_table(report))

@@ -1,6 +1,7 @@
 """``prescreen export``: scores and shortlists for other tools."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,29 +42,22 @@ _NEXT = {
     help="Folder or URL of the pictures; a shortlist does not know it. [where they were scored, on this machine]",
 )
 @click.option("--selected", is_flag=True, help="Only the pictures on the shortlist.")
-@click.option("--blind", is_flag=True, help="Label Studio: without predictions, by name; for people who are to judge.")
+@click.option(
+    "--blind",
+    is_flag=True,
+    help="Label Studio: without predictions, in the order of names, for an unbiased test.",
+)
 @click.option("--prefix", metavar="URL", help="Label Studio: address that names are appended to. [its local files]")
 @verb
-def export(
-    table: Path,
-    to: str,
-    output: Path,
-    images: str | None,
-    selected: bool,
-    blind: bool,
-    prefix: str | None,
-    terminal: Terminal,
-) -> None:
+def export(table: Path, to: str, output: Path, prefix: str | None, terminal: Terminal, **given: Any) -> None:
     """Write scores or a shortlist for another tool; TABLE is what prescreen score or prescreen rank wrote.
 
-    The pictures stay where they are. Votes that were given in Label Studio come back as its JSON export: as ratings
-    for train and evaluate, or as results for learn.
+    The pictures stay where they are. Votes given in Label Studio come back as its JSON export: as ratings for train and
+    evaluate, or as results for learn.
     """
     from prescreen.workflow import export
 
-    done = export.export(
-        table, to=to, output=output, images=images, selected=selected, blind=blind, prefix=prefix, reporter=terminal
-    )
+    done = export.export(table, to=to, output=output, prefix=prefix, reporter=terminal, **given)
     left_out = f", {done.left_out} left out: not scored, or not found" if done.left_out else ""
     terminal.info(f"{done.pictures} picture{'s' * (done.pictures != 1)}{left_out}")
     for path in done.files:

@@ -1,4 +1,4 @@
-"""What was probably meant by a word that a verb has no place for."""
+"""Guesses what was meant by a word that a verb does not expect."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -11,10 +11,10 @@ _TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".json", ".xlsx")
 
 
 class Verb(click.Command):
-    """A command that says in one line what a word too many was probably meant to be."""
+    """A command that suggests in one line what a word too many was meant to be."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line; a word too many, and an option whose value was forgotten, are errors with a remedy."""
+        """Parse the command line; a word too many and an option without its value are errors with a remedy."""
         if ctx.resilient_parsing or set(ctx.help_option_names) & set(args):
             return super().parse_args(ctx, args)
         options = [option for option in self.params if isinstance(option, click.Option)]
@@ -33,7 +33,7 @@ class Verb(click.Command):
 def _hint(
     args: Sequence[str], words: Sequence[str], extra: Sequence[str], options: Collection[str], command: str
 ) -> str:
-    """Return what to say of ``extra`` among all ``words`` that belong to no option."""
+    """Return the message about the ``extra`` ones among all ``words`` that belong to no option."""
     for option in (name for name in _LISTS if name in options and name in args):
         start = args.index(option) + 1
         end = next((n for n in range(start, len(args)) if args[n].startswith("-")), len(args))

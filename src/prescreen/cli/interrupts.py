@@ -1,7 +1,7 @@
-"""Ctrl-C is noted when it comes, since what it interrupts may take it for something else.
+"""Records Ctrl-C, because what it interrupts may report something else.
 
-Python raises `KeyboardInterrupt` wherever it happens to be. An import of a C extension turns that into an ImportError,
-a callback from C may drop it, and a process for decoding that dies of the same Ctrl-C looks like a crash.
+Python raises `KeyboardInterrupt` at an arbitrary place. An import of a C extension turns that into an ImportError, a
+callback from C may drop it, and a decoding process that ends with the same Ctrl-C looks like a crash.
 """
 
 import contextlib
@@ -14,9 +14,9 @@ _asked = False
 
 @contextlib.contextmanager
 def noted() -> Iterator[None]:
-    """Note every Ctrl-C inside, beside raising `KeyboardInterrupt`; where somebody else handles it, do nothing.
+    """Record every Ctrl-C inside, and raise `KeyboardInterrupt` as usual; where somebody else handles it, do nothing.
 
-    For the main thread of a process of its own.
+    For the main thread of the command's own process.
     """
     global _asked
     before = signal.getsignal(signal.SIGINT)

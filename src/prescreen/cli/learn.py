@@ -7,10 +7,10 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.options import columns_option
 from prescreen.cli.output import round_lines, shortlist_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import BASELINE_HELP, comparison_options, make_options
-from prescreen.cli.ratings_options import columns_option
 from prescreen.text import parse_columns, parse_names
 
 EXAMPLES = """\b

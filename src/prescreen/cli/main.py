@@ -23,7 +23,7 @@ from prescreen.cli.train import train
 
 
 class _Main(click.Group):
-    """Lists commands in their order, and ends on Ctrl-C before a verb begins as verbs do."""
+    """Lists commands in their order; Ctrl-C before a verb begins ends it as during the verb."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)

@@ -1,4 +1,4 @@
-"""``prescreen models``: the registered predictors, and who of them is the champion."""
+"""``prescreen models``: the registered predictors, and which of them is the champion."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,6 +7,7 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.output import aligned
 
 EXAMPLES = """\b
 Examples:
@@ -22,7 +23,7 @@ Examples:
 def models() -> None:
     """List, compare and promote the predictors in the MLflow registry.
 
-    The champion is the version to use. The challenger is the other one of the last comparison: the version that the
+    The champion is the version to use. The challenger is the other version of the last comparison: the one that the
     champion replaced, or one that did not beat it.
     """
 
@@ -49,13 +50,13 @@ def list_(terminal: Terminal) -> None:
         for version in tracking.list_versions()
     ]
     head = ["version", "aliases", "name", "mean r", "traits", "encoder", "votes", "registered (UTC)"]
-    for line in _columns([head, *rows]):
+    for line in aligned([head, *rows]):
         click.echo(line)
     if not rows:
         terminal.info(f"none in {tracking.store_name()}: prescreen train adds one; another store: MLFLOW_TRACKING_URI")
 
 
-@models.command(cls=Verb, short_help="Two versions beside each other.", epilog=EXAMPLES)
+@models.command(cls=Verb, short_help="Compare two versions.", epilog=EXAMPLES)
 @click.argument("new", default="challenger")
 @click.argument("old", default="champion")
 @verb
@@ -73,15 +74,15 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
         a, b = (version.metrics.get(tracking.safe_name(name)) for version in (one, two))
         gap = "unknown" if a is None or b is None else f"{a - b:+.3f}"
         rows.append([name, *(_interval(version.metrics, name) for version in (one, two)), gap])
-    for line in _columns(rows):
+    for line in aligned(rows):
         click.echo(line)
-    verdict = tracking.judge(one, two, "mean/pearson")
-    terminal.info(f"version {one.version} is {'better' if verdict.better else 'not better'}: {verdict.reason}")
+    decision = tracking.judge(one, two, "mean/pearson")
+    terminal.info(f"version {one.version} is {'better' if decision.better else 'not better'}: {decision.reason}")
 
 
 @models.command(cls=Verb, short_help="Make a version the champion.", epilog=EXAMPLES)
 @click.argument("version", default="challenger")
-@click.option("--force", is_flag=True, help="Whatever the comparison with the present champion says.")
+@click.option("--force", is_flag=True, help="Also where it is not better than the current champion.")
 @verb
 def promote(version: str, force: bool, terminal: Terminal) -> None:
     """Make VERSION, a number or an alias, the champion if it is better; the old champion becomes the challenger."""
@@ -97,8 +98,3 @@ def _interval(metrics: Mapping[str, float], name: str) -> str:
     from prescreen.tracking import safe_name
 
     return Estimate(*(metrics.get(safe_name(part)) for part in (name, *interval_names(name)))).text()
-
-
-def _columns(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Tables and lines that verbs print."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ def accuracy_table(evaluation: "Evaluation") -> str:
     votes a panel needs to be as accurate, ``naive MAE`` the error of always predicting the training mean, ``cover`` the
     share of ratings inside the 90 % intervals.
 
-    The second part is about picking the best: the mean rating of all pictures, of those predicted best, of those that
+    The second table is about picking the best: the mean rating of all pictures, of those predicted best, of those that
     perfect predictions would pick and of those rated best, then how many of the best rated were found.
     """
     parts = [_accuracy(evaluation), _screening(evaluation)]
@@ -27,16 +27,26 @@ def accuracy_table(evaluation: "Evaluation") -> str:
         parts.append(_persons(evaluation))
     if evaluation.learning_curve is not None:
         parts.append(_learning_curve(evaluation.learning_curve))
-    notes = [line for line in (_lowest(evaluation),) if line]
-    notes += ["(simulated votes)"] if evaluation.simulated else []
-    return "\n\n".join([*(_aligned(part) for part in parts), *(["\n".join(notes)] if notes else [])])
+    notes = [line for line in (_lowest(evaluation), "(simulated votes)" if evaluation.simulated else "") if line]
+    blocks = [aligned(part) for part in parts] + ([notes] if notes else [])
+    return "\n\n".join("\n".join(block) for block in blocks)
 
 
-def _accuracy(evaluation: "Evaluation") -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [
-        ("trait", "n", "r", "ceiling", "share", "votes", "rho", "R2", "MAE", "naive MAE", "cover", "width")
-    ]
-    rows += [
+def aligned(rows: "Sequence[Sequence[str]]") -> list[str]:
+    """Return the lines of a table with columns of equal width.
+
+    Examples
+    --------
+    >>> aligned([("trait", "n"), ("warm", "120")])
+    ['trait  n', 'warm   120']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _accuracy(evaluation: "Evaluation") -> "Sequence[Sequence[str]]":
+    head = ("trait", "n", "r", "ceiling", "share", "votes", "rho", "R2", "MAE", "naive MAE", "cover", "width")
+    rows = [
         (
             trait.trait,
             str(trait.n),
@@ -69,43 +79,44 @@ def _accuracy(evaluation: "Evaluation") -> list[tuple[str, ...]]:
                 *_coverage(overall.covered),
             )
         )
-    return rows
+    return [head, *rows]
 
 
-def _screening(evaluation: "Evaluation") -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [
-        ("trait", "picked", "mean of all", "best predicted", "perfect", "best rated", "found", "perfect", "chance")
-    ]
-    for trait in evaluation.traits:
-        picked = trait.screening
-        rows.append(
-            (
-                trait.trait,
-                f"top {picked.top}",
-                _number(picked.overall, 2),
-                picked.top_mean.text(2),
-                _number(picked.attainable_top_mean, 2),
-                _number(picked.best_possible, 2),
-                f"{picked.recall.text(2)} of {picked.wanted}",
-                _number(picked.attainable_recall, 2),
-                _number(picked.recall_by_chance, 2),
-            )
+def _screening(evaluation: "Evaluation") -> "Sequence[Sequence[str]]":
+    head = ("trait", "picked", "mean of all", "best predicted", "perfect", "best rated", "found", "perfect", "chance")
+    return [head] + [
+        (
+            trait.trait,
+            f"top {picked.top}",
+            _number(picked.overall, 2),
+            picked.top_mean.text(2),
+            _number(picked.attainable_top_mean, 2),
+            _number(picked.best_possible, 2),
+            f"{picked.recall.text(2)} of {picked.wanted}",
+            _number(picked.attainable_recall, 2),
+            _number(picked.recall_by_chance, 2),
         )
-    return rows
+        for trait in evaluation.traits
+        for picked in (trait.screening,)
+    ]
 
 
-def _persons(evaluation: "Evaluation") -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("trait", "persons", "r within persons", "ceiling", "pairs in order")]
-    for trait in evaluation.traits:
-        if (within := trait.within_person) is not None:
-            figures = within.pearson.text(), _number(within.highest_r), within.pairs_in_order.text(2)
-            rows.append((trait.trait, str(within.n_persons), *figures))
-    return rows
+def _persons(evaluation: "Evaluation") -> "Sequence[Sequence[str]]":
+    return [("trait", "persons", "r within persons", "ceiling", "pairs in order")] + [
+        (
+            trait.trait,
+            str(within.n_persons),
+            within.pearson.text(),
+            _number(within.highest_r),
+            within.pairs_in_order.text(2),
+        )
+        for trait in evaluation.traits
+        if (within := trait.within_person) is not None
+    ]
 
 
-def _learning_curve(curve: "LearningCurve") -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("trained on", "votes each", "mean r", "mean R2", "worth in votes")]
-    rows += [
+def _learning_curve(curve: "LearningCurve") -> "Sequence[Sequence[str]]":
+    return [("trained on", "votes each", "mean r", "mean R2", "worth in votes")] + [
         (
             f"{point.pictures} pictures",
             "all" if point.votes is None else f"at most {point.votes:g}",
@@ -115,11 +126,10 @@ def _learning_curve(curve: "LearningCurve") -> list[tuple[str, ...]]:
         )
         for point in [*curve.by_votes[:-1], *curve.by_pictures]
     ]
-    return rows
 
 
 def _lowest(evaluation: "Evaluation") -> str | None:
-    """Name the slice in which the intervals hold least, among those large enough to be judged."""
+    """Name the slice with the lowest coverage among those large enough to be judged."""
     from prescreen.evaluation.slices import SMALLEST_JUDGED, judged_slices, lowest_coverage
 
     part = lowest_coverage(evaluation.slices)
@@ -131,15 +141,8 @@ def _lowest(evaluation: "Evaluation") -> str | None:
     return f"lowest coverage of {judged} slices of at least {SMALLEST_JUDGED} pictures: {share} ({where})"
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-
-
 def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
-    """Say of each picture on the shortlist its rank, its name, its chance to meet all goals, and why."""
+    """Return rank, name, chance to meet all goals, and reasons of each picture on the shortlist."""
     from prescreen.text import percent, shown
 
     rows = zip(*(shortlist[column].tolist() for column in ("rank", "image", "p_better", "why")), strict=True)
@@ -147,7 +150,7 @@ def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
 
 
 def zero_shot_lines(shortlist: "pd.DataFrame") -> list[str]:
-    """Say of each picture that words alone put first its rank, its name and by how much, and that it is no score."""
+    """Return rank, name, margin and basis of each picture that a zero-shot ranking puts first."""
     from prescreen.text import shown
 
     rows = zip(*(shortlist[column].tolist() for column in ("rank", "image", "why", "basis")), strict=True)
@@ -155,7 +158,7 @@ def zero_shot_lines(shortlist: "pd.DataFrame") -> list[str]:
 
 
 def plan_lines(plans: "Sequence[VotePlan]") -> list[str]:
-    """Lay out how the votes can be spent, by number of pictures; the line of the best plan is marked."""
+    """Lay out how the votes can be spent, one number of pictures a line; the best plan is marked."""
     from prescreen.ranking.vote_plan import best_plan
     from prescreen.text import percent
 
@@ -166,52 +169,53 @@ def plan_lines(plans: "Sequence[VotePlan]") -> list[str]:
     for plan in plans:
         chances = [percent(chance) if chance is not None else "-" for chance in (plan.better, plan.shown)]
         rows.append((str(plan.pictures), str(min(plan.votes_each)), *chances, "<- send these" if plan is best else ""))
-    return ["", *_aligned(rows).splitlines()]
+    return ["", *aligned(rows)]
 
 
 def effect_lines(table: "pd.DataFrame", most: int = 12) -> list[str]:
-    """Lay out effects, a part for each trait, the strongest first; what could not be tested is only counted.
+    """Lay out effects, a part for each trait, the strongest first; effects that could not be tested are only counted.
 
     ``predicted`` is the difference in predicted score points, ``raters`` that in the scores that raters would give,
     both with 95 % intervals; ``p`` is that of the second, adjusted for all effects of the table.
     """
-    from prescreen.shortlist.effect_groups import MEASURED
     from prescreen.text import shown
 
     lines: list[str] = []
     for trait in dict.fromkeys(table["trait"]):
         tested = table[(table["trait"] == trait) & table["p"].notna()]
-        ordered = tested.sort_values("effect", key=lambda column: -column.abs(), kind="stable").head(most)
-        rows: list[tuple[str, ...]] = [(str(trait), "pictures", "predicted [95 %]", "raters [95 %]", "p", "")]
-        for row in ordered.sort_values("effect", ascending=False, kind="stable").to_dict("records"):
-            what = f"{row['by']} {row['value']}".strip()
-            if row["against"] == MEASURED:
-                what += ", per SD"
-            elif row["against"] != "the rest":
-                what += f", not {row['against']}"
-            rows.append(
-                (
-                    "  " + shown(what)[:48],
-                    f"{row['pictures']}"
-                    if row["others"] == 0
-                    else f"{row['pictures']} of {row['pictures'] + row['others']}",
-                    _signed(row, "effect", "low", "high"),
-                    _signed(row, "raters", "raters_low", "raters_high"),
-                    "-" if row["raters_p_adjusted"] != row["raters_p_adjusted"] else _p(row["raters_p_adjusted"]),
-                    row["verdict"],
-                )
-            )
-        lines += [
-            *_aligned(rows).splitlines(),
-            *([f"  and {left} weaker ones"] if (left := len(tested) - len(ordered)) else []),
-            "",
-        ]
+        strongest = tested.sort_values("effect", key=lambda column: -column.abs(), kind="stable").head(most)
+        ordered = strongest.sort_values("effect", ascending=False, kind="stable").to_dict("records")
+        head = (str(trait), "pictures", "predicted [95 %]", "raters [95 %]", "p", "")
+        lines += aligned([head, *map(_effect, ordered)])
+        if left := len(tested) - len(strongest):
+            lines.append(f"  and {left} weaker ones")
+        lines.append("")
     few = table[table["p"].isna()]
     if len(few):
         names = dict.fromkeys(f"{by} {value}".strip() for by, value in zip(few["by"], few["value"], strict=True))
         listed = ", ".join(shown(name) for name in list(names)[:most])
         lines.append(f"too few different pictures to be tested: {listed}{', ...' if len(names) > most else ''}")
     return lines
+
+
+def _effect(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    from prescreen.shortlist.effect_groups import MEASURED
+    from prescreen.text import shown
+
+    what = f"{row['by']} {row['value']}".strip()
+    if row["against"] == MEASURED:
+        what += ", per SD"
+    elif row["against"] != "the rest":
+        what += f", not {row['against']}"
+    of_all = f" of {row['pictures'] + row['others']}" if row["others"] else ""
+    return (
+        "  " + shown(what)[:48],
+        f"{row['pictures']}{of_all}",
+        _signed(row, "effect", "low", "high"),
+        _signed(row, "raters", "raters_low", "raters_high"),
+        _p(row["raters_p_adjusted"]),
+        row["verdict"],
+    )
 
 
 def _signed(row: Mapping[Any, Any], value: str, low: str, high: str) -> str:
@@ -221,6 +225,8 @@ def _signed(row: Mapping[Any, Any], value: str, low: str, high: str) -> str:
 
 
 def _p(value: float) -> str:
+    if value != value:
+        return "-"
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
@@ -228,26 +234,24 @@ def round_lines(content: Mapping[str, Any]) -> list[str]:
     """Lay out how predictions and human scores agreed, one trait a row; offsets in score points with 90 % intervals.
 
     ``human - predicted`` is the mean difference in standard deviations of portraits (z) for the pictures of this round,
-    ``person`` what all rounds say of the person apart from the single pictures, ``inside`` the share of human scores
-    inside the 90 % intervals of their predictions.
+    ``person`` the offset of the person over all rounds, ``inside`` the share of human scores inside the 90 % intervals
+    of their predictions.
     """
-    rows: list[tuple[str, ...]] = [
-        (f"round {content['round']}", "pictures", "r", "human - predicted", "inside", "person [90 %]")
-    ]
+    head = (f"round {content['round']}", "pictures", "r", "human - predicted", "inside", "person [90 %]")
     offsets = {part["trait"]: part for part in content["offset"]}
-    for part in content["agreement"]:
-        own = offsets[part["trait"]]
-        rows.append(
-            (
-                part["trait"],
-                str(part["pictures"]),
-                _number(part["pearson"], 2),
-                "unknown" if part["offset"] is None else f"{part['offset']:+.2f}",
-                "unknown" if part["inside"] is None else f"{100 * part['inside']:.0f} %",
-                f"{own['points']:+.1f} [{own['low']:+.1f}, {own['high']:+.1f}]",
-            )
+    rows = [
+        (
+            part["trait"],
+            str(part["pictures"]),
+            _number(part["pearson"], 2),
+            "unknown" if part["offset"] is None else f"{part['offset']:+.2f}",
+            "unknown" if part["inside"] is None else f"{100 * part['inside']:.0f} %",
+            f"{own['points']:+.1f} [{own['low']:+.1f}, {own['high']:+.1f}]",
         )
-    return _aligned(rows).splitlines()
+        for part in content["agreement"]
+        for own in (offsets[part["trait"]],)
+    ]
+    return aligned([head, *rows])
 
 
 def _coverage(covered: "Coverage") -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Paths on the command line: ``~`` stands for the home folder in all of them, and an empty one is a mistake."""
+"""Paths on the command line: ``~`` is the home folder, and an empty path is a mistake."""
 
 import os
 from pathlib import Path
@@ -32,9 +32,9 @@ class Place(click.types.StringParamType):
     Parameters
     ----------
     name : str
-        What stands for it in the help.
+        Its placeholder in the help.
     dash : bool
-        Whether ``-`` has a meaning.
+        Whether ``-`` is accepted.
     """
 
     def __init__(self, name: str = "path", *, dash: bool = False) -> None:

@@ -5,12 +5,13 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
 from prescreen.cli.console import Terminal, verb
-from prescreen.cli.encoder_options import device_option, links_option
 from prescreen.cli.hints import Verb
+from prescreen.cli.options import device_option, links_option
 from prescreen.cli.paths import Place
 
 EXAMPLES = """\b
@@ -43,7 +44,7 @@ Examples:
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="What does the work: this process and its workers, or Ray actors here or on a cluster.",
+    help="Where the work is done: by this process and its workers, or by Ray actors here or on a cluster.",
 )
 @click.option(
     "--ray-address",
@@ -52,15 +53,7 @@ Examples:
 @device_option
 @verb
 def score(
-    inputs: tuple[str, ...],
-    predictor: str,
-    output: str,
-    tolerant: bool,
-    follow_links: bool,
-    engine: str,
-    ray_address: str | None,
-    device: str | None,
-    terminal: Terminal,
+    inputs: tuple[str, ...], output: str, engine: str, ray_address: str | None, terminal: Terminal, **given: Any
 ) -> None:
     """Score pictures with a predictor.
 
@@ -76,18 +69,8 @@ def score(
         if output == "-":
             place = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="prescreen-"))) / "scores.csv")
             stack.callback(_to_standard_output, Path(place))  # also where none could be scored
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # what Ray says of itself is not data
-        done = score.score(
-            inputs,
-            predictor=predictor,
-            output=place,
-            tolerant=tolerant,
-            follow_links=follow_links,
-            engine=engine,
-            ray_address=ray_address,
-            device=device,
-            reporter=terminal,
-        )
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # Ray's own messages are not data
+        done = score.score(inputs, output=place, engine=engine, ray_address=ray_address, reporter=terminal, **given)
     counts = done.counts
     terminal.info(f"{done.scored} scored, {counts.describe_failures()}")
     terminal.info(f"vectors    {counts.decoded} decoded, {counts.cached} from the cache")
@@ -98,7 +81,7 @@ def score(
 
 
 def _to_standard_output(table: Path) -> None:
-    """Write a table that was made, without its note: only a file can be ranked."""
+    """Copy the table, where there is one, to standard output; without its metadata it cannot be ranked."""
     if table.is_file():
         with table.open("rb") as file:
             shutil.copyfileobj(file, sys.stdout.buffer)

@@ -1,19 +1,11 @@
-"""MLflow: what a training run leaves in the store, the registry, and predictors fetched from it.
+"""MLflow: training runs, the model registry, and predictors fetched from it.
 
-No other package imports MLflow, and this one only where it opens the store.
+No other package imports MLflow, and this one only where it opens the store. The builders of records are imported by
+their modules, because they load much more.
 """
 
-from prescreen.tracking.autologging import without_autologging
-from prescreen.tracking.evaluation_runs import track_evaluation
-from prescreen.tracking.feedback_runs import track_round
-from prescreen.tracking.naming import safe_name
-from prescreen.tracking.records import EvaluationRecord, NestedRun, RoundRecord, TrainingRecord
+from prescreen.tracking.records import NestedRun, RunRecord, TrainingRecord
 from prescreen.tracking.registry import (
-    CHALLENGER,
-    CHAMPION,
-    REGISTERED_NAME,
-    ModelVersion,
-    PromotionDecision,
     fetch_predictor,
     find_version,
     judge,
@@ -21,20 +13,14 @@ from prescreen.tracking.registry import (
     promote,
     resolve_uri,
 )
-from prescreen.tracking.runs import TrackedRun, track_training, watched_run
-from prescreen.tracking.store import check_store, store_below, store_name, store_uri
+from prescreen.tracking.runs import TrackedRun, track, track_training, watched_run, without_autologging
+from prescreen.tracking.store import check_store, safe_name, store_below, store_name, store_uri
 
 __all__ = [
-    "CHALLENGER",
-    "CHAMPION",
-    "REGISTERED_NAME",
-    "EvaluationRecord",
-    "ModelVersion",
     "NestedRun",
-    "RoundRecord",
+    "RunRecord",
     "TrackedRun",
     "TrainingRecord",
-    "PromotionDecision",
     "check_store",
     "fetch_predictor",
     "find_version",
@@ -46,8 +32,7 @@ __all__ = [
     "store_below",
     "store_name",
     "store_uri",
-    "track_evaluation",
-    "track_round",
+    "track",
     "track_training",
     "watched_run",
     "without_autologging",

@@ -1,8 +1,8 @@
-"""Where the default store may keep its artifacts: in its own folder, and nowhere else.
+"""The default store may keep artifacts in its own folder only.
 
-The default store is whatever file lies in the working directory, so it may be a stranger's. It says of each experiment,
-run and model where their files are, and MLflow would follow that to a server or to another folder: to fetch a model, or
-to put a predictor there, which holds face vectors of those it learned from. A store that the user has named is trusted.
+The default store is the file in the working directory, so it may be a stranger's. It names a place for the files of
+each experiment, run and model, and MLflow would follow that to a server or another folder: to fetch a model, or to put
+a predictor there, which holds face vectors. A store that the user has named is trusted.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from prescreen.text import shown
 
 _WITHIN: ContextVar[Path | None] = ContextVar("within", default=None)
 _RESOLVED: Final = ("models", "runs")
-"""Names of places in the store; MLflow asks again for what they stand for."""
+"""Schemes of places in the store, which MLflow resolves and asks for again."""
 
 
 @contextlib.contextmanager
 def kept_within(folder: Path) -> Iterator[None]:
-    """Let MLflow, where prescreen calls it, find artifacts below a folder only."""
+    """Let MLflow read and write artifacts below one folder only, where prescreen calls it."""
     _guard()
     token = _WITHIN.set(folder.resolve())
     try:
@@ -34,7 +34,7 @@ def kept_within(folder: Path) -> Iterator[None]:
 
 
 def check_artifacts(location: str) -> None:
-    """Refuse a place for artifacts that lies outside of the folder where there is one.
+    """Refuse a place for artifacts outside the folder of `kept_within`.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def check_artifacts(location: str) -> None:
 
 @functools.cache
 def _guard() -> None:
-    """Put `check_artifacts` where MLflow turns an address into what reads and writes there: all goes through it."""
+    """Check every address that MLflow turns into an artifact repository; all reading and writing goes through it."""
     from mlflow.store.artifact.artifact_repository_registry import ArtifactRepositoryRegistry
 
     ask = ArtifactRepositoryRegistry.get_artifact_repository

@@ -1,9 +1,8 @@
 """A predictor as an MLflow pyfunc model: pictures in base64 in, scores out.
 
-MLflow calls `_load_pyfunc` because the model's ``MLmodel`` file names this module as its loader; nothing is unpickled.
-Paths and URLs are never followed: what a client sends is the picture itself. Pictures are decoded by
-`prescreen.embeddings.workers`, and a request that is too large for one is refused before any of its pictures is
-decoded.
+MLflow calls `_load_pyfunc`, which `prescreen.serving` offers under the name in the ``MLmodel`` file; nothing is
+unpickled. Paths and URLs are never followed: a client sends the picture itself. Pictures are decoded by
+`prescreen.embeddings.workers`, and a request that is too large is refused before any picture is decoded.
 """
 
 import base64
@@ -33,7 +32,7 @@ _FROM_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """How much one request may ask for.
+    """Limits of one request.
 
     Parameters
     ----------
@@ -43,6 +42,15 @@ class RequestLimits:
         Text in base64, in millions of bytes.
     megapixels : int
         Pixels of all pictures together, in millions.
+
+    Examples
+    --------
+    >>> RequestLimits(rows=2).check(rows=2)
+    >>> RequestLimits(rows=2).check(rows=3)
+    Traceback (most recent call last):
+    ...
+    prescreen.errors.UsageError: request of 3 rows: at most 2 are scored at once; send fewer pictures, or raise \
+PRESCREEN_REQUEST_ROWS where the model is served
     """
 
     rows: int = 1000
@@ -51,7 +59,7 @@ class RequestLimits:
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Take the variables ``PRESCREEN_REQUEST_ROWS``, ``_MEGABYTES`` and ``_MEGAPIXELS`` where they are set.
+        """Read ``PRESCREEN_REQUEST_ROWS``, ``_MEGABYTES`` and ``_MEGAPIXELS`` where they are set.
 
         Raises
         ------
@@ -61,13 +69,7 @@ class RequestLimits:
         return cls(*(_from_environment(name, value) for name, value in vars(cls()).items()))
 
     def check(self, **found: int) -> None:
-        """Refuse what is too much.
-
-        Raises
-        ------
-        UsageError
-            Naming the limit and how to raise it.
-        """
+        """Raise UsageError where a number is above its limit."""
         for name, number in found.items():
             most = getattr(self, name)
             if number > most:
@@ -95,13 +97,11 @@ class PortraitModel:
     ----------
     predictor : Predictor
         The predictor to serve; its encoder is loaded at once.
-    limits : RequestLimits, optional
-        By default those of the environment.
     """
 
-    def __init__(self, predictor: Predictor, limits: RequestLimits | None = None) -> None:
+    def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
-        self.limits = limits or RequestLimits.from_environment()
+        self.limits = RequestLimits.from_environment()
         self.encoder = Encoder(predictor.manifest.encoder)
         self.encoder.load()
         reproducibility.check_reproducibility(predictor, self.encoder, NullReporter())
@@ -121,8 +121,8 @@ class PortraitModel:
         -------
         DataFrame
             The columns of `prescreen.predictor.scores_table.score_columns` but ``image``, a row a picture, with the
-            index that was given; a picture that cannot be scored has ``status`` ``failed`` and its
-            ``reason``. Numbers that there are not are None, which is ``null`` in JSON.
+            index that was given; a picture that cannot be scored has ``status`` ``failed`` and its ``reason``. Missing
+            numbers are None, which is ``null`` in JSON.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class PortraitModel:
 
 
 def _decoded(text: object) -> bytes | None:
-    """Return the bytes that a text in base64 stands for, None where it is none."""
+    """Decode base64; None where it is none."""
     if not isinstance(text, str):
         return None
     letters = "".join(text.rpartition(",")[2].split())

@@ -1,27 +1,25 @@
-"""Whether a store can be reached and written, found out within seconds, and what to do where it cannot."""
+"""Checks within seconds that a store can be reached and written, and says what to do where it cannot."""
 
 import os
 import re
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prescreen.errors import StoreError
 from prescreen.text import masked
 
-_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
-"""Until a server has answered once. Later MLflow is as patient as it always is, for the sake of the work done by then;
-its own four minutes are no time to wait for a server that was never there."""
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
-_PACKAGES: Final = {
-    "psycopg": "psycopg[binary]",
-    "psycopg2": "psycopg2-binary",
-    "MySQLdb": "mysqlclient",
-}
+_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""Until a server has answered once. Afterwards MLflow waits its own four minutes, which protects finished work."""
+
+_PACKAGES: Final = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 """Packages whose name is not that of their module."""
 
 _SPACE: Final = 2**20
-"""Bytes that must fit into the temporary folder: the model of a run is gathered there."""
+"""Bytes that must fit into the temporary folder, where MLflow collects a model."""
 
 _reached: set[str] = set()
 
@@ -39,12 +37,12 @@ def check_address(uri: str, variable: str) -> None:
 
 
 def is_folder(uri: str) -> bool:
-    """Tell whether an address is that of a folder, in which MLflow kept its runs once."""
+    """Tell whether an address is that of a folder, as older versions of MLflow used."""
     return uri.startswith("file:") or re.match(r"[A-Za-z][\w+.-]*:|databricks|uc$", uri) is None
 
 
 def remedy(uri: str, text: str) -> str:
-    """Return what MLflow said of an address that it does not take, and what to do about it."""
+    """Return MLflow's message about an address that it does not accept, and what to do."""
     if "got unsupported URI" in text:
         plugin = "; install the plugin: pip install sagemaker-mlflow" if uri.startswith("arn:aws:sagemaker:") else ""
         return f"MLflow does not know this kind of address{plugin or '; another store: MLFLOW_TRACKING_URI'}"
@@ -60,13 +58,15 @@ def missing_package(uri: str, error: ImportError) -> str:
     return f"MLflow store {uri}: the Python package for it is missing; install it: pip install '{package}'"
 
 
-def reach(uri: str, registry: str | None) -> None:
-    """Ask a server for something small, so that one that is down is known within seconds.
+def reach(client: "MlflowClient", uri: str, registry: str) -> None:
+    """Send a server a small request, so that one that is down is known within seconds.
 
     Parameters
     ----------
+    client : MlflowClient
+        A client of both.
     uri, registry : str
-        What MLflow's tracking and registry URI are set to; None for a registry that is the same.
+        MLflow's tracking and registry URI; each server is asked until it has answered once.
 
     Raises
     ------
@@ -74,11 +74,9 @@ def reach(uri: str, registry: str | None) -> None:
         If it does not answer.
     """
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
 
-    client = MlflowClient()
     for address, ask in ((uri, client.search_experiments), (registry, client.search_registered_models)):
-        if address is None or not address.startswith(("http://", "https://")) or address in _reached:
+        if not address.startswith(("http://", "https://")) or address in _reached:
             continue
         added = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
         os.environ.update(added)
@@ -111,18 +109,23 @@ def _reason(error: BaseException) -> str:
     return masked(" ".join(reason.split()))[:120]
 
 
+def sqlite_file(uri: str) -> Path | None:
+    """Return the file of a SQLite store; None for other stores."""
+    found = re.fullmatch(r"sqlite:///(?!:memory:|file:)([^?]+)(\?.*)?", uri)
+    return None if found is None else Path(found[1])
+
+
 def check_writable(uri: str) -> None:
-    """Refuse a store in a file that cannot be written; of others MLflow tells.
+    """Refuse a store in a file that cannot be written; MLflow reports other stores.
 
     Raises
     ------
     StoreError
-        If it cannot.
+        Naming the file or folder.
     """
-    found = re.fullmatch(r"sqlite:///(?!:memory:|file:)([^?]+)(\?.*)?", uri)
-    if found is None:
+    if (file := sqlite_file(uri)) is None:
         return
-    for place in (Path(found[1]), Path(found[1]).absolute().parent):
+    for place in (file, file.absolute().parent):
         if not os.access(place, os.W_OK):
             raise StoreError(
                 f"MLflow store {masked(uri)}: {place} cannot be written; name another: MLFLOW_TRACKING_URI"
@@ -130,7 +133,7 @@ def check_writable(uri: str) -> None:
 
 
 def check_temporary_folder() -> None:
-    """Refuse a temporary folder that is full or cannot be written: MLflow gathers a model there.
+    """Refuse a temporary folder that is full or cannot be written.
 
     Raises
     ------

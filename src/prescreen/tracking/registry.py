@@ -1,4 +1,4 @@
-"""The registry: versions of the model, who is champion and who challenger, and predictors fetched from it."""
+"""The registry: versions of the model, the aliases champion and challenger, and predictors fetched from it."""
 
 import contextlib
 import re
@@ -13,7 +13,7 @@ from prescreen.errors import PredictorError, StoreError, UsageError
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.text import masked, names_from_text
 from prescreen.tracking.standalone import LOADER
-from prescreen.tracking.store import first_line, is_missing, opened_store
+from prescreen.tracking.store import first_line, is_missing, opened_store, retried
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REGISTERED_NAME: Final = "prescreen"
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
-COMPARED_ON: Final = "compared_on"
+_COMPARED_ON: Final = "compared_on"
 """Tag of a version: the metric that decided over the aliases when it was registered."""
 _DESCRIPTION: Final = (
     "Predicts how a crowd would rate portraits. `champion` is the version to use; `challenger` is the other one of "
@@ -31,27 +31,24 @@ _DESCRIPTION: Final = (
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A version of the registered model.
+    """A version of the registered model, with parameters, tags and metrics of the run that made it.
 
     Parameters
     ----------
     version : str
         Its number.
     aliases : tuple of str
-        Aliases that point to it, sorted.
-    run_id, run_name : str
-        The run that made it.
+        Its aliases, sorted.
+    run_name : str
+        Name of the run.
     created : int
         Milliseconds since 1970.
     parameters, tags : mapping of str to str
-        Of the run.
     metrics : mapping of str to float
-        Of the run.
     """
 
     version: str
     aliases: tuple[str, ...]
-    run_id: str
     run_name: str
     created: int
     parameters: Mapping[str, str]
@@ -65,7 +62,7 @@ class ModelVersion:
 
     @property
     def traits(self) -> tuple[str, ...]:
-        """Traits that it predicts, sorted; runs from before there was the tag have them among their parameters."""
+        """Traits that it predicts, sorted; older runs have them among their parameters."""
         return tuple(sorted(names_from_text(self.tags.get("prescreen.traits", self.parameters.get("traits", "")))))
 
     @property
@@ -76,14 +73,14 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """Whether one version should take the place of another.
+    """Whether one version should replace another.
 
     Parameters
     ----------
     better : bool
         Whether it should.
     comparable : bool
-        Whether the metric of both means the same: the same traits, and votes of the same kind.
+        Whether the metric means the same for both: the same traits, and votes of the same kind.
     reason : str
         Why, in words.
     """
@@ -94,38 +91,24 @@ class PromotionDecision:
 
 
 def judge(new: ModelVersion, old: ModelVersion, metric: str) -> PromotionDecision:
-    """Decide whether one version should take the place of another.
+    """Decide whether one version should replace another.
 
-    Real votes win over simulated ones whatever the metric; a version of other traits never wins by itself; otherwise
-    the larger value of the metric does.
-
-    Parameters
-    ----------
-    new, old : ModelVersion
-        The contender and the one in place.
-    metric : str
-        Larger is better.
+    Real votes win over simulated ones, however the metrics compare. A version of other traits never wins. Otherwise the
+    larger metric wins.
     """
     value, before = new.metrics.get(metric), old.metrics.get(metric)
     compared = f"{metric} {_number(value)} against {_number(before)} of version {old.version}"
     if new.simulated and not old.simulated:
-        return PromotionDecision(
-            False, False, f"{compared}, which learned from real votes; this one learned from simulated votes"
-        )
+        reason = f"{compared}, which learned from real votes; this one learned from simulated votes"
+        return PromotionDecision(False, False, reason)
     if old.simulated and not new.simulated:
-        return PromotionDecision(
-            True, False, f"{compared}, which learned from simulated votes; this one learned from real votes"
-        )
+        reason = f"{compared}, which learned from simulated votes; this one learned from real votes"
+        return PromotionDecision(True, False, reason)
     if new.traits != old.traits:
-        return PromotionDecision(
-            False,
-            False,
-            f"{compared}, which predicts other traits and cannot be compared",
-        )
+        return PromotionDecision(False, False, f"{compared}, which predicts other traits and cannot be compared")
     better = value is not None and (before is None or value > before)
-    return PromotionDecision(
-        better, True, compared if new.data == old.data else f"{compared}, measured on other ratings"
-    )
+    reason = compared if new.data == old.data else f"{compared}, measured on other ratings"
+    return PromotionDecision(better, True, reason)
 
 
 def list_versions() -> list[ModelVersion]:
@@ -136,10 +119,7 @@ def list_versions() -> list[ModelVersion]:
     StoreError
         If there is no store.
     """
-    with opened_store(wanted=f"models:/{REGISTERED_NAME}"):
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient()
+    with opened_store(wanted=f"models:/{REGISTERED_NAME}") as client:
         found = client.search_model_versions(f"name='{REGISTERED_NAME}'")
         versions = [_version(client, str(version.version)) for version in found]
     return sorted(versions, key=lambda version: int(version.version), reverse=True)
@@ -153,31 +133,29 @@ def find_version(which: str) -> ModelVersion:
     StoreError
         If there is no store, or it has no such version.
     """
-    with opened_store(wanted=f"models:/{REGISTERED_NAME}/{which}") as store:
+    with opened_store(wanted=f"models:/{REGISTERED_NAME}/{which}") as client:
         from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
 
-        client = MlflowClient()
         try:
             if which.isdecimal():
                 return _version(client, which)
             return _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, which).version))
         except MlflowException as error:
             raise StoreError(
-                f"{which}: no such version or alias of the model {REGISTERED_NAME} in {masked(store)}; "
+                f"{which}: no such version or alias of the model {REGISTERED_NAME} in {masked(client.tracking_uri)}; "
                 "prescreen models list shows them"
             ) from error
 
 
 def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:
-    """Make a version the champion if it is better than the one in place; that one becomes the challenger.
+    """Make a version the champion if it is better than the current one, which becomes the challenger.
 
     Parameters
     ----------
     which : str
         Number or alias.
     force : bool
-        Whether to move the alias whatever the comparison says.
+        Whether to promote a version that is not better, too.
 
     Returns
     -------
@@ -192,39 +170,31 @@ def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:
         If it is not better, and `force` is not given.
     """
     new = find_version(which)
-    with opened_store():
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient()
-        old = _by_alias(client, CHAMPION)
+    with opened_store() as client:
+        old = _champion(client)
         if old is not None and old.version == new.version:
             return new, f"version {new.version} is the champion already"
-        verdict = PromotionDecision(True, False, "the first champion")
+        decision = PromotionDecision(True, False, "the first champion")
         if old is not None:
-            verdict = judge(new, old, compared_on(client, new))
-            if not verdict.better and not force:
-                raise UsageError(f"version {new.version} is not better: {verdict.reason}; --force promotes it anyway")
+            metric = client.get_model_version(REGISTERED_NAME, new.version).tags.get(_COMPARED_ON, "mean/pearson")
+            decision = judge(new, old, metric)
+            if not decision.better and not force:
+                raise UsageError(f"version {new.version} is not better: {decision.reason}; --force promotes it anyway")
         _move(client, new, old)
-        return _version(client, new.version), verdict.reason
-
-
-def compared_on(client: "MlflowClient", version: ModelVersion) -> str:
-    """Return the metric that decides over a version."""
-    tags = client.get_model_version(REGISTERED_NAME, version.version).tags
-    return str(tags.get(COMPARED_ON, "mean/pearson"))
+        return _version(client, new.version), decision.reason
 
 
 def enter(
     client: "MlflowClient", run_id: str, model: Any, metric: str, description: str, finish: Callable[[], object]
 ) -> tuple[str, bool, str]:
-    """Register a logged model, give out the aliases, and finish; all of it or nothing.
+    """Register a logged model, update the aliases, and finish; all of it or nothing.
 
     Parameters
     ----------
     client : MlflowClient
     run_id : str
-        The run that logged it.
-    model : mlflow.models.model.ModelInfo or Model
+        The run that logged the model.
+    model : mlflow.models.model.ModelInfo
         What was logged.
     metric : str
         Decides over the aliases.
@@ -241,7 +211,7 @@ def enter(
     before, version = _aliases(client), None
     try:
         version = register(client, run_id, model, description)
-        champion, comparison = update_aliases(client, version, metric, run_id)
+        champion, comparison = update_aliases(client, version, metric)
         finish()
     except BaseException:
         _undo(client, version, before)
@@ -250,7 +220,7 @@ def enter(
 
 
 def _aliases(client: "MlflowClient") -> dict[str, str] | None:
-    """Return which version each alias points to; None without a registered model."""
+    """Return the version of each alias; None without a registered model."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -263,20 +233,20 @@ def _aliases(client: "MlflowClient") -> dict[str, str] | None:
 
 
 def _undo(client: "MlflowClient", version: str | None, before: Mapping[str, str] | None) -> None:
-    """Take a version out of the registry again, as far as the store allows it; what others did meanwhile stays."""
+    """Remove a version from the registry again, as far as the store allows it; what others did meanwhile stays."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     with contextlib.suppress(MlflowException, SQLAlchemyError):
         if version is not None:
-            _give_back(client, version, before or {})
+            _restore_aliases(client, version, before or {})
             client.delete_model_version(REGISTERED_NAME, version)
         if before is None and not client.search_model_versions(f"name='{REGISTERED_NAME}'"):
             client.delete_registered_model(REGISTERED_NAME)
 
 
-def _give_back(client: "MlflowClient", version: str, before: Mapping[str, str]) -> None:
-    """Let the aliases that `update_aliases` gave out for a version point to where they did before."""
+def _restore_aliases(client: "MlflowClient", version: str, before: Mapping[str, str]) -> None:
+    """Undo what `update_aliases` did for a version."""
     now = _aliases(client) or {}
     beaten = before.get(CHAMPION) if now.get(CHAMPION) == version else None
     for alias in (CHAMPION, CHALLENGER):
@@ -288,61 +258,55 @@ def _give_back(client: "MlflowClient", version: str, before: Mapping[str, str]) 
             client.delete_registered_model_alias(REGISTERED_NAME, alias)
 
 
-def register(client: "MlflowClient", run_id: str, model: Any, description: str = "") -> str:
+def register(client: "MlflowClient", run_id: str, model: Any, description: str) -> str:
     """Make the logged model a version of the registered model (`mlflow.register_model` would print)."""
     from mlflow.exceptions import MlflowException
 
-    def make() -> str:
-        with contextlib.suppress(MlflowException):  # it is there already, or what follows tells what is wrong
+    def create() -> str:
+        with contextlib.suppress(MlflowException):  # it exists already, or the next step tells what is wrong
             client.create_registered_model(REGISTERED_NAME, description=_DESCRIPTION)
         made = client.create_model_version(
             REGISTERED_NAME, model.model_uri, run_id, description=description or None, model_id=model.model_id
         )
         return str(made.version)
 
-    try:
-        return make()
-    except MlflowException as error:
-        if not is_missing(error):
-            raise
-        return make()  # another first training failed at this moment, and has cleaned up
+    return retried(create)  # another first training may have failed in between, and removed the model
 
 
-def update_aliases(client: "MlflowClient", version: str, metric: str, run_id: str) -> tuple[bool, str]:
-    """Give out the aliases after a version was registered.
+def update_aliases(client: "MlflowClient", version: str, metric: str) -> tuple[bool, str]:
+    """Update the aliases for a new version.
 
-    It becomes champion if there is none, or one that it may replace and is better than; the one that it replaces is
-    the challenger then. Otherwise it is the challenger itself, if the two can be compared.
+    It becomes champion if it is the first or better than the champion, which becomes the challenger. Otherwise it
+    becomes the challenger itself if the two can be compared.
 
     Returns
     -------
     (bool, str)
         Whether it is the champion, and the comparison in words.
     """
-    new, old = _version(client, version), _by_alias(client, CHAMPION)
+    new, old = _version(client, version), _champion(client)
     # Short, because the registry's table shows little of a tag, and in this order.
     shown = {"r": _number(new.metrics.get(metric)), "votes": "simulated" if new.simulated else "real"}
-    for key, value in ({COMPARED_ON: metric} | shown).items():
+    for key, value in ({_COMPARED_ON: metric} | shown).items():
         client.set_model_version_tag(REGISTERED_NAME, version, key, value)
     if old is None:
         _move(client, new, None)
         return True, f"{metric} {_number(new.metrics.get(metric))}, the first champion"
-    verdict = judge(new, old, metric)
-    if verdict.better:
+    decision = judge(new, old, metric)
+    if decision.better:
         _move(client, new, old)
-    elif verdict.comparable:
+    elif decision.comparable:
         client.set_registered_model_alias(REGISTERED_NAME, CHALLENGER, version)
-    return verdict.better, verdict.reason
+    return decision.better, decision.reason
 
 
 @contextlib.contextmanager
 def fetch_predictor(uri: str) -> Iterator[Path]:
-    """Give the directory of a predictor in the store. The code that its model carries is neither fetched nor run.
+    """Yield the directory of a predictor in the store. The code that its model carries is neither fetched nor run.
 
     A model counts as one of prescreen's if it names prescreen's loader and holds one predictor. That keeps models of
-    other programs out; it is no signature, because who can write into the store can write both. So what comes back is
-    to be read like any predictor from somebody else, as `prescreen.predictor.predictor.Predictor.load` does: as data
-    alone.
+    other programs out; it is no signature, because whoever can write into the store can write both. So the directory
+    must be read as data alone, as `prescreen.predictor.predictor.Predictor.load` does.
 
     Parameters
     ----------
@@ -352,7 +316,7 @@ def fetch_predictor(uri: str) -> Iterator[Path]:
     Yields
     ------
     Path
-        In the store where that is on this machine; otherwise a copy, which goes when the block ends.
+        In the store where that is on this machine; otherwise a copy that is deleted when the block ends.
 
     Raises
     ------
@@ -362,19 +326,18 @@ def fetch_predictor(uri: str) -> Iterator[Path]:
         If the model is not a predictor of prescreen.
     """
     with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
-        with opened_store(wanted=uri) as store:
+        with opened_store(wanted=uri) as client:
             import mlflow
             from mlflow.exceptions import MlflowException
-            from mlflow.tracking import MlflowClient
 
             try:
-                place = _location(MlflowClient(), uri.rstrip("/"))
+                place = _location(client, uri.rstrip("/"))
                 copy = None if urlsplit(place).scheme in ("", "file") else folder
                 description = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/MLmodel", dst_path=copy)
                 own = _loader(Path(description)) == LOADER
                 data = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/data", dst_path=copy) if own else ""
             except (MlflowException, OSError) as error:
-                raise StoreError(f"{uri}: no such model in {masked(store)} ({first_line(error)})") from error
+                raise _no_such_model(uri, client, error) from error
         found = sorted(Path(data).glob("*/manifest.json")) if own else []
         if len(found) != 1:
             raise PredictorError(
@@ -384,7 +347,7 @@ def fetch_predictor(uri: str) -> Iterator[Path]:
 
 
 def _location(client: "MlflowClient", uri: str) -> str:
-    """Return the address of the files of a model; MLflow by itself copies those of a run and never removes the copy."""
+    """Return the address of a model's files; MLflow itself would copy those of a run and never delete the copy."""
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
     if of_run := re.fullmatch(r"runs:/([^/]+)/([^/]+)", uri):
@@ -404,21 +367,20 @@ def _loader(description: Path) -> str | None:
     import yaml
 
     try:
-        loader = yaml.safe_load(read_bounded(description, MAX_NOTE_BYTES))["flavors"]["python_function"][
-            "loader_module"
-        ]
+        flavors = yaml.safe_load(read_bounded(description, MAX_NOTE_BYTES))["flavors"]
+        loader = flavors["python_function"]["loader_module"]
     except (yaml.YAMLError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return None
     return loader if isinstance(loader, str) else None
 
 
 def resolve_uri(uri: str) -> str:
-    """Return a model URI that means the same predictor for ever.
+    """Return a model URI that always means the same predictor.
 
     Parameters
     ----------
     uri : str
-        An alias, ``models:/NAME@ALIAS``, becomes ``models:/NAME/VERSION``; anything else stays as it is.
+        An alias, ``models:/NAME@ALIAS``, becomes ``models:/NAME/VERSION``; other URIs stay as they are.
 
     Raises
     ------
@@ -428,15 +390,18 @@ def resolve_uri(uri: str) -> str:
     alias = re.fullmatch(r"models:/([^/@]+)@([^/@]+)", uri)
     if alias is None:
         return uri
-    with opened_store(wanted=uri) as store:
+    with opened_store(wanted=uri) as client:
         from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
 
         try:
-            version = MlflowClient().get_model_version_by_alias(alias[1], alias[2]).version
+            version = client.get_model_version_by_alias(alias[1], alias[2]).version
         except MlflowException as error:
-            raise StoreError(f"{uri}: no such model in {masked(store)} ({first_line(error)})") from error
+            raise _no_such_model(uri, client, error) from error
     return f"models:/{alias[1]}/{version}"
+
+
+def _no_such_model(uri: str, client: "MlflowClient", error: Exception) -> StoreError:
+    return StoreError(f"{uri}: no such model in {masked(client.tracking_uri)} ({first_line(error)})")
 
 
 def _move(client: "MlflowClient", new: ModelVersion, old: ModelVersion | None) -> None:
@@ -448,12 +413,12 @@ def _move(client: "MlflowClient", new: ModelVersion, old: ModelVersion | None) -
         client.delete_registered_model_alias(REGISTERED_NAME, CHALLENGER)
 
 
-def _by_alias(client: "MlflowClient", alias: str) -> ModelVersion | None:
-    """Return the version that has an alias; None if there is none, or its run was deleted."""
+def _champion(client: "MlflowClient") -> ModelVersion | None:
+    """Return the champion; None if there is none, or its run was deleted."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, alias).version))
+        return _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION).version))
     except MlflowException as error:
         if not is_missing(error):
             raise
@@ -466,7 +431,6 @@ def _version(client: "MlflowClient", version: str) -> ModelVersion:
     return ModelVersion(
         version=str(found.version),
         aliases=tuple(sorted(found.aliases)),
-        run_id=str(found.run_id),
         run_name=str(run.info.run_name),
         created=int(found.creation_timestamp),
         parameters=run.data.params,

@@ -1,9 +1,11 @@
-"""Training runs: what one leaves in the store, and what is watched while it goes on."""
+"""Runs in MLflow: how they start and end, and what is written into them."""
 
 import contextlib
 import itertools
+import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,14 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from prescreen.text import masked, masked_values
-from prescreen.tracking.autologging import without_autologging
-from prescreen.tracking.naming import safely_named
 from prescreen.tracking.pyfunc import INPUT_COLUMN
-from prescreen.tracking.records import NestedRun, TrainingRecord
+from prescreen.tracking.records import NestedRun, RunRecord, TrainingRecord
 from prescreen.tracking.registry import enter
 from prescreen.tracking.stale_runs import marked
 from prescreen.tracking.standalone import standalone
-from prescreen.tracking.store import experiment_id, opened_store
+from prescreen.tracking.store import experiment_id, opened_store, retried, safely_named
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 MODEL_NAME: Final = "predictor"
-MODEL_CARD: Final = "model_card.md"
 _BATCH: Final = (800, 100, 100)  # metrics, parameters and tags in one request; servers refuse more
 _SAMPLING: Final = 2.0
 """Seconds between samples of the system metrics; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL has precedence."""
@@ -57,60 +56,35 @@ class TrackedRun:
     comparison: str
 
 
-@contextlib.contextmanager
-def watched_run(experiment: str | None, name: str) -> Iterator[str]:
-    """Begin a run and sample the system metrics until the block ends, which ends the run too.
+def track(record: RunRecord) -> str:
+    """Write a record into a run of its own, and return the run's id.
 
-    Runs whose process was killed before are closed first. The caller's autologging is off meanwhile.
-
-    Parameters
-    ----------
-    experiment : str or None
-        As in `prescreen.tracking.store.experiment_id`.
-    name : str
-        Name of the run.
-
-    Yields
-    ------
-    str
-        The run's id, for `track_training`.
+    A predictor becomes the run's model, ``runs:/RUN_ID/predictor``. It is not registered: after feedback it knows one
+    person, and the aliases of the registry are for predictors that serve everybody.
 
     Raises
     ------
     StoreError
         If the store refuses.
     """
-    with contextlib.ExitStack() as stack:
-        with opened_store() as uri:
-            stack.enter_context(without_autologging())
-            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
-            from mlflow.tracking import MlflowClient
-
-            client = MlflowClient()
-            run_id = stack.enter_context(begun_run(client, uri, experiment, name))
-            monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=uri)
-            monitor.start()
-        try:
-            yield run_id
-        finally:
-            with opened_store():
-                monitor.finish()
+    with started_run(record.experiment, record.name) as run_id, opened_store() as client:
+        _write(client, run_id, record)
+        if record.predictor is not None:
+            _log_model(client, run_id, record.predictor)
+    return run_id
 
 
-def track_training(
-    record: TrainingRecord, run_id: str | None = None, finish: Callable[[], object] = lambda: None
-) -> TrackedRun:
-    """Write a training run into the store, register its model, and move the aliases by what it is worth.
+def track_training(record: TrainingRecord, run_id: str, finish: Callable[[], object]) -> TrackedRun:
+    """Write a training into its run, register its model, and update the aliases.
 
-    What can fail comes first: nothing is registered until everything is logged, and it is taken back if ``finish``
-    fails.
+    Nothing is registered until everything is logged, and the registration is undone if ``finish`` fails.
 
     Parameters
     ----------
     record : TrainingRecord
         What to write.
-    run_id : str, optional
-        A run that `watched_run` began; without it a run is made.
+    run_id : str
+        The run that `watched_run` started.
     finish : callable
         The last step of the training, outside the store.
 
@@ -119,118 +93,128 @@ def track_training(
     StoreError
         If the store refuses.
     """
-    if run_id is None:
-        with watched_run(record.experiment, record.name) as begun:
-            return track_training(record, begun, finish)
-    with opened_store() as uri:
-        import mlflow
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient()
-        describe(client, run_id, record.metrics, record.parameters, record.tags, record.description)
-        for name, figure in record.figures.items():
-            client.log_figure(run_id, figure, f"figures/{name}")
-        for name, content in record.documents.items():
-            client.log_dict(run_id, dict(content), name)
-        if record.model_card:
-            client.log_text(run_id, record.model_card, MODEL_CARD)
-        data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
-        _log_input(client, run_id, data)
+    with opened_store() as client:
+        _write(client, run_id, record)
+        _log_dataset(client, run_id, record)
         example = pd.DataFrame({INPUT_COLUMN: [record.example]})
-        model = log_model(client, run_id, record.predictor, signature=_signature(record.output), input_example=example)
-        _nest(client, run_id, record.nested)
+        model = _log_model(client, run_id, record.predictor, signature=_signature(record.output), input_example=example)
+        for part in record.nested:
+            _log_nested(client, run_id, part)
         entered = enter(client, run_id, model, record.compared_on, record.description, finish)
-        return TrackedRun(masked(uri), run_id, *entered)
+        return TrackedRun(masked(client.tracking_uri), run_id, *entered)
 
 
 @contextlib.contextmanager
-def begun_run(client: "MlflowClient", store: str, experiment: str | None, name: str) -> Iterator[str]:
-    """Begin a run that lasts at most as long as the block, which ends it too; gives the run's id.
+def watched_run(experiment: str | None, name: str) -> Iterator[str]:
+    """Do what `started_run` does, sample the system metrics, and keep the caller's autologging off."""
+    with without_autologging(), started_run(experiment, name) as run_id:
+        with opened_store() as client:
+            from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-    Runs whose process was killed before are closed first.
+            monitor = SystemMetricsMonitor(run_id, sampling_interval=_SAMPLING, tracking_uri=client.tracking_uri)
+            monitor.start()
+        try:
+            yield run_id
+        finally:
+            with opened_store():
+                monitor.finish()
 
-    None of prescreen's runs becomes MLflow's active run: that is the caller's, and stays so.
+
+@contextlib.contextmanager
+def started_run(experiment: str | None, name: str) -> Iterator[str]:
+    """Start a run that ends with the block; yields the run's id.
+
+    Runs whose process was killed are closed first. The caller's active run stays active: no run of prescreen becomes
+    MLflow's active run.
 
     Parameters
     ----------
-    client : MlflowClient
-        A client of the store.
-    store : str
-        Its tracking URI.
     experiment : str or None
         As in `prescreen.tracking.store.experiment_id`.
     name : str
         Name of the run.
+
+    Raises
+    ------
+    StoreError
+        If the store refuses.
     """
-    experiment_ = experiment_id(client, experiment, store)
-    with marked(client, store) as mark:
-        run_id = str(client.create_run(experiment_, run_name=name, tags={**context_tags(), **mark}).info.run_id)
-        status = "FAILED"
-        try:
-            yield run_id
-            status = "FINISHED"
-        except (KeyboardInterrupt, GeneratorExit):
-            status = "KILLED"
-            raise
-        finally:
-            with opened_store():
-                client.set_terminated(run_id, status)
+    with contextlib.ExitStack() as stack:
+        with opened_store() as client:
+            number = experiment_id(client, experiment)
+            mark = stack.enter_context(marked(client))
+            run_id = str(client.create_run(number, run_name=name, tags=_context_tags() | mark).info.run_id)
+        stack.enter_context(_ended(client, run_id))
+        yield run_id
 
 
-def context_tags() -> dict[str, str]:
-    """Return what MLflow says of the program that runs: who, from where, and what ``MLFLOW_RUN_CONTEXT`` adds."""
+@contextlib.contextmanager
+def _ended(client: "MlflowClient", run_id: str) -> Iterator[None]:
+    """End a run with the block, with the status that fits."""
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    except (KeyboardInterrupt, GeneratorExit):
+        status = "KILLED"
+        raise
+    finally:
+        with opened_store():
+            client.set_terminated(run_id, status)
+
+
+_LOCK = threading.Lock()
+_blocks = 0
+_off = contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def without_autologging() -> Iterator[None]:
+    """Turn MLflow's autologging off for the process until the block ends; MLflow knows no smaller scope.
+
+    It would log every model of every fold as a run. Where it was off, it stays off; the last of several blocks turns it
+    on again.
+    """
+    if "mlflow" not in sys.modules:  # nobody can have turned it on
+        yield
+        return
+    global _blocks
+    from mlflow.utils import autologging_utils
+
+    with _LOCK:
+        _blocks += 1
+        if not getattr(autologging_utils, "_AUTOLOGGING_GLOBALLY_DISABLED", False):
+            _off.enter_context(autologging_utils.disable_autologging())
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _blocks -= 1
+            if not _blocks:
+                _off.close()
+
+
+def _context_tags() -> dict[str, str]:
+    """Return MLflow's tags for the running program: user, source, and what ``MLFLOW_RUN_CONTEXT`` adds."""
     from mlflow.tracking.context.registry import resolve_tags
 
     return masked_values({str(name): str(value) for name, value in resolve_tags().items()})
 
 
-def log_model(client: "MlflowClient", run_id: str, predictor: Path, **options: Any) -> "ModelInfo":
-    """Log the directory of a predictor as the pyfunc model of a run; options are those of `mlflow.pyfunc.save_model`.
-
-    `mlflow.pyfunc.log_model` would give it to the active run, or to the experiment that the caller has set.
-    """
-    import mlflow
-
-    run = client.get_run(run_id)
-    made = client.create_logged_model(run.info.experiment_id, MODEL_NAME, run_id, context_tags(), run.data.params)
-    with standalone(predictor) as carried:
-        return mlflow.models.Model.log(
-            artifact_path=None,
-            flavor=_Untried,
-            name=MODEL_NAME,
-            run_id=run_id,
-            model_id=made.model_id,
-            validate_serving_input=False,
-            **carried,
-            **options,
-        )
+def _write(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
+    """Write all of a record but its model."""
+    _describe(client, run_id, record.metrics, record.parameters, record.tags, record.description)
+    for name, figure in record.figures.items():
+        client.log_figure(run_id, figure, f"figures/{name}")
+    for name, content in record.documents.items():
+        client.log_dict(run_id, dict(content), name)
+    if record.model_card:
+        client.log_text(run_id, record.model_card, "model_card.md")
+    for path in record.files:
+        client.log_artifact(run_id, str(path))
 
 
-def _log_input(client: "MlflowClient", run_id: str, data: Any) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
-
-    dataset = Dataset.from_dictionary(data.to_dict())
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training")])])
-
-
-class _Untried:
-    """The flavor `mlflow.pyfunc`, without MLflow's trial prediction of the example while it logs.
-
-    The trial loads all networks once more and takes longer than everything else in a run; where it fails, MLflow only
-    warns.
-    """
-
-    __name__ = "mlflow.pyfunc"
-
-    @staticmethod
-    def save_model(path: str, mlflow_model: Any, *, validate_serving_input: bool, **options: Any) -> None:
-        import mlflow
-
-        mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **options)
-
-
-def describe(
+def _describe(
     client: "MlflowClient",
     run_id: str,
     metrics: Mapping[str, float],
@@ -238,7 +222,7 @@ def describe(
     tags: Mapping[str, str],
     description: str = "",
 ) -> None:
-    """Say what a run did and what came out, in as few transactions as MLflow allows and under names that it accepts."""
+    """Log metrics, parameters and tags in as few requests as MLflow allows."""
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
@@ -257,19 +241,62 @@ def describe(
         client.log_batch(run_id, *batch)
 
 
-def _nest(client: "MlflowClient", run_id: str, nested: Sequence[NestedRun]) -> None:
+def _log_dataset(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
+    import mlflow
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
+    given = DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
+    retried(lambda: client.log_inputs(run_id, [given]))
+
+
+def _log_model(client: "MlflowClient", run_id: str, predictor: Path, **options: Any) -> "ModelInfo":
+    """Log the directory of a predictor as the pyfunc model of a run; options are those of `mlflow.pyfunc.save_model`.
+
+    `mlflow.pyfunc.log_model` would give it to the active run, or to the experiment that the caller has set.
+    """
+    import mlflow
+
+    run = client.get_run(run_id)
+    made = client.create_logged_model(run.info.experiment_id, MODEL_NAME, run_id, _context_tags(), run.data.params)
+    with standalone(predictor) as carried:
+        return mlflow.models.Model.log(
+            artifact_path=None,
+            flavor=_Untried,
+            name=MODEL_NAME,
+            run_id=run_id,
+            model_id=made.model_id,
+            validate_serving_input=False,
+            **carried,
+            **options,
+        )
+
+
+class _Untried:
+    """The flavor `mlflow.pyfunc` without MLflow's trial prediction of the example.
+
+    The trial loads all networks again and takes longer than everything else in a run; where it fails, MLflow only
+    warns.
+    """
+
+    __name__ = "mlflow.pyfunc"
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: Any, *, validate_serving_input: bool, **options: Any) -> None:
+        import mlflow
+
+        mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **options)
+
+
+def _log_nested(client: "MlflowClient", parent: str, part: NestedRun) -> None:
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-    parent = client.get_run(run_id).info
-    for part in nested:
-        tags = {MLFLOW_PARENT_RUN_ID: run_id, "prescreen.kind": part.kind}
-        child = client.create_run(parent.experiment_id, run_name=part.name, tags=tags).info.run_id
-        status = "FAILED"
-        try:
-            describe(client, child, part.metrics, part.parameters, {})
-            status = "FINISHED"
-        finally:
-            client.set_terminated(child, status)
+    experiment = client.get_run(parent).info.experiment_id
+    tags = {MLFLOW_PARENT_RUN_ID: parent, "prescreen.kind": part.kind}
+    run_id = str(client.create_run(experiment, run_name=part.name, tags=tags).info.run_id)
+    with _ended(client, run_id):
+        _describe(client, run_id, part.metrics, part.parameters, {})
 
 
 def _signature(output: pd.DataFrame) -> "ModelSignature":

@@ -1,7 +1,7 @@
-"""Runs whose process was killed: nobody closed them, so the next run of this user on this machine does.
+"""Runs whose process was killed: the next run of this user on this machine closes them.
 
-Before a run begins, a file in the cache folder is locked whose name the run gets as a tag. The lock ends with the
-process, however it ends: a file that nobody holds belongs to a run that was killed.
+Each run has a locked file in the cache folder and the file's name as a tag. The lock ends with the process, so a file
+that nobody locks belongs to a run that was killed.
 """
 
 import contextlib
@@ -26,21 +26,12 @@ MARK: Final = "prescreen.process"
 
 
 @contextlib.contextmanager
-def marked(client: "MlflowClient", store: str) -> Iterator[dict[str, str]]:
-    """Close the runs that were killed, and hold a mark for a run that lasts at most as long as the block.
+def marked(client: "MlflowClient") -> Iterator[dict[str, str]]:
+    """Close the runs that were killed, and yield the tag of a run that ends with the block.
 
-    Parameters
-    ----------
-    client : MlflowClient
-        A client of the store.
-    store : str
-        Its tracking URI.
-
-    Yields
-    ------
-    dict of str to str
-        The tag for the run; without a lock (no such folder can be made) it means nothing.
+    Where no file can be locked the tag means nothing.
     """
+    store = hashlib.sha256(client.tracking_uri.encode()).hexdigest()  # the address may hold a password
     _close_killed(client, store)
     path = _folder() / secrets.token_hex(8)
     mark = {MARK: path.name}
@@ -52,7 +43,7 @@ def marked(client: "MlflowClient", store: str) -> Iterator[dict[str, str]]:
         return
     try:
         if _lock(descriptor):
-            os.write(descriptor, _digest(store).encode())
+            os.write(descriptor, store.encode())
         yield mark
     finally:
         path.unlink(missing_ok=True)
@@ -65,7 +56,7 @@ def _close_killed(client: "MlflowClient", store: str) -> None:
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDWR)
             try:
-                if _lock(descriptor) and path.read_text("utf-8") in ("", _digest(store)):
+                if _lock(descriptor) and path.read_text("utf-8") in ("", store):
                     _close(client, path.name)
                     path.unlink(missing_ok=True)
             finally:
@@ -82,11 +73,6 @@ def _close(client: "MlflowClient", mark: str) -> None:
     for run in runs:
         if run.info.status == "RUNNING":
             client.set_terminated(str(run.info.run_id), "KILLED")
-
-
-def _digest(store: str) -> str:
-    """Name a store in a file; its address may hold a password."""
-    return hashlib.sha256(store.encode()).hexdigest()
 
 
 def _folder() -> Path:

@@ -1,8 +1,8 @@
-"""What makes a model in MLflow stand alone: prescreen's own code inside it, and pinned versions of what that needs.
+"""Makes a model in MLflow stand alone: with prescreen's own code and pinned versions of its dependencies.
 
 A server of the model builds its environment from the model's ``requirements.txt``. prescreen is not named there: its
-code lies in the model, where MLflow puts it onto the path before it loads the model. prescreen itself never runs the
-code in a model; see `prescreen.tracking.registry.fetch_predictor`.
+code lies in the model, and MLflow puts it onto the path before it loads the model. prescreen itself never runs the code
+in a model; see `prescreen.tracking.registry.fetch_predictor`.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import Any, Final
 import prescreen
 
 LOADER: Final = "prescreen.serving"
-"""The module that MLflow asks for the model; by its name prescreen knows models of its own."""
+"""The module that loads the model; by its name prescreen recognizes its own models."""
 
 DISTRIBUTIONS: Final = (
     "click",
@@ -50,24 +50,13 @@ DISTRIBUTIONS: Final = (
     "tqdm",
     "uvicorn",
 )
-"""What prescreen needs to score, and pi-heif where it is installed. In words, not from prescreen's own metadata, which
-are not there where its code came alone."""
+"""What prescreen needs to score, and pi-heif where it is installed. Listed here because prescreen's metadata is
+missing where its code came alone."""
 
 
 @contextlib.contextmanager
 def standalone(predictor: Path) -> Iterator[dict[str, Any]]:
-    """Give out the options with which `mlflow.pyfunc` logs a predictor so that it can be served anywhere.
-
-    Parameters
-    ----------
-    predictor : Path
-        Directory of the predictor.
-
-    Yields
-    ------
-    dict
-        Keyword arguments; good until the block ends.
-    """
+    """Yield the options of `mlflow.pyfunc` that log a predictor so that it can be served anywhere."""
     direct, others = pinned()
     with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
         constraints = Path(folder) / "constraints.txt"
@@ -82,13 +71,12 @@ def standalone(predictor: Path) -> Iterator[dict[str, Any]]:
 
 @functools.cache
 def pinned() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the versions at work here as pip takes them, ``NAME==VERSION``, sorted.
+    """Return the installed versions as ``NAME==VERSION``, sorted.
 
     Returns
     -------
     (tuple of str, tuple of str)
-        Of `DISTRIBUTIONS`; and, as constraints, of everything that these need in their turn. What is not installed
-        here was not needed here.
+        Of `DISTRIBUTIONS`; and, as constraints, of all their dependencies that are installed.
     """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name

@@ -1,23 +1,23 @@
-"""The MLflow store: where it is, opened quietly, its errors as ours.
+"""The MLflow store: where it is, opening it quietly, and its errors as prescreen's.
 
 The store is ``sqlite:///mlruns/mlflow.db`` below the working directory with artifacts beside it, or what
-``MLFLOW_TRACKING_URI`` names; models are registered there too, or where ``MLFLOW_REGISTRY_URI`` says. MLflow decides at
-its import, and again at each call, whether it reports usage to its makers, and is told not to for as long as the store
-is open.
+``MLFLOW_TRACKING_URI`` names; models are registered there too, or where ``MLFLOW_REGISTRY_URI`` says. While the store
+is open, MLflow does not report usage to its makers.
 """
 
 import contextlib
 import functools
+import hashlib
 import logging
 import os
 import re
 import secrets
 import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 from prescreen.errors import PrescreenError, StoreError
@@ -31,17 +31,21 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _REGISTRY: Final = "MLFLOW_REGISTRY_URI"
-_USUAL_EXPERIMENT: Final = "prescreen"
+_DEFAULT_EXPERIMENT: Final = "prescreen"
 _SETTINGS: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_UV_AUTO_DETECT": "false",  # it takes the project of the working directory for that of the model
 }
-"""Variables for as long as the store is open."""
-_LONGEST_FOLDER: Final = 120
+"""Variables while the store is open."""
+_LONGEST_PART: Final = 120
+_LONGEST_NAME: Final = 250
+"""Characters that MLflow accepts in a name."""
+_REFUSED: Final = re.compile(r"[^\w.\- :]|^\.+$|^\.\.")
 _KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
-"""Tells MLflow's pages that an experiment is about training; they show it as one of language models otherwise."""
+"""Makes MLflow's pages show an experiment as one about training; otherwise it is one of language models."""
+_Value = TypeVar("_Value")
 
 
 def store_uri() -> str:
@@ -68,15 +72,13 @@ def check_store(experiment: str | None = None) -> None:
         If it cannot be opened or written, or the experiment was deleted.
     """
     reaching.check_temporary_folder()
-    with opened_store() as uri:
-        from mlflow.tracking import MlflowClient
-
-        _known_experiment(MlflowClient(), experiment)
-        reaching.check_writable(uri)
+    with opened_store() as client:
+        _known_experiment(client, experiment)
+        reaching.check_writable(client.tracking_uri)
 
 
-def experiment_id(client: "MlflowClient", name: str | None, store: str) -> str:
-    """Return the id of an experiment, which is made if it is not there.
+def experiment_id(client: "MlflowClient", name: str | None) -> str:
+    """Return the id of an experiment; create it if there is none.
 
     Parameters
     ----------
@@ -84,27 +86,49 @@ def experiment_id(client: "MlflowClient", name: str | None, store: str) -> str:
         A client of the store.
     name : str or None
         Its name; None for what ``MLFLOW_EXPERIMENT_NAME`` says, or else for ``prescreen``.
-    store : str
-        Tracking URI of the store.
 
     Raises
     ------
     StoreError
         If it was deleted.
     """
+
+    def find_or_create() -> str:
+        if (known := _known_experiment(client, name)) is not None:
+            return known
+        new = _experiment_name(name)
+        location = _artifact_location(new) if client.tracking_uri == _default_uri() else None  # others decide
+        return str(client.create_experiment(new, artifact_location=location, tags=_KIND))
+
+    return retried(find_or_create)
+
+
+def retried(step: Callable[[], _Value]) -> _Value:
+    """Take a step that looks and then writes, and take it again if another process wrote in between.
+
+    Two trainings at once may both create the experiment, the registered model or the data set of their ratings; the
+    second attempt finds it. All other errors are raised at once.
+
+    Parameters
+    ----------
+    step : callable
+        Raises MLflow's exception where it fails; what it did before that may be done twice.
+    """
     from mlflow.exceptions import MlflowException
 
-    known = _known_experiment(client, name)
-    if known is not None:
-        return known
-    name = _experiment_name(name)
-    location = _artifact_location(name) if store == _default_uri() else None  # another store decides by itself
     try:
-        return str(client.create_experiment(name, artifact_location=location, tags=_KIND))
+        return step()
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS" or (made := _known_experiment(client, name)) is None:
+        if not (is_missing(error) or _exists_already(error)):
             raise
-        return made  # another run has made it since
+    return step()
+
+
+def _exists_already(error: Exception) -> bool:
+    """Tell whether a database or MLflow refused what is there; databases say so in words of their own."""
+    return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS" or bool(
+        re.search(r"unique constraint|duplicate (key|entry)", str(error), re.IGNORECASE)
+    )
 
 
 def is_missing(error: Exception) -> bool:
@@ -112,8 +136,41 @@ def is_missing(error: Exception) -> bool:
     return getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
+def safely_named(values: Mapping[str, _Value]) -> dict[str, _Value]:
+    """Return parameters or metrics under names that MLflow accepts; see `safe_name`."""
+    return {safe_name(name): value for name, value in values.items()}
+
+
+def safe_name(name: str) -> str:
+    """Return the name of a parameter or metric in MLflow.
+
+    A name that MLflow accepts stays. Otherwise each part between ``/`` that has other characters, is too long, or means
+    something in a path, is changed and ends with digits of its hash. So two names never become one, and runs can be
+    compared.
+
+    Examples
+    --------
+    >>> safe_name("warm/pearson")
+    'warm/pearson'
+    >>> safe_name("warm, kind/pearson")
+    'warm_ kind_d29e4004/pearson'
+    """
+    safe = "/".join(_safe_part(part) for part in name.split("/"))
+    return safe if len(safe) <= _LONGEST_NAME else f"{safe[:_LONGEST_PART]}_{_digest(name)}"
+
+
+def _safe_part(part: str) -> str:
+    if part and len(part) <= _LONGEST_PART and not _REFUSED.search(part):
+        return part
+    return f"{_REFUSED.sub('_', part)[:_LONGEST_PART]}_{_digest(part)}"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
 def _experiment_name(name: str | None) -> str:
-    return name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or _USUAL_EXPERIMENT
+    return name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or _DEFAULT_EXPERIMENT
 
 
 def _known_experiment(client: "MlflowClient", name: str | None) -> str | None:
@@ -136,7 +193,7 @@ def _artifact_location(experiment: str) -> str:
     """Return where the artifacts of an experiment go in the default store."""
     # MLflow's own default for a SQLite store is relative to wherever the process happens to run.
     # Runs have folders of their own in there, so no harm is done if two long names become the same.
-    folder = quote(experiment, safe=" ")[:_LONGEST_FOLDER]
+    folder = quote(experiment, safe=" ")[:_LONGEST_PART]
     return (_default_folder() / "artifacts" / (folder if folder.strip(".") else f"_{folder}")).as_uri()
 
 
@@ -171,13 +228,13 @@ def store_below(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened_store(wanted: str | None = None) -> Iterator[str]:
-    """Point MLflow at the store, quietly, and turn its errors into ours; afterwards all is set as before.
+def opened_store(wanted: str | None = None) -> Iterator["MlflowClient"]:
+    """Point MLflow at the store, quietly, and raise its errors as StoreError; afterwards all is set as before.
 
     Parameters
     ----------
     wanted : str, optional
-        The model that is looked for, if the store is only read: then it is not made.
+        The model to look for, where the store is only read: then it is not created.
     """
     uri = store_uri()
     unnamed = not os.environ.get(_VARIABLE)  # inside of this block MLflow sets it
@@ -192,6 +249,7 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
         _make_folder(_default_folder())
     with _quiet(), kept_within(_default_folder()) if unnamed else contextlib.nullcontext():
         from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
@@ -200,8 +258,9 @@ def opened_store(wanted: str | None = None) -> Iterator[str]:
                     if (file := _missing_file(place)) is not None:
                         _make_tables(file)
             with _pointed_at(uri):
-                reaching.reach(uri, None if registry == uri else registry)
-                yield uri
+                client = MlflowClient()
+                reaching.reach(client, uri, registry)
+                yield client
         except (MlflowException, SQLAlchemyError) as error:
             raise StoreError(_explain(masked(uri), error)) from error
         except ImportError as error:
@@ -219,9 +278,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _missing_file(uri: str) -> Path | None:
-    """Return the file of a store in a file that is not there, and that MLflow would make; None for other stores."""
-    found = re.fullmatch(r"sqlite:///(?!:memory:|file:)([^?]+)(\?.*)?", uri)
-    return Path(found[1]) if found is not None and not Path(found[1]).is_file() else None
+    """Return the file of a SQLite store that does not exist yet, and that MLflow would create; otherwise None."""
+    file = reaching.sqlite_file(uri)
+    return None if file is None or file.is_file() else file
 
 
 def _make_tables(place: Path) -> None:

@@ -22,9 +22,7 @@ PathLike = str | os.PathLike[str]
 
 
 class Predictor:
-    """A trained predictor: pictures in, a table of scores out.
-
-    `load` and `train` make one.
+    """A trained predictor, made by `load` or `train`: pictures in, a table of scores out.
 
     Attributes
     ----------
@@ -72,48 +70,24 @@ class Predictor:
     ) -> Self:
         """Train a predictor on ratings, save it, and log it to MLflow.
 
-        Its run is its own: a run of yours that is active stays so, and nothing is logged to it.
-
-        Parameters
-        ----------
-        ratings : path
-            Votes or ratings, in one of the formats of `prescreen.ratings`.
-        images : path, optional
-            Folder of the rated pictures; by default beside the ratings.
-        traits : mapping of str to str, or names, optional
-            {name of the trait: its name in the ratings}, or names that are the same in both; by default all traits.
-        columns : mapping of str to str, optional
-            {meaning, or name of a trait: column of the file}, where the names of the columns do not tell:
-            ``{"image": "photo", "rater": "WorkerId", "competence": "Answer.competence"}``.
-        scale : (float, float), optional
-            Lowest and highest vote, where the file does not tell.
-        encoder : str
-            ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH`` or ``bundled``.
-        output : path, optional
-            Directory to save it in; by default ``models/`` and the name of the ratings.
-        experiment : str, optional
-            MLflow experiment; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
-        seed : int
-            Seed of folds and regressors.
-        simulated : bool
-            Whether the votes are simulated.
-        forget_portraits : bool
-            Whether it shall hold no vector, face descriptor or hash of any portrait.
+        It is logged to a run of its own: your active run stays active, and nothing is logged to it. The arguments are
+        described in `prescreen.workflow.train.TrainingOptions`; ``traits`` may also be names that are the same in the
+        ratings, and ``scale`` is a pair of the lowest and highest vote.
         """
-        done = train.train(
+        options = train.TrainingOptions(
             Path(ratings),
-            images=None if images is None else Path(images),
+            images=_path(images),
             traits=_as_mapping(traits),
             columns=columns,
-            scale=None if scale is None else Scale(*scale),
+            scale=_scale(scale),
             encoder=encoder,
-            output=None if output is None else Path(output),
+            output=_path(output),
             experiment=experiment,
             seed=seed,
             simulated=simulated,
             forget_portraits=forget_portraits,
         )
-        return cls.load(done.output)
+        return cls.load(train.train(options).output)
 
     @property
     def name(self) -> str:
@@ -186,19 +160,28 @@ class Predictor:
         mapping
             As ``prescreen evaluate --json`` writes it.
         """
-        return evaluate.evaluate(
+        options = evaluate.EvaluationOptions(
             self._inner,
             Path(ratings),
-            images=None if images is None else Path(images),
+            images=_path(images),
             traits=_as_mapping(traits),
             columns=columns,
-            scale=None if scale is None else Scale(*scale),
-        ).to_json()
+            scale=_scale(scale),
+        )
+        return evaluate.evaluate(options).to_json()
 
     def __repr__(self) -> str:
         """Say what it is."""
         votes = ", simulated votes" if self.simulated else ""
         return f"<prescreen.Predictor {self.name}: {', '.join(self.traits)} from {self.encoder}{votes}>"
+
+
+def _path(place: PathLike | None) -> Path | None:
+    return None if place is None else Path(place)
+
+
+def _scale(ends: tuple[float, float] | None) -> Scale | None:
+    return None if ends is None else Scale(*ends)
 
 
 def _as_mapping(traits: Mapping[str, str] | Iterable[str] | None) -> Mapping[str, str] | None:

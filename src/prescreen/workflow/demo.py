@@ -2,19 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prescreen.errors import UsageError
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.workflow.rank import Ranked, rank
 from prescreen.workflow.score import score
-from prescreen.workflow.train import Training, train
-
-if TYPE_CHECKING:
-    pass
-
-
-# --- demo -------------------------------------------------------------------------------------------------------------
+from prescreen.workflow.train import Training, TrainingOptions, train
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ def demo(output: Path, *, sample: Path | None = None, reporter: ProgressReporter
     sample : Path, optional
         Folder of the sample, by default ``data/sample`` of the repository.
     reporter : ProgressReporter, optional
-        Hears how the work goes on.
+        Receives progress messages.
     """
     from prescreen import tracking
 
@@ -46,14 +39,14 @@ def demo(output: Path, *, sample: Path | None = None, reporter: ProgressReporter
     sample = sample or _sample()
     scores, shortlist, report = (output / name for name in ("scores.csv", "shortlist.csv", "report.html"))
     with tracking.store_below(output):
-        trained = train(
+        options = TrainingOptions(
             sample / "training" / "votes.csv",
             encoder="bundled",
             output=output / "models" / "sample",
             experiment="demo",
             simulated=True,
-            reporter=reporter,
         )
+        trained = train(options, reporter)
     score([sample / "candidates"], predictor=str(trained.output), output=scores, reporter=reporter)
     ranked = rank(scores, baseline=str(sample / "baseline.jpg"), output=shortlist, report=report, reporter=reporter)
     return Demo(trained, ranked, scores, shortlist, report)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from prescreen.embeddings.export import write_vectors
 from prescreen.embeddings.pipeline import EmbeddingCounts, describe_faults
@@ -12,9 +11,6 @@ from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_format
 from prescreen.workflow.inputs import embed_inputs, find_inputs, local_paths
-
-if TYPE_CHECKING:
-    pass
 
 
 def embed(
@@ -27,9 +23,9 @@ def embed(
     follow_links: bool = False,
     reporter: ProgressReporter | None = None,
 ) -> EmbeddingCounts:
-    """Turn pictures into vectors, keep them in the cache and, if asked to, write them to a Parquet file.
+    """Turn pictures into vectors and cache them; with an output, write them as `prescreen.embeddings.export` does.
 
-    The columns of the file are those of `prescreen.embeddings.export.write_vectors`.
+    The other arguments are those of `prescreen.workflow.train.TrainingOptions` and `prescreen.workflow.score.score`.
     """
     reporter = reporter or NullReporter()
     if output is not None and table_format(output) != "parquet":
@@ -41,7 +37,7 @@ def embed(
     rows = embed_inputs(files, network, reporter, title="embedding", counts=counts)
     if output is not None:
         write_vectors(rows, network.specification.dimension, output)
-    for _ in rows:  # where nothing is written, the cache is what is wanted
+    for _ in rows:  # without an output, only the cache is filled
         pass
     if counts.failed == len(files):
         raise NothingScored(

@@ -1,10 +1,8 @@
 """The verb ``evaluate``: a predictor against ratings of pictures that it was not trained on."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,80 +18,77 @@ from prescreen.ratings.scale import Scale
 from prescreen.training import steps
 from prescreen.training.dataset import join
 from prescreen.training.grouping import resembles
-from prescreen.training.steps import measure_learning_curve
 from prescreen.workflow.inputs import embed_inputs, load_predictor, rated_images, report_ratings
 
-if TYPE_CHECKING:
-    pass
 
-
-# --- evaluate ---------------------------------------------------------------------------------------------------------
-
-
-def evaluate(
-    predictor: str | Predictor,
-    ratings: Path,
-    *,
-    images: Path | None = None,
-    traits: Mapping[str, str] | None = None,
-    columns: Mapping[str, str] | None = None,
-    scale: Scale | None = None,
-    learning_curve: bool = False,
-    experiment: str | None = None,
-    reporter: ProgressReporter | None = None,
-) -> Evaluation:
-    """Measure a predictor against ratings of pictures that it was not trained on.
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What to evaluate on which ratings.
 
     Parameters
     ----------
     predictor : str or Predictor
         Directory or MLflow model URI, or one that is loaded.
     ratings, images, columns, scale
-        As in `train`.
+        As in `prescreen.workflow.train.TrainingOptions`.
     traits : mapping of str to str, optional
         {trait of the predictor: its name in the ratings}; by default the predictor's own names, or else the names that
         the traits had in its training ratings.
     learning_curve : bool
         Whether to measure with new models, trained on parts of these ratings, what more pictures and votes would give.
     experiment : str, optional
-        MLflow experiment to log the evaluation to.
-    reporter : ProgressReporter, optional
-        Hears how the work goes on.
+        MLflow experiment to log the evaluation to; by default it is not logged.
+    """
+
+    predictor: str | Predictor
+    ratings: Path
+    images: Path | None = None
+    traits: Mapping[str, str] | None = None
+    columns: Mapping[str, str] | None = None
+    scale: Scale | None = None
+    learning_curve: bool = False
+    experiment: str | None = None
+
+
+def evaluate(options: EvaluationOptions, reporter: ProgressReporter | None = None) -> Evaluation:
+    """Measure a predictor against ratings of pictures that it was not trained on.
 
     Returns
     -------
     Evaluation
-        For the very ratings that the predictor was trained on it is the cross-validated one; from other ratings,
-        pictures that were trained on, and near-copies of them, are left out.
+        The cross-validated one for the ratings that the predictor was trained on. From other ratings, pictures that
+        were trained on and near-copies of them are left out.
 
     Raises
     ------
     RatingsError
         If fewer than ten pictures are left.
+    PredictorMismatch
+        If the votes are on another scale than those of the training.
     """
-    reporter = reporter or NullReporter()
-    loaded = load_predictor(predictor) if isinstance(predictor, str) else predictor
-    rated, names = _read_again(loaded, ratings, traits, columns, scale, images)
-    report_ratings(rated, reporter)
     from prescreen import tracking
 
-    if experiment is not None:
-        tracking.check_store(experiment)
+    reporter = reporter or NullReporter()
+    given = options.predictor
+    predictor = load_predictor(given) if isinstance(given, str) else given
+    rated, names = _read(predictor, options)
+    report_ratings(rated, reporter)
+    if options.experiment is not None:
+        tracking.check_store(options.experiment)
     with tracking.without_autologging():
-        measured = _measure(loaded, rated, names, learning_curve, reporter)
-    if experiment is None:
-        return measured
-    from prescreen.tracking.build_records import record_evaluation
+        measured = _measure(predictor, rated, names, options.learning_curve, reporter)
+    if options.experiment is not None:
+        from prescreen.tracking.evaluation_record import record_evaluation
 
-    run_id = tracking.track_evaluation(record_evaluation(loaded, rated, measured, experiment))
-    reporter.info(f"MLflow     run {run_id} in {tracking.store_name()}")
+        run_id = tracking.track(record_evaluation(predictor, rated, measured, options.experiment))
+        reporter.info(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured
 
 
 def _measure(
     loaded: Predictor, rated: Ratings, names: Mapping[str, str], learning_curve: bool, reporter: ProgressReporter
 ) -> Evaluation:
-    """Do what `evaluate` says, with its arguments read."""
+    """Evaluate on ratings that have been read."""
     known = rated.fingerprint == loaded.manifest.data["sha256"] and rated.told(names) == loaded.manifest.data["columns"]
     if known:
         reporter.info("these are the ratings it was trained on: the cross-validated figures follow")
@@ -108,7 +103,7 @@ def _measure(
     reproducibility.check_reproducibility(loaded, encoder, reporter)
     embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
     dataset = join(rated, embedded, encoder.specification)
-    curve = measure_learning_curve(dataset, rated, loaded.manifest.seed, reporter) if learning_curve else None
+    curve = steps.measure_learning_curve(dataset, rated, loaded.manifest.seed, reporter) if learning_curve else None
     if known:
         return replace(loaded.evaluation, learning_curve=curve)
     if loaded.manifest.forgets:
@@ -137,30 +132,25 @@ def _measure(
     return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve)
 
 
-# --- what the verbs share ---------------------------------------------------------------------------------------------
-
-
-def _read_again(
-    predictor: Predictor,
-    ratings: Path,
-    traits: Mapping[str, str] | None,
-    columns: Mapping[str, str] | None,
-    scale: Scale | None,
-    images: Path | None,
-) -> tuple[Ratings, dict[str, str]]:
-    """Read ratings in a predictor's traits, and return the names that the traits have there.
-
-    Without ``traits`` these are the predictor's own, or else those of its training ratings.
-    """
+def _read(predictor: Predictor, options: EvaluationOptions) -> tuple[Ratings, dict[str, str]]:
+    """Read the ratings of a predictor's traits, and return the names that the traits have there."""
+    traits = options.traits
     if traits and set(traits) != set(predictor.traits):
         known = ", ".join(predictor.traits)
         raise UsageError(f"the predictor's traits are {known}; --traits names {', '.join(traits)}")
+
+    def read(names: dict[str, str]) -> tuple[Ratings, dict[str, str]]:
+        expected = Scale.parse(predictor.manifest.scale)
+        rated = read_ratings(
+            options.ratings, names, options.scale, options.images, columns=options.columns, expected_scale=expected
+        )
+        return rated, names
+
     own = {trait: traits[trait] if traits else trait for trait in predictor.traits}
-    read = partial(read_ratings, columns=columns, expected_scale=Scale.parse(predictor.manifest.scale))
     try:
-        return read(ratings, own, scale, images), own
+        return read(own)
     except UnknownTrait:
         trained = dict(predictor.manifest.data["columns"])
         if traits or trained == own:
             raise
-        return read(ratings, trained, scale, images), trained
+        return read(trained)

@@ -1,19 +1,13 @@
-"""A predictor by its name, a directory or a model in MLflow; and a table of scores with the predictor that made it."""
+"""Opens what verbs take as input: predictors, tables of scores, pictures and ratings."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
 from prescreen.encoders import CONVERSION, Encoder
-from prescreen.errors import (
-    NothingScored,
-    PredictorError,
-    PredictorNotFound,
-    UsageError,
-)
+from prescreen.errors import NothingScored, PredictorError, PredictorNotFound, UsageError
 from prescreen.images.files import ImageFile, ImageFiles, find_images
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
@@ -25,9 +19,6 @@ from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_elsewhere, is_url
 from prescreen.storage.tables import read_table
 from prescreen.text import shown
-
-if TYPE_CHECKING:
-    pass
 
 
 def load_predictor(place: str) -> Predictor:
@@ -41,7 +32,7 @@ def load_predictor(place: str) -> Predictor:
 
 
 def resolve_model_uri(place: str) -> str:
-    """Return a name that still means the same predictor from another folder, or after an alias has moved."""
+    """Return a name that means the same predictor from another folder, and after an alias has moved."""
     if not provenance.is_model_uri(place):
         return str(Path(place).resolve())
     from prescreen import tracking
@@ -50,7 +41,7 @@ def resolve_model_uri(place: str) -> str:
 
 
 def warn_of_simulation(predictor: Predictor, reporter: ProgressReporter) -> None:
-    """Say so where a predictor's votes are simulated."""
+    """Report that a predictor's votes are simulated, where they are."""
     if predictor.manifest.simulated:
         reporter.info("the predictor was trained on simulated votes: what follows means nothing for real raters")
 
@@ -58,21 +49,22 @@ def warn_of_simulation(predictor: Predictor, reporter: ProgressReporter) -> None
 def open_scores(
     scores: Path, predictor: str | None, reporter: ProgressReporter
 ) -> tuple[ScoresMetadata | None, pd.DataFrame, Predictor]:
-    """Read a table of scores with its note, and the predictor that made it.
+    """Read a table of scores with its metadata, and the predictor that made it.
 
     Parameters
     ----------
     scores : Path
         A table that `score` wrote.
     predictor : str or None
-        Directory or MLflow model URI; None for the one that the note names.
+        Directory or MLflow model URI; None for the one that the metadata names.
     reporter : ProgressReporter
-        Hears which one the note names, if its votes are simulated, and if it scores its canaries differently now.
+        Receives which predictor that is, whether its votes are simulated, and whether it scores its canaries
+        differently now.
 
     Raises
     ------
     PredictorError
-        If the predictor that the note names is not there any more, or not on this machine.
+        If the predictor that the metadata names does not exist any more, or is not on this machine.
     PredictorMismatch
         If another predictor made the table, or it was changed.
     PrescreenError
@@ -141,7 +133,7 @@ def embed_inputs(
 
 
 def report_ratings(rated: Ratings, reporter: ProgressReporter) -> None:
-    """Say what was read, so that a wrong guess about the file is seen before the work is done."""
+    """Report what was read, so that a wrong guess about the file is seen before the work is done."""
     for note in rated.notes:
         reporter.info(note)
     images = rated.table["image"].nunique()

@@ -103,7 +103,7 @@ def learn(
         Hears how the work goes on.
     """
     from prescreen import tracking
-    from prescreen.tracking.build_records import record_round
+    from prescreen.tracking.feedback_record import record_round
 
     reporter = reporter or NullReporter()
     feedback.check_learn_paths(results, predictor, output, scores, baseline, shortlist)
@@ -169,7 +169,5 @@ def learn(
         int(newer.rounds[0]), agreed, feedback.person_offset(after), decision, name, proposed, chance
     )
     answer = "" if decision is None or present is None else feedback.describe_decision(decision, name, present)
-    run_id = tracking.track_round(
-        record_round(content, before, after, typed, goals, output, shortlist, experiment, answer)
-    )
+    run_id = tracking.track(record_round(content, before, after, typed, goals, output, shortlist, experiment, answer))
     return Learned(output, content, answer, proposal, run_id)

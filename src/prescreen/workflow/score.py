@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pandas as pd
 
@@ -21,16 +21,8 @@ from prescreen.storage.remote import is_url
 from prescreen.text import unknown_name
 from prescreen.workflow.inputs import embed_inputs, find_inputs, load_predictor, local_paths, resolve_model_uri
 
-if TYPE_CHECKING:
-    pass
-
-
-# --- embed and score --------------------------------------------------------------------------------------------------
-
 LOCAL: Final = "local"
-
 RAY: Final = "ray"
-
 ENGINES: Final = (LOCAL, RAY)
 
 
@@ -79,7 +71,7 @@ def score(
     device : str, optional
         As in `train`.
     reporter : ProgressReporter, optional
-        Hears how the work goes on.
+        Receives progress messages.
 
     Raises
     ------
@@ -102,23 +94,38 @@ def score(
     with table_output.stage_table(str(output)) as table:
         if engine == RAY:
             with reporter.progress("scoring", len(files)) as advance:
-                table.write(
-                    ray_engine.score_distributed(
-                        files,
-                        loaded,
-                        tolerant=tolerant,
-                        device=encoder.device,
-                        counts=counts,
-                        address=ray_address,
-                        advance=advance,
-                    )
+                parts = ray_engine.score_distributed(
+                    files,
+                    loaded,
+                    tolerant=tolerant,
+                    device=encoder.device,
+                    counts=counts,
+                    address=ray_address,
+                    advance=advance,
                 )
+                table.write(parts)
         else:
             rows = embed_inputs(files, encoder, reporter, title="scoring", counts=counts, tolerant=tolerant)
             table.write(score_parts(rows, loaded))
         scored = counts.decoded + counts.cached
-        note = _scores_note(inputs, predictor, loaded, table.sha256, counts, tolerant, canaries.text)
-        note.write(table.place, table.commit)
+        metadata = ScoresMetadata(
+            table_sha256=table.sha256,
+            predictor=resolve_model_uri(predictor),
+            predictor_name=loaded.manifest.name,
+            predictor_sha256=loaded.fingerprint,
+            encoder=loaded.manifest.encoder.name,
+            encoder_sha256=loaded.manifest.encoder.fingerprint,
+            traits=loaded.traits,
+            inputs=tuple(str(place if is_url(place) else Path(place).resolve()) for place in inputs),
+            scored=scored,
+            failed=counts.failed,
+            faults=counts.faults,
+            tolerant=tolerant,
+            simulated=loaded.manifest.simulated,
+            versions=provenance.versions(),
+            canaries=canaries.text,
+        )
+        metadata.write(table.place, table.commit)
     if not scored:
         raise NothingScored(
             f"none of the {counts.failed} pictures could be scored: {describe_faults(counts.faults)}; "
@@ -127,45 +134,10 @@ def score(
     return Scoring(output, scored, counts.failed, counts)
 
 
-def _scores_note(
-    inputs: Sequence[Path | str],
-    predictor: str,
-    loaded: Predictor,
-    sha256: str,
-    counts: EmbeddingCounts,
-    tolerant: bool,
-    canaries: str,
-) -> ScoresMetadata:
-    return ScoresMetadata(
-        table_sha256=sha256,
-        predictor=resolve_model_uri(predictor),
-        predictor_name=loaded.manifest.name,
-        predictor_sha256=loaded.fingerprint,
-        encoder=loaded.manifest.encoder.name,
-        encoder_sha256=loaded.manifest.encoder.fingerprint,
-        traits=loaded.traits,
-        inputs=tuple(str(place if is_url(place) else Path(place).resolve()) for place in inputs),
-        scored=counts.decoded + counts.cached,
-        failed=counts.failed,
-        faults=counts.faults,
-        tolerant=tolerant,
-        simulated=loaded.manifest.simulated,
-        versions=provenance.versions(),
-        canaries=canaries,
-    )
-
-
 def score_table(
-    inputs: Sequence[Path | str],
-    predictor: Predictor,
-    *,
-    tolerant: bool = False,
-    follow_links: bool = False,
-    reporter: ProgressReporter | None = None,
+    inputs: Sequence[Path | str], predictor: Predictor, *, tolerant: bool = False, follow_links: bool = False
 ) -> pd.DataFrame:
     """Score pictures and return the table, with the columns of `prescreen.predictor.scores_table.score_pictures`."""
-    reporter = reporter or NullReporter()
-    files, encoder = find_inputs(inputs, follow_links), Encoder(predictor.manifest.encoder)
+    files, encoder, reporter = find_inputs(inputs, follow_links), Encoder(predictor.manifest.encoder), NullReporter()
     reproducibility.check_reproducibility(predictor, encoder, reporter)
-    rows = embed_inputs(files, encoder, reporter, title="scoring", tolerant=tolerant)
-    return score_pictures(rows, predictor)
+    return score_pictures(embed_inputs(files, encoder, reporter, title="scoring", tolerant=tolerant), predictor)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prescreen.encoders import Encoder, make_encoder
+from prescreen.encoders import EncoderSpecification, make_encoder
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite, check_place
@@ -15,11 +15,10 @@ from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ratings import Ratings, read_ratings, with_auxiliary
 from prescreen.ratings.scale import Scale
 from prescreen.regressors.novelty import NoveltyDetector
-from prescreen.regressors.stacking import fit_final
+from prescreen.regressors.stacking import CrossValidation, fit_final
 from prescreen.training import steps
-from prescreen.training.dataset import join
+from prescreen.training.dataset import Dataset, join
 from prescreen.training.error_model import calibrate
-from prescreen.training.steps import measure_learning_curve
 from prescreen.workflow.inputs import embed_inputs, rated_images, report_ratings
 from prescreen.workflow.trait_names import check_names
 
@@ -27,7 +26,63 @@ if TYPE_CHECKING:
     from prescreen.tracking import TrackedRun
 
 
-# --- train ------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What to train on, and how.
+
+    Parameters
+    ----------
+    ratings : Path
+        Votes or ratings in one of the formats of `prescreen.ratings`.
+    images : Path, optional
+        Folder of the rated pictures; by default beside the ratings.
+    traits : mapping of str to str, optional
+        {name of the trait: its name in the ratings}; by default all traits of the ratings.
+    columns : mapping of str to str, optional
+        {meaning, or name of a trait: column of the file}, where the names of the columns do not tell; see
+        `prescreen.ratings.meanings`. For instance ``{"image": "photo", "rater": "WorkerId", "competence": "Q1"}``.
+    scale : Scale, optional
+        Scale of the votes, where the file does not tell.
+    encoder : str
+        ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH`` or ``bundled``.
+    precision : str
+        Arithmetic of its networks, ``f32`` or ``bf16``.
+    device : str, optional
+        Where they run: ``auto``, ``cpu``, ``cuda`` or ``mps``; by default what ``PRESCREEN_DEVICE`` says, or ``auto``.
+    output : Path, optional
+        Directory of the predictor; by default ``models/`` and the name of the ratings.
+    experiment : str, optional
+        MLflow experiment; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
+    seed : int, 0 to 2**32 - 1
+        Seed of folds and regressors.
+    simulated : bool
+        Whether the votes are simulated.
+    learning_curve : bool
+        Whether to measure what more pictures and more votes would give, which takes about three times as long.
+    auxiliary : bool
+        Whether to learn from the traits of the ratings that ``traits`` leaves out, too; see
+        `prescreen.ratings.with_auxiliary`.
+    forget_portraits : bool
+        Whether the predictor holds no vector, face descriptor or hash of any portrait. It then does without the
+        regressors that need vectors, and so without auxiliary traits. It knows neither how unlike the training
+        portraits a picture is, nor which pictures it was trained on.
+    """
+
+    ratings: Path
+    images: Path | None = None
+    traits: Mapping[str, str] | None = None
+    columns: Mapping[str, str] | None = None
+    scale: Scale | None = None
+    encoder: str = "clip"
+    precision: str = "f32"
+    device: str | None = None
+    output: Path | None = None
+    experiment: str | None = None
+    seed: int = 0
+    simulated: bool = False
+    learning_curve: bool = False
+    auxiliary: bool = True
+    forget_portraits: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,157 +94,92 @@ class Training:
     run: "TrackedRun"
 
 
-def train(
-    ratings: Path,
-    *,
-    images: Path | None = None,
-    traits: Mapping[str, str] | None = None,
-    columns: Mapping[str, str] | None = None,
-    scale: Scale | None = None,
-    encoder: str = "clip",
-    precision: str = "f32",
-    device: str | None = None,
-    output: Path | None = None,
-    experiment: str | None = None,
-    seed: int = 0,
-    simulated: bool = False,
-    learning_curve: bool = False,
-    auxiliary: bool = True,
-    forget_portraits: bool = False,
-    reporter: ProgressReporter | None = None,
-) -> Training:
+def train(options: TrainingOptions, reporter: ProgressReporter | None = None) -> Training:
     """Train a predictor on ratings, evaluate it by nested cross-validation, save it and log it to MLflow.
 
     Parameters
     ----------
-    ratings : Path
-        Votes or ratings in one of the formats of `prescreen.ratings`.
-    images : Path, optional
-        Folder of the rated pictures.
-    traits : mapping of str to str, optional
-        {name of the trait: its name in the ratings}; by default all traits of the ratings.
-    columns : mapping of str to str, optional
-        {meaning, or name of a trait: column of the file}, where the names of the columns do not tell; see
-        `prescreen.ratings.meanings`.
-    scale : Scale, optional
-        Scale of the votes, where the file does not tell.
-    encoder : str
-        Name of an encoder, see `prescreen.encoders.make_encoder`.
-    precision : str
-        Arithmetic of its networks, ``f32`` or ``bf16``.
-    device : str, optional
-        What they run on, see `prescreen.encoders.devices`.
-    output : Path, optional
-        Directory of the predictor; by default ``models/`` and the name of the ratings.
-    experiment : str, optional
-        MLflow experiment; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
-    seed : int
-        Seed of folds and regressors.
-    simulated : bool
-        Whether the votes are simulated.
-    learning_curve : bool
-        Whether to measure what more pictures and more votes would give, which takes about three times as long.
-    auxiliary : bool
-        Whether to learn from the other traits of the ratings too; see `prescreen.ratings.with_auxiliary`.
-    forget_portraits : bool
-        Whether the predictor shall hold nothing of any single portrait: no vector, face descriptor or hash. It then
-        does without the regressors that need vectors, and with them without auxiliary traits; it knows neither how
-        unlike the training portraits a picture is, nor which pictures it was trained on.
+    options : TrainingOptions
+        What to train on, and how.
     reporter : ProgressReporter, optional
-        Hears how the work goes on.
+        Receives progress messages.
+
+    Raises
+    ------
+    PrescreenError
+        If ratings, pictures, the output or the MLflow store cannot be used. The directory of the predictor is written
+        last, so a training that fails leaves an older predictor there as it was.
     """
     from prescreen import tracking
+    from prescreen.tracking.training_record import record_training
 
     reporter = reporter or NullReporter()
-    output = output or Path("models") / ratings.resolve().stem
+    output = options.output or Path("models") / options.ratings.resolve().stem
+    name = output.absolute().name
     announce_overwrite(output, reporter)
-    rated = read_ratings(ratings, traits, scale, images, columns=columns)
-    check_names(rated.traits, traits)
-    report_ratings(rated, reporter)
-    if traits and auxiliary and not forget_portraits:
-        rated = with_auxiliary(rated, traits)
-        reporter.info(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
-    tracking.check_store(experiment)
+    rated = _read(options, reporter)
+    tracking.check_store(options.experiment)
     check_place(output)  # a new store may lie there, where the output is the working directory
-    network = make_encoder(encoder, precision, device)
-    with tracking.watched_run(experiment, output.absolute().name) as run_id:
-        return _train(
-            rated,
-            network,
-            traits,
-            output,
-            experiment,
-            seed,
-            simulated,
-            learning_curve,
-            forget_portraits,
-            run_id,
-            reporter,
-        )
-
-
-def _train(
-    rated: Ratings,
-    network: Encoder,
-    traits: Mapping[str, str] | None,
-    output: Path,
-    experiment: str | None,
-    seed: int,
-    simulated: bool,
-    learning_curve: bool,
-    forget_portraits: bool,
-    run_id: str,
-    reporter: ProgressReporter,
-) -> Training:
-    """Do the part of `train` that MLflow watches; the arguments are those of `train`."""
-    from prescreen import tracking
-    from prescreen.tracking.build_records import record_training
-
-    files = rated_images(rated)
-    embedded = list(embed_inputs(files, network, reporter, title="embedding"))
-    dataset = join(rated, embedded, network.specification)
-    reporter.info(f"groups     {dataset.grouping}")
-    with reporter.progress("cross-validating", steps.FOLDS) as advance:
-        validation = steps.cross_validate_dataset(dataset, seed, advance, hold_rows=not forget_portraits)
-    names = traits or {trait: trait for trait in rated.traits}
-    evaluation = steps.evaluate_out_of_fold(dataset, validation, rated, seed, names)
-    curve = measure_learning_curve(dataset, rated, seed, reporter) if learning_curve else None
-    regressors = fit_final(
-        dataset.features,
-        dataset.ratings,
-        dataset.groups,
-        dataset.blocks,
-        sample_weight=dataset.weights,
-        auxiliary=dataset.auxiliary,
-        seed=seed,
-        hold_rows=not forget_portraits,
-    )
-    manifest = steps.build_manifest(
-        output.absolute().name,
-        network.specification,
-        rated,
-        dataset,
-        rated.told(names),
-        seed,
-        simulated,
-        forgets=forget_portraits,
-    )
-    predictor = Predictor(
-        manifest=manifest,
-        regressors=regressors,
-        calibration=calibrate(dataset, validation, rated),
-        portraits=TrainingPortraits.none(len(rated.traits))
-        if forget_portraits
-        else steps.training_index(dataset, validation),
-        evaluation=replace(evaluation, simulated=simulated, learning_curve=curve),
-        novelty_detector=None if forget_portraits else NoveltyDetector.fit(dataset.features, dataset.groups),
-    )
-    predictor = reproducibility.with_canaries(predictor, network)
-    example = steps.draw_example(network)
-    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
-        logged = Path(folder) / manifest.name
-        predictor.save(logged)
-        record = record_training(predictor, logged, rated, dataset, validation, example, experiment)
-        # The directory is the last to change: whatever fails before leaves the predictor there, if any, as it was.
-        run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
+    encoder = make_encoder(options.encoder, options.precision, options.device)
+    with tracking.watched_run(options.experiment, name) as run_id:
+        embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
+        dataset = join(rated, embedded, encoder.specification)
+        reporter.info(f"groups     {dataset.grouping}")
+        with reporter.progress("cross-validating", steps.FOLDS) as advance:
+            validation = steps.cross_validate_dataset(
+                dataset, options.seed, advance, hold_rows=not options.forget_portraits
+            )
+        fitted = _fit(name, encoder.specification, rated, dataset, validation, options, reporter)
+        predictor = reproducibility.with_canaries(fitted, encoder)
+        example = steps.draw_example(encoder)
+        with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
+            copy = Path(folder) / name
+            predictor.save(copy)
+            record = record_training(predictor, copy, rated, dataset, validation, example, options.experiment)
+            run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
     return Training(output, predictor.evaluation, run)
+
+
+def _read(options: TrainingOptions, reporter: ProgressReporter) -> Ratings:
+    rated = read_ratings(options.ratings, options.traits, options.scale, options.images, columns=options.columns)
+    check_names(rated.traits, options.traits)
+    report_ratings(rated, reporter)
+    if options.traits and options.auxiliary and not options.forget_portraits:
+        rated = with_auxiliary(rated, options.traits)
+        reporter.info(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
+    return rated
+
+
+def _fit(
+    name: str,
+    encoder: EncoderSpecification,
+    rated: Ratings,
+    dataset: Dataset,
+    validation: CrossValidation,
+    options: TrainingOptions,
+    reporter: ProgressReporter,
+) -> Predictor:
+    """Evaluate the cross-validation, and fit the predictor on all pictures."""
+    seed, forget = options.seed, options.forget_portraits
+    columns = options.traits or {trait: trait for trait in rated.traits}
+    evaluation = steps.evaluate_out_of_fold(dataset, validation, rated, seed, columns)
+    curve = steps.measure_learning_curve(dataset, rated, seed, reporter) if options.learning_curve else None
+    return Predictor(
+        manifest=steps.build_manifest(
+            name, encoder, rated, dataset, rated.told(columns), seed, options.simulated, forgets=forget
+        ),
+        regressors=fit_final(
+            dataset.features,
+            dataset.ratings,
+            dataset.groups,
+            dataset.blocks,
+            sample_weight=dataset.weights,
+            auxiliary=dataset.auxiliary,
+            seed=seed,
+            hold_rows=not forget,
+        ),
+        calibration=calibrate(dataset, validation, rated),
+        portraits=TrainingPortraits.none(len(rated.traits)) if forget else steps.training_index(dataset, validation),
+        evaluation=replace(evaluation, simulated=options.simulated, learning_curve=curve),
+        novelty_detector=None if forget else NoveltyDetector.fit(dataset.features, dataset.groups),
+    )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prescreen.tracking.build_records import candidate_runs, fold_runs
+from prescreen.tracking.training_record import candidate_runs, fold_runs
 
 
 def test_folds_are_measured_on_their_own_rows():

@@ -10,8 +10,7 @@ from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.curves import CurvePoint, LearningCurve
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import evaluate
-from prescreen.reports.evaluation_figures import evaluation_figures
-from prescreen.reports.figures import training_figures
+from prescreen.reports.figures import evaluation_figures, training_figures
 
 
 @pytest.fixture(scope="module")

@@ -8,26 +8,26 @@ import mlflow
 import pytest
 from matplotlib.figure import Figure
 
-from prescreen.tracking import EvaluationRecord, safe_name, store_below, store_uri, track_evaluation
+from prescreen.tracking import RunRecord, safe_name, store_below, store_uri, track
 
 
 @pytest.fixture
 def record():
-    return EvaluationRecord(
+    return RunRecord(
         experiment="trial",
         name="mine on votes.csv",
         parameters={"encoder": "bundled"},
-        tags={"prescreen.simulated": "True"},
+        tags={"prescreen.kind": "evaluation", "prescreen.simulated": "True"},
         metrics={"odd, name/pearson": 0.5} | {f"many/{number}": float(number) for number in range(1500)},
         figures={"accuracy.png": Figure()},
-        document={"n": 12},
+        documents={"evaluation.json": {"n": 12}},
     )
 
 
-def test_everything_of_an_evaluation_is_in_its_run(record, tmp_path, monkeypatch):
+def test_everything_of_a_record_is_in_its_run(record, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with store_below(tmp_path):
-        run_id = track_evaluation(record)
+        run_id = track(record)
         client = mlflow.MlflowClient(store_uri())
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
@@ -47,13 +47,13 @@ DIES = """
 import os, signal
 from matplotlib.figure import Figure
 from mlflow.tracking import MlflowClient
-from prescreen.tracking import EvaluationRecord, track_evaluation
+from prescreen.tracking import RunRecord, track
 MlflowClient.log_figure = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-track_evaluation(EvaluationRecord("trial", "dies", {}, {}, {}, {"a.png": Figure()}, {}))
+track(RunRecord(experiment="trial", name="dies", parameters={}, tags={}, metrics={}, figures={"a.png": Figure()}))
 """
 
 
-def test_an_evaluation_that_broke_or_was_killed_is_closed(record, tmp_path, monkeypatch):
+def test_a_run_that_broke_or_was_killed_is_closed(record, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
@@ -61,7 +61,7 @@ def test_an_evaluation_that_broke_or_was_killed_is_closed(record, tmp_path, monk
     client = mlflow.MlflowClient(store_uri())
     assert states(client) == ["RUNNING"]
     with pytest.raises(TypeError):
-        track_evaluation(replace(record, figures={"broken.png": None}))
+        track(replace(record, figures={"broken.png": None}))
     assert states(client) == ["FAILED", "KILLED"]
 
 
@@ -78,6 +78,6 @@ def test_no_secret_of_the_environment_gets_into_a_run(record, tmp_path, monkeypa
         record, parameters={"from": "https://a:b@host/hf_AbCdEfGhIjKl"}, tags={"by": "hf_AbCdEfGhIjKl"}, metrics={}
     )
     with store_below(tmp_path):
-        run = mlflow.MlflowClient(store_uri()).get_run(track_evaluation(told))
+        run = mlflow.MlflowClient(store_uri()).get_run(track(told))
     assert run.data.params == {"from": "https://***@host/***"}
     assert run.data.tags["by"] == "***"

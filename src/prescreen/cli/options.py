@@ -1,0 +1,64 @@
+"""Options that several verbs share, and how their texts are parsed."""
+
+from typing import Any
+
+import click
+
+from prescreen.cli.paths import LocalPath
+from prescreen.ratings.scale import Scale
+from prescreen.text import parse_columns, parse_traits
+
+encoder_option = click.option(
+    "--encoder", default="clip", show_default=True, help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
+)
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["f32", "bf16"]),
+    default="f32",
+    show_default=True,
+    help="Arithmetic of the networks; bf16 is as accurate and faster; the predictor then needs a device with it.",
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    help="Where the networks run; auto takes a CUDA card where there is one. [PRESCREEN_DEVICE, or auto]",
+)
+links_option = click.option(
+    "--follow-links", is_flag=True, help="Also take pictures that links in the folders reach outside of them."
+)
+ratings_option = click.option(
+    "--ratings", type=LocalPath(), required=True, help="Votes or ratings: a file or a folder."
+)
+rated_images_option = click.option(
+    "--images", type=LocalPath(), help="Folder of the rated pictures. [beside the ratings]"
+)
+columns_option = click.option(
+    "--columns",
+    help="What the file's columns are, where their names do not tell: image=photo,rater=WorkerId,competence=Q1; "
+    "a * stands for the picture where each has a column: competence=*.jpg. [by their names]",
+)
+scale_option = click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
+learning_curve_option = click.option(
+    "--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer."
+)
+
+_PARSERS = {"traits": parse_traits, "columns": parse_columns, "scale": Scale.parse}
+
+
+def parsed(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a command with ``--traits``, ``--columns`` and ``--scale`` parsed; an empty text is none.
+
+    Raises
+    ------
+    UsageError
+        If one cannot be parsed.
+
+    Examples
+    --------
+    >>> parsed({"traits": "warm=friendly", "scale": "0:10", "columns": "", "seed": 1})
+    {'traits': {'warm': 'friendly'}, 'scale': Scale(low=0.0, high=10.0), 'columns': None, 'seed': 1}
+    """
+    return {
+        name: value if name not in _PARSERS else _PARSERS[name](value) if value else None
+        for name, value in given.items()
+    }

@@ -1,0 +1,179 @@
+"""Builds the record of a training run, with a nested run for each fold and each candidate regressor."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prescreen.embeddings.pipeline import Embedded
+from prescreen.evaluation.headline_metrics import MEAN_PEARSON, flat_metrics
+from prescreen.evaluation.metrics import correlation
+from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.scores_table import score_pictures
+from prescreen.ratings import Ratings
+from prescreen.regressors.stacking import CrossValidation
+from prescreen.reports.model_card import model_card, summary
+from prescreen.storage.commits import git_commit
+from prescreen.text import names_as_text, quoted
+from prescreen.tracking.records import NestedRun, TrainingRecord
+from prescreen.training.dataset import Dataset
+
+Array = NDArray[np.float64]
+
+
+def record_training(
+    predictor: Predictor,
+    directory: Path,
+    rated: Ratings,
+    dataset: Dataset,
+    validation: CrossValidation,
+    example: tuple[Embedded, str],
+    experiment: str | None,
+) -> TrainingRecord:
+    """Collect what MLflow keeps of a training run.
+
+    Parameters
+    ----------
+    predictor, directory
+        The predictor, and where MLflow finds it.
+    rated, dataset, validation
+        What it was trained on, and its cross-validation.
+    example : (Embedded, str)
+        As from `prescreen.training.steps.draw_example`.
+    experiment : str, optional
+        Name of the experiment.
+    """
+    from prescreen.reports.figures import evaluation_figures, training_figures  # matplotlib takes long to load
+
+    manifest, evaluation, fitted = predictor.manifest, predictor.evaluation, predictor.regressors
+    parameters = {
+        "encoder": manifest.encoder.name,
+        "traits": ",".join(map(quoted, manifest.traits)),
+        "ratings": rated.source,
+        "ratings_format": rated.format,
+        "scale": manifest.scale,
+        "images": len(dataset.images),
+        "groups": manifest.data["groups"],
+        "dimension": manifest.encoder.dimension,
+        "folds": validation.n_splits,
+        "seed": manifest.seed,
+        "simulated": manifest.simulated,
+    } | {f"regressor/{trait}": choice for trait, choice in zip(predictor.traits, fitted.choices, strict=True)}
+    tags = {
+        "prescreen.version": manifest.versions["prescreen"],
+        "prescreen.data_sha256": rated.fingerprint,
+        "prescreen.encoder_sha256": manifest.encoder.fingerprint,
+        "prescreen.predictor_sha256": predictor.fingerprint,
+        "prescreen.simulated": manifest.simulated,
+        "prescreen.traits": names_as_text(manifest.traits),
+    } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
+    # Versions are compared by this mean, where a trait without a defined r counts as 0.
+    mean = float(np.mean([trait.pearson.value or 0.0 for trait in evaluation.traits]))
+    embedded, picture = example
+    description = summary(manifest, evaluation)
+    return TrainingRecord(
+        experiment=experiment,
+        name=manifest.name,
+        parameters={name: str(value) for name, value in parameters.items()},
+        tags={name: str(value) for name, value in tags.items()},
+        metrics=flat_metrics(evaluation) | {MEAN_PEARSON: mean},
+        compared_on=MEAN_PEARSON,
+        data=rated.table,
+        data_source=str(rated.source),
+        figures=training_figures(dataset.ratings, validation.predictions, dataset.traits, manifest.simulated)
+        | evaluation_figures(evaluation),
+        predictor=directory,
+        output=score_pictures([embedded], predictor).drop(columns="image"),
+        example=picture,
+        documents={"evaluation.json": evaluation.to_json()},
+        description=description,
+        model_card=model_card(manifest, description, predictor.holdings),
+        nested=[
+            *candidate_runs(
+                fitted.inner_errors, dict(zip(fitted.regressors, fitted.weights, strict=True)), dataset.traits
+            ),
+            *fold_runs(dataset.ratings, validation.predictions, validation.folds, validation.choices, dataset.traits),
+        ],
+    )
+
+
+def fold_runs(
+    truth: Array,
+    predictions: Array,
+    folds: NDArray[np.intp],
+    choices: Sequence[Sequence[str]],
+    traits: Sequence[str],
+) -> list[NestedRun]:
+    """Describe each outer fold of the cross-validation.
+
+    Parameters
+    ----------
+    truth, predictions : ndarray of shape (n, t)
+        Ratings, NaN where there is none, and out-of-fold predictions.
+    folds : ndarray of int, shape (n,)
+        Fold in which the row was tested.
+    choices : sequence of sequence of str
+        ``choices[fold][trait]``: the regressor chosen on the training part.
+    traits : sequence of str
+        Names of the t columns.
+
+    Returns
+    -------
+    list of NestedRun
+        With ``n``, ``TRAIT/pearson``, ``TRAIT/rmse`` where they are defined, and ``mean/pearson``.
+
+    Examples
+    --------
+    >>> truth = np.array([[1.0], [2.0], [3.0], [4.0]])
+    >>> fold, _ = fold_runs(truth, truth + 0.5, np.array([0, 0, 1, 1]), [["ridge"], ["trees"]], ["warm"])
+    >>> fold.name, fold.metrics["warm/rmse"]
+    ('fold 01 of 2', 0.5)
+    """
+    runs = []
+    for fold, chosen in enumerate(choices):
+        tested = folds == fold
+        measured: dict[str, float] = {"n": float(tested.sum())}
+        correlations = []
+        for column, trait in enumerate(traits):
+            rows = tested & np.isfinite(truth[:, column])
+            y, p = truth[rows, column], predictions[rows, column]
+            if (r := correlation(y, p)) is not None:
+                correlations.append(r)
+                measured[f"{trait}/pearson"] = r
+            if len(y):
+                measured[f"{trait}/rmse"] = float(np.sqrt(((y - p) ** 2).mean()))
+        if correlations:
+            measured[MEAN_PEARSON] = float(np.mean(correlations))
+        parameters = {"fold": str(fold)} | {f"regressor/{t}": c for t, c in zip(traits, chosen, strict=True)}
+        runs.append(NestedRun("fold", f"fold {fold + 1:02d} of {len(choices)}", parameters, measured))
+    return runs
+
+
+def candidate_runs(
+    inner_errors: Mapping[str, Array], shares: Mapping[str, Array], traits: Sequence[str]
+) -> list[NestedRun]:
+    """Describe each candidate regressor of the final fit, and the stack.
+
+    Parameters
+    ----------
+    inner_errors : mapping of str to ndarray, shape (t,)
+        Mean squared error on left-out groups, for each candidate and the stack.
+    shares : mapping of str to ndarray, shape (t,)
+        Share of each candidate in the prediction of each trait; a missing candidate has none.
+    traits : sequence of str
+        Names of the t columns.
+
+    Returns
+    -------
+    list of NestedRun
+        With ``TRAIT/inner_rmse`` and, except for the stack, ``TRAIT/share``.
+    """
+    runs = []
+    for name, errors in inner_errors.items():
+        measured = {f"{trait}/inner_rmse": float(np.sqrt(error)) for trait, error in zip(traits, errors, strict=True)}
+        if name != "stack":
+            share = shares.get(name, np.zeros(len(traits)))
+            measured |= {f"{trait}/share": float(part) for trait, part in zip(traits, share, strict=True)}
+        runs.append(NestedRun("candidate", f"candidate {name}", {"regressor": name}, measured))
+    return runs
