@@ -32,7 +32,8 @@ from prescreen.encoders import Encoder, make_encoder
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.slices import SMALLEST_JUDGED, SliceEvaluation
 from prescreen.images.files import ImageFile
-from prescreen.ratings import Ratings, read_ratings, with_auxiliary
+from prescreen.ratings.other_columns import with_auxiliary
+from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.regressors.base import BlockRegressor
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds

@@ -30,7 +30,8 @@ from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior, condition
 from prescreen.ranking.probability import p_better_by
 from prescreen.ranking.stopping import next_round
-from prescreen.ratings import read_ratings, with_auxiliary
+from prescreen.ratings.other_columns import with_auxiliary
+from prescreen.ratings.reading import read_ratings
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.folds import grouped_folds
 from prescreen.regressors.intervals import residual_covariance

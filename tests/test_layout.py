@@ -14,7 +14,7 @@ import prescreen
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 TRAITS = ["competence", "likeability", "influence"]
-HEAVY = {"torch", "mlflow", "ray", "lightgbm", "open_clip", "openvino"}
+HEAVY = {"pandas", "scipy", "sklearn", "torch", "mlflow", "ray", "lightgbm", "open_clip", "openvino"}
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,8 @@ import pytest
 
 from prescreen.evaluation import metrics
 from prescreen.evaluation.ceiling import VoteNoise, ceiling, icc1, true_score_correlation, worth_in_votes
-from prescreen.ratings import spearman_brown
 from prescreen.ratings.reliability import icc1 as icc1_of_the_data
-from prescreen.ratings.reliability import reliability
+from prescreen.ratings.reliability import reliability, spearman_brown
 
 
 @pytest.mark.parametrize("votes", [1, 3.5, 40])

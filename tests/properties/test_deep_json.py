@@ -3,7 +3,7 @@
 import pytest
 
 from prescreen.errors import PrescreenError
-from prescreen.ratings import read_ratings
+from prescreen.ratings.reading import read_ratings
 from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.tables import read_table
 

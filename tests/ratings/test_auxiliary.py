@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
 
-from prescreen.ratings import read_ratings, with_auxiliary
+from prescreen.ratings.other_columns import with_auxiliary
+from prescreen.ratings.reading import read_ratings
 
 
 def saved(frame, folder):

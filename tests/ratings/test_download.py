@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from prescreen.cli.main import main
-from prescreen.ratings import read_ratings
+from prescreen.ratings.reading import read_ratings
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -9,7 +9,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError, UsageError
-from prescreen.ratings import read_ratings
+from prescreen.ratings.reading import read_ratings
 from prescreen.ratings.scale import Scale
 
 

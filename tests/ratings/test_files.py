@@ -11,7 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError
-from prescreen.ratings import read_ratings
+from prescreen.ratings.reading import read_ratings
 
 IMAGES = [f"{i:02d}.jpg" for i in range(1, 13)]
 

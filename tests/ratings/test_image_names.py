@@ -6,8 +6,8 @@ import pytest
 
 from prescreen.errors import RatingsError
 from prescreen.images.files import SUFFIXES
-from prescreen.ratings import read_ratings
 from prescreen.ratings.image_names import ENDINGS, match_known, suggest
+from prescreen.ratings.reading import read_ratings
 from prescreen.ratings.results import read_results
 
 IMAGES = [f"{i:02d}.jpg" for i in range(1, 13)]

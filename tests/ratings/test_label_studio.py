@@ -4,7 +4,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError
-from prescreen.ratings import read_ratings
+from prescreen.ratings.reading import read_ratings
 from prescreen.ratings.results import read_results
 
 

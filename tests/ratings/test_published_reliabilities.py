@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from prescreen.ratings import read_ratings
+from prescreen.ratings.reading import read_ratings
 
 SHARED = Path(os.environ.get("PRESCREEN_SHARED", Path(__file__).parents[3] / "shared"))
 PUBLISHED = {

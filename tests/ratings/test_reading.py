@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from prescreen.errors import UsageError
-from prescreen.ratings import Reliability, read_ratings
+from prescreen.ratings.reading import read_ratings
+from prescreen.ratings.reliability import Reliability
 from prescreen.ratings.scale import Scale
 
 IMAGES = [f"{i:02d}.jpg" for i in range(1, 13)]

@@ -6,7 +6,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError
-from prescreen.ratings import read_ratings
+from prescreen.ratings.reading import read_ratings
 from prescreen.ratings.scale import Scale
 
 IMAGES = [f"{i:02d}.jpg" for i in range(1, 13)]

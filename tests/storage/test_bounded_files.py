@@ -16,7 +16,7 @@ from prescreen.errors import PrescreenError
 from prescreen.images.files import ImageFile, read_bytes
 from prescreen.predictor.files import FILES
 from prescreen.predictor.predictor import Predictor
-from prescreen.ratings import read_ratings
+from prescreen.ratings.reading import read_ratings
 from prescreen.ratings.results import read_results
 from prescreen.reports.decisions import read_rejected
 from prescreen.shortlist.effect_groups import read_tags

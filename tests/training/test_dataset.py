@@ -9,7 +9,7 @@ from prescreen.embeddings.pipeline import Embedded, Quality
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import RatingsError
-from prescreen.ratings import Ratings
+from prescreen.ratings.reading import Ratings
 from prescreen.ratings.scale import Scale
 from prescreen.training.dataset import Dataset, join
 from prescreen.training.grouping import NEAR_DUPLICATE_DISTANCE

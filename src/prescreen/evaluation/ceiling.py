@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.evaluation.metrics import Estimate, Float64, Resampled, ratio
-from prescreen.ratings import spearman_brown
+from prescreen.ratings.reliability import spearman_brown
 
 
 def true_score_correlation(pearson: float, reliability: float) -> float | None:

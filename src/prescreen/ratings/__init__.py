@@ -1,18 +1,13 @@
-"""Votes and ratings of several formats, read into one checked form with spread and reliability."""
+"""Files to votes and ratings, in one checked form with spread and reliability.
 
-from prescreen.ratings.attributes import rated_attributes
-from prescreen.ratings.auxiliary import with_auxiliary
-from prescreen.ratings.reading import MIN_IMAGES, Ratings, read_ratings
-from prescreen.ratings.reliability import Reliability, spearman_brown
-from prescreen.ratings.rows import UnknownTrait
+A file goes through these steps, each in the modules named:
 
-__all__ = [
-    "MIN_IMAGES",
-    "Ratings",
-    "Reliability",
-    "UnknownTrait",
-    "rated_attributes",
-    "read_ratings",
-    "spearman_brown",
-    "with_auxiliary",
-]
+- file to tables: `files`, `csv_text`, `workbook`, `json_rows`, `table`
+- columns to meanings, such as image, trait, vote and rater: `columns`, `meanings`
+- tables to rows, by layout: `formats`, `wide`, `omi`, `label_studio`, `imagefolder`, `rows`
+- names in the file to pictures in the folder: `image_names`
+- rows to ratings: `reading` and `other_columns`, or to typed human scores: `results`
+- scales, raters and noise: `scale`, `scales`, `raters`, `reliability`, `vote_noise`
+
+`prescreen.ratings.reading.read_ratings` does all of it. This package imports nothing, so that `scale` loads quickly.
+"""

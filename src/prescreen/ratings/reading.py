@@ -75,7 +75,7 @@ class Ratings:
         Lines for the user: what was understood of the file, how names were matched, what was left out.
     auxiliary : DataFrame
         Mean votes in other traits of the file, indexed like :meth:`wide`, a column a trait, NaN where not rated. Empty
-        unless :func:`prescreen.ratings.with_auxiliary` added them.
+        unless :func:`prescreen.ratings.other_columns.with_auxiliary` added them.
     """
 
     table: pd.DataFrame

@@ -17,8 +17,7 @@ from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.gates import Compared
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import vote_noise
-from prescreen.ratings import spearman_brown
-from prescreen.ratings.reliability import DEFAULT_ICC
+from prescreen.ratings.reliability import DEFAULT_ICC, spearman_brown
 from prescreen.ratings.vote_noise import score_to_z, z_to_score
 from prescreen.text import parse_levels
 

@@ -3,7 +3,7 @@
 from prescreen.evaluation.headline_metrics import flat_metrics
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.predictor import Predictor
-from prescreen.ratings import Ratings
+from prescreen.ratings.reading import Ratings
 from prescreen.text import quoted
 from prescreen.tracking.records import RunRecord
 

@@ -11,7 +11,7 @@ from prescreen.evaluation.headline_metrics import MEAN_PEARSON, flat_metrics
 from prescreen.evaluation.metrics import correlation
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import score_pictures
-from prescreen.ratings import Ratings
+from prescreen.ratings.reading import Ratings
 from prescreen.regressors.stacking import CrossValidation
 from prescreen.reports.model_card import model_card, summary
 from prescreen.storage.commits import git_commit

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from prescreen.embeddings.pipeline import Embedded, describe_faults
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import RatingsError
-from prescreen.ratings import Ratings
+from prescreen.ratings.reading import Ratings
 from prescreen.ratings.reliability import DEFAULT_ICC
 from prescreen.ratings.vote_noise import noise_of_vote, score_slope, score_to_z
 from prescreen.training.grouping import group

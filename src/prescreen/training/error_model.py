@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.ranking.error_correlation import PERSON_SHARE, ErrorCorrelation, fit_error_correlation
-from prescreen.ratings import Ratings
+from prescreen.ratings.reading import Ratings
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.intervals import (
     ErrorSize,

@@ -21,7 +21,8 @@ from prescreen.predictor.canaries import draw_canaries
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import TrainingPortraits, content_key
 from prescreen.progress import ProgressReporter
-from prescreen.ratings import Ratings, rated_attributes
+from prescreen.ratings.other_columns import rated_attributes
+from prescreen.ratings.reading import Ratings
 from prescreen.regressors.intervals import (
     cross_conformal_intervals,
 )

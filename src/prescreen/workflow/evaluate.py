@@ -13,7 +13,8 @@ from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ratings import Ratings, UnknownTrait, read_ratings
+from prescreen.ratings.reading import Ratings, read_ratings
+from prescreen.ratings.rows import UnknownTrait
 from prescreen.ratings.scale import Scale
 from prescreen.training import steps
 from prescreen.training.dataset import join

@@ -13,7 +13,7 @@ from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import check_scores
 from prescreen.progress import ProgressReporter
-from prescreen.ratings import Ratings
+from prescreen.ratings.reading import Ratings
 from prescreen.storage import provenance
 from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_elsewhere, is_url

@@ -12,7 +12,8 @@ from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite, check_place
 from prescreen.predictor.predictor import Predictor, TrainingPortraits
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ratings import Ratings, read_ratings, with_auxiliary
+from prescreen.ratings.other_columns import with_auxiliary
+from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.ratings.scale import Scale
 from prescreen.regressors.novelty import NoveltyDetector
 from prescreen.regressors.stacking import CrossValidation, fit_final
@@ -61,7 +62,7 @@ class TrainingOptions:
         Whether to measure what more pictures and more votes would give, which takes about three times as long.
     auxiliary : bool
         Whether to learn from the traits of the ratings that ``traits`` leaves out, too; see
-        `prescreen.ratings.with_auxiliary`.
+        `prescreen.ratings.other_columns.with_auxiliary`.
     forget_portraits : bool
         Whether the predictor holds no vector, face descriptor or hash of any portrait. It then does without the
         regressors that need vectors, and so without auxiliary traits. It knows neither how unlike the training

@@ -1,6 +1,7 @@
-"""What raters said of the pictures beside the traits that are learned, for judging a predictor in slices."""
+"""Columns beside the chosen traits: attributes of the rated faces, and auxiliary traits to learn from."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from prescreen.errors import RatingsError
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import match_files
-from prescreen.ratings.reading import Ratings
+from prescreen.ratings.reading import MIN_IMAGES, Ratings
 
 
 def rated_attributes(ratings: Ratings, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -42,3 +43,25 @@ def rated_attributes(ratings: Ratings, columns: Mapping[str, str] | None = None)
     others = means.set_axis([match.name for match in matches], axis="index").groupby(level=0).mean().reindex(own.index)
     others.columns = others.columns.astype(str)
     return own.join(others.dropna(axis="columns", how="all"))
+
+
+def with_auxiliary(ratings: Ratings, columns: Mapping[str, str]) -> Ratings:
+    """Add the traits of the same file that were not asked for.
+
+    They only have to help: a trait that fewer than `MIN_IMAGES` of the pictures were rated in, or all alike, is left
+    out, and if the others cannot be read at all, the ratings stay as they are.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        The traits asked for.
+    columns : mapping of str to str
+        {trait: its name in the file}, as it was given to `read_ratings`.
+
+    Returns
+    -------
+    Ratings
+        The ratings with their `auxiliary` table.
+    """
+    others = rated_attributes(ratings, columns).drop(columns=list(ratings.traits))
+    return replace(ratings, auxiliary=others.loc[:, (others.notna().sum() >= MIN_IMAGES) & (others.nunique() > 1)])

@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from prescreen.ratings import rated_attributes, read_ratings
+from prescreen.ratings.other_columns import rated_attributes
+from prescreen.ratings.reading import read_ratings
 
 PICTURES = [f"{number}.jpg" for number in range(12)]
 
