@@ -3,9 +3,10 @@
 Usage:  python benchmarks/raters.py [--draws 20] [--seed 0]
 
 Everything here is simulated: pictures with a planted quality, raters with planted levels and spreads, votes on 0:10.
-Each file of votes is read by `read_ratings` twice, with and without its column of raters, and the ratings are compared with the planted quality. The last columns say how many votes a picture plain means would need to
-be as accurate, and in how many draws rater ids gave the better ratings. Where raters do not differ there is nothing to
-gain, and the benchmark shows the cost of the model.
+Each file of votes is read by `read_ratings` twice, with and without its column of raters, and the ratings are compared
+with the planted quality. The last columns say how many votes a picture plain means would need to be as accurate, and in
+how many draws rater ids gave the better ratings. Where raters do not differ there is nothing to gain, and the benchmark
+shows the cost of the model.
 """
 
 import argparse

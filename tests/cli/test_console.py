@@ -126,6 +126,14 @@ def test_the_votes_of_a_baseline_are_passed_on(ranked):
     assert rank("--baseline-votes", "0").exit_code == 2
 
 
+@pytest.mark.parametrize(("old", "new"), [("present", "current"), ("unfamiliar", "novelty")])
+def test_the_old_name_of_a_check_works_and_says_the_new_one(ranked, old, new):
+    done = rank("--no-gates", f"nose, {old}")
+    assert done.exit_code == 0
+    assert f"the check {old} is called {new} now" in done.stderr
+    assert set(ranked["options"].gates_off) == {"nose", new}
+
+
 def test_nothing_to_keep_is_a_choice(ranked):
     assert rank("--keep", "").exit_code == 0
     assert ranked["options"].keep == ()

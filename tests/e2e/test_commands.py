@@ -70,16 +70,16 @@ def test_votes_decide_how_many_pictures_are_sent_and_the_page_and_the_table_say_
     assert "<- send these" in done.stdout
     table = pd.read_csv(shell.folder / "votes.csv")
     sent = int(table["selected"].sum())
-    assert 1 <= sent <= 5  # of 6 that 125 votes pay for, the present picture is one
+    assert 1 <= sent <= 5  # of 6 that 125 votes pay for, the current photo is one
     assert (table["votes"] > 0).tolist() == table["selected"].tolist()
-    assert table["votes"].sum() + table["votes"][0] in range(124, 128)  # the present picture gets as many
+    assert table["votes"].sum() + table["votes"][0] in range(124, 128)  # the current photo gets as many
     said = next(line for line in done.stderr.splitlines() if "votes      send" in line).partition("votes      ")[2]
     assert f"S{said[1:]}." in (shell.folder / "votes.html").read_text()
     shell(*words, "--votes", "125", "--budget", "1")
     assert pd.read_csv(shell.folder / "votes.csv")["votes"].tolist()[:2] == [63, 0]
     few = shell(*words, "--votes", "39")
     assert few.returncode == 2
-    assert "39 votes: one picture and the present one need at least 40" in few.stderr
+    assert "39 votes: one picture and your current photo need at least 40" in few.stderr
 
 
 def test_goals_change_the_ranking(shell):
@@ -427,7 +427,7 @@ def test_a_near_copy_of_a_picture_whose_name_is_not_utf_8_says_so(shell, demo, t
     assert work("score", "two", "--predictor", demo / "models" / "sample", "--output", "s.csv").returncode == 0
     done = work("rank", "s.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "o.csv", "--report", "o.html")
     assert done.returncode == 0, done.stderr
-    assert "held back  1 of 2 pictures: copies 1" in done.stderr
+    assert "excluded   1 of 2 pictures: copies 1" in done.stderr
     assert "\\udce9.jpg" in (tmp_path / "o.csv").read_text()
 
 

@@ -112,7 +112,7 @@ def test_low_scores_end_in_staying(first, inside):
         Path("bad.csv"), predictor="models/me", output=Path("models/worse"),
         scores=Path("scores.csv"), baseline=str(BASELINE), shortlist=Path("none.csv"),
     )  # fmt: skip
-    assert done.answer.startswith("stay with your present picture")
+    assert done.answer.startswith("stay with your current photo")
     assert done.content["round"] == 2
     assert done.content["decision"]["p"] < 0.05
     assert not pd.read_csv("none.csv")["selected"].any()

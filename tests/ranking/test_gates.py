@@ -16,7 +16,7 @@ FAULTS = {
     "small": {"face_share": 0.03},
     "blurred": {"sharpness": 3.0},
     "cut": {"face_margin": -0.1},
-    "unfamiliar": {"novelty": 1.4},
+    "novelty": {"novelty": 1.4},
     "nose": {"nose_offset": -0.2},
     "eyes": {"eye_crossing": 0.3},
     "eye-colour": {"iris_a": 10.0, "iris_b": 15.0},

@@ -32,11 +32,11 @@ def test_the_present_picture_gets_as_many_votes_as_the_others():
     plan = plan_votes(125, with_present=True)
     assert (plan.votes_each, plan.present) == ((21,) * 5, 20)
     assert plan.votes == 125
-    assert plan_votes(120, 2, with_present=True).describe() == "send 2 pictures and the present one, 40 votes each"
+    assert plan_votes(120, 2, with_present=True).describe() == "send 2 pictures and your current photo, 40 votes each"
     assert plan_votes(120, 3).describe() == "send 3 pictures, 40 votes each"
     assert plan_votes(100, 3).describe() == "send 3 pictures, 33 or 34 votes each"
     assert plan_votes(20).describe() == "send 1 picture, 20 votes"
-    with pytest.raises(UsageError, match="one picture and the present one need at least 40"):
+    with pytest.raises(UsageError, match="one picture and your current photo need at least 40"):
         plan_votes(39, with_present=True)
 
 

@@ -43,7 +43,7 @@ Examples:
     default="faces,person",
     show_default=True,
     metavar="NAMES",
-    help="Pictures that these gates hold back are left out: all, none, or names as for rank.",
+    help="Pictures that these checks exclude are left out: all, none, or names as for rank.",
 )
 @click.option(
     "--predictor", type=Place("predictor"), help="The predictor, where the scores' .meta.json does not name it."

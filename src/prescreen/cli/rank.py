@@ -14,7 +14,7 @@ from prescreen.cli.ranking_options import keep_metadata_option, make_options, ra
 EXAMPLES = """\b
 Examples:
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
-  prescreen rank scores.csv --baseline now.jpg --reference me/ --no-gates blurred,unfamiliar --output shortlist.csv
+  prescreen rank scores.csv --baseline now.jpg --reference me/ --no-gates blurred,novelty --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --votes 120 --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --decisions scores.decisions.csv --output shortlist.csv
   prescreen rank portraits/ --zero-shot --output order.csv --report order.html

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prescreen.cli.paths import LocalPath, Place
-from prescreen.ranking.gate_names import GATES, gates_off
+from prescreen.ranking.gate_names import GATES, RENAMED, gates_off
 from prescreen.text import parse_names
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def make_options(
     """
     from prescreen.ranking.options import RankingOptions
 
+    for name in {part.strip() for part in f"{gates},{no_gates}".split(",")} & RENAMED.keys():
+        click.echo(f"prescreen: warning: the check {name} is called {RENAMED[name]} now", err=True)
     return RankingOptions(
         improve=None if improve is None else parse_names(improve),
         keep=None if keep is None else parse_names(keep) if keep else (),

@@ -12,8 +12,8 @@ GATES: Final[Mapping[str, str]] = {
     "blurred": "a blurred face",
     "cut": "a face that the edge cuts off",
     "person": "somebody else than the reference",
-    "unfamiliar": "unlike anything the predictor was trained on",
-    "present": "a near-copy of the present picture",
+    "novelty": "unlike anything the predictor was trained on",
+    "current": "a near-copy of your current photo",
     "copies": "a near-copy of a better candidate",
     "tested": "a picture that people have scored already",
     "rejected": "a picture that you rejected while reviewing",
@@ -21,7 +21,11 @@ GATES: Final[Mapping[str, str]] = {
     "eyes": "eyes that look at different points, or differ in colour",
     "eye-colour": "eyes of another colour than the reference's",
 }
-"""What each gate holds back, by its name."""
+"""What each check excludes, by its name."""
+
+
+RENAMED: Final[Mapping[str, str]] = {"present": "current", "unfamiliar": "novelty"}
+"""Old names of checks, which still work."""
 
 
 def check_gates(names: Collection[str]) -> None:
@@ -52,7 +56,11 @@ def gates_off(on: str, off: str = "") -> tuple[str, ...]:
     UsageError
         For the name of a gate that does not exist.
     """
-    named = tuple(GATES) if on == "all" else () if on == "none" else parse_names(on)
-    without = parse_names(off) if off else ()
+    named = tuple(GATES) if on == "all" else () if on == "none" else _current_names(on)
+    without = _current_names(off) if off else ()
     check_gates([*named, *without])
     return tuple(gate for gate in GATES if gate not in named or gate in without)
+
+
+def _current_names(names: str) -> tuple[str, ...]:
+    return tuple(RENAMED.get(name, name) for name in parse_names(names))

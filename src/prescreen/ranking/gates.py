@@ -1,8 +1,8 @@
-"""Reasons to hold a candidate back, whatever it scores: a picture that raters should not be shown.
+"""Reasons to exclude a candidate at any score: a picture that raters should not be shown.
 
 Each gate gives one text for each row of the scores, empty where nothing speaks against the picture. Nothing is dropped:
-a candidate that is held back stays in the table with its reason. What a gate cannot see, for want of a face or of open
-eyes, it says nothing about. `benchmarks/gates.py` measures what they find and what they hold back wrongly.
+a candidate that is excluded stays in the table with its reason. What a gate cannot see, for want of a face or of open
+eyes, it says nothing about. `benchmarks/gates.py` measures what they find and what they exclude wrongly.
 """
 
 from collections.abc import Collection
@@ -52,7 +52,7 @@ class Compared:
     person : ndarray (r, d)
         Face descriptors of pictures that surely show the person; without any the candidates' median stands in.
     present : ndarray (d,) or None
-        That of the present picture.
+        That of the current photo.
     irises : ndarray (r, 2)
         Colours of the person's irises, CIELAB's a and b; without any the candidates' median stands in.
     """
@@ -90,9 +90,9 @@ def hold_back(
         "small": too_small(scores),
         "blurred": _beyond(scores, "sharpness", BLURRED, np.inf, "blurred: sharpness {value:.1f}, at least {low:g}"),
         "cut": _beyond(scores, "face_margin", 0.0, np.inf, "the face is cut off by the edge of the picture"),
-        "present": copy_of_present(descriptors, compared.present, index),
+        "current": copy_of_present(descriptors, compared.present, index),
         "person": another_person(descriptors, compared.person, index),
-        "unfamiliar": _beyond(
+        "novelty": _beyond(
             scores, "novelty", -np.inf, 1.0, "unlike the training portraits: {value:.1f} times the usual distance"
         ),
         "nose": _beyond(scores, "nose_offset", -NOSE, NOSE, "the nose is off the middle by {value:+.2f} eye distances"),
@@ -107,7 +107,7 @@ def hold_back(
 
 
 def no_single_face(scores: pd.DataFrame) -> pd.Series:
-    """Hold back pictures in which no face was found, or several.
+    """Exclude pictures in which no face was found, or several.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def no_single_face(scores: pd.DataFrame) -> pd.Series:
 
 
 def too_small(scores: pd.DataFrame) -> pd.Series:
-    """Hold back faces whose eyes are closer than `SMALLEST` pixels."""
+    """Exclude faces whose eyes are closer than `SMALLEST` pixels."""
     pixels = scores["face_share"] * scores[["width", "height"]].min(axis=1)
     small = pixels.map(lambda d: f"a small face: {d:.0f} pixels between the eyes, at least {SMALLEST:g}")
     return small.where((pixels < SMALLEST) & (scores["faces"] > 0), "").astype(object)
@@ -155,7 +155,7 @@ def another_person(
     index: pd.Index,
     most: float = SAME_PERSON,
 ) -> pd.Series:
-    """Hold back pictures whose face is unlike the person's.
+    """Exclude pictures whose face is unlike the person's.
 
     Parameters
     ----------
@@ -180,14 +180,14 @@ def another_person(
 def copy_of_present(
     descriptors: Vectors, present: Vectors | None, index: pd.Index, least: float = NEAR_COPY
 ) -> pd.Series:
-    """Hold back near-copies of the present picture, which cannot be better than it.
+    """Exclude near-copies of the current photo, which cannot be better than it.
 
     Parameters
     ----------
     descriptors : ndarray (n, d)
         Face descriptors of the candidates; NaN where there is none.
     present : ndarray (d,) or None
-        That of the present picture; None holds nobody back.
+        That of the current photo; None excludes nobody.
     index : Index
         Index of the scores, of length n.
     least : float
@@ -198,11 +198,11 @@ def copy_of_present(
     lengths = np.linalg.norm(descriptors, axis=1) * np.linalg.norm(present)
     with np.errstate(invalid="ignore"):
         same = descriptors @ present / lengths >= least
-    return pd.Series(np.where(same, "a near-copy of the present picture", ""), index=index, dtype=object)
+    return pd.Series(np.where(same, "a near-copy of your current photo", ""), index=index, dtype=object)
 
 
 def other_eye_colour(scores: pd.DataFrame, irises: Vectors, most: float = OTHER_COLOUR) -> pd.Series:
-    """Hold back faces whose irises have another colour than the person's.
+    """Exclude faces whose irises have another colour than the person's.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def other_eye_colour(scores: pd.DataFrame, irises: Vectors, most: float = OTHER_
 
 
 def _beyond(scores: pd.DataFrame, column: str, low: float, high: float, text: str) -> pd.Series:
-    """Hold back rows whose value lies outside of low to high; NaN passes."""
+    """Exclude rows whose value lies outside of low to high; NaN passes."""
     values = _numbers(scores, [column])[:, 0]
     texts = [text.format(value=value, low=low, high=high) for value in values]
     return pd.Series(np.where((values < low) | (values > high), texts, ""), index=scores.index, dtype=object)

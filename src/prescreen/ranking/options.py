@@ -15,7 +15,7 @@ DEFAULT_BUDGET: Final = 3
 
 @dataclass(frozen=True)
 class RankingOptions:
-    """How candidates are compared with the present picture.
+    """How candidates are compared with the current photo.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ class RankingOptions:
     votes : int, optional
         Votes that can be had in all; the shortlist then has no more pictures than get enough of them.
     baseline_votes : int, optional
-        How many votes the present picture's scores come from, where it is given as scores: they are shrunk and
+        How many votes the current photo's scores come from, where it is given as scores: they are shrunk and
         uncertain accordingly. Without it they count as exact.
     references : sequence of Path
-        Pictures, or folders of pictures, that surely show the person; the present picture is one of them.
+        Pictures, or folders of pictures, that surely show the person; the current photo is one of them.
     gates_off : collection of str
-        Names of `prescreen.ranking.gate_names.GATES` that hold nothing back.
+        Names of `prescreen.ranking.gate_names.GATES` that exclude nothing.
 
     Raises
     ------

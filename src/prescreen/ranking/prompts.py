@@ -125,7 +125,7 @@ def fit(contrast: Floats, traits: Sequence[str], goals: Goals, level: Floats) ->
     goals : Goals
         What to improve and what to keep.
     level : ndarray (t,)
-        The present picture's contrasts, or 0, the candidates' mean.
+        The current photo's contrasts, or 0, the candidates' mean.
     """
     above = contrast - level
     improve = above[:, [traits.index(name) for name in goals.improve]]

@@ -51,7 +51,7 @@ def rank_candidates(
     """Rank candidates by their chance to meet all goals at once; every row of ``scores`` stays in the table.
 
     The first rows are the shortlist: those that ``choose`` takes, otherwise the first ``budget`` that nothing speaks
-    against. Behind it stand all other candidates, those that were held back among them, by falling chance; equal
+    against. Behind it stand all other candidates, those that were excluded among them, by falling chance; equal
     chances stand in the order of the names. Pictures without a prediction come last.
 
     Parameters
@@ -78,15 +78,15 @@ def rank_candidates(
     duplicate_of : Series of str, index of ``scores``, optional
         For a near-copy of a better candidate that one's name, otherwise the empty text.
     demotions : sequence of Series of str, index of ``scores``
-        More reasons to hold a candidate back, otherwise the empty text; the most important first.
+        More reasons to exclude a candidate, otherwise the empty text; the most important first.
 
     Returns
     -------
     DataFrame
         ``rank`` (1 is best), ``image``, ``p_better`` (0-1, NaN for failed ones), ``selected`` (on the shortlist), for
         each trait ``T``, ``T_low``, ``T_high`` and ``p_T`` (chance of its goal by itself; for a trait without a goal
-        that it is above the baseline), ``pareto`` (not held back, and no candidate that is not held back is
-        predicted at least as high on every trait and higher on one), ``status``, ``demoted`` (why held back, or empty),
+        that it is above the baseline), ``pareto`` (not excluded, and no candidate that is not excluded is
+        predicted at least as high on every trait and higher on one), ``status``, ``demoted`` (why excluded, or empty),
         ``duplicate_of`` (of which better candidate it is a near-copy, or empty), ``reason`` (why failed) and ``why``.
 
     Raises

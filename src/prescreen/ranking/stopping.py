@@ -17,7 +17,7 @@ STAY_BELOW: Final = 0.05
 """A picture less likely than this to meet all goals is not worth its votes."""
 
 SWITCH_ABOVE: Final = 0.8
-"""Chance from which a tested picture is taken for better than the present one."""
+"""Chance from which a tested picture is taken for better than the current photo."""
 
 MAX_CANDIDATES: Final = 100
 """Candidates with the best single chances among which the next round is chosen."""
@@ -92,7 +92,7 @@ class Decision:
     ----------
     verdict : {"switch", "test", "stay"}
         Take the tested picture in ``row`` as the new one; test the picture in ``row`` and others; or stay with the
-        present picture, because nothing left is likely to beat it.
+        current photo, because nothing left is likely to beat it.
     row : int or None
         The best tested picture (switch), or the best one left (test, stay); None if there is none.
     chance : float, 0 to 1

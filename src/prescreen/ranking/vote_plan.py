@@ -41,7 +41,7 @@ class VotePlan:
     votes_each : tuple of int
         Votes of each picture to send, the first one's first.
     present : int
-        Votes of the present picture; 0 where it is not part of the test.
+        Votes of the current photo; 0 where it is not part of the test.
     better : float or None, 0 to 1
         Chance that at least one of the pictures meets all goals; None where it was not computed.
     shown : float or None, 0 to 1
@@ -55,7 +55,7 @@ class VotePlan:
 
     @property
     def pictures(self) -> int:
-        """How many pictures are sent, the present one not counted."""
+        """How many pictures are sent, the current photo not counted."""
         return len(self.votes_each)
 
     @property
@@ -64,11 +64,11 @@ class VotePlan:
         return sum(self.votes_each) + self.present
 
     def describe(self) -> str:
-        """Return for instance ``send 3 pictures and the present one, 30 votes each``."""
+        """Return for instance ``send 3 pictures and your current photo, 30 votes each``."""
         least, most = (find([*self.votes_each, *([self.present] if self.present else [])]) for find in (min, max))
         each = f"{most} votes each" if least == most else f"{least} or {most} votes each"
         what = f"{self.pictures} picture{'s' if self.pictures > 1 else ''}"
-        also = " and the present one" if self.present else ""
+        also = " and your current photo" if self.present else ""
         return f"send {what}{also}, {each if self.pictures > 1 or also else f'{most} votes'}"
 
 
@@ -86,7 +86,7 @@ def plan_votes(
     minimum : int
         Votes that each has to get.
     with_present : bool
-        Whether the present picture is part of the test and gets as many votes as the others.
+        Whether the current photo is part of the test and gets as many votes as the others.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def plan_votes(
     beside = 1 if with_present else 0
     if minimum < 1 or votes < minimum * (1 + beside):
         needed = (
-            f"one picture and the present one need at least {2 * minimum}"
+            f"one picture and your current photo need at least {2 * minimum}"
             if with_present
             else f"one picture needs at least {minimum}"
         )
@@ -127,7 +127,7 @@ def chance_to_show(
     Parameters
     ----------
     mean : ndarray (k + 1, t)
-        What is known before the test of the k pictures to send, then of the present one, in z.
+        What is known before the test of the k pictures to send, then of the current photo, in z.
     covariance : ndarray ((k + 1) * t, (k + 1) * t)
         Its covariance, traits of one picture side by side.
     noise : ndarray (t,)
@@ -135,7 +135,7 @@ def chance_to_show(
     plan : VotePlan
         Votes of each.
     baseline_z : ndarray (t,)
-        The present picture in z, where the margins are turned into z.
+        The current photo in z, where the margins are turned into z.
     traits, goals
         As in :func:`prescreen.ranking.probability.p_better`.
     switch_above : float, 0 to 1
@@ -145,7 +145,7 @@ def chance_to_show(
     """
     k, t = plan.pictures, len(traits)
     if mean.shape != (k + 1, t) or covariance.shape != ((k + 1) * t,) * 2:
-        raise ValueError(f"{k} pictures and the present one: got means {mean.shape}, covariance {covariance.shape}")
+        raise ValueError(f"{k} pictures and the current photo: got means {mean.shape}, covariance {covariance.shape}")
     votes = np.repeat([*plan.votes_each, plan.present], t)
     told = np.flatnonzero(votes)
     observed = covariance[np.ix_(told, told)] + np.diag(np.tile(noise, k + 1)[told] / votes[told])

@@ -125,7 +125,7 @@ def _tags(image: str) -> list[str]:
 
 
 def _gates(summary: RankingSummary) -> list[tuple[str, int]]:
-    """Count the candidates that each kind of reason holds back, the commonest first."""
+    """Count the candidates that each kind of reason excludes, the commonest first."""
     return Counter(gate for card in summary.candidates for gate in card.gates).most_common()
 
 

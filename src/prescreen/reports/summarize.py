@@ -93,10 +93,10 @@ class Card:
     pareto : bool
         Whether no other candidate is predicted as high on every trait and higher on one.
     demoted, why : str
-        Why it is held back, or empty; what it gains and risks.
+        Why it is excluded, or empty; what it gains and risks.
     traits : tuple of TraitReading
     gates : tuple of str
-        What the gates that hold it back are there for.
+        What the checks that exclude it are for.
     duplicate_of : str
         The better candidate that it nearly copies, or empty.
     """
@@ -148,7 +148,7 @@ class TraitField:
 
 @dataclass(frozen=True)
 class Counts:
-    """Pictures given, scored, failed, held back, and likelier than not to meet all goals."""
+    """Pictures given, scored, failed, excluded, and more likely than not to meet all goals."""
 
     given: int
     scored: int
@@ -351,7 +351,7 @@ def _field(name: str, cards: Sequence[Card], goals: Goals, baseline: BaselinePic
 def _verdict(shortlist: Sequence[Card], goals: Goals) -> tuple[str, str]:
     """Return what to do, in one line, and what to expect of it, in a sentence or two."""
     if not shortlist:
-        return "Nothing to send", "Every candidate failed or was held back; the reasons are below."
+        return "Nothing to send", "Every candidate failed or was excluded; the reasons are below."
     alone = len(shortlist) == 1
     names = describe_list([shown(card.image) for card in shortlist])
     if len(names) > HEADLINE:

@@ -27,7 +27,7 @@ class ZeroShotCard:
     selected : bool
         Whether it is among those to look at first.
     why : str
-        Why it is held back, if so, and its contrasts in words.
+        Why it is excluded, if so, and its contrasts in words.
     picture : bytes or None
         A WebP, JPEG or PNG file.
     """

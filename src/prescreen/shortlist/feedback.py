@@ -291,7 +291,7 @@ def describe_decision(decision: Decision, name: str, present: Baseline) -> str:
     if decision.verdict == "test":
         return f"keep testing: the best picture left, {shown(name)}, has a chance of {chance}"
     left = f"the best picture left, {shown(name)}, has a chance of {chance}" if name else "no picture is left"
-    return f"stay with your present picture: {left}"
+    return f"stay with your current photo: {left}"
 
 
 def to_json(
@@ -343,12 +343,12 @@ def check_learn_paths(
     Raises
     ------
     UsageError
-        If a present picture is given without scores, a place for the ranking without both, or two paths are the same.
+        If a current photo is given without scores, a place for the ranking without both, or two paths are the same.
     """
     if baseline is not None and scores is None:
         raise UsageError("--baseline: there is nothing to rank; name the scores of the candidates with --scores")
     if shortlist is not None and baseline is None:
-        raise UsageError("--shortlist: candidates are ranked against the present picture; name it with --baseline")
+        raise UsageError("--shortlist: candidates are ranked against your current photo; name it with --baseline")
     if shortlist is not None:
         table_format(shortlist)
     present = None if baseline is None else Path(baseline)

@@ -1,4 +1,4 @@
-"""The inner steps of ranking: goals, the present picture, near-copies, the report."""
+"""The inner steps of ranking: goals, the current photo, near-copies, the report."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -45,7 +45,7 @@ def rank_with_gates(
     choose: Chooser | None = None,
     rejected: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Rank the candidates; doubtful ones and near-copies of better ones are held back, with the reason in their row.
+    """Rank the candidates; doubtful ones and near-copies of better ones are excluded, with the reason in their row.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def rank_with_gates(
     compared : Compared
         What the candidates are compared with.
     off : collection of str
-        Gates that hold nothing back.
+        Gates that exclude nothing.
     choose : Chooser, optional
-        Has the candidates against the present picture by all that is known, and chooses those of the shortlist
+        Has the candidates against the current photo by all that is known, and chooses those of the shortlist
         together; without it every picture counts by its scores alone.
     rejected : collection of str
         Names of pictures that the user does not want.
@@ -69,7 +69,7 @@ def rank_with_gates(
     -------
     DataFrame
         As from `prescreen.ranking.ranked_table.rank_candidates`, with the column ``gates``: the names of the gates that
-        hold a candidate back, separated by commas; and where votes are planned, the column ``votes``: how many each
+        exclude a candidate, separated by commas; and where votes are planned, the column ``votes``: how many each
         picture of the shortlist gets, 0 for all others.
     """
     columns = shortlist_columns(predictor.traits)
@@ -129,13 +129,13 @@ def rank_with_gates(
 
 
 def _tested(table: pd.DataFrame, predictor: Predictor) -> pd.Series:
-    """Hold back what people have scored: its answer is known."""
+    """Exclude what people have scored: its answer is known."""
     tested = predictor.was_tested(table["content"].tolist())
     return pd.Series(np.where(tested, "people have scored it already", ""), index=table.index, dtype=object)
 
 
 def describe_excluded(ranked: pd.DataFrame) -> str:
-    """Count what gates hold back, the most frequent gate first: ``12 of 39 pictures: copies 9, person 4``."""
+    """Count what checks exclude, the most frequent gate first: ``12 of 39 pictures: copies 9, person 4``."""
     held = ranked.loc[ranked["gates"] != "", "gates"]
     counts = held.str.split(",").explode().value_counts()
     listed = ", ".join(f"{gate} {count}" for gate, count in counts.items())

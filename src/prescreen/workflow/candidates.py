@@ -30,7 +30,7 @@ from prescreen.workflow.inputs import open_scores
 
 @dataclass(frozen=True)
 class ComparedCandidates:
-    """Candidates compared with the present picture, and what the page needs beside them."""
+    """Candidates compared with the current photo, and what the page needs beside them."""
 
     ranked: pd.DataFrame
     predictor: Predictor
@@ -87,7 +87,7 @@ def compare_candidates(
     encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
         present = read_baseline(baseline, options.baseline_votes, loaded, encoder, cache)
-        reporter.info(f"goals      {goals.describe()}; the present picture: {present.describe()}")
+        reporter.info(f"goals      {goals.describe()}; your current photo: {present.describe()}")
         compared = read_references(options.references, present, encoder, cache)
         pictures = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:
@@ -116,7 +116,7 @@ def compare_candidates(
     if unknown := len(rejected - set(table["image"])):
         reporter.info(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
     if held := describe_excluded(ranked):
-        reporter.info(f"held back  {held}")
+        reporter.info(f"excluded   {held}")
     if choose.plan is not None:
         reporter.info(f"votes      {describe_plan(choose.plan)}")
     return ComparedCandidates(ranked, loaded, present, goals, pictures, note, table, vectors, choose.plans)

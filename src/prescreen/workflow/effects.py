@@ -76,7 +76,7 @@ def effects(
     texts : sequence of str
         What pictures may show; needs a predictor with a CLIP encoder.
     gates : collection of str
-        Gates whose pictures are left out, all but those that need a present picture.
+        Gates whose pictures are left out, all but those that need a current photo.
     output : Path, optional
         ``.csv``, ``.parquet`` or ``.jsonl``.
     predictor : str, optional

@@ -38,7 +38,7 @@ class Learned:
     content : mapping
         The round as JSON: ``round``, ``agreement``, ``offset``, ``decision``, ``proposed`` and ``hope``.
     answer : str
-        What to do now, in one line; empty without a present picture to compare with.
+        What to do now, in one line; empty without a current photo to compare with.
     proposal : DataFrame or None
         Rows of the table to send next; None if nothing was ranked.
     run_id : str
@@ -92,7 +92,7 @@ def learn(
     votes : int
         Votes behind a score whose file does not say.
     baseline : str, optional
-        The present picture as in `rank`; with it and ``scores`` the candidates are ranked again.
+        The current photo as in `rank`; with it and ``scores`` the candidates are ranked again.
     options : RankingOptions
         As in `rank`.
     shortlist : Path, optional
@@ -144,7 +144,7 @@ def learn(
         after = feedback.with_results(before, newer, output.name)
         if table is not None and baseline is not None:
             present = read_baseline(baseline, options.baseline_votes, after, encoder, cache)
-            reporter.info(f"goals      {goals.describe()}; the present picture: {present.describe()}")
+            reporter.info(f"goals      {goals.describe()}; your current photo: {present.describe()}")
             compared = read_references(options.references, present, encoder, cache)
             with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)

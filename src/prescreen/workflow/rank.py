@@ -1,4 +1,4 @@
-"""Candidates against the present picture: the verbs ``rank`` and ``review``.
+"""Candidates against the current photo: the verbs ``rank`` and ``review``.
 
 Their steps live in `prescreen.shortlist.gating`, what they compute in `prescreen.shortlist.comparison` and
 `prescreen.ranking`.
@@ -42,16 +42,16 @@ def rank(
     keep_metadata: bool = False,
     reporter: ProgressReporter | None = None,
 ) -> Ranked:
-    """Rank scored pictures by their chance to beat the present one, and write the table and the report.
+    """Rank scored pictures by their chance to beat the current photo, and write the table and the report.
 
     Parameters
     ----------
     scores : Path
         A table that `score` wrote.
     baseline : str
-        The present picture: an image file, or scores such as ``competence=8.2,likeability=9.0``.
+        The current photo: an image file, or scores such as ``competence=8.2,likeability=9.0``.
     options : RankingOptions
-        What should improve, what must stay, how many pictures can be sent and which gates hold pictures back.
+        What should improve, what must stay, how many pictures can be sent and which checks exclude pictures.
     output : Path
         ``.csv``, ``.parquet`` or ``.jsonl``.
     report : Path, optional
@@ -59,7 +59,7 @@ def rank(
     predictor : str, optional
         Directory or MLflow model URI, where the note beside the scores does not name it or it has moved.
     decisions : Path, optional
-        Table that `review` saved: pictures rejected there are held back.
+        Table that `review` saved: pictures rejected there are excluded.
     images : sequence of str or Path
         Where the scored pictures are: folders, files or a URL; by default where the note beside the scores says, on
         this machine only. See `prescreen.predictor.scored_files`.

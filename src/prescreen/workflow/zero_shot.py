@@ -67,7 +67,7 @@ def rank_zero_shot(
     encoder : str
         Name of an encoder with CLIP, see `prescreen.encoders.make_encoder`.
     baseline : str, optional
-        The present picture; without it the candidates' mean stands in.
+        The current photo; without it the candidates' mean stands in.
     options : RankingOptions
         What should improve, what must stay, how many pictures, references and gates. Margins and votes have no meaning.
     output : Path
@@ -89,7 +89,7 @@ def rank_zero_shot(
     check_page(report)
     check_output_paths(
         {"--output": output, "--report": report},
-        {"the present picture": None if baseline is None else Path(baseline)} | {str(place): place for place in inputs},
+        {"your current photo": None if baseline is None else Path(baseline)} | {str(place): place for place in inputs},
     )
     goals = _goals(options)
     files = find_images(inputs)  # before any weights are fetched
@@ -98,7 +98,7 @@ def rank_zero_shot(
     network = make_encoder(encoder)
     wording = Wording(network.specification)
     reporter.info(f"zero-shot  {WARNING}")
-    against = "the candidates' mean" if baseline is None else "the present picture"
+    against = "the candidates' mean" if baseline is None else "your current photo"
     reporter.info(f"goals      {goals.describe()}; SD: standard deviations of these pictures above {against}")
     if network.must_convert:
         reporter.info(CONVERSION)
@@ -256,7 +256,7 @@ def _page(
             picture = thumbnails.thumbnail(place[row["image"]], thumbnails.THUMBNAIL)
             cards.append(ZeroShotCard(row["rank"], row["image"], row["selected"], row["why"], picture))
             advance()
-    against = "the candidates' mean" if baseline is None else f"the present picture, {Path(baseline).name}"
+    against = "the candidates' mean" if baseline is None else f"your current photo, {Path(baseline).name}"
     return render_zero_shot(
         ZeroShotPage(
             goals=goals.describe(),
