@@ -35,6 +35,7 @@ from prescreen.images.files import ImageFile
 from prescreen.ratings.other_columns import with_auxiliary
 from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.regressors.base import BlockRegressor
+from prescreen.regressors.blocks import BlockDesign, Blocks, blas_threads, in_chunks
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
@@ -101,13 +102,20 @@ def published_means(folder: Path, dataset: Dataset) -> pd.DataFrame:
 
 
 def alone(
-    regressor: BlockRegressor, features: Floats32, groups: NDArray[np.int64], ratings: Floats, folds: int, seed: int
+    regressor: BlockRegressor,
+    features: Floats32,
+    blocks: Blocks,
+    groups: NDArray[np.int64],
+    ratings: Floats,
+    folds: int,
+    seed: int,
 ) -> Floats:
     """Predict every picture from the others with one regressor."""
     predictions = np.zeros(ratings.shape)
     for train, test in grouped_folds(groups, folds, seed):
-        regressor.fit(features[train], ratings[train], groups=groups[train])
-        predictions[test] = regressor.predict(features[test])
+        with blas_threads(len(train)):
+            regressor.fit(BlockDesign.fit(features[train], blocks), ratings[train], groups=groups[train])
+        predictions[test] = in_chunks(regressor.predict_standardised, regressor.scaler_, features[test])
     return predictions
 
 
@@ -125,18 +133,18 @@ def steps(dataset: Dataset, ratings: Floats, folds: int, seed: int) -> Iterator[
     """Yield the steps of the regressor; the last is what `prescreen train` does."""
     blocks = dataset.blocks
     regressors: dict[str, BlockRegressor] = {
-        "ridge alone": BlockKernelRidge(blocks, kernel="linear"),
-        "kernel ridge alone": BlockKernelRidge(blocks),
-        "shared kernel ridge alone": SharedKernelRidge(blocks, seed=seed),
-        "LightGBM alone": BoostedTrees(blocks, seed=seed),
+        "ridge alone": BlockKernelRidge(kernel="linear"),
+        "kernel ridge alone": BlockKernelRidge(),
+        "shared kernel ridge alone": SharedKernelRidge(seed=seed),
+        "LightGBM alone": BoostedTrees(seed=seed),
     }
     groups, features = dataset.groups, dataset.features
     pooled, own = without_layouts(dataset)
-    shared = SharedKernelRidge(own, seed=seed)
+    shared = SharedKernelRidge(seed=seed)
     if len(own) < len(blocks):
-        yield "shared kernel ridge, without layouts", lambda: alone(shared, pooled, groups, ratings, folds, seed)
+        yield "shared kernel ridge, without layouts", lambda: alone(shared, pooled, own, groups, ratings, folds, seed)
     for name, regressor in regressors.items():
-        yield name, lambda regressor=regressor: alone(regressor, features, groups, ratings, folds, seed)
+        yield name, lambda regressor=regressor: alone(regressor, features, blocks, groups, ratings, folds, seed)
     yield (
         "stack, nested (prescreen)",
         lambda: (

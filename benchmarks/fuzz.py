@@ -30,7 +30,7 @@ MODULES = (containers, boxes, av1, decoding, color)
 READERS = ("ratings/formats", "ratings/columns", "ratings/reading", "ratings/results", "ratings/imagefolder")
 READERS += ("storage/tables", "storage/provenance", "embeddings/cache")
 READERS += ("predictor/predictor", "predictor/files", "predictor/manifest")
-READERS += ("encoders/specification", "regressors/tree_text")
+READERS += ("encoders/specification", "regressors/boosting")
 MOST_PIXELS = 1_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 

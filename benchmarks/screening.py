@@ -32,12 +32,11 @@ from prescreen.ranking.probability import p_better_by
 from prescreen.ranking.stopping import next_round
 from prescreen.ratings.other_columns import with_auxiliary
 from prescreen.ratings.reading import read_ratings
-from prescreen.regressors.blocks import BlockDesign
+from prescreen.regressors.blocks import BlockDesign, blas_threads, in_chunks
 from prescreen.regressors.folds import grouped_folds
 from prescreen.regressors.intervals import residual_covariance
 from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge
 from prescreen.regressors.stacking import cross_validate
-from prescreen.regressors.threads import blas_threads
 from prescreen.training.dataset import join
 
 TRAITS = ("electable", "outgoing", "trustworthy")
@@ -328,9 +327,10 @@ def many_pairs(omi, encoder, number, voted, draws, seed):
     dataset = embedded(read_ratings(omi, None), encoder)
     predictions, folds = np.zeros(dataset.ratings.shape), np.zeros(len(dataset.ratings), int)
     for fold, (train, test) in enumerate(grouped_folds(dataset.groups, 10, 0)):
-        model = SharedKernelRidge(dataset.blocks)
-        model.fit(dataset.features[train], dataset.ratings[train], dataset.weights[train], dataset.groups[train])
-        predictions[test], folds[test] = model.predict(dataset.features[test]), fold
+        design = BlockDesign.fit(dataset.features[train], dataset.blocks)
+        model = SharedKernelRidge().fit(design, dataset.ratings[train], dataset.weights[train], dataset.groups[train])
+        predictions[test] = in_chunks(model.predict_standardised, model.scaler_, dataset.features[test])
+        folds[test] = fold
     squared = BlockDesign.fit(dataset.features, dataset.blocks).distances
     votes = read_votes(omi, dataset.images, OTHERS)
     pairs = np.random.default_rng(seed).permutation(list(itertools.permutations(OTHERS, 2)))[:number]

@@ -1,6 +1,18 @@
 import numpy as np
 import pytest
 
+from prescreen.regressors.blocks import BlockDesign, in_chunks
+
+
+def fitted(regressor, X, Y, sample_weight=None, groups=None, blocks=None):
+    """Fit on features as they come."""
+    return regressor.fit(BlockDesign.fit(X, blocks), Y, sample_weight, groups)
+
+
+def predict(regressor, X):
+    """Predict features as they come."""
+    return in_chunks(regressor.predict_standardised, regressor.scaler_, X)
+
 
 @pytest.fixture
 def problem():

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
-from prescreen.regressors.blocks import BlockDesign, BlockScaler, product, squared_distances
+from prescreen.regressors.blocks import SMALL, BlockDesign, BlockScaler, blas_threads, product, squared_distances
 
 BLOCKS = {"large": slice(0, 30), "small": slice(30, 33)}
 
@@ -72,3 +73,18 @@ def test_products_of_equal_rows_are_equal_wherever_they_stand(width):
     np.testing.assert_array_equal(product(left[order], right), found[order])
     repeated = product(np.repeat(left[:1], 64, axis=0), right)
     np.testing.assert_array_equal(repeated, np.repeat(found[:1], 64, axis=0))
+
+
+def threads():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_small_problems_use_one_thread_and_the_setting_returns():
+    np.eye(2) @ np.eye(2)
+    before = threads()
+    assert before
+    with blas_threads(100):
+        assert set(threads()) == {1}
+    assert threads() == before
+    with blas_threads(SMALL + 1):
+        assert threads() == before

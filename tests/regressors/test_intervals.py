@@ -3,7 +3,6 @@ import pytest
 
 from prescreen.regressors.intervals import (
     conformal_half_widths,
-    cross_conformal_coverage,
     cross_conformal_intervals,
     residual_covariance,
 )
@@ -27,15 +26,6 @@ def test_interval_of_a_fold_comes_from_the_other_folds():
     lower, upper = cross_conformal_intervals(np.zeros((100, 1)), truth, folds)
     assert (upper[:50] == 1).all()
     assert (lower[50:] == -100).all()
-    assert cross_conformal_coverage(np.zeros((100, 1)), truth, folds) == 0.5
-
-
-def test_coverage_counts_rated_pictures_only():
-    truth = np.where(np.arange(60)[:, None] % 2 == 0, 0.0, np.nan)
-    truth = np.column_stack([truth, np.full(60, np.nan)])
-    coverage = cross_conformal_coverage(np.zeros((60, 2)), truth, np.arange(60) % 5)
-    assert coverage[0] == 1
-    assert np.isnan(coverage[1])
 
 
 @pytest.mark.parametrize("alpha", [0, 1, 5])

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.base import clone
+from tests.regressors.conftest import fitted, predict
 
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
@@ -23,9 +23,11 @@ def related():
 def test_traits_learn_from_each_other(related):
     X, Y, signal = related
     train, test = np.arange(160) < 110, np.arange(160) >= 110
-    together = SharedKernelRidge().fit(X[train], Y[train]).predict(X[test])
-    alone = np.column_stack([SharedKernelRidge().fit(X[train], Y[train, k : k + 1]).predict(X[test]) for k in range(8)])
-    plain = BlockKernelRidge().fit(X[train], Y[train]).predict(X[test])
+    together = predict(fitted(SharedKernelRidge(), X[train], Y[train]), X[test])
+    alone = np.column_stack(
+        [predict(fitted(SharedKernelRidge(), X[train], Y[train, k : k + 1]), X[test]) for k in range(8)]
+    )
+    plain = predict(fitted(BlockKernelRidge(), X[train], Y[train]), X[test])
     errors = [((p - signal[test, None]) ** 2).mean() for p in (together, alone, plain)]
     assert errors[0] < 0.95 * errors[1]
     assert errors[0] < 0.9 * errors[2]
@@ -34,14 +36,14 @@ def test_traits_learn_from_each_other(related):
 def test_auxiliary_columns_help_without_being_predicted(related):
     X, Y, signal = related
     train, test = np.arange(160) < 110, np.arange(160) >= 110
-    helped = SharedKernelRidge(n_targets=1).fit(X[train], Y[train])
-    together = SharedKernelRidge().fit(X[train], Y[train])
-    alone = SharedKernelRidge().fit(X[train], Y[train, :1])
-    assert helped.predict(X[test]).shape == (50, 1)
+    helped = fitted(SharedKernelRidge(n_targets=1), X[train], Y[train])
+    together = fitted(SharedKernelRidge(), X[train], Y[train])
+    alone = fitted(SharedKernelRidge(), X[train], Y[train, :1])
+    assert predict(helped, X[test]).shape == (50, 1)
     assert helped.cv_predictions_.shape == (110, 1)
-    np.testing.assert_allclose(helped.predict(X[test]), together.predict(X[test])[:, :1], rtol=1e-9)
+    np.testing.assert_allclose(predict(helped, X[test]), predict(together, X[test])[:, :1], rtol=1e-9)
     np.testing.assert_allclose(helped.cv_predictions_, together.cv_predictions_[:, :1], rtol=1e-9)
-    errors = [((model.predict(X[test])[:, 0] - signal[test]) ** 2).mean() for model in (helped, alone)]
+    errors = [((predict(model, X[test])[:, 0] - signal[test]) ** 2).mean() for model in (helped, alone)]
     assert errors[0] < 0.95 * errors[1]
 
 
@@ -49,15 +51,15 @@ def test_auxiliary_columns_help_without_being_predicted(related):
 def test_targets_are_columns(related, n_targets):
     X, Y, _ = related
     with pytest.raises(ValueError, match="n_targets"):
-        SharedKernelRidge(n_targets=n_targets).fit(X, Y)
+        fitted(SharedKernelRidge(n_targets=n_targets), X, Y)
 
 
 def test_without_pull_it_is_kernel_ridge(problem):
     X, Y, groups, blocks = problem
-    model = SharedKernelRidge(blocks, gammas=(0.1,), pulls=(0.0,), penalties=(0.5,)).fit(X, Y, groups=groups)
-    plain = BlockKernelRidge(blocks, gammas=(0.1,), penalties=(0.5,)).fit(X, Y, groups=groups)
-    np.testing.assert_allclose(model.predict(X), plain.predict(X), rtol=1e-9)
-    alone = SharedKernelRidge(blocks, (0.1,), (0.0,), (0.5,), cv_splits=90).fit(X, Y, groups=groups)
+    model = fitted(SharedKernelRidge(gammas=(0.1,), pulls=(0.0,), penalties=(0.5,)), X, Y, groups=groups, blocks=blocks)
+    plain = fitted(BlockKernelRidge(gammas=(0.1,), penalties=(0.5,)), X, Y, groups=groups, blocks=blocks)
+    np.testing.assert_allclose(predict(model, X), predict(plain, X), rtol=1e-9)
+    alone = fitted(SharedKernelRidge((0.1,), (0.0,), (0.5,), cv_splits=90), X, Y, groups=groups, blocks=blocks)
     np.testing.assert_allclose(alone.cv_predictions_, plain.cv_predictions_, rtol=1e-6)
 
 
@@ -67,9 +69,9 @@ def test_left_out_error_does_not_flatter():
     for _ in range(12):
         X = generator.standard_normal((400, 20)).astype(np.float32)
         Y = X[:, :2] @ generator.standard_normal((2, 5)) + generator.standard_normal((400, 5))
-        model = SharedKernelRidge().fit(X[:150], Y[:150])
+        model = fitted(SharedKernelRidge(), X[:150], Y[:150])
         inner.append(left_out_error(model, Y[:150]).mean())
-        new.append(((model.predict(X[150:]) - Y[150:]) ** 2).mean())
+        new.append(((predict(model, X[150:]) - Y[150:]) ** 2).mean())
     assert 0.95 * np.mean(new) < np.mean(inner) < 1.15 * np.mean(new)
 
 
@@ -77,11 +79,11 @@ def test_noise_is_not_predicted_through_the_other_traits():
     generator = np.random.default_rng(9)
     X = generator.standard_normal((150, 200)).astype(np.float32)
     Y = generator.standard_normal((150, 6))
-    assert (left_out_error(SharedKernelRidge().fit(X, Y), Y) > 0.97 * Y.var(axis=0)).all()
+    assert (left_out_error(fitted(SharedKernelRidge(), X, Y), Y) > 0.97 * Y.var(axis=0)).all()
     copies = np.repeat(generator.standard_normal((50, 30)), 3, axis=0).astype(np.float32)
     copies += 0.05 * generator.standard_normal((150, 30)).astype(np.float32)
     shared = np.repeat(generator.standard_normal((50, 3)), 3, axis=0)
-    model = SharedKernelRidge().fit(copies, shared, groups=np.arange(150) // 3)
+    model = fitted(SharedKernelRidge(), copies, shared, groups=np.arange(150) // 3)
     assert (left_out_error(model, shared) > 0.8 * shared.var(axis=0)).all()
 
 
@@ -89,20 +91,20 @@ def test_gaps_stay_gaps_and_are_filled_for_the_distance(problem):
     X, Y, groups, blocks = problem
     gaps = Y.copy()
     gaps[::3, 1] = np.nan
-    model = SharedKernelRidge(blocks).fit(X, gaps, groups=groups)
+    model = fitted(SharedKernelRidge(), X, gaps, groups=groups, blocks=blocks)
     assert np.isnan(model.cv_predictions_[::3, 1]).all()
     assert np.isfinite(np.delete(model.cv_predictions_[:, 1], np.s_[::3])).all()
     assert np.isfinite(model.cv_predictions_[:, 0]).all()
-    whole = SharedKernelRidge(blocks).fit(X, Y, groups=groups)
-    assert np.corrcoef(model.predict(X)[:, 0], whole.predict(X)[:, 0])[0, 1] > 0.99
+    whole = fitted(SharedKernelRidge(), X, Y, groups=groups, blocks=blocks)
+    assert np.corrcoef(predict(model, X)[:, 0], predict(whole, X)[:, 0])[0, 1] > 0.99
 
 
 def test_a_trait_of_two_groups_is_learned_and_judged(problem):
     X, Y, _, blocks = problem
     few = np.full(90, np.nan)
     few[[3, 50]] = 1.0, 2.0
-    model = SharedKernelRidge(blocks).fit(X, np.column_stack([Y, few]))
-    assert np.isfinite(model.predict(X)).all()
+    model = fitted(SharedKernelRidge(), X, np.column_stack([Y, few]), blocks=blocks)
+    assert np.isfinite(predict(model, X)).all()
     judged = model.cv_predictions_[[3, 50], 2]
     assert ((judged >= 1) & (judged <= 2)).all()
 
@@ -112,55 +114,49 @@ def test_a_weight_of_zero_is_a_gap(problem):
     rated = np.arange(90) % 3 > 0
     design = BlockDesign.fit(X, blocks)
     gaps = np.where(rated[:, None], Y, np.nan)
-    model = SharedKernelRidge(blocks).fit_design(design, gaps, groups=groups)
-    zero = SharedKernelRidge(blocks).fit_design(design, Y, sample_weight=rated * 1.0, groups=groups)
-    np.testing.assert_array_equal(zero.predict(X), model.predict(X))
+    model = SharedKernelRidge().fit(design, gaps, groups=groups)
+    zero = SharedKernelRidge().fit(design, Y, sample_weight=rated * 1.0, groups=groups)
+    np.testing.assert_array_equal(predict(zero, X), predict(model, X))
     fewer = BlockDesign(design.scaler, X[rated])
-    reference = SharedKernelRidge(blocks).fit_design(fewer, Y[rated], groups=groups[rated])
-    np.testing.assert_allclose(model.predict(X), reference.predict(X), rtol=1e-4)
+    reference = SharedKernelRidge().fit(fewer, Y[rated], groups=groups[rated])
+    np.testing.assert_allclose(predict(model, X), predict(reference, X), rtol=1e-4)
 
 
 def test_weights_count(problem):
     X, Y, _, blocks = problem
     weight = np.random.default_rng(0).uniform(0.1, 5, size=Y.shape)
-    model = SharedKernelRidge(blocks)
-    assert not np.allclose(model.fit(X, Y, weight).predict(X), model.fit(X, Y).predict(X), rtol=1e-3)
+    weighted, plain = (
+        fitted(SharedKernelRidge(), X, Y, weight, blocks=blocks),
+        fitted(SharedKernelRidge(), X, Y, blocks=blocks),
+    )
+    assert not np.allclose(predict(weighted, X), predict(plain, X), rtol=1e-3)
 
 
 def test_a_constant_trait_is_predicted_as_it_is(problem):
     X, Y, _, blocks = problem
-    model = SharedKernelRidge(blocks).fit(X, np.column_stack([Y, np.full(90, 4.0)]))
-    np.testing.assert_allclose(model.predict(X)[:, 2], 4.0)
+    model = fitted(SharedKernelRidge(), X, np.column_stack([Y, np.full(90, 4.0)]), blocks=blocks)
+    np.testing.assert_allclose(predict(model, X)[:, 2], 4.0)
 
 
 def test_units_of_the_ratings_do_not_matter(problem):
     X, Y, _, blocks = problem
-    one = SharedKernelRidge(blocks).fit(X, Y).predict(X)
-    other = SharedKernelRidge(blocks).fit(X, 100 * Y + [5, -900]).predict(X)
+    one = predict(fitted(SharedKernelRidge(), X, Y, blocks=blocks), X)
+    other = predict(fitted(SharedKernelRidge(), X, 100 * Y + [5, -900], blocks=blocks), X)
     np.testing.assert_allclose((other - [5, -900]) / 100, one, rtol=1e-4)
 
 
 def test_prediction_does_not_depend_on_the_other_rows(problem):
     X, Y, _, blocks = problem
-    model = SharedKernelRidge(blocks).fit(X, Y)
-    together = model.predict(X)
-    np.testing.assert_array_equal(model.predict(X[77:78]), together[77:78])
-    np.testing.assert_array_equal(model.predict(X[::-1]), together[::-1])
-    assert model.predict(X[:0]).shape == (0, 2)
-
-
-def test_follows_scikit_learn(problem):
-    X, Y, _, blocks = problem
-    model = SharedKernelRidge(blocks, gammas=(0.2,), pulls=(3.0,), penalties=(0.5, 2.0))
-    copy = clone(model)
-    assert copy.get_params() == model.get_params()
-    np.testing.assert_array_equal(copy.fit(X, Y).predict(X), model.fit(X, Y).predict(X))
-    assert model.score(X, Y) > 0.2
+    model = fitted(SharedKernelRidge(), X, Y, blocks=blocks)
+    together = predict(model, X)
+    np.testing.assert_array_equal(predict(model, X[77:78]), together[77:78])
+    np.testing.assert_array_equal(predict(model, X[::-1]), together[::-1])
+    assert predict(model, X[:0]).shape == (0, 2)
 
 
 def test_what_does_not_fit_is_refused(problem):
     X, Y, _, blocks = problem
     with pytest.raises(ValueError, match="pulls"):
-        SharedKernelRidge(blocks, pulls=(-1.0,)).fit(X, Y)
+        fitted(SharedKernelRidge(pulls=(-1.0,)), X, Y, blocks=blocks)
     with pytest.raises(ValueError, match="pulls"):
-        SharedKernelRidge(blocks, pulls=()).fit(X, Y)
+        fitted(SharedKernelRidge(pulls=()), X, Y, blocks=blocks)

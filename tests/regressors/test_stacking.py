@@ -3,9 +3,10 @@ import json
 
 import numpy as np
 import pytest
+from tests.regressors.conftest import fitted, predict
 
 from prescreen.errors import PredictorError, RatingsError
-from prescreen.regressors.base import BlockRegressor
+from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
 from prescreen.regressors.stacking import STACK, TraitRegressors, candidates, cross_validate, fit_final
@@ -29,23 +30,13 @@ def noisy():
     return X, Y, np.arange(80) // 2, {"a": slice(0, 10), "b": slice(10, 20)}
 
 
-@pytest.mark.parametrize("name", list(candidates(None, 0)))
-def test_state_keeps_predictions_bit_for_bit(noisy, name):
-    X, Y, groups, blocks = noisy
-    model = candidates(blocks, 0)[name].fit(X, Y, groups=groups)
-    again = type(model).from_state(*through_files(model.to_state()))
-    assert isinstance(again, BlockRegressor)
-    np.testing.assert_array_equal(again.predict(X), model.predict(X))
-    assert again.blocks == blocks
-    assert again.scaler_.n_features == X.shape[1]
-
-
 def all_candidates_used(noisy):
     """A model in which each trait uses another candidate, and so all parts have to be kept."""
     X, Y, groups, blocks = noisy
     model = fit_final(X, Y, groups, blocks)
-    fitted = {name: candidate.fit(X, Y, groups=groups) for name, candidate in candidates(blocks, 0).items()}
-    return TraitRegressors(model.scaler, fitted, np.eye(len(fitted)), tuple(fitted), model.inner_errors)
+    design = BlockDesign(model.scaler, X)
+    fits = {name: candidate.fit(design, Y, groups=groups) for name, candidate in candidates(0, trees=True).items()}
+    return TraitRegressors(model.scaler, fits, np.eye(len(fits)), tuple(fits), model.inner_errors)
 
 
 def test_state_of_all_traits_keeps_predictions_bit_for_bit(noisy):
@@ -78,8 +69,9 @@ def test_damaged_state_is_refused(noisy):
 def test_prediction_is_the_mean_by_shares(noisy):
     X, Y, groups, blocks = noisy
     model = fit_final(X, Y, groups, blocks)
-    fitted = {name: candidate.fit(X, Y, groups=groups) for name, candidate in candidates(blocks, 0).items()}
-    expected = sum(share * fitted[name].predict(X) for name, share in zip(model.regressors, model.weights, strict=True))
+    fits = {name: fitted(candidate, X, Y, groups=groups, blocks=blocks) for name, candidate in candidates(0).items()}
+    parts = zip(model.regressors, model.weights, strict=True)
+    expected = sum(share * predict(fits[name], X) for name, share in parts)
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-9)
     np.testing.assert_allclose(model.weights.sum(axis=0), 1)
     assert (model.weights >= 0).all()
@@ -99,8 +91,8 @@ def test_stack_is_no_worse_than_its_parts_on_what_it_was_weighed_by(noisy):
 def test_inner_errors_are_those_of_left_out_groups(noisy):
     X, Y, groups, blocks = noisy
     model = fit_final(X, Y, groups, blocks)
-    ridge = BlockKernelRidge(blocks, kernel="linear").fit(X, Y, groups=groups)
-    trees = BoostedTrees(blocks, seed=0).fit(X, Y, groups=groups)
+    ridge = fitted(BlockKernelRidge(kernel="linear"), X, Y, groups=groups, blocks=blocks)
+    trees = fitted(BoostedTrees(seed=0), X, Y, groups=groups, blocks=blocks)
     for name, regressor in (("ridge", ridge), ("lightgbm", trees)):
         expected = np.nanmean((regressor.cv_predictions_ - Y) ** 2, axis=0)
         np.testing.assert_allclose(model.inner_errors[name], expected, rtol=1e-9)
@@ -164,7 +156,7 @@ def test_cross_validation_says_what_it_did(noisy):
     assert result.n_splits == 3
     assert result.predictions.shape == Y.shape
     assert np.isfinite(result.predictions).all()
-    assert {choice for fold in result.choices for choice in fold} <= {*candidates(blocks, 0), STACK}
+    assert {choice for fold in result.choices for choice in fold} <= {*candidates(0), STACK}
     for group in np.unique(groups):
         assert len(np.unique(result.folds[groups == group])) == 1
     train = result.folds != 0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.regressors.conftest import predict
 
 from prescreen.errors import RatingsError
 from prescreen.regressors.blocks import BlockDesign
@@ -91,26 +92,26 @@ def test_weighted_regressor_equals_repetition(problem, kernel):
     X, _, Y, _, _ = problem
     times = np.random.default_rng(2).integers(0, 4, size=(40, 3))
     design = BlockDesign.fit(X, None)
-    model = BlockKernelRidge(kernel=kernel, penalties=(0.7,)).fit_design(design, Y, sample_weight=times)
+    model = BlockKernelRidge(kernel=kernel, penalties=(0.7,)).fit(design, Y, sample_weight=times)
     for trait in range(3):
         rows = np.repeat(np.arange(40), times[:, trait])
-        often = BlockKernelRidge(kernel=kernel, penalties=(0.7,)).fit_design(
+        often = BlockKernelRidge(kernel=kernel, penalties=(0.7,)).fit(
             BlockDesign(design.scaler, X[rows]), Y[rows, trait : trait + 1]
         )
-        np.testing.assert_allclose(model.predict(X)[:, trait], often.predict(X)[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(predict(model, X)[:, trait], predict(often, X)[:, 0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_left_out_predictions_of_the_regressor_equal_refits(problem, kernel):
     X, _, Y, weight, groups = problem
     design = BlockDesign.fit(X, None)
-    model = BlockKernelRidge(kernel=kernel, penalties=(0.2,)).fit_design(design, Y, weight, groups)
+    model = BlockKernelRidge(kernel=kernel, penalties=(0.2,)).fit(design, Y, weight, groups)
     for group in np.unique(groups):
         test = groups == group
-        without = BlockKernelRidge(kernel=kernel, penalties=(0.2,)).fit_design(
+        without = BlockKernelRidge(kernel=kernel, penalties=(0.2,)).fit(
             BlockDesign(design.scaler, X[~test]), Y[~test], weight[~test]
         )
-        np.testing.assert_allclose(model.cv_predictions_[test], without.predict(X[test]), rtol=1e-4)
+        np.testing.assert_allclose(model.cv_predictions_[test], predict(without, X[test]), rtol=1e-4)
 
 
 def test_one_group_has_no_left_out_error(problem):

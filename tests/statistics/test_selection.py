@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.regressors.conftest import fitted, predict
 
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
 from prescreen.regressors.stacking import cross_validate, fit_final
@@ -43,7 +44,7 @@ def test_block_of_few_features_is_heard_beside_a_block_of_many():
     Y = X[:, 1000:].sum(1, keepdims=True)
     apart = {"many": slice(0, 1000), "few": slice(1000, 1004)}
     errors = [
-        ((BlockKernelRidge(blocks, kernel="linear").fit(X, Y).cv_predictions_ - Y) ** 2).mean()
+        ((fitted(BlockKernelRidge(kernel="linear"), X, Y, blocks=blocks).cv_predictions_ - Y) ** 2).mean()
         for blocks in (apart, None)
     ]
     assert errors[0] < 0.2 * errors[1]
@@ -88,7 +89,7 @@ def test_groups_are_what_keeps_near_duplicates_from_being_remembered():
 
 def test_groups_keep_the_penalty_from_being_chosen_for_remembering():
     X, Y, groups = duplicates(np.random.default_rng(6))
-    grouped, alone = (BlockKernelRidge().fit(X, Y, groups=g) for g in (groups, None))
+    grouped, alone = (fitted(BlockKernelRidge(), X, Y, groups=g) for g in (groups, None))
     assert (grouped.penalty_ > 10 * alone.penalty_).all()
     inner = fit_final(X, Y, groups, None).inner_errors
     assert all((errors > 0.8 * Y.var(axis=0)).all() for errors in inner.values())
@@ -114,7 +115,7 @@ def test_inner_error_is_near_the_error_on_new_pictures(kernel):
     for _ in range(25):
         X = generator.standard_normal((500, 20)).astype(np.float32)
         Y = X[:, :2] + generator.standard_normal((500, 2))
-        model = BlockKernelRidge(kernel=kernel).fit(X[:200], Y[:200])
+        model = fitted(BlockKernelRidge(kernel=kernel), X[:200], Y[:200])
         inner.append(((model.cv_predictions_ - Y[:200]) ** 2).mean())
-        new.append(((model.predict(X[200:]) - Y[200:]) ** 2).mean())
+        new.append(((predict(model, X[200:]) - Y[200:]) ** 2).mean())
     assert np.mean(inner) == pytest.approx(np.mean(new), rel=0.06)

@@ -197,11 +197,11 @@ def test_one_cell_far_away_makes_no_huge_sheet(tmp_path, place, quick):
 
 
 def test_a_number_of_a_hundred_thousand_digits_takes_no_time(tmp_path, quick):
-    from prescreen.regressors import tree_text
+    from prescreen.regressors import boosting
 
     (tmp_path / "t.csv").write_text("image,score\na.jpg," + "1" * 100_000 + "x\n")
     assert len(read_table(tmp_path / "t.csv")) == 1
-    pattern = tree_text.re.compile(tree_text._NUMBER)
+    pattern = boosting.re.compile(boosting._NUMBER)
     assert not pattern.fullmatch("1" * 1_000_000 + "x")
     assert all(map(pattern.fullmatch, ("1", "-1.", "1.5", "1e-05", "-2.5e+10", "inf", "-nan")))
     assert not any(map(pattern.fullmatch, ("", "-", ".5", "1e", "1.2.3", "one")))

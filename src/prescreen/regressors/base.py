@@ -1,28 +1,22 @@
-"""What all regressors have in common: blocks, missing ratings, weights, groups, state without pickle."""
+"""What all regressors have in common: targets with gaps, weights and groups, and a state without pickle."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils import Tags, check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from prescreen.errors import PredictorError
-from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float32, Float64, in_chunks
+from prescreen.regressors.blocks import BlockDesign, BlockScaler, Float32, Float64
 from prescreen.regressors.folds import group_codes, require_groups
-from prescreen.regressors.threads import blas_threads
 
 State = tuple[dict[str, NDArray[Any]], dict[str, Any]]
-_SCALER = "scaler/"
 
 
-class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A scikit-learn regressor of several columns on features in blocks.
-
-    Subclasses implement :meth:`fit_design`, :meth:`predict_standardised`, :meth:`head_state` and :meth:`_set_head`.
+@dataclass(eq=False)
+class BlockRegressor(ABC):
+    """A regressor of several columns on features in blocks; the fields of a subclass are its parameters.
 
     Attributes
     ----------
@@ -30,140 +24,76 @@ class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Standardisation learned from the training rows.
     cv_predictions_ : ndarray of float64, shape (n, t)
         Prediction for each training row by a fit that did not see the row's group; NaN where it has no rating.
-    n_features_in_ : int
     """
 
-    blocks: Blocks | None
-    scaler_: BlockScaler
-    cv_predictions_: Float64
-    n_features_in_: int
-
-    _one_column = False  # whether fit was given a single column without a second dimension
-
-    def fit(
-        self,
-        X: NDArray[Any],
-        y: NDArray[Any],
-        sample_weight: NDArray[Any] | None = None,
-        groups: NDArray[Any] | None = None,
-    ) -> Self:
-        """Fit every column of ``y`` on the rows that have a rating in it.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, d)
-        y : ndarray of shape (n,) or (n, t)
-            NaN where there is no rating.
-        sample_weight : ndarray of shape (n,) or (n, t), optional
-            Not negative; zero leaves the row out.
-        groups : ndarray of shape (n,), optional
-            Rows of one group are left out together when the fit is judged.
-
-        Raises
-        ------
-        ValueError
-            If shapes do not fit, features are not finite or all weights are zero.
-        RatingsError
-            If a column has ratings from fewer than two groups.
-        """
-        if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
-        X = validate_data(self, X, dtype=np.float32, ensure_min_samples=2)
-        Y = check_array(y, dtype=np.float64, ensure_2d=False, ensure_all_finite="allow-nan", input_name="y")
-        if sample_weight is not None and not np.any(sample_weight := np.asarray(sample_weight, np.float64)):
-            raise ValueError("every sample_weight is zero; expected a weight above zero for some rows")
-        self._one_column = Y.ndim == 1
-        with blas_threads(len(X)):
-            return self.fit_design(
-                BlockDesign.fit(X, self.blocks), Y[:, None] if self._one_column else Y, sample_weight, groups
-            )
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        tags.target_tags.single_output = True
-        return tags
+    def __post_init__(self) -> None:
+        self.scaler_: BlockScaler
+        self.cv_predictions_: Float64
 
     @abstractmethod
-    def fit_design(
+    def fit(
         self,
         design: BlockDesign,
         Y: NDArray[Any],
         sample_weight: NDArray[Any] | None = None,
         groups: NDArray[Any] | None = None,
     ) -> Self:
-        """Fit on rows that are standardised already, and shared with other regressors."""
+        """Fit every column of ``Y`` on the rows that have a rating in it.
 
-    def predict(self, X: NDArray[Any]) -> Float64:
-        """Predict ``X`` (n, d); returns (n, t), or (n,) after a fit of one column without a second dimension.
+        Parameters
+        ----------
+        design : BlockDesign
+            The n training rows.
+        Y : ndarray of shape (n, t)
+            NaN where there is no rating.
+        sample_weight : ndarray of shape (n,) or (n, t), optional
+            Not negative; zero leaves the row out.
+        groups : ndarray of shape (n,), optional
+            Rows of one group are left out together when the fit is evaluated.
 
-        A row's prediction does not depend on the other rows.
+        Raises
+        ------
+        ValueError
+            If shapes or values do not fit.
+        RatingsError
+            If a column has ratings from fewer than two groups.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False, ensure_min_samples=0)
-        predictions = in_chunks(self.predict_standardised, self.scaler_, X)
-        return predictions[:, 0] if self._one_column else predictions
+
+    @abstractmethod
+    def predict_standardised(self, Z: Float32) -> Float64:
+        """Predict rows (m, d) that ``scaler_`` has transformed; returns (m, t)."""
 
     @property
     def rows_held(self) -> int:
         """Number of training rows that it holds whole."""
         return len(getattr(self, "support_", ()))
 
-    @abstractmethod
-    def predict_standardised(self, Z: Float32) -> Float64:
-        """Predict rows that ``scaler_`` has transformed."""
-
-    def to_state(self) -> State:
-        """Return arrays and a JSON-able configuration that :meth:`from_state` turns into an equal regressor."""
-        arrays, config = self.head_state()
-        scaler_arrays, scaler_config = self.scaler_.to_state()
-        return arrays | {_SCALER + name: array for name, array in scaler_arrays.items()}, {
-            "parameters": {name: value for name, value in self.get_params().items() if name != "blocks"},
-            "head": config,
-            "scaler": scaler_config,
-        }
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Its parameters by name, in alphabetical order."""
+        return {name: getattr(self, name) for name in sorted(field.name for field in fields(self))}
 
     @classmethod
-    def from_state(cls, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Self:
-        """Rebuild what :meth:`to_state` returned; predictions are equal bit for bit.
-
-        Raises
-        ------
-        PredictorError
-            If something is missing or does not fit together.
-        """
-        try:
-            scaled = {name.removeprefix(_SCALER): array for name, array in arrays.items() if name.startswith(_SCALER)}
-            scaler = BlockScaler.from_state(scaled, config["scaler"])
-            return cls.with_head(scaler, arrays, config["parameters"], config["head"])
-        except (KeyError, TypeError) as error:
-            raise PredictorError(f"the saved {cls.__name__} is incomplete ({error}); train it again") from error
-
-    @classmethod
-    def with_head(
+    def from_state(
         cls,
         scaler: BlockScaler,
-        arrays: Mapping[str, NDArray[Any]],
         parameters: Mapping[str, Any],
-        head: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[Any]],
+        config: Mapping[str, Any],
     ) -> Self:
-        """Rebuild a regressor from its :meth:`head_state` around a scaler that exists already."""
-        regressor = cls(blocks=scaler.blocks, **parameters)
-        regressor._set_scaler(scaler)
-        regressor._set_head(arrays, head)
+        """Rebuild a regressor from its scaler, its parameters and what :meth:`state` returned."""
+        regressor = cls(**parameters)
+        regressor.scaler_ = scaler
+        regressor._set_state(arrays, config)
         return regressor
 
     @abstractmethod
-    def head_state(self) -> State:
-        """Return what was learned beyond the scaler."""
+    def state(self) -> State:
+        """Return the arrays and JSON-able values that it learned beyond the scaler."""
 
     @abstractmethod
-    def _set_head(self, arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any]) -> None:
-        """Take over what :meth:`head_state` returned."""
-
-    def _set_scaler(self, scaler: BlockScaler) -> None:
-        self.scaler_ = scaler
-        self.n_features_in_ = scaler.n_features
+    def _set_state(self, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state` returned."""
 
 
 def check_targets(

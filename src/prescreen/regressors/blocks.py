@@ -1,16 +1,17 @@
 """Features in named blocks: standardised together, so that every block weighs the same whatever its size."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from prescreen.errors import PredictorError
-from prescreen.regressors.threads import blas_threads
 
 Blocks = Mapping[str, slice]
 Float16 = NDArray[np.float16]
@@ -18,6 +19,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 CLIP = 3.0  # standard deviations; pooled activations have long tails
+SMALL = 2000  # rows; see blas_threads
 _CHUNK = 64  # rows; see in_chunks
 _SLAB = 4096  # columns that are in double precision at a time
 
@@ -222,3 +224,18 @@ def check_features(X: NDArray[Any], n_features: int | None = None) -> Float32:
         rows = np.flatnonzero(~np.isfinite(X).all(axis=1))
         raise ValueError(f"features of row {rows[0]} (and {len(rows) - 1} more) are not finite numbers")
     return X
+
+
+@contextmanager
+def blas_threads(n: int) -> Iterator[None]:
+    """Keep BLAS to one thread for a problem of ``n`` rows, unless it is large; the setting returns afterwards.
+
+    At a few hundred rows threads mostly wait for each other: on an otherwise idle machine they gain little, and when
+    other work holds a core an eigendecomposition with two threads takes twenty times as long. With one thread results
+    do not depend on the number of cores either.
+    """
+    if n > SMALL:
+        yield
+    else:
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield

@@ -83,8 +83,8 @@ def conformal_half_widths(residuals: NDArray[Any], alpha: float = ALPHA) -> Floa
     For each trait the ⌈(1 − α)(n + 1)⌉-th smallest absolute out-of-fold error. This is the split-conformal quantile,
     here of errors from cross-validation and put around predictions of a model fitted to all rows. Its coverage is close
     to nominal in practice but not guaranteed (intervals around the folds' own models, as in the jackknife+, are
-    guaranteed 1 − 2α), which is why :func:`cross_conformal_coverage` is there to measure it. The errors hold the noise
-    of the votes, so these are intervals of ratings like those trained on, not of what unlimited votes would say.
+    guaranteed 1 − 2α), so every evaluation measures it. The errors hold the noise of the votes, so these are intervals
+    of ratings like those trained on, not of what unlimited votes would say.
 
     Parameters
     ----------
@@ -138,18 +138,6 @@ def cross_conformal_intervals(
         size = ErrorSize.fit(predictions[~test], residuals[~test])
         half[test] = conformal_half_widths(residuals[~test] / size(predictions[~test]), alpha) * size(predictions[test])
     return predictions - half, predictions + half
-
-
-def cross_conformal_coverage(
-    predictions: NDArray[Any], truth: NDArray[Any], folds: NDArray[Any], alpha: float = ALPHA
-) -> Float64:
-    """Share of ratings inside their interval for each trait (t,), no row used for its own interval; NaN without any."""
-    lower, upper = cross_conformal_intervals(predictions, truth, folds, alpha)
-    truth = np.asarray(truth, np.float64)
-    rated = np.isfinite(truth)
-    inside = ((lower <= truth) & (truth <= upper)).sum(axis=0)
-    n = rated.sum(axis=0)
-    return np.asarray(np.divide(inside, n, out=np.full(len(n), np.nan), where=n > 0), np.float64)
 
 
 def residual_covariance(residuals: NDArray[Any], sampling_variance: NDArray[Any] | None = None) -> Float64:

@@ -1,6 +1,7 @@
 """Ridge and RBF kernel ridge regression on features in blocks, in closed form."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -8,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.regressors.base import BlockRegressor, State, check_targets, rated_together
-from prescreen.regressors.blocks import BlockDesign, Blocks, Float16, Float32, Float64, product, squared_distances
+from prescreen.regressors.blocks import BlockDesign, Float16, Float32, Float64, product, squared_distances
 from prescreen.regressors.kernel_solver import solve
 
 GAMMAS = (0.03, 0.1, 0.3, 1.0)
 PENALTIES = tuple(float(f"{penalty:.3g}") for penalty in np.logspace(-3, 3, 19))
 
 
+@dataclass(eq=False)
 class BlockKernelRidge(BlockRegressor):
     """Ridge regression, linear or with kernels exp(−γ · distance²), of several columns at once.
 
@@ -25,8 +27,6 @@ class BlockKernelRidge(BlockRegressor):
 
     Parameters
     ----------
-    blocks : mapping of str to slice, optional
-        Named column ranges that tile the features; one block by default.
     kernel : {"rbf", "linear"}
     gammas : sequence of float
         All γ that the prediction averages over; not used by the linear kernel.
@@ -47,26 +47,18 @@ class BlockKernelRidge(BlockRegressor):
         Coefficients of the standardised, weighed features (linear only).
     """
 
-    def __init__(
-        self,
-        blocks: Blocks | None = None,
-        kernel: Literal["rbf", "linear"] = "rbf",
-        gammas: Sequence[float] = GAMMAS,
-        penalties: Sequence[float] = PENALTIES,
-    ) -> None:
-        self.blocks = blocks
-        self.kernel = kernel
-        self.gammas = gammas
-        self.penalties = penalties
+    kernel: Literal["rbf", "linear"] = "rbf"
+    gammas: Sequence[float] = GAMMAS
+    penalties: Sequence[float] = PENALTIES
 
-    def fit_design(
+    def fit(
         self,
         design: BlockDesign,
         Y: NDArray[Any],
         sample_weight: NDArray[Any] | None = None,
         groups: NDArray[Any] | None = None,
     ) -> Self:
-        """Fit on rows that are standardised already; see :meth:`fit`."""
+        """Fit as :meth:`BlockRegressor.fit` says."""
         Y, weight, codes = check_targets(Y, sample_weight, groups, len(design))
         patterns = list(rated_together(weight, codes))
         kernels = self._kernels(design)
@@ -83,7 +75,7 @@ class BlockKernelRidge(BlockRegressor):
                 self.cv_predictions_[np.ix_(rows, columns)] += share * fit.cv_predictions
                 self.intercept_[columns] += share * fit.intercept
                 self.penalty_[k, columns] = fit.penalty
-        self._set_scaler(design.scaler)
+        self.scaler_ = design.scaler
         if self.kernel == "linear":
             self.coef_ = np.asarray(design.features.T @ dual[0].astype(np.float32), np.float32)
         else:
@@ -100,7 +92,7 @@ class BlockKernelRidge(BlockRegressor):
         raise ValueError(f"kernel {self.kernel!r} with gammas {self.gammas}: expected 'linear', or 'rbf' and a gamma")
 
     def predict_standardised(self, Z: Float32) -> Float64:
-        """Predict rows that ``scaler_`` has transformed."""
+        """Predict as :meth:`BlockRegressor.predict_standardised` says."""
         if self.kernel == "linear":
             return np.asarray(product(Z, self.coef_), np.float64) + self.intercept_
         distances = squared_distances(Z, self._support_features)
@@ -109,14 +101,14 @@ class BlockKernelRidge(BlockRegressor):
             predictions += rbf(distances, gamma) @ dual
         return predictions + self.intercept_
 
-    def head_state(self) -> State:
-        """Return what was learned beyond the scaler."""
+    def state(self) -> State:
+        """Return coefficients, and support rows if it has them."""
         arrays: dict[str, NDArray[Any]] = {"intercept": self.intercept_, "penalty": self.penalty_}
         if self.kernel == "linear":
             return arrays | {"coef": self.coef_}, {}
         return arrays | {"support": self.support_, "dual": self.dual_}, {}
 
-    def _set_head(self, arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any]) -> None:
+    def _set_state(self, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         self.intercept_, self.penalty_ = arrays["intercept"], arrays["penalty"]
         if self.kernel == "linear":
             self.coef_ = arrays["coef"]

@@ -1,4 +1,4 @@
-"""Kernel ridge regression whose idea of likeness comes from all traits together."""
+"""Kernel ridge regression whose distances are learned from all traits together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.regressors.base import BlockRegressor, State, check_targets, rated_together
-from prescreen.regressors.blocks import BlockDesign, Blocks, Float16, Float32, Float64, squared_distances
+from prescreen.regressors.blocks import BlockDesign, Float16, Float32, Float64, squared_distances
 from prescreen.regressors.folds import grouped_folds
 from prescreen.regressors.kernel_ridge import PENALTIES, rbf
 from prescreen.regressors.kernel_solver import penalty_path, solve
@@ -17,24 +17,23 @@ GAMMAS = (0.1, 0.3)
 PULLS = (1.0, 2.0)
 
 
+@dataclass(eq=False)
 class SharedKernelRidge(BlockRegressor):
-    """Kernel ridge regression in two stages, the second with distances that know what matters to the raters.
+    """Kernel ridge regression in two stages; the second stage measures distances that matter to the raters.
 
-    Pictures differ in much that no rater minds. The first stage predicts all columns from the distances of
-    :class:`~prescreen.regressors.kernel_ridge.BlockKernelRidge`. The second takes as squared distance of two pictures
-    that of
-    the features plus ``pull`` times the mean squared difference of their first predictions, in standard deviations of
-    the ratings: pictures that are expected to make the same impression in every respect come closer, and so a trait
-    learns from the ratings of the others. The first prediction of a training row is one without the row's group, as
-    it is for a new picture. The kernel is the mean over all γ, and in the second stage over all pulls.
+    The first stage predicts all columns from the distances of
+    :class:`~prescreen.regressors.kernel_ridge.BlockKernelRidge`. In the second stage the squared distance of two
+    pictures is that of the features plus ``pull`` times the mean squared difference of their first predictions, in
+    standard deviations of the ratings. Pictures that are expected to make the same impression in every respect come
+    closer, and so a trait learns from the ratings of the others. The first prediction of a training row is one without
+    the row's group, as it is for a new picture. The kernel is the mean over all γ, and in the second stage over all
+    pulls.
 
     A left-out rating still moves the first predictions of the other rows, and with them the distances; so there is no
     closed form, and the penalty of each column is chosen by repeating both stages without each of a few folds.
 
     Parameters
     ----------
-    blocks : mapping of str to slice, optional
-        Named column ranges that tile the features; one block by default.
     gammas : sequence of float
         γ of the kernels exp(−γ · distance²).
     pulls : sequence of float
@@ -73,32 +72,21 @@ class SharedKernelRidge(BlockRegressor):
     distances learned from the target.
     """
 
-    def __init__(
-        self,
-        blocks: Blocks | None = None,
-        gammas: Sequence[float] = GAMMAS,
-        pulls: Sequence[float] = PULLS,
-        penalties: Sequence[float] = PENALTIES,
-        cv_splits: int = 10,
-        seed: int = 0,
-        n_targets: int | None = None,
-    ) -> None:
-        self.blocks = blocks
-        self.gammas = gammas
-        self.pulls = pulls
-        self.penalties = penalties
-        self.cv_splits = cv_splits
-        self.seed = seed
-        self.n_targets = n_targets
+    gammas: Sequence[float] = GAMMAS
+    pulls: Sequence[float] = PULLS
+    penalties: Sequence[float] = PENALTIES
+    cv_splits: int = 10
+    seed: int = 0
+    n_targets: int | None = None
 
-    def fit_design(
+    def fit(
         self,
         design: BlockDesign,
         Y: NDArray[Any],
         sample_weight: NDArray[Any] | None = None,
         groups: NDArray[Any] | None = None,
     ) -> Self:
-        """Fit on rows that are standardised already; see :meth:`fit`."""
+        """Fit as :meth:`BlockRegressor.fit` says."""
         if not len(self.gammas) or not len(self.pulls) or min(self.pulls) < 0:
             raise ValueError(f"gammas {self.gammas}, pulls {self.pulls}: expected one or more, and pulls from 0 up")
         Y, weight, codes = check_targets(Y, sample_weight, groups, len(design))
@@ -137,7 +125,7 @@ class SharedKernelRidge(BlockRegressor):
         stages = _first_stage(first, Y, weight, codes, self.penalties)
         second = self._second(distances, stages.anchors, stages.anchors)
         dual, intercept = _paths(second, wanted, wanted_weight, codes, self.penalties)
-        self._set_scaler(design.scaler)
+        self.scaler_ = design.scaler
         self._set_support(design.standardised[kept])
         self.first_dual_, self.first_intercept_, self.anchors_ = stages.dual, stages.intercept, stages.anchors
         self.centre_, self.scale_ = stages.centre, stages.scale
@@ -148,17 +136,17 @@ class SharedKernelRidge(BlockRegressor):
         return self
 
     def predict_standardised(self, Z: Float32) -> Float64:
-        """Predict rows that ``scaler_`` has transformed."""
+        """Predict as :meth:`BlockRegressor.predict_standardised` says."""
         distances = squared_distances(Z, self._support_features)
         first = self._mean_rbf(distances) @ self.first_dual_ + self.first_intercept_
         points = np.asarray((first - self.centre_) / self.scale_, np.float32)
         return np.asarray(self._second(distances, points, self.anchors_) @ self.dual_ + self.intercept_, np.float64)
 
-    def head_state(self) -> State:
-        """Return what was learned beyond the scaler."""
+    def state(self) -> State:
+        """Return coefficients and support rows of both stages."""
         return {name: getattr(self, f"{name}_") for name in (*_ARRAYS, "support")}, {}
 
-    def _set_head(self, arrays: Mapping[str, NDArray[Any]], head: Mapping[str, Any]) -> None:
+    def _set_state(self, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         for name in _ARRAYS:
             setattr(self, f"{name}_", arrays[name])
         self._set_support(arrays["support"])

@@ -14,12 +14,11 @@ from scipy.optimize import nnls
 
 from prescreen.errors import PredictorError
 from prescreen.regressors.base import BlockRegressor, State, check_targets
-from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float32, Float64, in_chunks
+from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float32, Float64, blas_threads, in_chunks
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds, require_groups
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
 from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge, in_two_groups
-from prescreen.regressors.threads import blas_threads
 
 STACK = "stack"
 _KINDS: dict[str, type[BlockRegressor]] = {
@@ -29,25 +28,27 @@ _COMMON = 0.5  # how far the errors of all traits together decide on the shares 
 _SMALLEST_SHARE = 0.05  # a candidate with less is left out of the trait
 
 
-def candidates(blocks: Blocks | None, seed: int, *, hold_rows: bool = True) -> dict[str, BlockRegressor]:
+def candidates(seed: int, *, hold_rows: bool = True, trees: bool = False) -> dict[str, BlockRegressor]:
     """Return the regressors that are stacked for each trait, unfitted, by name.
 
     Parameters
     ----------
-    blocks : mapping of str to slice or None
-        Named column ranges that tile the features.
     seed : int
         For the trees and the inner folds.
     hold_rows : bool
         Whether those are among them that hold training rows whole.
+    trees : bool
+        Whether LightGBM is among them. Without regressors that hold training rows it always is.
     """
     found: dict[str, BlockRegressor] = {
-        "ridge": BlockKernelRidge(blocks, kernel="linear"),
-        "shared_kernel_ridge": SharedKernelRidge(blocks, seed=seed),
-        "lightgbm": BoostedTrees(blocks, seed=seed),
+        "ridge": BlockKernelRidge(kernel="linear"),
+        "shared_kernel_ridge": SharedKernelRidge(seed=seed),
+        "lightgbm": BoostedTrees(seed=seed),
     }
     if not hold_rows:
         del found["shared_kernel_ridge"]
+    if hold_rows and not trees:
+        del found["lightgbm"]
     return found
 
 
@@ -98,10 +99,10 @@ class TraitRegressors:
         arrays["weights"] = self.weights
         configs = []
         for name, regressor in self.regressors.items():
-            head_arrays, head = regressor.head_state()
+            head_arrays, head = regressor.state()
             arrays |= {f"{name}/{key}": array for key, array in head_arrays.items()}
-            parameters = {key: value for key, value in regressor.get_params().items() if key != "blocks"}
-            configs.append({"name": name, "kind": type(regressor).__name__, "parameters": parameters, "head": head})
+            kind = type(regressor).__name__
+            configs.append({"name": name, "kind": kind, "parameters": regressor.parameters, "head": head})
         return arrays, {
             "scaler": scaler_config,
             "regressors": configs,
@@ -121,8 +122,8 @@ class TraitRegressors:
         try:
             scaler = BlockScaler.from_state(_below("scaler", arrays), config["scaler"])
             regressors = {
-                saved["name"]: _KINDS[saved["kind"]].with_head(
-                    scaler, _below(saved["name"], arrays), saved["parameters"], saved["head"]
+                saved["name"]: _KINDS[saved["kind"]].from_state(
+                    scaler, saved["parameters"], _below(saved["name"], arrays), saved["head"]
                 )
                 for saved in config["regressors"]
             }
@@ -147,6 +148,7 @@ def fit_final(
     auxiliary: NDArray[Any] | None = None,
     seed: int = 0,
     hold_rows: bool = True,
+    trees: bool = False,
 ) -> TraitRegressors:
     """Fit all candidates and mix them for each trait so that left-out groups are predicted best.
 
@@ -171,7 +173,7 @@ def fit_final(
         traits learns from them which pictures are alike.
     seed : int
         For the trees and their inner folds.
-    hold_rows : bool
+    hold_rows, trees : bool
         As in :func:`candidates`.
 
     Raises
@@ -185,11 +187,11 @@ def fit_final(
     """
     Y, weight, codes = check_targets(Y, sample_weight, groups, len(X))
     weight = _mean_one(weight)
-    competitors = candidates(blocks, seed, hold_rows=hold_rows)
+    competitors = candidates(seed, hold_rows=hold_rows, trees=trees)
     with blas_threads(len(X)):
         design = BlockDesign.fit(X, blocks)
         fitted = {
-            name: candidate.fit_design(design, *_with_auxiliary(candidate, Y, weight, codes, auxiliary), codes)
+            name: candidate.fit(design, *_with_auxiliary(candidate, Y, weight, codes, auxiliary), codes)
             for name, candidate in competitors.items()
         }
     left_out = {name: regressor.cv_predictions_ for name, regressor in fitted.items()}
@@ -218,7 +220,7 @@ def _with_auxiliary(
     helpers = np.asarray(auxiliary, np.float64)
     rated = np.isfinite(helpers).astype(np.float64)
     usable = in_two_groups(rated, codes)
-    candidate.set_params(n_targets=Y.shape[1])
+    candidate.n_targets = Y.shape[1]
     return np.hstack([Y, helpers[:, usable]]), np.hstack([weight, rated[:, usable]])
 
 
@@ -299,6 +301,7 @@ def cross_validate(
     n_splits: int = 10,
     seed: int = 0,
     hold_rows: bool = True,
+    trees: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CrossValidation:
     """Nested grouped cross-validation of :func:`fit_final`.
@@ -308,7 +311,7 @@ def cross_validate(
 
     Parameters
     ----------
-    X, Y, groups, blocks, sample_weight, auxiliary, hold_rows
+    X, Y, groups, blocks, sample_weight, auxiliary, hold_rows, trees
         As in :func:`fit_final`.
     n_splits : int
         Outer folds; fewer when there are fewer groups.
@@ -339,6 +342,7 @@ def cross_validate(
             auxiliary=None if auxiliary is None else auxiliary[train],
             seed=seed,
             hold_rows=hold_rows,
+            trees=trees,
         )
         predictions[test] = model.predict(X[test])
         naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])

@@ -1,25 +1,15 @@
 """The calibration of a predictor: intervals, and how its errors go together."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.ranking.error_correlation import PERSON_SHARE, ErrorCorrelation, fit_error_correlation
 from prescreen.ratings.reading import Ratings
-from prescreen.regressors.blocks import BlockDesign
-from prescreen.regressors.intervals import (
-    ErrorSize,
-    conformal_half_widths,
-    residual_covariance,
-)
+from prescreen.regressors.blocks import BlockDesign, blas_threads
+from prescreen.regressors.intervals import ErrorSize, conformal_half_widths, residual_covariance
 from prescreen.regressors.stacking import CrossValidation
-from prescreen.regressors.threads import blas_threads
 from prescreen.training.dataset import Dataset
-
-if TYPE_CHECKING:
-    pass
 
 
 def calibrate(dataset: Dataset, validation: CrossValidation, rated: Ratings) -> Calibration:

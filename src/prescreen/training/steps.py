@@ -39,7 +39,7 @@ FOLDS: Final = 10
 
 
 def cross_validate_dataset(
-    dataset: Dataset, seed: int, advance: Callable[[], object], *, hold_rows: bool = True
+    dataset: Dataset, seed: int, advance: Callable[[], object], *, hold_rows: bool = True, trees: bool = False
 ) -> CrossValidation:
     """Predict every picture from the others, the choice of the regressor nested inside."""
 
@@ -56,6 +56,7 @@ def cross_validate_dataset(
         n_splits=FOLDS,
         seed=seed,
         hold_rows=hold_rows,
+        trees=trees,
         progress=progress,
     )
 

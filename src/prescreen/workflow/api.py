@@ -67,6 +67,7 @@ class Predictor:
         seed: int = 0,
         simulated: bool = False,
         forget_portraits: bool = False,
+        trees: bool = False,
     ) -> Self:
         """Train a predictor on ratings, save it, and log it to MLflow.
 
@@ -86,6 +87,7 @@ class Predictor:
             seed=seed,
             simulated=simulated,
             forget_portraits=forget_portraits,
+            trees=trees,
         )
         return cls.load(train.train(options).output)
 

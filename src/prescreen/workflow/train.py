@@ -67,6 +67,9 @@ class TrainingOptions:
         Whether the predictor holds no vector, face descriptor or hash of any portrait. It then does without the
         regressors that need vectors, and so without auxiliary traits. It knows neither how unlike the training
         portraits a picture is, nor which pictures it was trained on.
+    trees : bool
+        Whether boosted trees are among the stacked regressors. They add about 0.001 to R² from 400 pictures on, and
+        take several times as long; with ``forget_portraits`` they are always among them.
     """
 
     ratings: Path
@@ -84,6 +87,7 @@ class TrainingOptions:
     learning_curve: bool = False
     auxiliary: bool = True
     forget_portraits: bool = False
+    trees: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
         reporter.info(f"groups     {dataset.grouping}")
         with reporter.progress("cross-validating", steps.FOLDS) as advance:
             validation = steps.cross_validate_dataset(
-                dataset, options.seed, advance, hold_rows=not options.forget_portraits
+                dataset, options.seed, advance, hold_rows=not options.forget_portraits, trees=options.trees
             )
         fitted = _fit(name, encoder.specification, rated, dataset, validation, options, reporter)
         predictor = reproducibility.with_canaries(fitted, encoder)
@@ -178,6 +182,7 @@ def _fit(
             auxiliary=dataset.auxiliary,
             seed=seed,
             hold_rows=not forget,
+            trees=options.trees,
         ),
         calibration=calibrate(dataset, validation, rated),
         portraits=TrainingPortraits.none(len(rated.traits)) if forget else steps.training_index(dataset, validation),
