@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from acquisition import next_votes
 from scipy.stats import norm
 
 from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
 from prescreen.encoders import make_encoder
 from prescreen.images.files import ImageFile
-from prescreen.ranking.acquisition import next_votes
 from prescreen.ranking.error_correlation import fit_error_correlation
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior, condition

@@ -1,4 +1,4 @@
-"""Who hears how the work goes on: the terminal, or nobody."""
+"""Who receives progress messages: the terminal, or nobody."""
 
 import contextlib
 import warnings
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class ProgressReporter(Protocol):
-    """Hears how the work goes on."""
+    """Receives progress messages."""
 
     def info(self, message: str) -> None:
         """Take a message for the user."""

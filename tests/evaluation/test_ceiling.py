@@ -4,25 +4,9 @@ import numpy as np
 import pytest
 
 from prescreen.evaluation import metrics
-from prescreen.evaluation.ceiling import VoteNoise, ceiling, icc1, true_score_correlation, worth_in_votes
+from prescreen.evaluation.ceiling import VoteNoise, ceiling, icc1
 from prescreen.ratings.reliability import icc1 as icc1_of_the_data
-from prescreen.ratings.reliability import reliability, spearman_brown
-
-
-@pytest.mark.parametrize("votes", [1, 3.5, 40])
-@pytest.mark.parametrize("icc", [0.05, 0.3, 0.8])
-def test_a_mean_of_votes_is_worth_its_votes(icc, votes):
-    assert worth_in_votes(math.sqrt(spearman_brown(icc, votes)), icc) == pytest.approx(votes)
-
-
-def test_where_no_number_of_votes_can_be_named():
-    assert worth_in_votes(1.0, 0.3) is None
-    assert worth_in_votes(0.5, 0.0) is None
-    assert worth_in_votes(None, 0.3) is None
-    assert worth_in_votes(-0.2, 0.3) == 0
-    assert true_score_correlation(0.5, 0) is None
-    assert true_score_correlation(0.5, math.nan) is None
-    assert true_score_correlation(0.9, 0.5) == 1
+from prescreen.ratings.reliability import reliability
 
 
 def simulate(n, votes, panel, seed=0, noise=2.0):

@@ -3,7 +3,6 @@ import itertools
 import numpy as np
 import pytest
 
-from prescreen.ranking.acquisition import next_votes
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.probability import p_better_by
 from prescreen.ranking.selection import choose_together
@@ -65,42 +64,3 @@ def test_the_same_seed_chooses_the_same_and_no_more_than_there_are():
 
 def test_hopeless_pictures_are_still_taken_by_their_chances():
     assert choose([-9.0, -1.0, -12.0], np.eye(3), 1).chosen.tolist() == [1]
-
-
-def ask(means, variances, k, noise=1.0, **options):
-    means, variances = np.asarray(means, float)[:, None], np.asarray(variances, float)[:, None, None]
-    return next_votes(means, variances, np.full(means.shape, noise), np.zeros(1), *ONE, k, **options)
-
-
-def test_votes_go_where_the_list_may_change():
-    # The first is surely in, the last surely out; of the two between, one is already well known.
-    found = ask([5.0, 0.1, 0.0, -5.0], [0.5, 0.001, 0.5, 0.5], 2)
-    assert (found.row, found.trait) == (2, 0)
-    assert found.gain > 0
-
-
-def test_votes_go_to_the_trait_that_decides():
-    means, spread = np.array([[4.0, 0.0], [-1.0, -1.0]]), np.repeat(0.5 * np.eye(2)[None], 2, axis=0)
-    traits = ("a", "b")
-    found = next_votes(means, spread, np.ones((2, 2)), np.zeros(2), traits, Goals(traits), 1)
-    assert (found.row, found.trait) == (0, 1)
-
-
-def test_the_expected_gain_is_that_of_drawn_votes():
-    rng = np.random.default_rng(0)
-    means, variances = np.array([0.3, 0.0]), np.array([0.4, 0.9])
-    found = ask(means, variances, 1, votes=(4,))
-    chance = p_better_by(means[:, None], variances[:, None, None], np.zeros(1), *ONE).joint
-    row = found.row
-    total = variances[row] + 1.0 / 4
-    moved = means[row] + variances[row] / total * rng.normal(0, np.sqrt(total), 100_000)
-    left = np.array([[variances[row] - variances[row] ** 2 / total]])
-    after = p_better_by(moved[:, None], left, np.zeros(1), *ONE).joint
-    drawn = np.maximum(after, chance[1 - row]).mean() - chance.max()
-    assert found.gain == pytest.approx(drawn / 4, abs=0.002)
-
-
-def test_where_no_votes_can_be_had_none_are_asked_for():
-    assert ask([0.1, 0.0], [0.5, 0.5], 1, allowed=np.zeros((2, 1), dtype=bool)) is None
-    found = ask([0.1, 0.0], [0.5, 0.5], 1, allowed=np.array([[False], [True]]))
-    assert found.row == 1

@@ -58,7 +58,7 @@ class CacheStats:
     Parameters
     ----------
     specification : str
-        Fingerprint of the encoder; with ``-tolerant`` for pictures that were let through although truncated.
+        Fingerprint of the encoder; with ``-tolerant`` for pictures that were accepted although truncated.
     vectors : int
         Pictures.
     size : int

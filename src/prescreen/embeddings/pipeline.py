@@ -187,7 +187,7 @@ def cached_vector(content: str, encoder: Encoder, cache: EmbeddingCache) -> Vect
 
 
 def _cache_key(encoder: Encoder, tolerant: bool) -> str:
-    """Return the cache's key: a picture let through although truncated is another input than the strict failure."""
+    """Return the cache's key: a picture accepted although truncated is another input than the strict failure."""
     return encoder.specification.fingerprint + ("-tolerant" if tolerant else "")
 
 

@@ -57,7 +57,7 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
     UsageError
         If there is no such model.
     WeightsNotFound
-        If the weights are neither here nor to be had.
+        If the weights are neither here nor available.
     """
     model, at, path = choice.partition("@")
     if at:

@@ -142,7 +142,7 @@ def make_encoder(name: str, precision: str = "f32", device: str | None = None) -
     UsageError
         If there is no such encoder.
     WeightsNotFound
-        If its weights are neither on this machine nor to be had.
+        If its weights are neither on this machine nor available.
     """
     members: list[MemberSpecification] = []
     for part in re.split(r"\+(?=bundled|clip)", name):

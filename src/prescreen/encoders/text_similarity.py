@@ -123,4 +123,4 @@ def _tokenizer(member: MemberSpecification) -> Any:
         return open_clip.get_tokenizer(f"local-dir:{folder}" if folder else model, **never)
     except Exception as error:  # tokenizers of other libraries raise whatever they like
         first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise WeightsNotFound(f"encoder clip:{model}: its tokenizer is not to be had: {first}") from error
+        raise WeightsNotFound(f"encoder clip:{model}: its tokenizer is not available: {first}") from error

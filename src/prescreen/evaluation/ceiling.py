@@ -11,27 +11,6 @@ from prescreen.evaluation.metrics import Estimate, Float64, Resampled, ratio
 from prescreen.ratings.reliability import spearman_brown
 
 
-def true_score_correlation(pearson: float, reliability: float) -> float | None:
-    """Correlation with the mean of infinitely many raters, r / √reliability, at most 1; None without reliability."""
-    if not reliability > 0:
-        return None
-    return max(-1.0, min(1.0, pearson / math.sqrt(reliability)))
-
-
-def worth_in_votes(true_score_r: float | None, icc1: float) -> float | None:
-    """Votes whose mean would correlate as highly with the true mean: k = r*²(1 − ρ) / (ρ(1 − r*²)).
-
-    Returns
-    -------
-    float or None
-        0 for a correlation of zero or less; None where no number of votes can be named: without reliability, or
-        where r* is 1.
-    """
-    if true_score_r is None or not 0 < icc1 <= 1 or true_score_r >= 1:
-        return None
-    return float(_worth(np.array([true_score_r]), np.array([icc1]))[0])
-
-
 @dataclass(frozen=True, eq=False)
 class VoteNoise:
     """What is known of the votes behind n ratings of one trait.

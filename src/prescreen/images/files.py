@@ -247,7 +247,7 @@ def _read_local(path: Path) -> bytes:
 
 def file_key(file: ImageFile) -> FileKey | None:
     """Return what changes when a file does, without reading it; None if that cannot be known, or must not be read."""
-    if file.problem:  # what the cache knows of the target of a link is not to be had through it either
+    if file.problem:  # what the cache knows of the target of a link is not available through it either
         return None
     if isinstance(file.path, str):
         known = version(file.path)

@@ -42,7 +42,7 @@ class Quality(Appearance):
         Standard deviation of the second differences of the brightness of the face at 150 pixels. Around 10; lower is
         more blurred.
     truncated : bool
-        Whether the file ends early and was let through all the same.
+        Whether the file ends early and was accepted all the same.
     """
 
     width: int

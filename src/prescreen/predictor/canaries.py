@@ -70,7 +70,7 @@ class Canaries:
 def embed_canaries(
     pictures: Sequence[bytes], encoder: Encoder, workers: Workers | None = None
 ) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-    """Embed pictures afresh, without the cache.
+    """Embed pictures without the cache.
 
     Returns
     -------

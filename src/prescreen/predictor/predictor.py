@@ -347,7 +347,7 @@ class Predictor:
             raise ValueError(f"human results with {results.vectors.shape[1]} features")
         dimension = len(self.regressors.scaler.mean)
         if self.novelty_detector is not None and len(self.novelty_detector.mean) != dimension:
-            raise ValueError(f"familiarity of {len(self.novelty_detector.mean)} features")
+            raise ValueError(f"novelty detector of {len(self.novelty_detector.mean)} features")
         if dimension != self.manifest.encoder.dimension:
             raise ValueError(f"{dimension} features, but {self.manifest.encoder.dimension} of the encoder")
         if self.predict(np.zeros((1, dimension), np.float16)).score.shape != (1, len(self.traits)):

@@ -121,7 +121,7 @@ def check_reproducibility(predictor: Predictor, encoder: Encoder, reporter: Prog
 
 
 def _measure(predictor: Predictor, pictures: Sequence[bytes], encoder: Encoder) -> Array:
-    """Predict the canaries without what people said; NaN for those that cannot be decoded any more."""
+    """Predict the canaries without human scores; NaN for those that cannot be decoded any more."""
     vectors, readable = embed_canaries(pictures, encoder)
     raw = np.full((len(readable), len(predictor.traits)), np.nan)
     raw[readable] = replace(predictor, results=None).predict(vectors).raw

@@ -1,4 +1,4 @@
-"""The page of a ranking by words alone: pictures in an order, and in large letters what that order is not."""
+"""The page of a zero-shot ranking: pictures in an order, and in large letters what that order is not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

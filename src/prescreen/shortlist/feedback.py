@@ -310,7 +310,7 @@ def to_json(
         "offset": [asdict(part) for part in offsets],
         "decision": None if decision is None else {"verdict": decision.verdict, "image": name, "p": decision.chance},
         "proposed": list(proposed),
-        "hope": None if chance is None or np.isnan(chance) else chance,
+        "p_any_better": None if chance is None or np.isnan(chance) else chance,
     }
 
 

@@ -272,7 +272,7 @@ def stage_folder(directory: Path, can_replace: Callable[[Path], bool]) -> Iterat
         def commit() -> None:
             if sys.platform != "win32":
                 os.fsync(descriptor)
-            _take_place(temporary, target, can_replace)
+            _replace(temporary, target, can_replace)
             _sync_folder(target.parent)
 
         yield temporary, commit
@@ -286,14 +286,14 @@ def recover_folder(directory: Path) -> None:
             previous.rename(directory)
 
 
-def _take_place(new: Path, target: Path, can_replace: Callable[[Path], bool]) -> None:
+def _replace(new: Path, target: Path, can_replace: Callable[[Path], bool]) -> None:
     for _ in range(_ATTEMPTS):  # another run may take or clear the place between two steps
         try:
             if not os.path.lexists(target):
                 new.rename(target)
                 return
             if not _exchange(new, target):
-                _take_place_in_two_steps(new, target, can_replace)
+                _replace_in_two_steps(new, target, can_replace)
                 return
         except FileNotFoundError:
             continue
@@ -308,7 +308,7 @@ def _take_place(new: Path, target: Path, can_replace: Callable[[Path], bool]) ->
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
 
 
-def _take_place_in_two_steps(new: Path, target: Path, can_replace: Callable[[Path], bool]) -> None:
+def _replace_in_two_steps(new: Path, target: Path, can_replace: Callable[[Path], bool]) -> None:
     previous = _previous(target)
     if not can_replace(target):
         raise FileExistsError(errno.EPERM, os.strerror(errno.EEXIST), str(target))

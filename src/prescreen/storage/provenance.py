@@ -19,7 +19,7 @@ from prescreen.storage.tables import part_files
 from prescreen.text import shown
 
 _BEFORE: Final = "before"
-"""Key in a note of the one that it takes the place of, while the table is on its way."""
+"""Key in a note of the one that it replaces, while the table is on its way."""
 
 _LIBRARIES: Final = {
     "numpy": "numpy",
@@ -96,7 +96,7 @@ class ScoresMetadata:
     faults : dict of str to int
         How many failed for what kind of reason; notes of older versions do not tell.
     tolerant : bool
-        Whether truncated pictures were let through.
+        Whether truncated pictures were accepted.
     simulated : bool
         Whether the predictor was trained on simulated votes.
     versions : dict of str to str

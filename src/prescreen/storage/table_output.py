@@ -84,11 +84,11 @@ def stage_table(output: str) -> Iterator[StagedTable]:
             yield _File(file, output)
         return
     place = Path(output)
-    if place.exists() and not _may_go(place):
+    if place.exists() and not _can_replace(place):
         raise UsageError(f"{shown(place)}: holds other things than a table's parts; name a new folder, or a .csv file")
     with contextlib.ExitStack() as stack:
         try:
-            temporary, commit = stack.enter_context(stage_folder(place, _may_go))
+            temporary, commit = stack.enter_context(stage_folder(place, _can_replace))
         except OSError as error:
             raise _failure(place, error) from error
         yield _Folder(place, temporary, commit)
@@ -120,7 +120,7 @@ class _Folder:
     def __init__(self, place: Path, temporary: Path, commit: Callable[[], None]) -> None:
         self.place = place
         self._temporary = temporary
-        self._take_place = commit
+        self._commit = commit
         self._parts: list[tuple[str, str]] = []
 
     @property
@@ -139,7 +139,7 @@ class _Folder:
 
     def commit(self) -> None:
         try:
-            self._take_place()
+            self._commit()
         except OSError as error:
             raise _failure(self.place, error) from error
 
@@ -156,7 +156,7 @@ def _cut(parts: Iterable[pd.DataFrame]) -> Iterator[tuple[int, pd.DataFrame]]:
             done += size
 
 
-def _may_go(place: Path) -> bool:
+def _can_replace(place: Path) -> bool:
     return place.is_dir() and all(each.match(PARTS) for each in place.iterdir())
 
 

@@ -84,6 +84,6 @@ def _metrics(content: Mapping[str, Any]) -> dict[str, float]:
     found |= {f"person_offset/{part['trait']}": part["points"] for part in content["offset"]}
     if content["decision"] is not None:
         found["best_chance"] = content["decision"]["p"]
-    if content["hope"] is not None:
-        found["hope"] = content["hope"]
+    if content["p_any_better"] is not None:
+        found["p_any_better"] = content["p_any_better"]
     return found

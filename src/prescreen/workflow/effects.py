@@ -84,7 +84,7 @@ def effects(
     images : sequence of str or Path
         Where the scored pictures are, as in `prescreen.workflow.rank.rank`.
     reporter : ProgressReporter, optional
-        Hears how the work goes on.
+        Receives progress messages.
 
     Raises
     ------

@@ -207,7 +207,7 @@ def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -
             tasks.append({"data": data})
             continue
         known = {key: value for key in ("rank", "p_better") if (value := _plain(row.get(key))) is not None}
-        data = data | {_PREDICTION: _in_words(row, exported.traits)} | known
+        data = data | {_PREDICTION: _describe(row, exported.traits)} | known
         tasks.append({"data": data, "predictions": [_prediction(row, exported)]})
     return {"tasks.json": _as_json(tasks), "config.xml": labeling_config(exported.traits, blind=blind)}
 
@@ -238,7 +238,7 @@ def _prediction(row: Mapping[Any, Any], exported: Exported) -> dict[str, Any]:
     return {"model_version": exported.model, "result": regions} | ({} if chance is None else {"score": chance})
 
 
-def _in_words(row: Mapping[Any, Any], traits: Sequence[str]) -> str:
+def _describe(row: Mapping[Any, Any], traits: Sequence[str]) -> str:
     """Say the scores with their intervals, and why the picture stands where it does."""
     scores = [
         f"{trait} {float(row[trait]):.1f} [{float(row[f'{trait}_low']):.1f}, {float(row[f'{trait}_high']):.1f}]"

@@ -36,7 +36,7 @@ class Learned:
     output : Path
         Directory of the predictor that has learned.
     content : mapping
-        The round as JSON: ``round``, ``agreement``, ``offset``, ``decision``, ``proposed`` and ``hope``.
+        The round as JSON: ``round``, ``agreement``, ``offset``, ``decision``, ``proposed`` and ``p_any_better``.
     answer : str
         What to do now, in one line; empty without a current photo to compare with.
     proposal : DataFrame or None
@@ -100,7 +100,7 @@ def learn(
     experiment : str, optional
         MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     reporter : ProgressReporter, optional
-        Hears how the work goes on.
+        Receives progress messages.
     """
     from prescreen import tracking
     from prescreen.tracking.feedback_record import record_round

@@ -66,7 +66,7 @@ def rank(
     keep_metadata : bool
         Whether pictures that the report exports keep what they tell about places, people and devices.
     reporter : ProgressReporter, optional
-        Hears how the work goes on.
+        Receives progress messages.
     """
     reporter = reporter or NullReporter()
     table_format(output)

@@ -75,7 +75,7 @@ def rank_zero_shot(
     report : Path, optional
         One HTML file with the pictures.
     reporter : ProgressReporter, optional
-        Hears how the work goes on.
+        Receives progress messages.
 
     Raises
     ------
