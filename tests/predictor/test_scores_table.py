@@ -194,7 +194,7 @@ def test_memory_is_flat_in_the_number_of_pictures(predictor, tmp_path):
         return highest
 
     peak(256)  # imports and caches
-    assert peak(16 * 256) < 1.1 * peak(4 * 256)
+    assert peak(16 * 256) < 1.5 * peak(4 * 256)  # all rows at once would be four times as much
 
 
 ODD_CELLS = {

@@ -90,7 +90,7 @@ def test_stack_is_no_worse_than_its_parts_on_what_it_was_weighed_by(noisy):
 
 def test_inner_errors_are_those_of_left_out_groups(noisy):
     X, Y, groups, blocks = noisy
-    model = fit_final(X, Y, groups, blocks)
+    model = fit_final(X, Y, groups, blocks, trees=True)
     ridge = fitted(BlockKernelRidge(kernel="linear"), X, Y, groups=groups, blocks=blocks)
     trees = fitted(BoostedTrees(seed=0), X, Y, groups=groups, blocks=blocks)
     for name, regressor in (("ridge", ridge), ("lightgbm", trees)):
@@ -143,7 +143,7 @@ def test_test_fold_is_never_used(noisy):
     assert not np.allclose(changed.predictions[~fold], reference.predictions[~fold])
     others = np.flatnonzero(fold)[1:]
     pictures[others] *= 50
-    changed = cross_validate(pictures, Y, groups, blocks, n_splits=4, seed=1)
+    changed = cross_validate(pictures, Y, groups, blocks, auxiliary=auxiliary, n_splits=4, seed=1)
     first = np.flatnonzero(fold)[0]
     np.testing.assert_array_equal(changed.predictions[first], reference.predictions[first])
 
