@@ -117,5 +117,5 @@ def test_a_tokenizer_that_is_not_there_is_one_line(clip_folder, tmp_path, monkey
         raise OSError("cannot find the tokenizer\nin many lines")
 
     monkeypatch.setattr(open_clip, "get_tokenizer", refuse)
-    with pytest.raises(WeightsNotFound, match="its tokenizer is not to be had: cannot find the tokenizer$"):
+    with pytest.raises(WeightsNotFound, match="its tokenizer is not available: cannot find the tokenizer$"):
         embed_texts(member, TEXTS)
