@@ -94,7 +94,7 @@ def learn(
     baseline : str, optional
         The current photo as in `rank`; with it and ``scores`` the candidates are ranked again.
     options : RankingOptions
-        As in `rank`.
+        As in `rank`, but its ``votes`` plan nothing here: without ``budget``, `DEFAULT_BUDGET` pictures are proposed.
     shortlist : Path, optional
         Where the new ranking goes; needs ``baseline`` and ``scores``.
     experiment : str, optional

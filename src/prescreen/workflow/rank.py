@@ -1,8 +1,4 @@
-"""Candidates against the current photo: the verbs ``rank`` and ``review``.
-
-Their steps live in `prescreen.shortlist.gating`, what they compute in `prescreen.shortlist.comparison` and
-`prescreen.ranking`.
-"""
+"""The verb ``rank``: scored candidates to a shortlist and a report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
