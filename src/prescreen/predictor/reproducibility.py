@@ -1,4 +1,4 @@
-"""Does a predictor still score as it did when it was trained? Its canaries, scored force, tell.
+"""Does a predictor still score as it did when it was trained? Its canaries, scored again, tell.
 
 What was measured is remembered in the cache folder for the predictor, the versions of the libraries and the processor,
 so that it costs a few seconds where one of these has changed and nothing otherwise.

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -32,8 +32,6 @@ from prescreen.training import learning_curve as curves
 from prescreen.training import steps
 from prescreen.training.dataset import Dataset
 
-if TYPE_CHECKING:
-    pass
 
 FOLDS: Final = 10
 
