@@ -32,7 +32,6 @@ from prescreen.training import learning_curve as curves
 from prescreen.training import steps
 from prescreen.training.dataset import Dataset
 
-
 FOLDS: Final = 10
 
 
