@@ -26,7 +26,7 @@ from prescreen.encoders import IDENTITY_BLOCK, make_encoder
 from prescreen.images.decoding import decode
 from prescreen.images.faces import FaceFinder
 from prescreen.images.files import find_images
-from prescreen.ranking.gates import NEAR_COPY, SAME_PERSON, Compared, hold_back, person_centre
+from prescreen.ranking.gates import NEAR_COPY, SAME_PERSON, References, person_centre, reasons_to_exclude
 from prescreen.ranking.near_duplicates import near_duplicates
 from prescreen.regressors.novelty import NoveltyDetector
 
@@ -45,7 +45,7 @@ class Folder:
     family: np.ndarray  # (n,) which pictures are repetitions of each other
     faces: np.ndarray  # (n, 128)
     scores: pd.DataFrame  # what the checks read
-    compared: Compared
+    references: References
 
 
 def described(rows, encoder, familiarity):
@@ -64,11 +64,11 @@ def read_folder(place, encoder, cache, familiarity):
     baseline = [row.name for row in rows].index("baseline.jpg")
     keep = np.arange(len(rows)) != baseline
     irises = scores.loc[[baseline], ["iris_a", "iris_b"]].to_numpy(float)
-    compared = Compared(faces[[baseline]], faces[baseline], irises)
+    references = References(faces[[baseline]], faces[baseline], irises)
     names = [row.name for row in rows if row.name != "baseline.jpg"]
     kinds = manifest.loc[names, "kind"].to_numpy()
     family = np.array([manifest.loc[name, "source"] or name for name in names])
-    return Folder(place.name, kinds, family, faces[keep], scores[keep].reset_index(drop=True), compared)
+    return Folder(place.name, kinds, family, faces[keep], scores[keep].reset_index(drop=True), references)
 
 
 def learn_what_is_usual(place, encoder, cache):
@@ -102,7 +102,7 @@ def choose_copies(folder, rows):
 
 
 def distances(folder):
-    return np.linalg.norm(folder.faces - person_centre(folder.faces, folder.compared.person), axis=1)
+    return np.linalg.norm(folder.faces - person_centre(folder.faces, folder.references.person), axis=1)
 
 
 def shares(folder, held, rows):
@@ -142,7 +142,7 @@ def as_shipped(folder):
     print(f"\n{folder.name}: {counts}, thresholds of prescreen")
     print(f"  near-copies, cosine {NEAR_COPY}: {found:.3f} found, false alarms {wrong:.4f}")
     print(f"  same person up to {SAME_PERSON}; share excluded by each check:")
-    reasons = hold_back(folder.scores, folder.faces, folder.compared)
+    reasons = reasons_to_exclude(folder.scores, folder.faces, folder.references)
     held = {gate: (texts != "").to_numpy() for gate, texts in reasons.items()}
     held["any of them"] = np.any(list(held.values()), axis=0)
     everything = np.arange(len(folder.kinds))
@@ -190,7 +190,7 @@ def plant(picture, face):
 
 def planted(place, folder, encoder, familiarity, count):
     """Plant faults in the first variants that pass all checks, and report how many are found."""
-    reasons = hold_back(folder.scores, folder.faces, folder.compared)
+    reasons = reasons_to_exclude(folder.scores, folder.faces, folder.references)
     free = ~np.any([(texts != "").to_numpy() for texts in reasons.values()], axis=0)
     rows = np.flatnonzero(free & (folder.kinds == "variant"))[:count]
     files = list(find_images([place / "candidates"]))
@@ -207,7 +207,7 @@ def planted(place, folder, encoder, familiarity, count):
         table, faces = described(done, encoder, familiarity)
         # The candidates as they are stay around, so that the person is found among them as usual.
         both = pd.concat([folder.scores, table], ignore_index=True)
-        found = hold_back(both, np.vstack([folder.faces, faces]), folder.compared)
+        found = reasons_to_exclude(both, np.vstack([folder.faces, faces]), folder.references)
         held = {gate: (texts != "").to_numpy()[len(folder.kinds) :] for gate, texts in found.items()}
         gate = fault.split(" (")[0]
         others = ", ".join(f"{name} {texts.mean():.2f}" for name, texts in held.items() if texts.any() and name != gate)

@@ -102,7 +102,7 @@ def test_one_of_the_traits_is_enough_if_that_is_asked_for(shell, demo):
     assert "competence or influence" in done.stderr
 
 
-def test_gates_are_switched_and_say_in_the_table_what_they_hold_back(shell, demo):
+def test_gates_are_switched_and_say_in_the_table_what_they_exclude(shell, demo):
     def gates(*options):
         words = ("rank", "demo/scores.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "gated.csv")
         assert shell(*words, *options).returncode == 0

@@ -4,7 +4,7 @@ import pytest
 
 from prescreen.errors import UsageError
 from prescreen.ranking.gate_names import GATES, gates_off
-from prescreen.ranking.gates import Compared, another_person, copy_of_present, hold_back
+from prescreen.ranking.gates import References, another_person, copy_of_baseline, reasons_to_exclude
 
 SOUND = {
     "status": "ok", "faces": 1.0, "face_share": 0.25, "width": 1000.0, "height": 1200.0, "sharpness": 15.0,
@@ -35,7 +35,7 @@ def nobody(scores):
 @pytest.mark.parametrize("gate", FAULTS)
 def test_a_gate_holds_back_its_fault_and_nothing_else(gate):
     scores = table({}, FAULTS[gate])
-    found = hold_back(scores, nobody(scores), Compared(irises=IRISES))
+    found = reasons_to_exclude(scores, nobody(scores), References(irises=IRISES))
     assert {name for name, reasons in found.items() if reasons[1]} == {gate}
     assert not any(reasons[0] for reasons in found.values())
 
@@ -43,7 +43,7 @@ def test_a_gate_holds_back_its_fault_and_nothing_else(gate):
 @pytest.mark.parametrize("gate", FAULTS)
 def test_a_gate_that_is_off_holds_nothing_back(gate):
     scores = table(FAULTS[gate])
-    found = hold_back(scores, nobody(scores), Compared(irises=IRISES), off=(gate,))
+    found = reasons_to_exclude(scores, nobody(scores), References(irises=IRISES), off=(gate,))
     assert gate not in found
     assert not any(reasons[0] for reasons in found.values())
 
@@ -51,13 +51,13 @@ def test_a_gate_that_is_off_holds_nothing_back(gate):
 def test_what_cannot_be_seen_is_not_held_back_and_old_tables_pass():
     unseen = dict.fromkeys(["nose_offset", "eye_crossing", "eye_skew", "iris_a", "iris_b", "iris_gap", "novelty"])
     for scores in (table(unseen), table({}).drop(columns=list(unseen))):
-        found = hold_back(scores, nobody(scores), Compared(irises=IRISES))
+        found = reasons_to_exclude(scores, nobody(scores), References(irises=IRISES))
         assert not any(reasons[0] for reasons in found.values())
 
 
 def test_pictures_without_exactly_one_face_are_held_back_but_failed_ones_have_their_own_reason():
     scores = table({"faces": 1.0}, {"faces": 0.0}, {"faces": 3.0}, {"status": "failed", "faces": np.nan})
-    reasons = hold_back(scores, nobody(scores), Compared())["faces"]
+    reasons = reasons_to_exclude(scores, nobody(scores), References())["faces"]
     assert reasons.tolist() == ["", "no face found", "3 faces in the picture", ""]
 
 
@@ -114,7 +114,7 @@ def test_many_pictures_of_somebody_else_do_not_carry_the_person_away():
 
 def test_a_near_copy_of_the_present_picture_is_held_back():
     present = np.array([1.0, 0.0])
-    reasons = copy_of_present(np.array([[2.0, 0.001], [1.0, 0.5], [np.nan, 0]]), present, pd.RangeIndex(3))
+    reasons = copy_of_baseline(np.array([[2.0, 0.001], [1.0, 0.5], [np.nan, 0]]), present, pd.RangeIndex(3))
     assert [bool(reason) for reason in reasons] == [True, False, False]
 
 

@@ -9,7 +9,7 @@ import pytest
 from prescreen.embeddings.pipeline import Quality
 from prescreen.errors import UsageError
 from prescreen.predictor.scores_table import score_columns
-from prescreen.ranking.gates import Compared
+from prescreen.ranking.gates import References
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.options import RankingOptions
 from prescreen.shortlist.baseline import Baseline
@@ -31,7 +31,7 @@ def test_a_near_copy_is_named_once():
     face, other = np.eye(2, 128, dtype=np.float32)
     faces = {"a.jpg": face, "copy.jpg": face + 0.01 * other, "c.jpg": 0.3 * other + face}
     baseline = Baseline("now", {"warm": 5.0}, {}, {}, None)
-    ranked = rank_with_gates(table, PREDICTOR, baseline, Goals(("warm",)), 3, faces, Compared()).set_index("image")
+    ranked = rank_with_gates(table, PREDICTOR, baseline, Goals(("warm",)), 3, faces, References()).set_index("image")
     copy = ranked.loc["copy.jpg"]
     assert (copy["demoted"], copy["duplicate_of"], copy["gates"]) == ("near-copy of a.jpg", "a.jpg", "copies")
     assert copy["why"].startswith("near-copy of a.jpg; warm +2.0")

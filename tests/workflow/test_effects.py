@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from prescreen.cli.main import main
 from prescreen.cli.output import effect_lines
-from prescreen.encoders import IDENTITY_BLOCK, make_encoder
+from prescreen.encoders import IDENTITY_BLOCK, Encoder, make_encoder
 from prescreen.encoders.text_similarity import embed_texts
 from prescreen.errors import UsageError
 from prescreen.ranking.error_correlation import ErrorCorrelation
@@ -59,7 +59,8 @@ class World:
 def world(clip_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
     made = World(make_encoder(f"clip:tiny@{clip_folder}").specification)
-    monkeypatch.setattr(verb, "open_scores", lambda *_: (None, made.table, made.predictor()))
+    encoder = Encoder(made.specification)
+    monkeypatch.setattr(verb, "open_scores", lambda *_: (None, made.table, made.predictor(), encoder))
     monkeypatch.setattr(verb, "scored_vectors", lambda *_: made.vectors)
     monkeypatch.chdir(tmp_path)
     return made

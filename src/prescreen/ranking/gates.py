@@ -44,26 +44,26 @@ Vectors = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Compared:
+class References:
     """What candidates are compared with.
 
     Parameters
     ----------
     person : ndarray (r, d)
         Face descriptors of pictures that surely show the person; without any the candidates' median stands in.
-    present : ndarray (d,) or None
+    baseline : ndarray (d,) or None
         That of the current photo.
     irises : ndarray (r, 2)
         Colours of the person's irises, CIELAB's a and b; without any the candidates' median stands in.
     """
 
     person: Vectors = field(default_factory=lambda: np.empty((0, 128)))
-    present: Vectors | None = None
+    baseline: Vectors | None = None
     irises: Vectors = field(default_factory=lambda: np.empty((0, 2)))
 
 
-def hold_back(
-    scores: pd.DataFrame, descriptors: Vectors, compared: Compared, off: Collection[str] = ()
+def reasons_to_exclude(
+    scores: pd.DataFrame, descriptors: Vectors, references: References, off: Collection[str] = ()
 ) -> dict[str, pd.Series]:
     """Ask all gates but the one about near-copies of better candidates, which needs a ranking.
 
@@ -73,7 +73,7 @@ def hold_back(
         A table of scores; a gate whose columns are missing, as in tables of an earlier version, says nothing.
     descriptors : ndarray (n, d)
         Face descriptors of the candidates; NaN where there is none.
-    compared : Compared
+    references : References
         What they are compared with.
     off : collection of str
         Gates that are off.
@@ -90,8 +90,8 @@ def hold_back(
         "small": too_small(scores),
         "blurred": _beyond(scores, "sharpness", BLURRED, np.inf, "blurred: sharpness {value:.1f}, at least {low:g}"),
         "cut": _beyond(scores, "face_margin", 0.0, np.inf, "the face is cut off by the edge of the picture"),
-        "current": copy_of_present(descriptors, compared.present, index),
-        "person": another_person(descriptors, compared.person, index),
+        "current": copy_of_baseline(descriptors, references.baseline, index),
+        "person": another_person(descriptors, references.person, index),
         "novelty": _beyond(
             scores, "novelty", -np.inf, 1.0, "unlike the training portraits: {value:.1f} times the usual distance"
         ),
@@ -101,7 +101,7 @@ def hold_back(
             _beyond(scores, "eye_skew", -SKEW, SKEW, "the eyes look at different heights ({value:+.2f})"),
             _beyond(scores, "iris_gap", -np.inf, TWO_COLOURS, "the eyes differ in colour ({value:.0f} in a and b)"),
         ),
-        "eye-colour": other_eye_colour(scores, compared.irises),
+        "eye-colour": other_eye_colour(scores, references.irises),
     }
     return {gate: reasons for gate, reasons in found.items() if gate not in off}
 
@@ -177,8 +177,8 @@ def another_person(
     return pd.Series(np.where(known & (distances > most), texts, ""), index=index, dtype=object)
 
 
-def copy_of_present(
-    descriptors: Vectors, present: Vectors | None, index: pd.Index, least: float = NEAR_COPY
+def copy_of_baseline(
+    descriptors: Vectors, baseline: Vectors | None, index: pd.Index, least: float = NEAR_COPY
 ) -> pd.Series:
     """Exclude near-copies of the current photo, which cannot be better than it.
 
@@ -186,18 +186,18 @@ def copy_of_present(
     ----------
     descriptors : ndarray (n, d)
         Face descriptors of the candidates; NaN where there is none.
-    present : ndarray (d,) or None
+    baseline : ndarray (d,) or None
         That of the current photo; None excludes nobody.
     index : Index
         Index of the scores, of length n.
     least : float
         Cosine from which a face is a copy.
     """
-    if present is None:
+    if baseline is None:
         return pd.Series("", index=index, dtype=object)
-    lengths = np.linalg.norm(descriptors, axis=1) * np.linalg.norm(present)
+    lengths = np.linalg.norm(descriptors, axis=1) * np.linalg.norm(baseline)
     with np.errstate(invalid="ignore"):
-        same = descriptors @ present / lengths >= least
+        same = descriptors @ baseline / lengths >= least
     return pd.Series(np.where(same, "a near-copy of your current photo", ""), index=index, dtype=object)
 
 

@@ -110,7 +110,7 @@ def rank_candidates(
         difference = score_to_z(predicted) - score_to_z(levels), spread
     means = np.where(usable[:, None], difference[0], np.nan)
     chance = p_better_by(means, difference[1], score_to_z(levels), traits, goals)
-    demoted = _reasons_to_hold_back(scores, duplicate_of, demotions)
+    demoted = _why_excluded(scores, duplicate_of, demotions)
     images = scores["image"].tolist()
     order, chosen = _order(images, chance.joint, usable, demoted, choose or (lambda rows: rows[:budget]))
 
@@ -223,9 +223,7 @@ def _numbers(scores: pd.DataFrame, names: Sequence[str]) -> Floats:
     return np.column_stack(columns) if columns else np.empty((len(scores), 0))
 
 
-def _reasons_to_hold_back(
-    scores: pd.DataFrame, duplicate_of: pd.Series | None, demotions: Sequence[pd.Series]
-) -> list[str]:
+def _why_excluded(scores: pd.DataFrame, duplicate_of: pd.Series | None, demotions: Sequence[pd.Series]) -> list[str]:
     series = [[f"near-copy of {name}" if name else "" for name in _aligned(duplicate_of, scores)]]
     series += [_aligned(demotion, scores) for demotion in demotions]
     return ["; ".join(filter(None, reasons)) for reasons in zip(*series, strict=True)]

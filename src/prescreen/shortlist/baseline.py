@@ -14,7 +14,7 @@ from prescreen.encoders.encoder import IDENTITY_BLOCK, Encoder
 from prescreen.errors import UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.predictor import Predictor
-from prescreen.ranking.gates import Compared
+from prescreen.ranking.gates import References
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import vote_noise
 from prescreen.ratings.reliability import DEFAULT_ICC, spearman_brown
@@ -145,7 +145,7 @@ def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Ba
     return Baseline(f"scores from {votes} votes", means, low, high, None, covariance=np.diag(noise))
 
 
-def read_references(places: Sequence[Path], baseline: Baseline, encoder: Encoder, cache: EmbeddingCache) -> Compared:
+def read_references(places: Sequence[Path], baseline: Baseline, encoder: Encoder, cache: EmbeddingCache) -> References:
     """Gather what candidates are compared with: the references, and the baseline where it is a picture.
 
     Raises
@@ -166,9 +166,9 @@ def read_references(places: Sequence[Path], baseline: Baseline, encoder: Encoder
             raise UsageError(f"reference {row.name}: no face found; give pictures that show the person's face")
         person.append(row.vector[block].astype(np.float32))
         irises.append(_irises(row))
-    return Compared(
+    return References(
         person=np.array(person, dtype=np.float64).reshape(-1, NO_FACE.size),
-        present=baseline.descriptor,
+        baseline=baseline.descriptor,
         irises=np.array(irises, dtype=np.float64).reshape(-1, 2),
     )
 

@@ -7,34 +7,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from prescreen.encoders import IDENTITY_BLOCK
 from prescreen.errors import UsageError
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.effect_tests import Effect, Hypothesis, find_effects
 from prescreen.ranking.gate_names import GATES
-from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
+from prescreen.ranking.gates import NEAR_COPY, References, reasons_to_exclude
 from prescreen.ranking.near_duplicates import near_duplicates
 from prescreen.ratings.vote_noise import score_to_z
 from prescreen.shortlist.effect_groups import FOLDER, Tags, by_folder, by_tags
+from prescreen.shortlist.gating import face_descriptors, stack_descriptors
 
 LEVEL: Final = 0.05
 """Chance of any false claim in a whole table."""
 
-
 DEFAULT_GATES: Final = frozenset({"faces", "person"})
-"""Gates whose pictures are left out: they say nothing about pictures of the person."""
-
+"""Checks whose pictures are left out: they say nothing about pictures of the person."""
 
 RAISES: Final = "raises"
-
 LOWERS: Final = "lowers"
-
 PREDICTED_ONLY: Final = "predicted only"
-
 NOT_SHOWN: Final = "no difference shown"
-
 TOO_FEW: Final = "too few pictures"
-
 
 Vectors = Mapping[str, NDArray[np.float16]]
 
@@ -60,9 +53,7 @@ def compare_folders(table: pd.DataFrame, predictor: Predictor, vectors: Vectors)
     hypotheses = by_folder(names)
     if not hypotheses:
         return pd.DataFrame()
-    block = predictor.manifest.encoder.blocks[IDENTITY_BLOCK]
-    faces = {name: vector[block].astype(np.float32) for name, vector in vectors.items()}
-    clusters = pair_near_copies(names, faces)
+    clusters = pair_near_copies(names, face_descriptors(vectors, predictor.manifest.encoder))
     return effects_table(measure_effects(table, predictor, hypotheses, clusters, vectors), hypotheses, predictor.traits)
 
 
@@ -80,23 +71,19 @@ def list_hypotheses(names: Sequence[str], by: Sequence[str], tags: Tags | None, 
 def keep_comparable(
     table: pd.DataFrame, faces: Mapping[str, NDArray[np.float32]], gates: Collection[str]
 ) -> pd.DataFrame:
-    """Keep the scored pictures that no chosen check excludes."""
-    """Leave out pictures that say nothing about the person's; the other candidates stand in for the person."""
-    missing = np.full(128, np.nan)
-    descriptors = np.array([faces.get(name, missing) for name in table["image"]], dtype=np.float64).reshape(-1, 128)
-    held = hold_back(table, descriptors, Compared(), off=[gate for gate in GATES if gate not in gates])
+    """Keep the scored pictures that no chosen check excludes; the person is taken from the candidates themselves."""
+    descriptors = stack_descriptors(table["image"].tolist(), faces)
+    off = [gate for gate in GATES if gate not in gates]
     free = np.ones(len(table), dtype=bool)
-    for reasons in held.values():
+    for reasons in reasons_to_exclude(table, descriptors, References(), off).values():
         free &= (reasons == "").to_numpy()
     return table[free].reset_index(drop=True)
 
 
 def pair_near_copies(names: Sequence[str], faces: Mapping[str, NDArray[np.float32]]) -> NDArray[np.intp]:
     """Give near-copies of each other the same number."""
-    missing = np.full(128, np.nan, np.float32)
-    descriptors = np.array([faces.get(name, missing) for name in names], dtype=np.float32).reshape(-1, 128)
     own = np.arange(len(names), dtype=np.intp)
-    copy_of = near_duplicates(descriptors, own, NEAR_COPY)
+    copy_of = near_duplicates(stack_descriptors(names, faces), own, NEAR_COPY)
     return np.where(copy_of >= 0, copy_of, own)
 
 

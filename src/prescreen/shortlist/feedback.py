@@ -283,11 +283,11 @@ def with_results(predictor: Predictor, results: HumanResults, name: str) -> Pred
     return replace(predictor, manifest=replace(predictor.manifest, name=name), results=together)
 
 
-def describe_decision(decision: Decision, name: str, present: Baseline) -> str:
+def describe_decision(decision: Decision, name: str, baseline: Baseline) -> str:
     """Say in one line what to do now."""
     chance = percent(decision.chance)
     if decision.verdict == "switch":
-        return f"take {shown(name)}: people have seen it, and it beats {shown(present.name)} with a chance of {chance}"
+        return f"take {shown(name)}: people have seen it, and it beats {shown(baseline.name)} with a chance of {chance}"
     if decision.verdict == "test":
         return f"keep testing: the best picture left, {shown(name)}, has a chance of {chance}"
     left = f"the best picture left, {shown(name)}, has a chance of {chance}" if name else "no picture is left"
@@ -351,11 +351,11 @@ def check_learn_paths(
         raise UsageError("--shortlist: candidates are ranked against your current photo; name it with --baseline")
     if shortlist is not None:
         table_format(shortlist)
-    present = None if baseline is None else Path(baseline)
+    photo = None if baseline is None else Path(baseline)
     before = None if is_model_uri(predictor) else Path(predictor)
     check_output_paths(
         {"--output": output, "--shortlist": shortlist},
-        {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": present},
+        {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": photo},
     )
 
 

@@ -1,4 +1,4 @@
-"""The inner steps of ranking: goals, the current photo, near-copies, the report."""
+"""Candidates ranked: checked, compared with the baseline, and without near-copies of better ones."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from prescreen.encoders import IDENTITY_BLOCK, Encoder
+from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.predictor.predictor import Predictor
-from prescreen.ranking.gates import NEAR_COPY, Compared, hold_back
+from prescreen.ranking.gates import NEAR_COPY, References, reasons_to_exclude
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.near_duplicates import near_duplicates
 from prescreen.ranking.ranked_table import rank_candidates, ranked_columns
@@ -19,10 +19,18 @@ from prescreen.text import refuse_twice
 Rows = NDArray[np.intp]
 
 
-def face_descriptors(vectors: Mapping[str, NDArray[np.float16]], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
+def face_descriptors(
+    vectors: Mapping[str, NDArray[np.float16]], specification: EncoderSpecification
+) -> dict[str, NDArray[np.float32]]:
     """Return the face descriptor, shape (128,), in each vector."""
-    block = encoder.specification.blocks[IDENTITY_BLOCK]
+    block = specification.blocks[IDENTITY_BLOCK]
     return {name: vector[block].astype(np.float32) for name, vector in vectors.items()}
+
+
+def stack_descriptors(names: Sequence[str], descriptors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return the descriptors of n pictures as rows, shape (n, 128); NaN where a picture has none."""
+    rows = [descriptors.get(name, NO_FACE) for name in names]
+    return np.array(rows, dtype=np.float64).reshape(len(names), NO_FACE.size)
 
 
 def shortlist_columns(traits: Sequence[str]) -> list[str]:
@@ -40,7 +48,7 @@ def rank_with_gates(
     goals: Goals,
     budget: int,
     descriptors: Mapping[str, NDArray[np.float32]],
-    compared: Compared,
+    references: References,
     off: Collection[str] = (),
     choose: Chooser | None = None,
     rejected: Collection[str] = (),
@@ -55,7 +63,7 @@ def rank_with_gates(
         As in `prescreen.workflow.rank.rank`.
     descriptors : mapping of str to ndarray of float32, shape (128,)
         Face descriptors by name.
-    compared : Compared
+    references : References
         What the candidates are compared with.
     off : collection of str
         Gates that exclude nothing.
@@ -75,8 +83,8 @@ def rank_with_gates(
     columns = shortlist_columns(predictor.traits)
     refuse_twice(columns, "columns of the shortlist")
     names = table["image"].tolist()
-    faces = np.array([descriptors.get(name, NO_FACE) for name in names], dtype=np.float64).reshape(len(names), -1)
-    gates = hold_back(table, faces, compared, off)
+    faces = stack_descriptors(names, descriptors)
+    gates = reasons_to_exclude(table, faces, references, off)
     if "tested" not in off and "content" in table:
         gates["tested"] = _tested(table, predictor)
     if "rejected" not in off:

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.embeddings.pipeline import EmbeddingCache, describe_faults
-from prescreen.encoders import Encoder
 from prescreen.images.files import ImageFile
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
@@ -34,7 +33,7 @@ class ComparedCandidates:
 
     ranked: pd.DataFrame
     predictor: Predictor
-    present: Baseline
+    current: Baseline
     goals: Goals
     pictures: Sequence[ImageFile]
     note: ScoresMetadata | None
@@ -43,7 +42,7 @@ class ComparedCandidates:
     plans: Sequence[VotePlan] = ()
 
     def folders(self) -> pd.DataFrame:
-        """Compare the folders that candidates lie in, without pictures of nobody or of somebody else."""
+        """Compare the folders that candidates lie in, without pictures that show no face or another person."""
         others = self.ranked["gates"].str.split(",").map(lambda gates: not DEFAULT_GATES.isdisjoint(gates))
         left_out = set(self.ranked.loc[others, "image"])
         kept = self.scores[(self.scores["status"] == OK) & ~self.scores["image"].isin(left_out)]
@@ -51,16 +50,15 @@ class ComparedCandidates:
 
     def draw(self, reporter: ProgressReporter, token: str | None = None, *, keep_metadata: bool = False) -> str:
         """Draw the page of the ranking."""
-        if missing := int((self.scores["status"] == OK).sum()) - len(self.pictures):
-            where = (
-                "no longer where they were scored" if self.note else "not to be found without the scores' .meta.json"
-            )
-            reporter.info(f"{missing} of {len(self.scores)} pictures are {where}: shown without a preview")
+        scored = int((self.scores["status"] == OK).sum())
+        if missing := scored - len(self.pictures):
+            where = "are no longer where they were scored" if self.note else "cannot be found without .meta.json"
+            reporter.info(f"{missing} of {scored} pictures {where}: shown without a preview")
         with reporter.progress("drawing", len(self.pictures)) as advance:
             return draw_report(
                 self.ranked,
                 self.predictor,
-                self.present,
+                self.current,
                 self.goals,
                 self.pictures,
                 self.note,
@@ -82,30 +80,29 @@ def compare_candidates(
     rejected: frozenset[str] = frozenset(),
 ) -> ComparedCandidates:
     """Compare all scored pictures with the baseline, check and rank them."""
-    note, table, loaded = open_scores(scores, predictor, reporter)
+    note, table, loaded, encoder = open_scores(scores, predictor, reporter)
     goals = options.goals(loaded.traits)
-    encoder = Encoder(loaded.manifest.encoder)
     with EmbeddingCache() as cache:
-        present = read_baseline(baseline, options.baseline_votes, loaded, encoder, cache)
-        reporter.info(f"goals      {goals.describe()}; your current photo: {present.describe()}")
-        compared = read_references(options.references, present, encoder, cache)
+        current = read_baseline(baseline, options.baseline_votes, loaded, encoder, cache)
+        reporter.info(f"goals      {goals.describe()}; your current photo: {current.describe()}")
+        references = read_references(options.references, current, encoder, cache)
         pictures = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:
             vectors = scored_vectors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
         reporter.info(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
-    descriptors = gating.face_descriptors(vectors, encoder)
-    comparison = compare(table, loaded, present, vectors)
+    descriptors = gating.face_descriptors(vectors, encoder.specification)
+    comparison = compare(table, loaded, current, vectors)
     choose = Chooser(comparison, loaded, goals, options.most, options.votes)
     ranked = gating.rank_with_gates(
         table,
         loaded,
-        present,
+        current,
         goals,
         options.most or len(table),
         descriptors,
-        compared,
+        references,
         options.gates_off,
         choose,
         rejected,
@@ -119,7 +116,7 @@ def compare_candidates(
         reporter.info(f"excluded   {held}")
     if choose.plan is not None:
         reporter.info(f"votes      {describe_plan(choose.plan)}")
-    return ComparedCandidates(ranked, loaded, present, goals, pictures, note, table, vectors, choose.plans)
+    return ComparedCandidates(ranked, loaded, current, goals, pictures, note, table, vectors, choose.plans)
 
 
 def _capitalised(sentence: str) -> str:

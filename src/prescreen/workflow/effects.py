@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from prescreen.embeddings.pipeline import EmbeddingCache
-from prescreen.encoders import Encoder, Wording
+from prescreen.encoders import Wording
 from prescreen.errors import UsageError
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.predictor.scores_table import OK
@@ -97,8 +97,7 @@ def effects(
     if output is not None:
         table_format(output)
         check_output_paths({"--output": output}, {"SCORES": scores, "--tags": tags})
-    note, table, loaded = open_scores(scores, predictor, reporter)
-    encoder = Encoder(loaded.manifest.encoder)
+    note, table, loaded, encoder = open_scores(scores, predictor, reporter)
     wording = Wording(loaded.manifest.encoder) if texts else None
     table = table[table["status"] == OK].reset_index(drop=True)
     names = table["image"].tolist()
@@ -107,7 +106,7 @@ def effects(
         files = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:
             vectors = scored_vectors(table, files, encoder, cache, advance)
-    faces = gating.face_descriptors(vectors, encoder)
+    faces = gating.face_descriptors(vectors, encoder.specification)
     kept = keep_comparable(table, faces, gates)
     left_out = len(table) - len(kept)
     names = kept["image"].tolist()

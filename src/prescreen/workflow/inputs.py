@@ -48,8 +48,8 @@ def warn_of_simulation(predictor: Predictor, reporter: ProgressReporter) -> None
 
 def open_scores(
     scores: Path, predictor: str | None, reporter: ProgressReporter
-) -> tuple[ScoresMetadata | None, pd.DataFrame, Predictor]:
-    """Read a table of scores with its metadata, and the predictor that made it.
+) -> tuple[ScoresMetadata | None, pd.DataFrame, Predictor, Encoder]:
+    """Read a table of scores with its metadata, and the predictor that made it with its encoder.
 
     Parameters
     ----------
@@ -92,8 +92,9 @@ def open_scores(
         note.check(scores, loaded.fingerprint)
     check_scores(table, loaded.traits, scores)
     warn_of_simulation(loaded, reporter)
-    reproducibility.check_reproducibility(loaded, Encoder(loaded.manifest.encoder), reporter)
-    return note, table, loaded
+    encoder = Encoder(loaded.manifest.encoder)
+    reproducibility.check_reproducibility(loaded, encoder, reporter)
+    return note, table, loaded, encoder
 
 
 def find_inputs(inputs: Sequence[Path | str], follow_links: bool) -> ImageFiles:

@@ -134,7 +134,7 @@ def learn(
     for line in typed.notes:
         reporter.info(line)
     reproducibility.check_reproducibility(before, encoder, reporter)
-    ranked, decision, name, present, chance = None, None, "", None, None
+    ranked, decision, name, current, chance = None, None, "", None, None
     with EmbeddingCache() as cache:
         pictures = feedback.find_pictures(typed.images, files, contents, encoder, cache)
         newer = feedback.human_results(typed, pictures, before, votes=votes)
@@ -143,19 +143,19 @@ def learn(
         agreed = feedback.agree(before, newer, pictures)
         after = feedback.with_results(before, newer, output.name)
         if table is not None and baseline is not None:
-            present = read_baseline(baseline, options.baseline_votes, after, encoder, cache)
-            reporter.info(f"goals      {goals.describe()}; your current photo: {present.describe()}")
-            compared = read_references(options.references, present, encoder, cache)
+            current = read_baseline(baseline, options.baseline_votes, after, encoder, cache)
+            reporter.info(f"goals      {goals.describe()}; your current photo: {current.describe()}")
+            references = read_references(options.references, current, encoder, cache)
             with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)
-    if table is not None and present is not None:
+    if table is not None and current is not None:
         table = feedback.score_again(table, after, vectors)
-        comparison = compare(table, after, present, vectors)
-        descriptors = gating.face_descriptors(vectors, encoder)
+        comparison = compare(table, after, current, vectors)
+        descriptors = gating.face_descriptors(vectors, encoder.specification)
         most = options.most or DEFAULT_BUDGET
         choose = Chooser(comparison, after, goals, most)
         ranked = gating.rank_with_gates(
-            table, after, present, goals, most, descriptors, compared, options.gates_off, choose
+            table, after, current, goals, most, descriptors, references, options.gates_off, choose
         )
         decision, name = feedback.decide_next(table, ranked, after)
         ranked = feedback.without_proposal(ranked, decision)
@@ -168,6 +168,6 @@ def learn(
     content = feedback.to_json(
         int(newer.rounds[0]), agreed, feedback.person_offset(after), decision, name, proposed, chance
     )
-    answer = "" if decision is None or present is None else feedback.describe_decision(decision, name, present)
+    answer = "" if decision is None or current is None else feedback.describe_decision(decision, name, current)
     run_id = tracking.track(record_round(content, before, after, typed, goals, output, shortlist, experiment, answer))
     return Learned(output, content, answer, proposal, run_id)

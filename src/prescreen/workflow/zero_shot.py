@@ -21,7 +21,7 @@ from prescreen.errors import NothingScored, UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.scores_table import FAILED, OK
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ranking.gates import NEAR_COPY, hold_back
+from prescreen.ranking.gates import NEAR_COPY, reasons_to_exclude
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.near_duplicates import near_duplicates
 from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_OPTIONS, RankingOptions
@@ -29,6 +29,7 @@ from prescreen.ranking.prompts import CAPTIONS, captions, contrasts, fit
 from prescreen.reports import thumbnails
 from prescreen.reports.zero_shot_page import WARNING, ZeroShotCard, ZeroShotPage, render_zero_shot
 from prescreen.shortlist.baseline import Baseline, read_references
+from prescreen.shortlist.gating import face_descriptors, stack_descriptors
 from prescreen.storage import provenance
 from prescreen.storage.atomic import write_files_atomic
 from prescreen.storage.overwrite_checks import check_output_paths, check_page
@@ -105,7 +106,7 @@ def rank_zero_shot(
     counts = EmbeddingCounts()
     with EmbeddingCache() as cache:
         present = None if baseline is None else _present(baseline, network, cache)
-        compared = read_references(options.references, present or Baseline("", {}, {}, {}, None), network, cache)
+        references = read_references(options.references, present or Baseline("", {}, {}, {}, None), network, cache)
         with reporter.progress("embedding", len(files)) as advance:
             rows = list(embed_images(files, network, cache, counts=counts, advance=advance))
     if counts.failed == len(rows):
@@ -120,8 +121,12 @@ def rank_zero_shot(
     contrast, level = all_[: len(rows)], np.zeros(len(TRAITS)) if present is None else all_[-1]
     order_by = fit(contrast, TRAITS, goals, level)
     quality = _quality(rows)
-    faces = _faces(rows, network)
-    gates = {name: texts.tolist() for name, texts in hold_back(quality, faces, compared, options.gates_off).items()}
+    found = {row.name: row.vector for row in rows if row.vector is not None}
+    faces = stack_descriptors([row.name for row in rows], face_descriptors(found, network.specification))
+    gates = {
+        name: texts.tolist()
+        for name, texts in reasons_to_exclude(quality, faces, references, options.gates_off).items()
+    }
     doubtful = [any(texts) for texts in zip(*gates.values(), strict=True)] if gates else [False] * len(rows)
     ranked = [i for i in np.argsort(-order_by, kind="stable") if rows[i].vector is not None]
     copies = [""] * len(rows)
@@ -169,12 +174,6 @@ def _quality(rows: Sequence[Embedded]) -> pd.DataFrame:
     names = next(iter(found for found in measured if found))
     frame = pd.DataFrame(measured, columns=list(names))
     return frame.assign(status=[FAILED if row.vector is None else OK for row in rows])
-
-
-def _faces(rows: Sequence[Embedded], encoder: Encoder) -> NDArray[np.float64]:
-    block = encoder.specification.blocks[IDENTITY_BLOCK]
-    missing = np.full(block.stop - block.start, np.nan)
-    return np.array([missing if row.vector is None else row.vector[block].astype(np.float64) for row in rows])
 
 
 def _table(
