@@ -43,7 +43,7 @@ from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge
 from prescreen.regressors.stacking import TraitRegressors, cross_validate, fit_final
 from prescreen.training.dataset import Dataset, join
 from prescreen.training.learning_curve import learning_curve
-from prescreen.training.steps import evaluate_out_of_fold, vote_noise
+from prescreen.training.steps import cross_validate_dataset, evaluate_out_of_fold, vote_noise
 
 FIVE = ("smart", "outgoing", "electable", "trustworthy", "dominant")
 THREE = FIVE[:3]
@@ -183,16 +183,7 @@ def print_row(
 
 
 def print_independent(dataset: Dataset, rated: Ratings, folds: int, seed: int) -> Evaluation:
-    validation = cross_validate(
-        dataset.features,
-        dataset.ratings,
-        dataset.groups,
-        dataset.blocks,
-        sample_weight=dataset.weights,
-        auxiliary=dataset.auxiliary,
-        n_splits=folds,
-        seed=seed,
-    )
+    validation = cross_validate_dataset(dataset, seed, folds=folds)
     evaluation = evaluate_out_of_fold(dataset, validation, rated, seed)
     print(
         f"\n2. Against means of independent votes: trained on these five, with {dataset.auxiliary.shape[1]} auxiliary "

@@ -23,8 +23,8 @@ from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
 from prescreen.encoders import make_encoder
 from prescreen.images.files import ImageFile
 from prescreen.ratings.reading import read_ratings
-from prescreen.regressors.stacking import cross_validate
 from prescreen.training.dataset import Dataset, join
+from prescreen.training.steps import cross_validate_dataset
 
 REPEATS = 1000  # of the bootstrap
 
@@ -95,17 +95,8 @@ def compare(dataset: Dataset, folds: int, seed: int) -> None:
         predictions, seconds = {}, {}
         for trees in (False, True):
             start = time.process_time()
-            predictions[trees] = cross_validate(
-                dataset.features,
-                dataset.ratings,
-                dataset.groups,
-                dataset.blocks,
-                sample_weight=dataset.weights,
-                auxiliary=dataset.auxiliary,
-                n_splits=folds,
-                seed=seed,
-                hold_rows=hold_rows,
-                trees=trees,
+            predictions[trees] = cross_validate_dataset(
+                dataset, seed, folds=folds, hold_rows=hold_rows, trees=trees
             ).predictions
             seconds[trees] = time.process_time() - start
         (r2, r), (r2_trees, r_trees) = (accuracy(dataset.ratings, predictions[trees]) for trees in (False, True))

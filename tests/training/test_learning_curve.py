@@ -6,8 +6,10 @@ import pytest
 from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.headline_metrics import flat_metrics
 from prescreen.evaluation.report import Evaluation
+from prescreen.regressors.folds import grouped_folds
+from prescreen.regressors.stacking import fit_final
 from prescreen.training.dataset import Dataset
-from prescreen.training.learning_curve import Thinning, learning_curve, thinnings, with_fewer_votes
+from prescreen.training.learning_curve import FOLDS, Thinning, learning_curve, thinnings, with_fewer_votes
 
 
 def simulate(n=240, d=30, votes=30, noise=3.0, seed=0):
@@ -52,6 +54,26 @@ def test_points_of_the_curve():
     assert thinnings(dataset, noise | {"b": unknown}) == shares
     few = replace(dataset, groups=np.arange(240) // 20)
     assert thinnings(few, {}) == [Thinning(1, None)]
+
+
+@pytest.mark.parametrize("stack", [{"hold_rows": False}, {"trees": True}])
+def test_the_curve_is_of_the_stack_that_is_asked_for(stack):
+    """At its last point it is an ordinary cross-validation."""
+    _, dataset, _ = simulate(n=90, d=8)
+    (*_, last) = learning_curve(dataset, {}, seed=0, **stack).by_pictures
+    predictions = np.zeros(dataset.ratings.shape)
+    for train, test in grouped_folds(dataset.groups, FOLDS, 0):
+        model = fit_final(
+            dataset.features[train],
+            dataset.ratings[train],
+            dataset.groups[train],
+            dataset.blocks,
+            sample_weight=dataset.weights[train],
+            **stack,
+        )
+        predictions[test] = model.predict(dataset.features[test])
+    r = [np.corrcoef(predictions[:, k], dataset.ratings[:, k])[0, 1] for k in range(2)]
+    assert [last.traits[trait].value for trait in "ab"] == pytest.approx(r)
 
 
 @pytest.fixture(scope="module")

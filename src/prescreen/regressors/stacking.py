@@ -302,7 +302,7 @@ def cross_validate(
     seed: int = 0,
     hold_rows: bool = True,
     trees: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> CrossValidation:
     """Nested grouped cross-validation of :func:`fit_final`.
 

@@ -49,6 +49,9 @@ def learning_curve(
     noise: Mapping[str, VoteNoise],
     seed: int,
     advance: Callable[[], object] = lambda: None,
+    *,
+    hold_rows: bool = True,
+    trees: bool = False,
 ) -> LearningCurve:
     """Train on parts of the data and predict pictures that were left out, always the same and with all their votes.
 
@@ -61,6 +64,8 @@ def learning_curve(
         For the folds, the parts and the regressors.
     advance : callable
         Called after each of the points.
+    hold_rows, trees : bool
+        Which regressors are stacked, as in `prescreen.regressors.stacking.candidates`.
 
     Notes
     -----
@@ -81,6 +86,8 @@ def learning_curve(
                 sample_weight=thinned.weights[rows],
                 auxiliary=thinned.auxiliary[rows],
                 seed=seed,
+                hold_rows=hold_rows,
+                trees=trees,
             )
             predictions[test] = model.predict(dataset.features[test])
             sizes.append(len(rows))

@@ -29,20 +29,21 @@ from prescreen.regressors.intervals import (
 from prescreen.regressors.stacking import CrossValidation, cross_validate
 from prescreen.storage import provenance
 from prescreen.training import learning_curve as curves
-from prescreen.training import steps
 from prescreen.training.dataset import Dataset
 
 FOLDS: Final = 10
 
 
 def cross_validate_dataset(
-    dataset: Dataset, seed: int, advance: Callable[[], object], *, hold_rows: bool = True, trees: bool = False
+    dataset: Dataset,
+    seed: int,
+    advance: Callable[[], object] = lambda: None,
+    *,
+    folds: int = FOLDS,
+    hold_rows: bool = True,
+    trees: bool = False,
 ) -> CrossValidation:
     """Predict every picture from the others, the choice of the regressor nested inside."""
-
-    def progress(done: int, total: int) -> None:
-        advance()
-
     return cross_validate(
         dataset.features,
         dataset.ratings,
@@ -50,11 +51,11 @@ def cross_validate_dataset(
         dataset.blocks,
         sample_weight=dataset.weights,
         auxiliary=dataset.auxiliary,
-        n_splits=FOLDS,
+        n_splits=folds,
         seed=seed,
         hold_rows=hold_rows,
         trees=trees,
-        progress=progress,
+        progress=lambda done, total: advance(),
     )
 
 
@@ -155,8 +156,10 @@ def draw_example(encoder: Encoder) -> tuple[Embedded, str]:
     return embedded, base64.b64encode(picture).decode()
 
 
-def measure_learning_curve(dataset: Dataset, rated: Ratings, seed: int, reporter: ProgressReporter) -> LearningCurve:
+def measure_learning_curve(
+    dataset: Dataset, rated: Ratings, seed: int, reporter: ProgressReporter, *, hold_rows: bool, trees: bool
+) -> LearningCurve:
     """Measure what more pictures and more votes would give, with models trained on parts of these ratings."""
-    noise = steps.vote_noise(dataset, rated)
+    noise = vote_noise(dataset, rated)
     with reporter.progress("learning curve", len(curves.thinnings(dataset, noise))) as advance:
-        return curves.learning_curve(dataset, noise, seed, advance)
+        return curves.learning_curve(dataset, noise, seed, advance, hold_rows=hold_rows, trees=trees)

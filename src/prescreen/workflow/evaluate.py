@@ -104,7 +104,12 @@ def _measure(
     reproducibility.check_reproducibility(loaded, encoder, reporter)
     embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
     dataset = join(rated, embedded, encoder.specification)
-    curve = steps.measure_learning_curve(dataset, rated, loaded.manifest.seed, reporter) if learning_curve else None
+    curve = None
+    if learning_curve:
+        trees = "lightgbm" in loaded.regressors.inner_errors
+        curve = steps.measure_learning_curve(
+            dataset, rated, loaded.manifest.seed, reporter, hold_rows=not loaded.manifest.forgets, trees=trees
+        )
     if known:
         return replace(loaded.evaluation, learning_curve=curve)
     if loaded.manifest.forgets:

@@ -168,7 +168,8 @@ def _fit(
     seed, forget = options.seed, options.forget_portraits
     columns = options.traits or {trait: trait for trait in rated.traits}
     evaluation = steps.evaluate_out_of_fold(dataset, validation, rated, seed, columns)
-    curve = steps.measure_learning_curve(dataset, rated, seed, reporter) if options.learning_curve else None
+    stack = {"hold_rows": not forget, "trees": options.trees}
+    curve = steps.measure_learning_curve(dataset, rated, seed, reporter, **stack) if options.learning_curve else None
     return Predictor(
         manifest=steps.build_manifest(
             name, encoder, rated, dataset, rated.told(columns), seed, options.simulated, forgets=forget
@@ -181,8 +182,7 @@ def _fit(
             sample_weight=dataset.weights,
             auxiliary=dataset.auxiliary,
             seed=seed,
-            hold_rows=not forget,
-            trees=options.trees,
+            **stack,
         ),
         calibration=calibrate(dataset, validation, rated),
         portraits=TrainingPortraits.none(len(rated.traits)) if forget else steps.training_index(dataset, validation),
