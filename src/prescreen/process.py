@@ -52,7 +52,7 @@ def check_interpreter() -> None:
         from prescreen.errors import PrescreenError
 
         raise PrescreenError(
-            "python -OO or PYTHONOPTIMIZE=2: LightGBM does not work without docstrings; use -O, or leave it out"
+            "python -OO or PYTHONOPTIMIZE=2: MLflow and LightGBM need docstrings; use -O, or leave it out"
         )
 
 

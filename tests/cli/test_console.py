@@ -13,6 +13,7 @@ from prescreen.cli import interrupts
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.main import main
 from prescreen.errors import NothingScored, PrescreenError
+from prescreen.workflow import effects as effects_verb
 from prescreen.workflow import rank as ranking_verb
 
 
@@ -25,6 +26,9 @@ def ending(error, *words):
         raise error
 
     return CliRunner().invoke(command, list(words))
+
+
+NO_EFFECTS = SimpleNamespace(table=pd.DataFrame({"trait": [], "p": []}))
 
 
 @pytest.fixture
@@ -132,6 +136,15 @@ def test_the_old_name_of_a_check_works_and_says_the_new_one(ranked, old, new):
     assert done.exit_code == 0
     assert f"the check {old} is called {new} now" in done.stderr
     assert set(ranked["options"].gates_off) == {"nose", new}
+
+
+def test_effects_knows_the_old_names_of_checks_too(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(effects_verb, "effects", lambda scores, **options: asked.update(options) or NO_EFFECTS)
+    done = CliRunner().invoke(main, ["effects", "s.csv", "--gates", "faces,unfamiliar", "-q"])
+    assert done.exit_code == 0, done.output
+    assert "the check unfamiliar is called novelty now" in done.stderr
+    assert asked["gates"] == ("faces", "novelty")
 
 
 def test_nothing_to_keep_is_a_choice(ranked):

@@ -8,7 +8,7 @@ from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.output import effect_lines
 from prescreen.cli.paths import LocalPath, Place
-from prescreen.cli.ranking_options import images_option
+from prescreen.cli.ranking_options import images_option, warn_of_renamed
 from prescreen.ranking.gate_names import gates_on
 from prescreen.text import parse_names
 
@@ -69,6 +69,7 @@ def effects(
     """
     from prescreen.workflow import effects
 
+    warn_of_renamed(terminal, gates)
     done = effects.effects(
         scores,
         by=parse_names(by) if by else (),

@@ -90,7 +90,7 @@ def learn(
         raw=raw,
         votes=votes,
         baseline=baseline,
-        options=make_options(**comparison),
+        options=make_options(terminal, **comparison),
         shortlist=shortlist,
         experiment=experiment,
         reporter=terminal,

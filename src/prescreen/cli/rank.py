@@ -58,7 +58,7 @@ def rank(
     from prescreen.workflow import rank
     from prescreen.workflow.zero_shot import rank_zero_shot
 
-    options = make_options(**comparison)
+    options = make_options(terminal, **comparison)
     if zero_shot:
         if decisions is not None:
             raise click.UsageError("--decisions: has no meaning with --zero-shot")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prescreen.cli.console import Terminal
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.ranking.gate_names import GATES, RENAMED, gates_off
 from prescreen.text import parse_names
@@ -93,8 +94,16 @@ def ranking_options(*, baseline_required: bool) -> Callable[[Command], Command]:
     return decorate
 
 
+def warn_of_renamed(terminal: Terminal, *lists: str) -> None:
+    """Warn of old names of checks in lists of them; they still work."""
+    given = {name.strip() for names in lists for name in names.split(",")}
+    for old, new in RENAMED.items():
+        if old in given:
+            terminal.warn(f"the check {old} is called {new} now")
+
+
 def make_options(
-    *, improve: str | None, keep: str | None, gates: str, no_gates: str, **others: Any
+    terminal: Terminal, *, improve: str | None, keep: str | None, gates: str, no_gates: str, **others: Any
 ) -> "RankingOptions":
     """Return the options as the verbs take them, from what the command line gives.
 
@@ -105,8 +114,7 @@ def make_options(
     """
     from prescreen.ranking.options import RankingOptions
 
-    for name in {part.strip() for part in f"{gates},{no_gates}".split(",")} & RENAMED.keys():
-        click.echo(f"prescreen: warning: the check {name} is called {RENAMED[name]} now", err=True)
+    warn_of_renamed(terminal, gates, no_gates)
     return RankingOptions(
         improve=None if improve is None else parse_names(improve),
         keep=None if keep is None else parse_names(keep) if keep else (),

@@ -63,7 +63,7 @@ def review(
         review.review(
             scores,
             baseline=baseline,
-            options=make_options(**comparison),
+            options=make_options(terminal, **comparison),
             predictor=predictor,
             decisions=decisions,
             images=images,

@@ -40,17 +40,20 @@ class StagedTable(Protocol):
 
 
 def is_folder(output: str) -> bool:
-    """Tell whether a table is to be a folder of parts: its name ends in ``/`` or has no suffix.
+    """Tell whether a table is to be a folder of parts: its name ends in ``/`` or has no suffix."""
+    return output.endswith("/") or not Path(output).suffix
+
+
+def check_ending(output: str) -> None:
+    """Refuse the name of a table whose format it does not tell.
 
     Raises
     ------
     UsageError
-        If the suffix is none of a table.
+        If it is no folder, and its suffix is none of a table.
     """
-    if output.endswith("/") or not Path(output).suffix:
-        return True
-    table_format(output)
-    return False
+    if not is_folder(output):
+        table_format(output)
 
 
 @contextlib.contextmanager
@@ -67,10 +70,11 @@ def stage_table(output: str) -> Iterator[StagedTable]:
     Raises
     ------
     UsageError
-        If something else stands in the place of a folder.
+        If something else stands in the place of a folder, or the suffix is none of a table.
     PrescreenError
         If it cannot be written.
     """
+    check_ending(output)
     if is_url(output):
         with tempfile.TemporaryDirectory(prefix="prescreen-") as folder:
             place = Path(folder) / output.rstrip("/").rpartition("/")[2]

@@ -81,7 +81,7 @@ def score(
     reporter = reporter or NullReporter()
     if engine not in ENGINES:
         raise UsageError(unknown_name(engine, ENGINES, "engine"))
-    table_output.is_folder(str(output))  # a wrong ending is known before the work is done
+    table_output.check_ending(str(output))  # before the work is done
     if engine == RAY:
         ray_engine.check_installed()
     loaded = load_predictor(predictor)
