@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from tests.regressors.conftest import fitted, predict
 
-from prescreen.errors import RatingsError
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
 
@@ -54,26 +53,7 @@ def test_a_missing_rating_is_as_if_the_row_were_not_there(problem, kernel):
     np.testing.assert_array_equal(predict(zero, X), predict(model, X))
 
 
-def test_prediction_does_not_depend_on_the_other_rows(problem):
+def test_an_unknown_kernel_is_refused(problem):
     X, Y, _, blocks = problem
-    model = fitted(BlockKernelRidge(), X, Y, blocks=blocks)
-    together = predict(model, X)
-    np.testing.assert_array_equal(predict(model, X[77:78]), together[77:78])
-    np.testing.assert_array_equal(predict(model, X[::-1]), together[::-1])
-    assert predict(model, X[:0]).shape == (0, 2)
-
-
-def test_what_does_not_fit_is_refused(problem):
-    X, Y, _, blocks = problem
-    with pytest.raises(RatingsError, match=r"trait 2: .*1 group"):
-        fitted(
-            BlockKernelRidge(), X, np.column_stack([Y[:, 0], np.where(np.arange(90) == 4, 1.0, np.nan)]), blocks=blocks
-        )
-    with pytest.raises(ValueError, match="expected"):
-        fitted(BlockKernelRidge(), X, Y[:-1], blocks=blocks)
-    with pytest.raises(ValueError, match="expected"):
-        fitted(BlockKernelRidge(), X, Y, sample_weight=np.ones(5), blocks=blocks)
-    with pytest.raises(ValueError, match="not negative"):
-        fitted(BlockKernelRidge(), X, Y, sample_weight=np.full(90, -1.0), blocks=blocks)
     with pytest.raises(ValueError, match="cubic"):
         fitted(BlockKernelRidge(kernel="cubic"), X, Y, blocks=blocks)

@@ -145,16 +145,7 @@ def test_units_of_the_ratings_do_not_matter(problem):
     np.testing.assert_allclose((other - [5, -900]) / 100, one, rtol=1e-4)
 
 
-def test_prediction_does_not_depend_on_the_other_rows(problem):
-    X, Y, _, blocks = problem
-    model = fitted(SharedKernelRidge(), X, Y, blocks=blocks)
-    together = predict(model, X)
-    np.testing.assert_array_equal(predict(model, X[77:78]), together[77:78])
-    np.testing.assert_array_equal(predict(model, X[::-1]), together[::-1])
-    assert predict(model, X[:0]).shape == (0, 2)
-
-
-def test_what_does_not_fit_is_refused(problem):
+def test_pulls_are_positive(problem):
     X, Y, _, blocks = problem
     with pytest.raises(ValueError, match="pulls"):
         fitted(SharedKernelRidge(pulls=(-1.0,)), X, Y, blocks=blocks)
