@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.probability import Floats, p_better_by
+from prescreen.ranking.probability import Floats, p_better
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 
@@ -68,7 +68,7 @@ def next_votes(
     noise : ndarray (n, t)
         Noise variance of one vote in z.
     baseline_z, traits, goals
-        As in :func:`prescreen.ranking.probability.p_better_by`.
+        As in :func:`prescreen.ranking.probability.p_better`.
     k : int
         Length of the list.
     votes : sequence of int
@@ -86,7 +86,7 @@ def next_votes(
         None where no votes are allowed.
     """
     extra = np.zeros_like(covariance) if judged is None else judged
-    chance = p_better_by(difference, covariance + extra, baseline_z, traits, goals).joint
+    chance = p_better(difference, covariance + extra, baseline_z, traits, goals).joint
     order = np.argsort(-chance, kind="stable")
     rows = order[:considered]
     inside = np.isin(rows, order[:k])
@@ -105,7 +105,7 @@ def next_votes(
     shape = (len(choices), len(_NODES), len(rows))
     t = len(traits)
     spread = np.broadcast_to(np.stack(left)[:, None], (*shape, t, t)).reshape(-1, t, t)
-    moved = p_better_by(np.stack(means).reshape(-1, t), spread, baseline_z, traits, goals).joint.reshape(shape)
+    moved = p_better(np.stack(means).reshape(-1, t), spread, baseline_z, traits, goals).joint.reshape(shape)
     after = np.tensordot(_WEIGHTS / _WEIGHTS.sum(), np.maximum(moved, rival), (0, 1))
     gains = np.full((len(rows), t), -np.inf)
     for (trait, number), expected in zip(choices, after, strict=True):

@@ -26,7 +26,7 @@ from prescreen.encoders import IDENTITY_BLOCK, make_encoder
 from prescreen.images.decoding import decode
 from prescreen.images.faces import FaceFinder
 from prescreen.images.files import find_images
-from prescreen.ranking.gates import NEAR_COPY, SAME_PERSON, References, person_centre, reasons_to_exclude
+from prescreen.ranking.checks import NEAR_COPY, SAME_PERSON, Candidates, References, find_reasons, person_centre
 from prescreen.ranking.near_duplicates import near_duplicates
 from prescreen.regressors.novelty import NoveltyDetector
 
@@ -142,8 +142,8 @@ def as_shipped(folder):
     print(f"\n{folder.name}: {counts}, thresholds of prescreen")
     print(f"  near-copies, cosine {NEAR_COPY}: {found:.3f} found, false alarms {wrong:.4f}")
     print(f"  same person up to {SAME_PERSON}; share excluded by each check:")
-    reasons = reasons_to_exclude(folder.scores, folder.faces, folder.references)
-    held = {gate: (texts != "").to_numpy() for gate, texts in reasons.items()}
+    reasons = find_reasons(Candidates(folder.scores, folder.faces, folder.references))
+    held = {gate: np.array(texts) != "" for gate, texts in reasons.items()}
     held["any of them"] = np.any(list(held.values()), axis=0)
     everything = np.arange(len(folder.kinds))
     rows = {gate: shares(folder, texts, everything) for gate, texts in held.items()}
@@ -190,8 +190,8 @@ def plant(picture, face):
 
 def planted(place, folder, encoder, familiarity, count):
     """Plant faults in the first variants that pass all checks, and report how many are found."""
-    reasons = reasons_to_exclude(folder.scores, folder.faces, folder.references)
-    free = ~np.any([(texts != "").to_numpy() for texts in reasons.values()], axis=0)
+    reasons = find_reasons(Candidates(folder.scores, folder.faces, folder.references))
+    free = ~np.any([np.array(texts) != "" for texts in reasons.values()], axis=0)
     rows = np.flatnonzero(free & (folder.kinds == "variant"))[:count]
     files = list(find_images([place / "candidates"]))
     finder, edited = FaceFinder(), {}
@@ -207,8 +207,8 @@ def planted(place, folder, encoder, familiarity, count):
         table, faces = described(done, encoder, familiarity)
         # The candidates as they are stay around, so that the person is found among them as usual.
         both = pd.concat([folder.scores, table], ignore_index=True)
-        found = reasons_to_exclude(both, np.vstack([folder.faces, faces]), folder.references)
-        held = {gate: (texts != "").to_numpy()[len(folder.kinds) :] for gate, texts in found.items()}
+        found = find_reasons(Candidates(both, np.vstack([folder.faces, faces]), folder.references))
+        held = {gate: (np.array(texts) != "")[len(folder.kinds) :] for gate, texts in found.items()}
         gate = fault.split(" (")[0]
         others = ", ".join(f"{name} {texts.mean():.2f}" for name, texts in held.items() if texts.any() and name != gate)
         failed = f"; {len(pictures) - len(done)} could not be scored" if len(done) < len(pictures) else ""

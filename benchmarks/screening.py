@@ -25,11 +25,12 @@ from scipy.stats import norm
 from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
 from prescreen.encoders import make_encoder
 from prescreen.images.files import ImageFile
+from prescreen.ranking.comparison import Comparison
 from prescreen.ranking.error_correlation import fit_error_correlation
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior, condition
-from prescreen.ranking.probability import p_better_by
-from prescreen.ranking.stopping import next_round
+from prescreen.ranking.probability import p_better
+from prescreen.ranking.ranked_table import best_first
 from prescreen.ratings.other_columns import with_auxiliary
 from prescreen.ratings.reading import read_ratings
 from prescreen.regressors.blocks import BlockDesign, blas_threads, in_chunks
@@ -111,7 +112,9 @@ def make_world(traits, ratings, predictions, folds, votes, squared, pair):
     goal = np.array([np.quantile(truth[:, k], PERCENTILES[k]) for k in range(2)]) * further
     # Error sizes that follow the prediction made no difference: over 100 pairs of other traits, 60 draws each, 0.0015
     # more hits without votes (standard error over pairs 0.0021). A local mean error cost 0.009 (0.003).
-    prior = Prior(predicted, likeness.matrix(squared), covariance)
+    prior = Prior(
+        predicted, likeness.cross_correlation(squared, same_picture=np.eye(len(squared), dtype=bool)), covariance
+    )
     return World(prior, predicted, np.tile(noise, (len(truth), 1)), goal, standard)
 
 
@@ -178,7 +181,7 @@ def adaptive(world, one, budgets):
     goals, exact = Goals(ROLES), np.zeros((2, 2))
     judged = np.eye(2) * (world.noise / TRUTH_VOTES)[:, :, None]
     difference, covariance = condition(world.prior).difference_from(world.goal, exact)
-    chance = p_better_by(difference, covariance + judged, world.goal, ROLES, goals).joint
+    chance = p_better(difference, covariance + judged, world.goal, ROLES, goals).joint
     faces = np.sort(top(chance, CONTENDERS))
     whole = world.prior
     prior = Prior(whole.mean[faces], whole.correlation[np.ix_(faces, faces)], whole.covariance)
@@ -193,7 +196,7 @@ def adaptive(world, one, budgets):
         difference, covariance = condition(prior, told).difference_from(world.goal, exact)
         if spent in budgets:
             chance = chance.copy()
-            chance[faces] = p_better_by(difference, covariance + judged, world.goal, ROLES, goals).joint
+            chance[faces] = p_better(difference, covariance + judged, world.goal, ROLES, goals).joint
             lists[spent] = top(chance), chance
             if spent == max(budgets):
                 return lists
@@ -222,7 +225,7 @@ def every_vote(world, one):
     gain = errors @ np.linalg.inv(errors + np.eye(2) * (world.noise / number)[:, :, None])
     after = world.prior.mean + np.einsum("nab,nb->na", gain, mean - world.prior.mean)
     left = errors - gain @ errors + across
-    return top(p_better_by(after - world.goal, left, world.goal, ROLES, Goals(ROLES)).joint), int(number.sum())
+    return top(p_better(after - world.goal, left, world.goal, ROLES, Goals(ROLES)).joint), int(number.sum())
 
 
 def compare(world, draws, seed):
@@ -285,10 +288,30 @@ def against_baselines(world, draws, seed):
         difference, covariance = posterior.difference(baseline)
         others = np.arange(len(one.hits)) != baseline
         covariance = covariance + judged + judged[baseline]
-        said.append(p_better_by(difference, covariance, posterior.mean[baseline], ROLES, goals).joint[others])
+        said.append(p_better(difference, covariance, posterior.mean[baseline], ROLES, goals).joint[others])
         better = (one.truth[:, 0] > one.truth[baseline, 0]) & (one.truth[:, 1] >= one.truth[baseline, 1])
         happened.append(better[others])
     return np.concatenate(said), np.concatenate(happened)
+
+
+def compared(prior, told, baseline, goals):
+    """Compare all faces of a prior with one of them, given votes on some, that one among them."""
+    anchors = np.append(told.rows, baseline)
+
+    def part(rows, jointly):
+        both = np.concatenate([anchors, rows])
+        return Prior(prior.mean[both], prior.correlation[np.ix_(both, both)], prior.covariance)
+
+    return Comparison(
+        traits=ROLES,
+        goals=goals,
+        level=prior.mean[baseline],
+        alone=(np.zeros_like(prior.mean), np.eye(len(ROLES))),
+        comparable=np.ones(len(prior.mean), dtype=bool),
+        prior=part,
+        scores=HumanScores(np.arange(len(told.rows)), told.z, told.variance),
+        anchors=len(anchors),
+    )
 
 
 def rounds(world, draws, seed, sent=3, folder=200):
@@ -311,9 +334,11 @@ def rounds(world, draws, seed, sent=3, folder=200):
         plain = np.argsort(-(prior.mean[:-1] - prior.mean[baseline]).min(axis=1), kind="stable")
         for stage in range(3):
             told = HumanScores(rows, panel(one, faces[rows], 15), world.noise[faces[rows]] / 15)
-            result = next_round(prior, told, ROLES, goals, sent, baseline=baseline, stay_below=0.0, switch_above=1.0)
-            stopped[number, stage] = np.nanmax(np.delete(result.chance.joint, rows)) < 0.05
-            rows = np.append(rows, result.proposal)
+            against = compared(prior, told, baseline, goals)
+            left = np.setdiff1d(np.arange(folder), rows)
+            ranked = left[best_first([f"{row:04d}" for row in left], against.chance.joint[left])]
+            stopped[number, stage] = against.chance.joint[left].max() < 0.05
+            rows = np.append(rows, against.choose(ranked, sent).chosen)
             found["prescreen"][number, stage] = better[rows].any()
             found["random"][number, stage] = better[mixed[: sent * (stage + 1)]].any()
             found["best predictions, no learning"][number, stage] = better[plain[: sent * (stage + 1)]].any()
@@ -338,7 +363,7 @@ def many_pairs(omi, encoder, number, voted, draws, seed):
     for place, pair in enumerate(pairs):
         world = make_world(dataset.traits, dataset.ratings, predictions, folds, votes, squared, list(pair))
         across = np.eye(2) * (world.noise / TRUTH_VOTES)[:, :, None]
-        chance = p_better_by(world.plain - world.goal, world.prior.covariance + across, world.goal, ROLES, Goals(ROLES))
+        chance = p_better(world.plain - world.goal, world.prior.covariance + across, world.goal, ROLES, Goals(ROLES))
         lists = {
             "plain predictions, sum": top(world.plain.sum(axis=1)),
             "plain predictions, goal missed least": top(margin(world.plain)),

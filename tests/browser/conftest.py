@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import simulated
 from prescreen.ranking.goals import default_goals
-from prescreen.ranking.ranked_table import rank_candidates
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 
@@ -70,22 +70,18 @@ class Made:
             (self.folder / name.rpartition("/")[0]).mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(data)
         scores = make_scores(names, (self.failed,))
-        copies = pd.Series(["office/0000.png" if name in names[5:8] else "" for name in names])
-        gate = pd.Series(["2 faces in the picture" if name == names[9] else "" for name in names])
         self.held = names[9]
         self.copies = names[5:8]
-        self.table = rank_candidates(
+        self.table = simulated.rank(
             scores,
             TRAITS,
-            baseline=BASELINE,
-            goals=default_goals(TRAITS),
+            BASELINE,
+            default_goals(TRAITS),
+            3,
             covariance=0.1 * np.eye(3),
-            budget=3,
-            duplicate_of=copies,
-            demotions=[gate],
+            copies=dict.fromkeys(self.copies, "office/0000.png"),
+            reasons={"faces": {self.held: "2 faces in the picture"}, "blurred": {self.held: "blurred"}},
         )
-        gates = {self.held: "faces,blurred"} | dict.fromkeys(self.copies, "copies")
-        self.table["gates"] = [gates.get(name, "") for name in self.table["image"]]
 
     def page(self, token=None, **options):
         values = {name: TraitValue(value, 4.0, 9.0) for name, value in BASELINE.items()}

@@ -11,7 +11,7 @@ import pytest
 
 from prescreen.evaluation.headline_metrics import metric_groups
 from prescreen.predictor.scores_table import score_columns
-from prescreen.shortlist.gating import shortlist_columns
+from prescreen.ranking.ranked_table import ranked_columns
 from prescreen.text import quoted
 from prescreen.tracking import safe_name
 
@@ -66,7 +66,7 @@ def test_the_tables_have_the_columns_that_names_are_checked_against(place):
         "--improve", quoted(NAMES[0]), "--keep", quoted(NAMES[1]), "--gates", "none", "--output", "shortlist.csv",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    for table, columns in (("scores.csv", score_columns(NAMES)), ("shortlist.csv", shortlist_columns(NAMES))):
+    for table, columns in (("scores.csv", score_columns(NAMES)), ("shortlist.csv", ranked_columns(NAMES))):
         with (place.folder / table).open(newline="") as file:
             assert [name.removeprefix("'") for name in next(csv.reader(file))] == columns
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.probability import p_better_by
+from prescreen.ranking.probability import p_better
 from prescreen.ranking.selection import choose_together
 
 ONE = (("a",), Goals(("a",)))
@@ -26,7 +26,7 @@ def test_independent_pictures_are_chosen_by_their_own_chances():
     means = np.array([-0.5, 0.4, 0.1, -1.0, 0.8])
     selection = choose(means, np.eye(5), 3)
     assert selection.chosen.tolist() == [4, 1, 2]
-    alone = p_better_by(means[:, None], np.eye(1), np.zeros(1), *ONE).joint[[4, 1, 2]]
+    alone = p_better(means[:, None], np.eye(1), np.zeros(1), *ONE).joint[[4, 1, 2]]
     np.testing.assert_allclose(selection.chance, 1 - np.cumprod(1 - alone), atol=0.01)
 
 

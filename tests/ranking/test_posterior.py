@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from prescreen.ranking.error_correlation import ErrorCorrelation
-from prescreen.ranking.posterior import HumanScores, Prior, condition, measured, vote_noise
+from prescreen.ranking.posterior import HumanScores, Prior, condition, subtract_last, vote_noise
+from simulated import correlation_matrix
 
 COVARIANCE = np.array([[0.5, 0.2, 0.1], [0.2, 0.4, 0.25], [0.1, 0.25, 0.6]])
 
@@ -16,7 +17,7 @@ def example(seed=0, n=7, scaled=True):
     rng = np.random.default_rng(seed)
     kernel = ErrorCorrelation(similar=0.4, gamma=0.2, person=0.3)
     scale = rng.uniform(0.5, 1.5, (n, 3)) if scaled else None
-    prior = Prior(rng.normal(size=(n, 3)), kernel.matrix(distances(rng, n)), COVARIANCE, scale, person=0.3)
+    prior = Prior(rng.normal(size=(n, 3)), correlation_matrix(kernel, distances(rng, n)), COVARIANCE, scale, person=0.3)
     z = rng.normal(size=(4, 3))
     z[0, 1] = z[2, 0] = z[2, 2] = np.nan
     return prior, HumanScores(np.array([1, 3, 4, 6]), z, rng.uniform(0.05, 0.5, (4, 3)))
@@ -57,7 +58,7 @@ def test_joint_of_differences_has_the_covariances_of_the_differences_on_its_diag
     prior, scores = example()
     posterior = condition(prior, scores)
     difference, spread = posterior.difference(6)
-    mean, joint = posterior.joint(np.array([0, 2, 5]), baseline=6)
+    mean, joint = subtract_last(*posterior.joint(np.array([0, 2, 5, 6])))
     np.testing.assert_allclose(mean, difference[[0, 2, 5]], atol=1e-9)
     for k, row in enumerate([0, 2, 5]):
         np.testing.assert_allclose(joint[3 * k : 3 * k + 3, 3 * k : 3 * k + 3], spread[row], atol=1e-9)
@@ -75,7 +76,7 @@ def test_without_scores_nothing_moves():
 
 def test_what_all_pictures_of_a_person_share_cancels_in_the_difference():
     kernel = ErrorCorrelation(similar=0.0, gamma=1.0, person=0.7)
-    prior = Prior(np.zeros((3, 3)), kernel.matrix(np.full((3, 3), 9.0)), COVARIANCE, person=0.7)
+    prior = Prior(np.zeros((3, 3)), correlation_matrix(kernel, np.full((3, 3), 9.0)), COVARIANCE, person=0.7)
     _, spread = condition(prior).difference(0)
     np.testing.assert_allclose(spread[1], 2 * 0.3 * COVARIANCE)
     np.testing.assert_array_equal(spread[0], 0)
@@ -83,7 +84,7 @@ def test_what_all_pictures_of_a_person_share_cancels_in_the_difference():
 
 def test_a_near_copy_of_a_failed_picture_falls_with_it_and_a_different_one_does_not():
     far = np.array([[0, 0.01, 9], [0.01, 0, 9], [9, 9, 0]])
-    prior = Prior(np.ones((3, 1)), ErrorCorrelation(0.9, 2.0).matrix(far), np.eye(1))
+    prior = Prior(np.ones((3, 1)), correlation_matrix(ErrorCorrelation(0.9, 2.0), far), np.eye(1))
     posterior = condition(prior, HumanScores(np.array([0]), np.array([[-1.0]]), np.array([[0.1]])))
     assert posterior.mean[1, 0] < 0
     assert posterior.mean[2, 0] == pytest.approx(1, abs=1e-3)
@@ -102,15 +103,6 @@ def test_a_picture_tested_twice_counts_both_results():
     np.testing.assert_allclose(condition(prior, twice).mean, condition(prior, once).mean, atol=1e-8)
 
 
-def test_a_measured_baseline_is_drawn_toward_the_middle_the_more_the_fewer_its_votes():
-    few, spread = measured(np.array([1.3, np.nan]), np.array([0.25, 1.0]), np.eye(2))
-    many, _ = measured(np.array([1.3, np.nan]), np.array([0.01, 1.0]), np.eye(2))
-    assert few[0] == pytest.approx(1.3 / 1.25)
-    assert few[0] < many[0] < 1.3
-    assert np.isnan(few[1])
-    np.testing.assert_allclose(spread, np.diag([0.2, 1.0]))
-
-
 def test_noise_of_a_vote_follows_from_its_reliability():
     assert vote_noise(0.25) == pytest.approx(3)
     assert vote_noise(0.5, 0.8) == pytest.approx(0.8)
@@ -122,7 +114,8 @@ def test_noise_of_a_vote_follows_from_its_reliability():
 def test_thousands_of_candidates_are_quick():
     rng = np.random.default_rng(0)
     n = 2000
-    prior = Prior(rng.normal(size=(n, 3)), ErrorCorrelation(0.5, 0.2).matrix(distances(rng, n)), COVARIANCE)
+    correlation = correlation_matrix(ErrorCorrelation(0.5, 0.2), distances(rng, n))
+    prior = Prior(rng.normal(size=(n, 3)), correlation, COVARIANCE)
     scores = HumanScores(np.arange(20), rng.normal(size=(20, 3)), np.full((20, 3), 0.1))
     difference, spread = condition(prior, scores).difference(n - 1)
     assert difference.shape == (n, 3)

@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import simulated
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals, default_goals
 from prescreen.ranking.probability import p_better
-from prescreen.ranking.ranked_table import pareto_front, rank_candidates
+from prescreen.ranking.ranked_table import best_first, check_scored, pareto_front
 from prescreen.ratings.vote_noise import score_to_z
 from prescreen.storage.tables import read_table, write_table
 from prescreen.text import percent
@@ -33,10 +34,11 @@ def scored(rows):
     return frame
 
 
-def ranked(rows, budget=1, goals=None, **options):
+def ranked(rows, budget=1, goals=None, baseline=BASELINE, **options):
     scores = rows if isinstance(rows, pd.DataFrame) else scored(rows)
-    options = {"baseline": BASELINE, "covariance": COVARIANCE} | options
-    return rank_candidates(scores, TRAITS, goals=goals or default_goals(TRAITS), budget=budget, **options)
+    return simulated.rank(
+        scores, TRAITS, baseline, goals or default_goals(TRAITS), budget, covariance=COVARIANCE, **options
+    )
 
 
 FOUR = {"low": (4, 4, 4), "good": (8, 7.5, 7), "broken": "no face", "best": (9, 8, 8), "level": (6, 7, 5)}
@@ -58,15 +60,9 @@ def test_the_contract_columns_lead_and_the_traits_are_the_predicted_ones():
 
 
 def test_the_chances_are_those_of_the_joint_distribution():
-    table = ranked(FOUR, baseline_covariance=np.zeros((3, 3)))
-    expected = p_better(
-        score_to_z([[9.0, 8.0, 8.0]]),
-        score_to_z(list(BASELINE.values())),
-        COVARIANCE,
-        TRAITS,
-        default_goals(TRAITS),
-        baseline_covariance=np.zeros((3, 3)),
-    )
+    table = ranked(FOUR)
+    level = score_to_z(list(BASELINE.values()))
+    expected = p_better(score_to_z([[9.0, 8.0, 8.0]]) - level, COVARIANCE, level, TRAITS, default_goals(TRAITS))
     assert table["p_better"][0] == pytest.approx(expected.joint[0], abs=1e-6)
     chances = table.loc[0, ["p_competence", "p_likeability", "p_influence"]].astype(float)
     np.testing.assert_allclose(chances, expected.per_trait[0], atol=1e-6)
@@ -82,28 +78,26 @@ def test_the_first_rows_are_the_shortlist_and_failures_never_are(budget, chosen)
     assert ranked(FOUR, budget)["selected"].tolist() == [True] * chosen + [False] * (5 - chosen)
 
 
+def test_candidates_stand_by_chance_and_name_and_those_without_one_do_not_compete():
+    assert best_first(["b", "a", "c", "d"], np.array([0.5, 0.5, np.nan, 0.7])).tolist() == [3, 1, 0]
+
+
 def test_a_near_copy_moves_behind_the_shortlist_and_says_so():
     scores = scored({"a": (9, 8, 8), "a2": (8.9, 8, 8), "b": (8, 8, 7), "c": (4, 4, 4)})
-    table = ranked(scores, 2, duplicate_of=pd.Series(["", "a", "", ""]))
+    table = ranked(scores, 2, copies={"a2": "a"})
     assert table["image"].tolist() == ["a", "b", "a2", "c"]
     assert table["selected"].tolist() == [True, True, False, False]
+    assert table["duplicate_of"].tolist() == ["", "", "a", ""]
     assert table["why"][2].startswith("near-copy of a; influence +3.0, competence +2.9")
     assert table["p_better"][2] > table["p_better"][1]
 
 
-def test_several_reasons_are_all_told_in_their_order_and_the_held_back_are_never_chosen():
-    scores = scored({"a": (9, 8, 8), "b": (8, 8, 7)})
-    demotions = [pd.Series(["crossed eyes", ""]), pd.Series(["another person", ""])]
-    table = ranked(scores, 2, duplicate_of=pd.Series(["b", ""]), demotions=demotions)
+def test_several_reasons_are_all_told_in_their_order():
+    reasons = {"eyes": {"a": "crossed"}, "nose": {"a": "off"}}
+    table = ranked({"a": (9, 8, 8), "b": (8, 8, 7)}, copies={"a": "b"}, reasons=reasons)
     assert table["image"].tolist() == ["b", "a"]
-    assert table["selected"].tolist() == [True, False]
-    assert table["demoted"][1] == "near-copy of b; crossed eyes; another person"
-
-
-def test_reasons_are_matched_by_index():
-    scores = scored({"a": (9, 8, 8), "b": (8, 8, 7)})
-    with pytest.raises(ValueError, match="index"):
-        ranked(scores, 1, duplicate_of=pd.Series(["", ""], index=[5, 6]))
+    assert table["gates"].tolist() == ["", "eyes,nose,copies"]
+    assert table["demoted"][1] == "crossed; off; near-copy of b"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +151,7 @@ def test_a_trait_without_goal_needs_no_baseline():
 
 def test_odd_names_are_ranked_and_survive_the_way_to_disk(tmp_path):
     names = {os.fsdecode(b"\xff.jpg"): (7, 7, 7), "=cmd": (8, 8, 8), "two\nlines": "no face"}
-    table = ranked(names, duplicate_of=pd.Series(["=cmd", "", ""]))
+    table = ranked(names, copies={next(iter(names)): "=cmd"})
     write_table(table, tmp_path / "t.csv")
     back = read_table(tmp_path / "t.csv")
     assert back["image"].tolist() == ["=cmd", os.fsdecode(b"\xff.jpg"), "two\nlines"]
@@ -172,28 +166,23 @@ def test_the_given_table_is_left_alone():
 
 
 @pytest.mark.parametrize(
-    ("change", "options", "said"),
+    ("change", "said"),
     [
-        (lambda s: s.drop(columns="influence_low"), {}, "'influence_low'"),
-        (lambda s: s.assign(influence="high"), {}, "'influence' is not all numbers"),
-        (lambda s: pd.concat([s, s], ignore_index=True), {}, "two rows"),
-        (lambda s: s, {"budget": 0}, "budget 0"),
-        (lambda s: s, {"baseline": {"competence": 6.0, "likeability": 7.0}}, "baseline.*influence"),
-        (lambda s: s, {"baseline": BASELINE | {"influence": 11.0}}, "baseline.*influence"),
-        (lambda s: s, {"goals": Goals(("charm",))}, "'charm'"),
+        (lambda s: s.drop(columns="influence_low"), "'influence_low'"),
+        (lambda s: s.assign(influence="high"), "'influence' is not all numbers"),
+        (lambda s: pd.concat([s, s], ignore_index=True), "two rows"),
     ],
 )
-def test_input_that_does_not_fit_is_refused_in_words(change, options, said):
+def test_a_table_that_cannot_be_ranked_is_refused_in_words(change, said):
+    check_scored(scored(FOUR), TRAITS)
     with pytest.raises(UsageError, match=said):
-        ranked(change(scored(FOUR)), **options)
+        check_scored(change(scored(FOUR)), TRAITS)
 
 
 def test_a_trait_whose_columns_would_clash_is_refused():
     scores = scored(FOUR).rename(columns=lambda name: name.replace("competence", "better"))
     with pytest.raises(UsageError, match="'p_better'"):
-        rank_candidates(
-            scores, ("better",), baseline={"better": 5.0}, goals=Goals(("better",)), covariance=np.eye(1), budget=1
-        )
+        check_scored(scores, ("better",))
 
 
 def test_pareto_front_by_hand():

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import simulated
 from prescreen.evaluation.ceiling import Ceiling
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.goals import default_goals
-from prescreen.ranking.ranked_table import rank_candidates
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 
 ACCURACY = TraitEvaluation(
@@ -37,16 +37,15 @@ def summary():
             scores[trait] = values[:, t]
             scores[f"{trait}_low"], scores[f"{trait}_high"] = values[:, t] - 1, values[:, t] + 0.5
         goals = default_goals(TRAITS)
-        table = rank_candidates(
+        table = simulated.rank(
             scores,
             TRAITS,
-            baseline=BASELINE,
-            goals=goals,
+            BASELINE,
+            goals,
+            budget,
             covariance=0.1 * np.eye(3),
-            budget=budget,
-            duplicate_of=pd.Series(["best.jpg" if name in copies else "" for name in rows]),
+            copies=dict.fromkeys(copies, "best.jpg"),
         )
-        table["gates"] = ["copies" if name in copies else "" for name in table["image"]]
         baseline = BaselinePicture(
             "now.jpg",
             "predicted from the picture",

@@ -6,8 +6,10 @@ import pytest
 from prescreen.ranking.error_correlation import ErrorCorrelation, fit_error_correlation
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior, condition
-from prescreen.ranking.probability import p_better_by
-from prescreen.ranking.stopping import agreement, next_round
+from prescreen.ranking.probability import p_better
+from prescreen.ranking.ranked_table import best_first
+from prescreen.ranking.stopping import agreement
+from simulated import comparison, correlation_matrix
 
 TRAITS = ("a", "b")
 COVARIANCE = np.array([[0.3, 0.12], [0.12, 0.25]])
@@ -18,7 +20,7 @@ def world(rng, n=40, person=0.4, similar=0.4, baseline=0.0):
     """Draw predictions, true values around them, and the prior that describes how they err; row 0 is the baseline."""
     points = rng.normal(size=(n, 3))
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
-    correlation = ErrorCorrelation(similar, 0.5, person).matrix(squared)
+    correlation = correlation_matrix(ErrorCorrelation(similar, 0.5, person), squared)
     means = np.vstack([np.full((1, 2), baseline), rng.normal(0, 0.8, size=(n - 1, 2))])
     prior = Prior(means, correlation, COVARIANCE, person=person)
     errors = np.linalg.cholesky(correlation) @ rng.normal(size=(n, 2)) @ np.linalg.cholesky(COVARIANCE).T
@@ -35,7 +37,7 @@ def test_a_planted_offset_of_the_person_is_found():
     kernel = ErrorCorrelation(0.0, 1.0, person=0.6)
     found = []
     for _ in range(40):
-        prior = Prior(rng.normal(size=(30, 2)), kernel.matrix(np.ones((30, 30))), COVARIANCE, person=0.6)
+        prior = Prior(rng.normal(size=(30, 2)), correlation_matrix(kernel, np.ones((30, 30))), COVARIANCE, person=0.6)
         errors = np.sqrt(0.4) * rng.normal(size=(30, 2)) @ np.linalg.cholesky(COVARIANCE).T
         told = votes_on(rng, prior.mean + [0.6, -0.4] + errors, np.arange(20))
         found.append(condition(prior, told).offset)
@@ -53,7 +55,7 @@ def test_intervals_cover_and_chances_come_true_after_learning():
         difference, spread = posterior.difference(0)
         sd = np.sqrt(np.diagonal(spread, axis1=1, axis2=2))[1:]
         inside.append(np.abs(truth - truth[0] - difference)[1:] <= 1.645 * sd)
-        said.append(p_better_by(difference, spread, posterior.mean[0], TRAITS, GOALS).joint[1:])
+        said.append(p_better(difference, spread, posterior.mean[0], TRAITS, GOALS).joint[1:])
         happened.append(((truth - truth[0])[1:, 0] > 0) & ((truth - truth[0])[1:, 1] >= 0))
     np.testing.assert_allclose(np.mean(inside, axis=(0, 1)), [0.9, 0.9], atol=0.015)
     chance, outcome = np.concatenate(said), np.concatenate(happened)
@@ -83,8 +85,9 @@ def test_rounds_raise_the_chance_of_having_found_a_better_picture():
         possible[run] = better.any()
         told = votes_on(rng, truth, np.array([0]))
         for stage in range(3):
-            result = next_round(prior, told, TRAITS, GOALS, 3, baseline=0, stay_below=0, switch_above=1)
-            new = votes_on(rng, truth, result.proposal)
+            against = comparison(prior, told, TRAITS, GOALS, 0)
+            ranked = best_first([f"{row:02d}" for row in range(len(truth))], against.chance.joint)
+            new = votes_on(rng, truth, against.choose(ranked[~np.isin(ranked, told.rows)], 3).chosen)
             told = HumanScores(
                 np.append(told.rows, new.rows), np.vstack([told.z, new.z]), np.vstack([told.variance, new.variance])
             )
@@ -100,7 +103,7 @@ def test_the_share_that_similar_pictures_have_in_common_is_found(similar):
     n = 400
     points = rng.normal(size=(n, 2))
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
-    correlation = ErrorCorrelation(similar, 1.0 / np.median(squared), 0).matrix(squared)
+    correlation = correlation_matrix(ErrorCorrelation(similar, 1.0 / np.median(squared), 0), squared)
     residuals = np.linalg.cholesky(correlation) @ rng.normal(size=(n, 2))
     fitted = fit_error_correlation(residuals, squared, np.arange(n) % 4, np.zeros(2), person=0.1)
     assert fitted.similar == pytest.approx(similar, abs=0.11)

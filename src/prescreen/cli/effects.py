@@ -9,7 +9,7 @@ from prescreen.cli.hints import Verb
 from prescreen.cli.output import effect_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import images_option, warn_of_renamed
-from prescreen.ranking.gate_names import gates_on
+from prescreen.ranking.checks import parse_checks
 from prescreen.text import parse_names
 
 EXAMPLES = """\b
@@ -76,7 +76,7 @@ def effects(
         tags=tags,
         separator=separator,
         texts=texts,
-        gates=gates_on(gates),
+        gates=parse_checks(gates),
         output=output,
         predictor=predictor,
         images=images,

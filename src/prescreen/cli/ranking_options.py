@@ -7,7 +7,7 @@ import click
 
 from prescreen.cli.console import Terminal
 from prescreen.cli.paths import LocalPath, Place
-from prescreen.ranking.gate_names import GATES, RENAMED, gates_off
+from prescreen.ranking.checks import CHECKS, RENAMED, parse_checks
 from prescreen.text import parse_names
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _COMPARISON = (
         default="all",
         show_default=True,
         metavar="NAMES",
-        help=f"Which checks exclude pictures: all, none, or of {', '.join(GATES)}.",
+        help=f"Which checks exclude pictures: all, none, or of {', '.join(CHECKS)}.",
     ),
     click.option("--no-gates", default="", metavar="NAMES", help="Which of these checks exclude nothing: nose,eyes."),
 )
@@ -115,9 +115,10 @@ def make_options(
     from prescreen.ranking.options import RankingOptions
 
     warn_of_renamed(terminal, gates, no_gates)
+    on, without = parse_checks(gates), parse_checks(no_gates or "none")
     return RankingOptions(
         improve=None if improve is None else parse_names(improve),
         keep=None if keep is None else parse_names(keep) if keep else (),
-        gates_off=gates_off(gates, no_gates),
+        gates_off=[name for name in CHECKS if name not in on or name in without],
         **others,
     )

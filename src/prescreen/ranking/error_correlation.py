@@ -50,12 +50,6 @@ class ErrorCorrelation:
                 "expected shares from 0 that sum to at most 1, and a positive gamma"
             )
 
-    def matrix(self, squared_distances: NDArray[np.floating]) -> Floats:
-        """Return K (n, n) from squared distances (n, n); 1 on the diagonal."""
-        correlation: Floats = self.person + self.similar * np.exp(-self.gamma * np.asarray(squared_distances, float))
-        np.fill_diagonal(correlation, 1.0)
-        return correlation
-
     def cross_correlation(
         self,
         squared_distances: NDArray[np.floating],

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from prescreen.errors import UsageError
-from prescreen.ranking.gate_names import check_gates
+from prescreen.ranking.checks import require_checks
 from prescreen.ranking.goals import Goals, choose_goals
 
 DEFAULT_BUDGET: Final = 3
@@ -35,12 +35,12 @@ class RankingOptions:
     references : sequence of Path
         Pictures, or folders of pictures, that surely show the person; the current photo is one of them.
     gates_off : collection of str
-        Names of `prescreen.ranking.gate_names.GATES` that exclude nothing.
+        Names of `prescreen.ranking.checks.CHECKS` that exclude nothing.
 
     Raises
     ------
     UsageError
-        For a gate that does not exist, or a number below 1.
+        For a check that does not exist, or a number below 1.
     """
 
     improve: Sequence[str] | None = None
@@ -55,7 +55,7 @@ class RankingOptions:
     gates_off: Collection[str] = ()
 
     def __post_init__(self) -> None:
-        check_gates(self.gates_off)
+        require_checks(self.gates_off)
         for name in ("budget", "votes", "baseline_votes"):
             number = getattr(self, name)
             if number is not None and number < 1:
@@ -78,4 +78,4 @@ class RankingOptions:
 
 
 DEFAULT_OPTIONS: Final = RankingOptions()
-"""Improve what can be improved, keep likeability, three pictures, every gate on."""
+"""Improve what can be improved, keep likeability, three pictures, every check on."""

@@ -170,31 +170,36 @@ class Posterior:
         """
         return self.mean - mean, self.covariances() + covariance
 
-    def joint(self, rows: NDArray[np.integer], baseline: int | None = None) -> tuple[Floats, Floats]:
-        """Return the mean (k, t) and the full covariance (k * t, k * t) of a few pictures, or of their differences.
-
-        Parameters
-        ----------
-        rows : ndarray (k,), int
-            The pictures.
-        baseline : int, optional
-            Row of the picture that is subtracted from each.
-        """
+    def joint(self, rows: NDArray[np.integer]) -> tuple[Floats, Floats]:
+        """Return the mean (k, t) and the full covariance (k * t, k * t) of a few pictures, traits side by side."""
         chosen = np.asarray(rows, np.intp)
-        if baseline is not None:
-            chosen = np.append(chosen, baseline)
         sigma = self.prior.sigma[chosen]
-        k, t = sigma.shape
         full = np.kron(self.prior.correlation[np.ix_(chosen, chosen)], self.prior.covariance)
         full = full * np.outer(sigma.ravel(), sigma.ravel())
-        moved = self.explained[:, chosen].reshape(len(self.explained), k * t)
+        moved = self.explained[:, chosen].reshape(len(self.explained), sigma.size)
         full = full - moved.T @ moved
-        mean = self.mean[chosen]
-        if baseline is not None:
-            minus = np.hstack([np.eye(k - 1), -np.ones((k - 1, 1))])
-            across = np.kron(minus, np.eye(t))
-            mean, full = minus @ mean, across @ full @ across.T
-        return mean, np.asarray((full + full.T) / 2)
+        return self.mean[chosen], np.asarray((full + full.T) / 2)
+
+
+def subtract_last(mean: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+    """Return the differences of k pictures to the last one.
+
+    Parameters
+    ----------
+    mean : ndarray (k + 1, t)
+        Of all pictures.
+    covariance : ndarray ((k + 1) * t, (k + 1) * t)
+        Its covariance, traits of one picture side by side.
+
+    Returns
+    -------
+    mean : ndarray (k, t)
+    covariance : ndarray (k * t, k * t)
+    """
+    k, t = len(mean) - 1, mean.shape[1]
+    across = np.kron(np.hstack([np.eye(k), -np.ones((k, 1))]), np.eye(t))
+    difference = across @ covariance @ across.T
+    return mean[:-1] - mean[-1], np.asarray((difference + difference.T) / 2)
 
 
 def condition(prior: Prior, scores: HumanScores | None = None) -> Posterior:
@@ -235,31 +240,3 @@ def condition(prior: Prior, scores: HumanScores | None = None) -> Posterior:
         offset=surprise @ shared,
         offset_covariance=person - shared.T @ shared,
     )
-
-
-def measured(z: Floats, variance: Floats, population: Floats) -> tuple[Floats, Floats]:
-    """Return mean (t,) and covariance (t, t) of a picture of which only human scores are known.
-
-    Its true score is taken for one of the population's, N(0, population): a very high score from few votes is partly
-    luck and is drawn toward the middle.
-
-    Parameters
-    ----------
-    z : ndarray (t,)
-        Scores in z; NaN where there is none.
-    variance : ndarray (t,)
-        Variance of each score as a mean of votes; 0 for a score to be taken as it is.
-    population : ndarray (t, t)
-        Covariance of true scores between pictures, in z; its diagonal is about 1.
-
-    Returns
-    -------
-    mean, covariance : ndarray
-        NaN and the population's variance for a trait without a score.
-    """
-    known = np.flatnonzero(np.isfinite(z))
-    noisy = population[np.ix_(known, known)] + np.diag(variance[known])
-    gain = np.linalg.solve(noisy, population[known]).T
-    mean = np.where(np.isfinite(z), gain @ z[known], np.nan)
-    covariance = population - gain @ population[known]
-    return mean, (covariance + covariance.T) / 2

@@ -47,57 +47,6 @@ class BetterChance:
 
 
 def p_better(
-    candidates_z: Floats,
-    baseline_z: Floats,
-    covariance: Floats,
-    traits: Sequence[str],
-    goals: Goals,
-    *,
-    baseline_covariance: Floats | None = None,
-    shared: float = 0.0,
-) -> BetterChance:
-    """Return each candidate's chance to meet all goals at once, and each goal by itself.
-
-    Parameters
-    ----------
-    candidates_z : ndarray (n, t)
-        Predictions as z, columns in the order of ``traits``.
-    baseline_z : ndarray (t,)
-        The baseline as z; NaN for a trait whose baseline is not known (it can have no goal).
-    covariance : ndarray (t, t)
-        Covariance between traits of the prediction errors of one picture, in z.
-    traits : sequence of str
-        Names of the t columns.
-    goals : Goals
-        Margins are score points; they are turned into z at the baseline's score.
-    baseline_covariance : ndarray (t, t) or None
-        Covariance of the baseline's errors. None: the baseline is predicted as the candidates are. Zeros: it is known
-        exactly. Otherwise it is measured on its own, so its errors have nothing in common with the candidates'.
-    shared : float, 0 to 1
-        For a predicted baseline only: the share of the error variance that candidate and baseline have in common
-        because they show the same person. It cancels in the difference.
-
-    Returns
-    -------
-    BetterChance
-
-    Raises
-    ------
-    UsageError
-        If a goal names an unknown trait.
-    ValueError
-        If shapes do not fit, a matrix is no covariance, or ``shared`` is out of range or without meaning.
-    """
-    candidates_z = np.asarray(candidates_z, dtype=np.float64)
-    baseline_z = np.asarray(baseline_z, dtype=np.float64)
-    count = len(traits)
-    if candidates_z.ndim != 2 or candidates_z.shape[1] != count or baseline_z.shape != (count,):
-        raise ValueError(f"{count} traits: got candidates {candidates_z.shape} and baseline {baseline_z.shape}")
-    spread = difference_covariance(covariance, baseline_covariance, shared, count)
-    return p_better_by(candidates_z - baseline_z, spread, baseline_z, traits, goals)
-
-
-def p_better_by(
     difference: Floats, covariance: Floats, baseline_z: Floats, traits: Sequence[str], goals: Goals
 ) -> BetterChance:
     """Return the chances of candidates of which the difference to the baseline is known, each with its covariance.
@@ -171,28 +120,6 @@ def _all_met(bounds: Floats, covariance: Floats, per_trait: Floats, sigma: Float
             chance = np.minimum(chance, per_trait[rows][:, columns].min(axis=1))
         joint[rows] = chance
     return joint
-
-
-def difference_covariance(covariance: Floats, baseline_covariance: Floats | None, shared: float, count: int) -> Floats:
-    """Return the covariance (t, t) of the errors of candidate minus baseline; arguments as in :func:`p_better`."""
-    if not 0 <= shared <= 1:
-        raise ValueError(f"shared {shared:g}: expected a share from 0 to 1")
-    own = _checked(covariance, count)
-    if baseline_covariance is None:
-        return 2 * (1 - shared) * own
-    if shared:
-        raise ValueError("shared errors need a predicted baseline (baseline_covariance None)")
-    return own + _checked(baseline_covariance, count)
-
-
-def _checked(covariance: Floats, count: int) -> Floats:
-    matrix = np.asarray(covariance, dtype=np.float64)
-    if matrix.shape != (count, count) or not np.isfinite(matrix).all() or not np.allclose(matrix, matrix.T):
-        raise ValueError(f"expected a finite symmetric covariance of {count} traits, got shape {matrix.shape}")
-    values = np.linalg.eigvalsh(matrix)
-    if values[0] < -1e-8 * max(values[-1], 1e-300):
-        raise ValueError(f"no covariance: smallest eigenvalue {values[0]:.3g}")
-    return matrix
 
 
 def thresholds(baseline_z: Floats, traits: Sequence[str], goals: Goals) -> Floats:

@@ -1,31 +1,33 @@
 """The ranked table: every candidate in one order, with its chances and with its reason in words."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.errors import UsageError
+from prescreen.ranking.checks import Excluded
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.probability import Floats, difference_covariance, p_better_by
-from prescreen.ratings.vote_noise import score_to_z
+from prescreen.ranking.probability import BetterChance, Floats
 from prescreen.text import describe_list, percent, refuse_twice
 
 FEW = 0.05  # score points that one decimal place does not show
 
 
 def ranked_columns(traits: Sequence[str]) -> list[str]:
-    """Return the names of the columns of `rank_candidates` in their order."""
+    """Return the names of the columns of `ranked_table` in their order, with ``votes``, which only some tables have."""
     return [
         "rank",
         "image",
         "p_better",
         "selected",
+        "votes",
         *(f"{trait}{end}" for trait in traits for end in ("", "_low", "_high")),
         *(f"p_{trait}" for trait in traits),
         "pareto",
         "status",
+        "gates",
         "demoted",
         "duplicate_of",
         "reason",
@@ -33,95 +35,75 @@ def ranked_columns(traits: Sequence[str]) -> list[str]:
     ]
 
 
-def rank_candidates(
+def best_first(images: Sequence[str], joint: Floats) -> NDArray[np.intp]:
+    """Return the rows of candidates that have a chance, by falling chance; equal ones in the order of their names."""
+    rows = np.flatnonzero(np.isfinite(joint)).tolist()
+    return np.array(sorted(rows, key=lambda i: (-joint[i], images[i])), dtype=np.intp)
+
+
+def ranked_table(
     scores: pd.DataFrame,
     traits: Sequence[str],
     *,
-    baseline: Mapping[str, float],
+    levels: Floats,
     goals: Goals,
-    budget: int,
-    covariance: Floats | None = None,
-    baseline_covariance: Floats | None = None,
-    shared: float = 0.0,
-    difference: tuple[Floats, Floats] | None = None,
-    choose: Callable[[NDArray[np.intp]], NDArray[np.intp]] | None = None,
-    duplicate_of: pd.Series | None = None,
-    demotions: Sequence[pd.Series] = (),
+    chance: BetterChance,
+    excluded: Excluded,
+    chosen: NDArray[np.intp],
+    votes: Sequence[int] = (),
 ) -> pd.DataFrame:
-    """Rank candidates by their chance to meet all goals at once; every row of ``scores`` stays in the table.
+    """Return every candidate in one order, with its chances and with its reason in words.
 
-    The first rows are the shortlist: those that ``choose`` takes, otherwise the first ``budget`` that nothing speaks
-    against. Behind it stand all other candidates, those that were excluded among them, by falling chance; equal
-    chances stand in the order of the names. Pictures without a prediction come last.
+    The first rows are the shortlist. Behind it stand all other candidates by falling chance, those that were excluded
+    among them; equal chances stand in the order of the names. Pictures without a prediction come last.
 
     Parameters
     ----------
     scores : DataFrame
-        One row a picture: ``image``, ``status`` (``ok`` or ``failed``), ``reason``, and for each trait T the columns
-        ``T``, ``T_low`` and ``T_high`` (score 0-10 and its interval). Other columns are ignored.
+        One row a picture, as `check_scored` wants it. Columns that it does not name are ignored.
     traits : sequence of str
         The t predicted traits.
-    baseline : mapping of str to float
-        The baseline's score (0-10) for each trait that has a goal, and for others where it is known.
+    levels : ndarray (t,)
+        The baseline's scores (0-10); NaN where not known.
     goals : Goals
         What to improve and what to keep.
-    covariance, baseline_covariance : ndarray (t, t)
-        Errors in z in the order of ``traits``, as in :func:`prescreen.ranking.probability.p_better`.
-    budget : int
-        How many candidates can be sent to human raters, at least 1.
-    shared : float, 0 to 1
-        As in :func:`prescreen.ranking.probability.p_better`.
-    difference : (ndarray (n, t), ndarray (n, t, t)), optional
-        Candidate minus baseline in z and its covariance, where more is known than ``covariance`` says.
-    choose : callable, optional
-        From the rows that may be sent, the most likely first, to those that are sent.
-    duplicate_of : Series of str, index of ``scores``, optional
-        For a near-copy of a better candidate that one's name, otherwise the empty text.
-    demotions : sequence of Series of str, index of ``scores``
-        More reasons to exclude a candidate, otherwise the empty text; the most important first.
+    chance : BetterChance
+        Of all candidates; NaN without a prediction.
+    excluded : Excluded
+        Why some are excluded.
+    chosen : ndarray of int
+        Rows of the shortlist.
+    votes : sequence of int
+        Votes planned for each picture of the shortlist, in the order of ``chosen``; none without a plan.
 
     Returns
     -------
     DataFrame
-        ``rank`` (1 is best), ``image``, ``p_better`` (0-1, NaN for failed ones), ``selected`` (on the shortlist), for
-        each trait ``T``, ``T_low``, ``T_high`` and ``p_T`` (chance of its goal by itself; for a trait without a goal
-        that it is above the baseline), ``pareto`` (not excluded, and no candidate that is not excluded is
-        predicted at least as high on every trait and higher on one), ``status``, ``demoted`` (why excluded, or empty),
-        ``duplicate_of`` (of which better candidate it is a near-copy, or empty), ``reason`` (why failed) and ``why``.
-
-    Raises
-    ------
-    UsageError
-        If columns or baseline scores are missing, a name would stand for two columns, or the budget is below 1.
+        ``rank`` (1 is best), ``image``, ``p_better`` (0-1, NaN for failed ones), ``selected`` (on the shortlist),
+        ``votes`` where they are planned (0 off the shortlist), for each trait ``T``, ``T_low``, ``T_high`` and ``p_T``
+        (chance of its goal by itself; for a trait without a goal that it is above the baseline), ``pareto`` (not
+        excluded, and no candidate that is not excluded is predicted at least as high on every trait and higher on
+        one), ``status``, ``gates`` (names of the checks that exclude it, separated by commas), ``demoted`` (why
+        excluded, or empty), ``duplicate_of`` (of which better candidate it is a near-copy, or empty), ``reason`` (why
+        failed) and ``why``.
     """
-    goals.check(traits)
-    if budget < 1:
-        raise UsageError(f"budget {budget}: expected at least 1 picture to send")
-    _check_columns(scores, traits)
-    levels = _levels(baseline, traits, goals)
-
-    predicted = _numbers(scores, traits)
-    usable = (scores["status"].to_numpy() == "ok") & np.isfinite(predicted).all(axis=1)
-    predicted[~usable] = np.nan
-    if difference is None:
-        if covariance is None:
-            raise ValueError("expected the covariance of the errors, or the differences with theirs")
-        spread = difference_covariance(covariance, baseline_covariance, shared, len(traits))
-        difference = score_to_z(predicted) - score_to_z(levels), spread
-    means = np.where(usable[:, None], difference[0], np.nan)
-    chance = p_better_by(means, difference[1], score_to_z(levels), traits, goals)
-    demoted = _why_excluded(scores, duplicate_of, demotions)
     images = scores["image"].tolist()
-    order, chosen = _order(images, chance.joint, usable, demoted, choose or (lambda rows: rows[:budget]))
+    usable = np.isfinite(chance.joint)
+    predicted = np.where(usable[:, None], numeric_columns(scores, traits), np.nan)
+    ranked = best_first(images, chance.joint)
+    failed = sorted(np.flatnonzero(~usable).tolist(), key=lambda i: images[i])
+    first = [i for i in ranked if i in set(chosen.tolist())]
+    order = np.array([*first, *(i for i in ranked if i not in set(first)), *failed], dtype=np.intp)
 
     reasons = _failure_reasons(scores, usable)
+    because = excluded.because
     whys = []
     for i in range(len(scores)):
         if not usable[i]:
             whys.append(f"failed: {reasons[i]}")
         else:
             gains = explain(traits, predicted[i], levels, chance.per_trait[i], goals)
-            whys.append("; ".join(part for part in (demoted[i], gains) if part))
+            whys.append("; ".join(part for part in (because[i], gains) if part))
 
     columns: dict[str, pd.Series | NDArray[np.generic]] = {
         "rank": np.arange(1, len(scores) + 1),
@@ -129,22 +111,26 @@ def rank_candidates(
         "p_better": chance.joint[order].round(6),
         "selected": np.isin(order, chosen),
     }
+    if len(votes):
+        planned = np.zeros(len(scores), dtype=np.int64)
+        planned[: len(votes)] = votes
+        columns["votes"] = planned
     for t, name in enumerate(traits):
         columns[name] = predicted[order, t].round(3)
         for end in ("low", "high"):
-            bound = np.where(usable, _numbers(scores, [f"{name}_{end}"])[:, 0], np.nan)
+            bound = np.where(usable, numeric_columns(scores, [f"{name}_{end}"])[:, 0], np.nan)
             columns[f"{name}_{end}"] = bound[order].round(3)
     for t, name in enumerate(traits):
         columns[f"p_{name}"] = chance.per_trait[order, t].round(6)
-    free = usable & np.array([not text for text in demoted], dtype=bool)
+    free = usable & np.array([not text for text in because], dtype=bool)
     columns["pareto"] = pareto_front(np.where(free[:, None], predicted, np.nan))[order]
     columns["status"] = _text(["ok" if usable[i] else "failed" for i in order])
-    columns["demoted"] = _text([demoted[i] for i in order])
-    copies = _aligned(duplicate_of, scores)
-    columns["duplicate_of"] = _text([copies[i] for i in order])
+    columns["gates"] = _text([excluded.checks[i] for i in order])
+    columns["demoted"] = _text([because[i] for i in order])
+    columns["duplicate_of"] = _text([excluded.copy_of[i] for i in order])
     columns["reason"] = _text([reasons[i] for i in order])
     columns["why"] = _text([whys[i] for i in order])
-    return pd.DataFrame(columns)[ranked_columns(traits)]
+    return pd.DataFrame(columns)[[name for name in ranked_columns(traits) if name in columns]]
 
 
 def explain(traits: Sequence[str], predicted: Floats, baseline: Floats, chances: Floats, goals: Goals) -> str:
@@ -188,14 +174,25 @@ def pareto_front(values: Floats) -> NDArray[np.bool_]:
     return front
 
 
-def _check_columns(scores: pd.DataFrame, traits: Sequence[str]) -> None:
-    needed = ["image", "status", "reason", *(name + end for name in traits for end in ("", "_low", "_high"))]
-    missing = [name for name in needed if name not in scores.columns]
+def check_scored(scores: pd.DataFrame, traits: Sequence[str]) -> None:
+    """Refuse a table that cannot be ranked.
+
+    It needs one row a picture with ``image``, ``status`` (``ok`` or ``failed``), ``reason``, and for each trait T the
+    numbers ``T``, ``T_low`` and ``T_high`` (score 0-10 and its interval).
+
+    Raises
+    ------
+    UsageError
+        If a column is missing or no number, a picture stands in two rows, or a name would stand for two columns.
+    """
+    numbers = [name + end for name in traits for end in ("", "_low", "_high")]
+    missing = [name for name in ("image", "status", "reason", *numbers) if name not in scores.columns]
     if missing:
         raise UsageError(
             f"scores: no column {describe_list([repr(name) for name in missing])}; "
             "expected a table that `prescreen score` wrote with these traits"
         )
+    numeric_columns(scores, numbers)
     refuse_twice(ranked_columns(traits), "columns of the shortlist")
     repeated = scores["image"].duplicated()
     if repeated.any():
@@ -204,16 +201,8 @@ def _check_columns(scores: pd.DataFrame, traits: Sequence[str]) -> None:
         )
 
 
-def _levels(baseline: Mapping[str, float], traits: Sequence[str], goals: Goals) -> Floats:
-    missing = [name for name in goals.traits if not 0 <= baseline.get(name, np.nan) <= 10]
-    if missing:
-        raise UsageError(
-            f"baseline: no score from 0 to 10 for {describe_list(missing)}; give one, or leave it out of the goals"
-        )
-    return np.array([baseline.get(name, np.nan) for name in traits], dtype=np.float64)
-
-
-def _numbers(scores: pd.DataFrame, names: Sequence[str]) -> Floats:
+def numeric_columns(scores: pd.DataFrame, names: Sequence[str]) -> Floats:
+    """Return columns of a table of scores, (n, number of columns), NaN where empty; UsageError if one is no number."""
     columns = []
     for name in names:
         try:
@@ -221,35 +210,6 @@ def _numbers(scores: pd.DataFrame, names: Sequence[str]) -> Floats:
         except ValueError:
             raise UsageError(f"scores: column {name!r} is not all numbers; score the pictures again") from None
     return np.column_stack(columns) if columns else np.empty((len(scores), 0))
-
-
-def _why_excluded(scores: pd.DataFrame, duplicate_of: pd.Series | None, demotions: Sequence[pd.Series]) -> list[str]:
-    series = [[f"near-copy of {name}" if name else "" for name in _aligned(duplicate_of, scores)]]
-    series += [_aligned(demotion, scores) for demotion in demotions]
-    return ["; ".join(filter(None, reasons)) for reasons in zip(*series, strict=True)]
-
-
-def _aligned(texts: pd.Series | None, scores: pd.DataFrame) -> list[str]:
-    if texts is None:
-        return [""] * len(scores)
-    if not texts.index.equals(scores.index):
-        raise ValueError("reasons and scores: expected the same index")
-    return [text if isinstance(text, str) else "" for text in texts.tolist()]
-
-
-def _order(
-    images: list[str],
-    joint: Floats,
-    usable: NDArray[np.bool_],
-    demoted: list[str],
-    choose: Callable[[NDArray[np.intp]], NDArray[np.intp]],
-) -> tuple[NDArray[np.intp], list[int]]:
-    """Return all row numbers in their order, and those of the shortlist."""
-    ranked = sorted(range(len(images)), key=lambda i: (not usable[i], -joint[i] if usable[i] else 0.0, images[i]))
-    free = [i for i in ranked if usable[i] and not demoted[i]]
-    first = set(choose(np.array(free, dtype=np.intp)).tolist())
-    chosen = [i for i in free if i in first]
-    return np.array(chosen + [i for i in ranked if i not in first], dtype=np.intp), chosen
 
 
 def _failure_reasons(scores: pd.DataFrame, usable: NDArray[np.bool_]) -> list[str]:

@@ -20,7 +20,6 @@ from scipy.special import ndtri
 from scipy.stats import qmc
 
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.posterior import Posterior
 from prescreen.ranking.probability import Floats, thresholds
 
 DRAWS: Final = 12  # 2 ** 12 joint draws: a chance is known to about 0.5 %
@@ -33,9 +32,10 @@ class Selection:
     Attributes
     ----------
     chosen : ndarray (k,), intp
-        Positions among the candidates given, in the order of choice.
-    chance : ndarray (k,), float64, 0 to 1
-        That at least one of the pictures up to this one meets all goals.
+        Rows of the candidates, in the order of choice.
+    chance : ndarray (j,), float64, 0 to 1
+        That at least one of the pictures up to this one meets all goals, for the first j of them; the others could not
+        be compared.
     """
 
     chosen: NDArray[np.intp]
@@ -59,11 +59,11 @@ def choose_together(
     difference : ndarray (m, t)
         Candidates minus baseline in z, m up to a few hundred: those with the best single chances.
     covariance : ndarray (m * t, m * t)
-        Their joint covariance, traits of one picture side by side (`prescreen.ranking.posterior.Posterior.joint`).
+        Their joint covariance, traits of one picture side by side.
     baseline_z : ndarray (t,)
         The baseline in z, where the margins are turned into z.
     traits, goals
-        As in :func:`prescreen.ranking.probability.p_better`.
+        As in `prescreen.ranking.probability.p_better`.
     k : int
         How many; fewer where there are fewer candidates.
     seed : int
@@ -108,38 +108,3 @@ def _meets(
     improved = (drawn > margins)[:, :, [traits.index(name) for name in goals.improve]]
     kept = (drawn >= margins)[:, :, [traits.index(name) for name in goals.keep]].all(axis=2)
     return np.asarray((improved.any(axis=2) if goals.any_of else improved.all(axis=2)) & kept)
-
-
-def choose_from(
-    posterior: Posterior,
-    among: NDArray[np.intp],
-    baseline: int | tuple[Floats, Floats],
-    level: Floats,
-    traits: Sequence[str],
-    goals: Goals,
-    k: int,
-    seed: int,
-) -> Selection:
-    """Choose k pictures together among some rows of a posterior.
-
-    Parameters
-    ----------
-    posterior : Posterior
-        Whose correlation holds for every pair of the rows.
-    among : ndarray of int
-        The rows, the most likely first.
-    baseline, traits, goals, k, seed
-        As in :func:`next_round`.
-    level : ndarray (t,)
-        The baseline in z.
-    """
-    mean, joint = posterior.joint(among, None if isinstance(baseline, tuple) else baseline)
-    if isinstance(baseline, tuple):
-        # The baseline's own error is the same in all differences.
-        mean = mean - baseline[0]
-        joint = joint + np.kron(np.ones((len(among), len(among))), baseline[1])
-    counted = [traits.index(name) for name in goals.traits]
-    pick = (np.arange(len(among))[:, None] * len(traits) + counted).ravel()
-    return choose_together(
-        mean[:, counted], joint[np.ix_(pick, pick)], level[counted], [traits[i] for i in counted], goals, k, seed=seed
-    )

@@ -8,19 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from prescreen.ranking.goals import Goals
-from prescreen.ranking.posterior import HumanScores, Posterior, Prior, condition
-from prescreen.ranking.probability import BetterChance, Floats, p_better_by
-from prescreen.ranking.selection import choose_from
+from prescreen.ranking.posterior import HumanScores, Prior
+from prescreen.ranking.probability import Floats
 
 STAY_BELOW: Final = 0.05
 """A picture less likely than this to meet all goals is not worth its votes."""
 
 SWITCH_ABOVE: Final = 0.8
 """Chance from which a tested picture is taken for better than the current photo."""
-
-MAX_CANDIDATES: Final = 100
-"""Candidates with the best single chances among which the next round is chosen."""
 
 _FEWEST_FOR_R = 3
 _Z90 = float(ndtri(0.95))
@@ -140,110 +135,3 @@ def decide(
 def _best(joint: Floats, among: NDArray[np.bool_]) -> int | None:
     rows = np.flatnonzero(among & np.isfinite(joint))
     return int(rows[joint[rows].argmax()]) if len(rows) else None
-
-
-@dataclass(frozen=True)
-class Round:
-    """What is known after a round, and what comes next.
-
-    Attributes
-    ----------
-    agreement : tuple of Agreement
-        One for each trait.
-    posterior : Posterior
-        Of all pictures of the prior.
-    difference, covariance : ndarray (n, t), (n, t, t)
-        Candidate minus baseline.
-    chance : BetterChance
-        Of all pictures of the prior; the baseline's own row is NaN.
-    order : ndarray (n - 1,) or (n,), intp
-        Rows by falling joint chance, without the baseline.
-    decision : Decision
-        Switch, test or stay.
-    proposal : ndarray, intp
-        Rows to send next, chosen together; empty unless the verdict is ``test``.
-    hope : float, 0 to 1
-        Chance that at least one of the proposal meets all goals.
-    """
-
-    agreement: tuple[Agreement, ...]
-    posterior: Posterior
-    difference: Floats
-    covariance: Floats
-    chance: BetterChance
-    order: NDArray[np.intp]
-    decision: Decision
-    proposal: NDArray[np.intp]
-    hope: float
-
-
-def next_round(
-    prior: Prior,
-    scores: HumanScores | None,
-    traits: Sequence[str],
-    goals: Goals,
-    k: int,
-    *,
-    baseline: int | tuple[Floats, Floats],
-    usable: NDArray[np.bool_] | None = None,
-    stay_below: float = STAY_BELOW,
-    switch_above: float = SWITCH_ABOVE,
-    seed: int = 0,
-) -> Round:
-    """Learn from all scores so far and propose the next round.
-
-    Parameters
-    ----------
-    prior : Prior
-        Predictions of the candidates, and of the baseline where it is a picture.
-    scores : HumanScores or None
-        All scores of all rounds, of candidates and of the baseline.
-    traits, goals
-        As in :func:`prescreen.ranking.probability.p_better`.
-    k : int
-        Pictures in the next round.
-    baseline : int or (ndarray (t,), ndarray (t, t))
-        Its row in the prior, or its mean and covariance in z (`prescreen.ranking.posterior.measured`).
-    usable : ndarray (n,), bool, optional
-        Pictures that may be sent.
-    stay_below, switch_above
-        As in :func:`decide`.
-    seed : int
-        As in :func:`prescreen.ranking.selection.choose_together`.
-    """
-    n = len(prior.mean)
-    posterior = condition(prior, scores)
-    if isinstance(baseline, tuple):
-        row, level = None, baseline[0]
-        difference, covariance = posterior.difference_from(*baseline)
-    else:
-        row, level = baseline, posterior.mean[baseline]
-        difference, covariance = posterior.difference(baseline)
-    chance = p_better_by(difference, covariance, level, traits, goals)
-    candidate = np.ones(n, dtype=bool)
-    if row is not None:
-        candidate[row] = False
-        chance.joint[row] = np.nan
-        chance.per_trait[row] = np.nan
-    tested = np.zeros(n, dtype=bool)
-    if scores is not None:
-        tested[np.asarray(scores.rows)[np.isfinite(scores.z).any(axis=1)]] = True
-    left = candidate & ~tested & (True if usable is None else usable)
-    order = np.argsort(np.where(np.isfinite(chance.joint), -chance.joint, np.inf), kind="stable")
-    decision = decide(chance.joint, tested & candidate, left, stay_below=stay_below, switch_above=switch_above)
-    proposal, hope = np.empty(0, dtype=np.intp), 0.0
-    if decision.verdict == "test":
-        among = order[left[order]][:MAX_CANDIDATES]
-        selection = choose_from(posterior, among, baseline, level, traits, goals, k, seed)
-        proposal, hope = among[selection.chosen], float(selection.chance[-1])
-    return Round(
-        agreement=() if scores is None else agreement(prior, scores, traits),
-        posterior=posterior,
-        difference=difference,
-        covariance=covariance,
-        chance=chance,
-        order=order[candidate[order]],
-        decision=decision,
-        proposal=proposal,
-        hope=hope,
-    )

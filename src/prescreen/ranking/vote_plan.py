@@ -19,7 +19,8 @@ from scipy.stats import qmc
 
 from prescreen.errors import UsageError
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.probability import Floats, p_better_by, thresholds
+from prescreen.ranking.posterior import subtract_last
+from prescreen.ranking.probability import Floats, p_better, thresholds
 from prescreen.ranking.stopping import SWITCH_ABOVE
 from prescreen.text import percent
 
@@ -149,16 +150,16 @@ def chance_to_show(
     votes = np.repeat([*plan.votes_each, plan.present], t)
     told = np.flatnonzero(votes)
     observed = covariance[np.ix_(told, told)] + np.diag(np.tile(noise, k + 1)[told] / votes[told])
-    minus = np.kron(np.hstack([np.eye(k), -np.ones((k, 1))]), np.eye(t))
+    difference, before = subtract_last(mean, covariance)
     # What the test will explain is how the posterior means vary; the rest stays open.
-    explained = minus @ (covariance[:, told] @ np.linalg.solve(observed, covariance[told])) @ minus.T
-    left = minus @ covariance @ minus.T - explained
-    values, vectors = np.linalg.eigh((explained + explained.T) / 2)
+    explained = subtract_last(mean, covariance[:, told] @ np.linalg.solve(observed, covariance[told]))[1]
+    left = before - explained
+    values, vectors = np.linalg.eigh(explained)
     points = qmc.Sobol(k * t, rng=np.random.default_rng(seed)).random_base2(DRAWS)
     normal = ndtri(np.clip(points, 1e-12, 1 - 1e-12))
     root = vectors * np.sqrt(np.maximum(values, 0))
     # The directions of most variance stand last; the first Sobol coordinates are the most even ones.
-    moved = (normal @ root[:, ::-1].T).reshape(-1, k, t) + (mean[:k] - mean[k])
+    moved = (normal @ root[:, ::-1].T).reshape(-1, k, t) + difference
     open_ = np.stack([left[i * t : (i + 1) * t, i * t : (i + 1) * t] for i in range(k)])
     # No chance is higher than that of one of the goals: most outcomes need no joint chance.
     needed = [traits.index(name) for name in ((() if goals.any_of else goals.improve) + goals.keep)]
@@ -166,7 +167,7 @@ def chance_to_show(
     spread = np.sqrt(np.maximum(np.diagonal(open_, axis1=1, axis2=2), 1e-300))
     hopeful = (ndtr(bounds / spread)[..., needed] >= switch_above).all(axis=2)
     draw, picture = np.nonzero(hopeful)
-    chance = p_better_by(moved[hopeful], open_[picture], baseline_z, traits, goals).joint
+    chance = p_better(moved[hopeful], open_[picture], baseline_z, traits, goals).joint
     return float(len(np.unique(draw[chance >= switch_above])) / len(moved))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from prescreen.evaluation.report import TraitEvaluation
-from prescreen.ranking.gate_names import GATES
+from prescreen.ranking.checks import CHECKS
 from prescreen.ranking.goals import Goals
 from prescreen.text import describe_list, percent, shown
 
@@ -220,7 +220,7 @@ def summarize_ranking(
     Parameters
     ----------
     table : DataFrame
-        What :func:`prescreen.ranking.ranked_table.rank_candidates` returned.
+        What :func:`prescreen.ranking.ranked_table.ranked_table` returned.
     traits : sequence of str
         The predicted traits in the order to show them.
     goals : Goals
@@ -319,7 +319,7 @@ def _card(row: Mapping[str, object], traits: Sequence[str], goals: Goals, baseli
         demoted=str(row["demoted"]),
         why=str(row["why"]),
         traits=tuple(readings),
-        gates=tuple(GATES.get(name, name) for name in str(row.get("gates", "")).replace(" ", "").split(",") if name),
+        gates=tuple(CHECKS[name].excludes for name in str(row.get("gates", "")).split(",") if name in CHECKS),
         duplicate_of=str(row["duplicate_of"]),
     )
 

@@ -1,7 +1,7 @@
 """The baseline: the picture, or the scores, that candidates have to beat."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,12 @@ from prescreen.encoders.encoder import IDENTITY_BLOCK, Encoder
 from prescreen.errors import UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.predictor import Predictor
-from prescreen.ranking.gates import References
+from prescreen.ranking.checks import References
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import vote_noise
 from prescreen.ratings.reliability import DEFAULT_ICC, spearman_brown
 from prescreen.ratings.vote_noise import score_to_z, z_to_score
-from prescreen.text import parse_levels
+from prescreen.text import describe_list, parse_levels
 
 Floats = NDArray[np.float64]
 
@@ -67,10 +67,20 @@ class Baseline:
     vector: NDArray[np.float16] | None = field(default=None, repr=False)
     content: str = ""
 
-    @property
-    def is_picture(self) -> bool:
-        """Whether it is a picture with predicted scores; otherwise its scores were given."""
-        return self.vector is not None
+    def known_levels(self, traits: Sequence[str], goals: Goals) -> Floats:
+        """Return the scores, shape (t,), NaN where a trait has none.
+
+        Raises
+        ------
+        UsageError
+            If a trait that has a goal has no score.
+        """
+        missing = [name for name in goals.traits if not 0 <= self.levels.get(name, np.nan) <= 10]
+        if missing:
+            raise UsageError(
+                f"baseline: no score from 0 to 10 for {describe_list(missing)}; give one, or leave it out of the goals"
+            )
+        return np.array([self.levels.get(trait, np.nan) for trait in traits], dtype=np.float64)
 
     def z(self, traits: Sequence[str]) -> Floats:
         """Return the scores in z, shape (t,); NaN where a trait has none."""
@@ -108,16 +118,11 @@ def read_baseline(
     if path.is_file():
         if votes is not None:
             raise UsageError("--baseline-votes: goes with scores in --baseline, not with a picture")
-        (row,) = embed_images([ImageFile(path, path.name)], encoder, cache)
-        if row.vector is None:
-            raise UsageError(f"baseline {text}: {row.reason}")
-        predicted = predictor.predict(row.vector[None], [row.content])
+        photo = read_photo(path, encoder, cache)
+        predicted = predictor.predict(np.asarray(photo.vector)[None], [photo.content])
         values = (predicted.score, predicted.score_low, predicted.score_high)
         levels, low, high = (dict(zip(predictor.traits, map(float, v[0]), strict=True)) for v in values)
-        descriptor = row.vector[encoder.specification.blocks[IDENTITY_BLOCK]].astype(np.float32)
-        return Baseline(
-            path.name, levels, low, high, path, descriptor, _irises(row), vector=row.vector, content=row.content
-        )
+        return replace(photo, levels=levels, low=low, high=high)
     if "=" not in text:
         raise UsageError(f"baseline {text!r}: no such picture; or give scores such as competence=8.2,likeability=9.0")
     levels = parse_levels(text)
@@ -126,6 +131,21 @@ def read_baseline(
     if votes is None:
         return Baseline("scores from raters", levels, {}, {}, None)
     return _shrunk(levels, votes, predictor)
+
+
+def read_photo(path: Path, encoder: Encoder, cache: EmbeddingCache) -> Baseline:
+    """Read the current photo, without scores.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be embedded.
+    """
+    (row,) = embed_images([ImageFile(path, path.name)], encoder, cache)
+    if row.vector is None:
+        raise UsageError(f"baseline {path}: {row.reason}")
+    descriptor = row.vector[encoder.specification.blocks[IDENTITY_BLOCK]].astype(np.float32)
+    return Baseline(path.name, {}, {}, {}, path, descriptor, _irises(row), vector=row.vector, content=row.content)
 
 
 def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Baseline:

@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 
 from prescreen.errors import UsageError
 from prescreen.predictor.predictor import Predictor
+from prescreen.ranking.checks import CHECKS, COPIES, NEAR_COPY, Candidates, find_reasons
 from prescreen.ranking.effect_tests import Effect, Hypothesis, find_effects
-from prescreen.ranking.gate_names import GATES
-from prescreen.ranking.gates import NEAR_COPY, References, reasons_to_exclude
 from prescreen.ranking.near_duplicates import near_duplicates
 from prescreen.ratings.vote_noise import score_to_z
 from prescreen.shortlist.effect_groups import FOLDER, Tags, by_folder, by_tags
-from prescreen.shortlist.gating import face_descriptors, stack_descriptors
+from prescreen.shortlist.shortlist import face_descriptors, stack_faces
 
 LEVEL: Final = 0.05
 """Chance of any false claim in a whole table."""
 
-DEFAULT_GATES: Final = frozenset({"faces", "person"})
+DEFAULT_CHECKS: Final = frozenset({"faces", "person"})
 """Checks whose pictures are left out: they say nothing about pictures of the person."""
 
 RAISES: Final = "raises"
@@ -69,21 +68,19 @@ def list_hypotheses(names: Sequence[str], by: Sequence[str], tags: Tags | None, 
 
 
 def keep_comparable(
-    table: pd.DataFrame, faces: Mapping[str, NDArray[np.float32]], gates: Collection[str]
+    table: pd.DataFrame, faces: Mapping[str, NDArray[np.float32]], checks: Collection[str]
 ) -> pd.DataFrame:
     """Keep the scored pictures that no chosen check excludes; the person is taken from the candidates themselves."""
-    descriptors = stack_descriptors(table["image"].tolist(), faces)
-    off = [gate for gate in GATES if gate not in gates]
-    free = np.ones(len(table), dtype=bool)
-    for reasons in reasons_to_exclude(table, descriptors, References(), off).values():
-        free &= (reasons == "").to_numpy()
+    candidates = Candidates(table, stack_faces(table["image"].tolist(), faces))
+    reasons = find_reasons(candidates, [name for name in CHECKS if name not in checks or name == COPIES])
+    free = [not any(texts) for texts in zip(*reasons.values(), strict=True)] if reasons else [True] * len(table)
     return table[free].reset_index(drop=True)
 
 
 def pair_near_copies(names: Sequence[str], faces: Mapping[str, NDArray[np.float32]]) -> NDArray[np.intp]:
     """Give near-copies of each other the same number."""
     own = np.arange(len(names), dtype=np.intp)
-    copy_of = near_duplicates(stack_descriptors(names, faces), own, NEAR_COPY)
+    copy_of = near_duplicates(stack_faces(names, faces), own, NEAR_COPY)
     return np.where(copy_of >= 0, copy_of, own)
 
 

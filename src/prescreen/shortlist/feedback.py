@@ -17,13 +17,11 @@ from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.human_scores import HumanResults, offset
 from prescreen.predictor.predictor import Predictor, content_key
 from prescreen.predictor.scores_table import DECIMALS, OK, PARTS, check_scores
-from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.stopping import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
 from prescreen.ratings.results import TypedResults
 from prescreen.ratings.vote_noise import noise_of_vote, score_to_z, z_to_score
 from prescreen.shortlist.baseline import Baseline, noise_of_one_vote
-from prescreen.shortlist.comparison import Comparison
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.provenance import ScoresMetadata, is_model_uri
 from prescreen.storage.tables import read_table, table_format
@@ -238,7 +236,7 @@ def decide_next(
     table : DataFrame
         Scores, with ``content``.
     ranked : DataFrame
-        As from `prescreen.ranking.ranked_table.rank_candidates`.
+        As from `prescreen.ranking.ranked_table.ranked_table`.
     predictor : Predictor
         Which has learned.
     stay_below, switch_above : float, 0 to 1
@@ -257,23 +255,6 @@ def decide_next(
     chances = ranked["p_better"].to_numpy(np.float64)
     decision = decide(chances, tested, left, stay_below=stay_below, switch_above=switch_above)
     return decision, "" if decision.row is None else str(ranked["image"].iloc[decision.row])
-
-
-def without_proposal(ranked: pd.DataFrame, decision: Decision) -> pd.DataFrame:
-    """Take the selection back where nothing is to be sent."""
-    return ranked if decision.verdict == "test" else ranked.assign(selected=False)
-
-
-def p_any_better(
-    comparison: Comparison, table: pd.DataFrame, ranked: pd.DataFrame, predictor: Predictor, goals: Goals
-) -> float:
-    """Return the chance that at least one of the selected pictures meets all goals; NaN where it is not known."""
-    place = {name: row for row, name in enumerate(table["image"])}
-    rows = np.array([place[name] for name in ranked.loc[ranked["selected"], "image"]], dtype=np.intp)
-    if not len(rows):
-        return 0.0
-    selection = comparison.choose(rows, predictor.traits, goals, len(rows))[1]
-    return float("nan") if selection is None else float(selection.chance[-1])
 
 
 def with_results(predictor: Predictor, results: HumanResults, name: str) -> Predictor:

@@ -16,13 +16,11 @@ from prescreen.predictor.scores_table import OK
 from prescreen.progress import ProgressReporter
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.options import RankingOptions
-from prescreen.ranking.vote_plan import VotePlan, best_plan, describe_plan
+from prescreen.ranking.vote_plan import describe_plan
 from prescreen.reports.ranking_page import draw_report
-from prescreen.shortlist import gating
 from prescreen.shortlist.baseline import Baseline, read_baseline, read_references
-from prescreen.shortlist.comparison import Chooser, compare
-from prescreen.shortlist.effects_table import DEFAULT_GATES, compare_folders
-from prescreen.shortlist.gating import describe_excluded
+from prescreen.shortlist.effects_table import DEFAULT_CHECKS, compare_folders
+from prescreen.shortlist.shortlist import Shortlist, make_shortlist
 from prescreen.storage.provenance import ScoresMetadata
 from prescreen.workflow.inputs import open_scores
 
@@ -31,7 +29,7 @@ from prescreen.workflow.inputs import open_scores
 class ComparedCandidates:
     """Candidates compared with the current photo, and what the page needs beside them."""
 
-    ranked: pd.DataFrame
+    shortlist: Shortlist
     predictor: Predictor
     current: Baseline
     goals: Goals
@@ -39,12 +37,12 @@ class ComparedCandidates:
     note: ScoresMetadata | None
     scores: pd.DataFrame
     vectors: Mapping[str, NDArray[np.float16]]
-    plans: Sequence[VotePlan] = ()
 
     def folders(self) -> pd.DataFrame:
         """Compare the folders that candidates lie in, without pictures that show no face or another person."""
-        others = self.ranked["gates"].str.split(",").map(lambda gates: not DEFAULT_GATES.isdisjoint(gates))
-        left_out = set(self.ranked.loc[others, "image"])
+        ranked = self.shortlist.table
+        others = ranked["gates"].str.split(",").map(lambda checks: not DEFAULT_CHECKS.isdisjoint(checks))
+        left_out = set(ranked.loc[others, "image"])
         kept = self.scores[(self.scores["status"] == OK) & ~self.scores["image"].isin(left_out)]
         return compare_folders(kept.reset_index(drop=True), self.predictor, self.vectors)
 
@@ -56,7 +54,7 @@ class ComparedCandidates:
             reporter.info(f"{missing} of {scored} pictures {where}: shown without a preview")
         with reporter.progress("drawing", len(self.pictures)) as advance:
             return draw_report(
-                self.ranked,
+                self.shortlist.table,
                 self.predictor,
                 self.current,
                 self.goals,
@@ -64,7 +62,7 @@ class ComparedCandidates:
                 self.note,
                 advance,
                 token,
-                f"{_capitalised(describe_plan(best_plan(self.plans)))}." if self.plans else "",
+                "" if self.shortlist.plan is None else f"{_capitalised(describe_plan(self.shortlist.plan))}.",
                 self.folders(),
                 keep_metadata,
             )
@@ -92,31 +90,17 @@ def compare_candidates(
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
         reporter.info(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
-    descriptors = gating.face_descriptors(vectors, encoder.specification)
-    comparison = compare(table, loaded, current, vectors)
-    choose = Chooser(comparison, loaded, goals, options.most, options.votes)
-    ranked = gating.rank_with_gates(
-        table,
-        loaded,
-        current,
-        goals,
-        options.most or len(table),
-        descriptors,
-        references,
-        options.gates_off,
-        choose,
-        rejected,
-    )
+    shortlist = make_shortlist(table, loaded, current, options, vectors, references, rejected)
     if unscored := len(table) - scored:
         why = describe_faults(note.faults) if note else ""
         reporter.info(f"no scores  {unscored} of {len(table)} pictures failed{': ' * bool(why)}{why}")
     if unknown := len(rejected - set(table["image"])):
         reporter.info(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
-    if held := describe_excluded(ranked):
-        reporter.info(f"excluded   {held}")
-    if choose.plan is not None:
-        reporter.info(f"votes      {describe_plan(choose.plan)}")
-    return ComparedCandidates(ranked, loaded, current, goals, pictures, note, table, vectors, choose.plans)
+    if excluded := shortlist.describe_excluded():
+        reporter.info(f"excluded   {excluded}")
+    if shortlist.plan is not None:
+        reporter.info(f"votes      {describe_plan(shortlist.plan)}")
+    return ComparedCandidates(shortlist, loaded, current, goals, pictures, note, table, vectors)
 
 
 def _capitalised(sentence: str) -> str:

@@ -14,16 +14,16 @@ from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.predictor.scores_table import OK
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.effect_tests import MIN_PICTURES
-from prescreen.shortlist import gating
 from prescreen.shortlist.effect_groups import by_text, read_tags
 from prescreen.shortlist.effects_table import (
-    DEFAULT_GATES,
+    DEFAULT_CHECKS,
     effects_table,
     keep_comparable,
     list_hypotheses,
     measure_effects,
     pair_near_copies,
 )
+from prescreen.shortlist.shortlist import face_descriptors
 from prescreen.storage.atomic import write_files_atomic
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_bytes, table_format
@@ -55,7 +55,7 @@ def effects(
     tags: Path | None = None,
     separator: str = ";",
     texts: Sequence[str] = (),
-    gates: Collection[str] = DEFAULT_GATES,
+    gates: Collection[str] = DEFAULT_CHECKS,
     output: Path | None = None,
     predictor: str | None = None,
     images: Sequence[str | Path] = (),
@@ -106,7 +106,7 @@ def effects(
         files = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:
             vectors = scored_vectors(table, files, encoder, cache, advance)
-    faces = gating.face_descriptors(vectors, encoder.specification)
+    faces = face_descriptors(vectors, encoder.specification)
     kept = keep_comparable(table, faces, gates)
     left_out = len(table) - len(kept)
     names = kept["image"].tolist()
@@ -132,7 +132,7 @@ def effects(
         reporter.info(f"{missing} of {len(names)} pictures cannot be found: near-copies and errors in common not seen")
     if left_out:
         reporter.info(
-            f"left out   {left_out} pictures by the gates {', '.join(sorted(gates))}; --gates none takes them in"
+            f"left out   {left_out} pictures by the checks {', '.join(sorted(gates))}; --gates none takes them in"
         )
     found = measure_effects(kept, loaded, hypotheses, clusters, vectors)
     result = effects_table(found, hypotheses, loaded.traits)

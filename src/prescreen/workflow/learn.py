@@ -4,7 +4,7 @@ The verb ``learn``; its steps live in `prescreen.shortlist.feedback`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_OPTIONS, RankingOptions
+from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
-from prescreen.shortlist import feedback, gating
+from prescreen.shortlist import feedback
 from prescreen.shortlist.baseline import read_baseline, read_references
-from prescreen.shortlist.comparison import Chooser, compare
+from prescreen.shortlist.shortlist import make_shortlist
 from prescreen.storage.tables import write_table
 from prescreen.workflow.inputs import load_predictor, warn_of_simulation
 
@@ -150,16 +150,12 @@ def learn(
                 vectors = scored_vectors(table, files, encoder, cache, advance)
     if table is not None and current is not None:
         table = feedback.score_again(table, after, vectors)
-        comparison = compare(table, after, current, vectors)
-        descriptors = gating.face_descriptors(vectors, encoder.specification)
-        most = options.most or DEFAULT_BUDGET
-        choose = Chooser(comparison, after, goals, most)
-        ranked = gating.rank_with_gates(
-            table, after, current, goals, most, descriptors, references, options.gates_off, choose
-        )
-        decision, name = feedback.decide_next(table, ranked, after)
-        ranked = feedback.without_proposal(ranked, decision)
-        chance = feedback.p_any_better(comparison, table, ranked, after, goals)
+        shortlist_ = make_shortlist(table, after, current, replace(options, votes=None), vectors, references)
+        decision, name = feedback.decide_next(table, shortlist_.table, after)
+        if decision.verdict == "test":
+            ranked, chance = shortlist_.table, shortlist_.p_any_better
+        else:  # nothing is to be sent
+            ranked, chance = shortlist_.table.assign(selected=False), 0.0
     after.save(output)
     if ranked is not None and shortlist is not None:
         write_table(ranked, shortlist)

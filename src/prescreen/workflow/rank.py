@@ -74,8 +74,9 @@ def rank(
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
     done = compare_candidates(scores, baseline, options, predictor, images, reporter, rejected)
     page = None if report is None else done.draw(reporter, keep_metadata=keep_metadata)
-    written = {output: table_bytes(done.ranked, output)}
+    ranked = done.shortlist.table
+    written = {output: table_bytes(ranked, output)}
     if report is not None and page is not None:
         written[report] = page.encode()
     write_files_atomic(written)
-    return Ranked(done.ranked, done.ranked[done.ranked["selected"]], done.plans)
+    return Ranked(ranked, ranked[ranked["selected"]], done.shortlist.plans)

@@ -51,7 +51,7 @@ def review(
         server = review_server.ReviewServer(
             done.draw(reporter, token, keep_metadata=keep_metadata),
             {file.name: file for file in done.pictures},
-            Decisions(place, done.ranked["image"].tolist()),
+            Decisions(place, done.shortlist.table["image"].tolist()),
             token,
             code,
             lambda file: thumbnails.thumbnail(file, thumbnails.SERVED, 85),

@@ -11,14 +11,14 @@ from typing import Final
 from prescreen.errors import UsageError
 from prescreen.evaluation.headline_metrics import metric_groups
 from prescreen.predictor.scores_table import score_columns
+from prescreen.ranking.ranked_table import ranked_columns
 from prescreen.ratings.meanings import columns_with_meaning
-from prescreen.shortlist.gating import shortlist_columns
 from prescreen.text import quoted, shown
 from prescreen.workflow.export import control_names
 
 LATER_USES: Final[Mapping[str, Callable[[Sequence[str]], list[str]]]] = {
     "a column of the scores": score_columns,
-    "a column of the shortlist": shortlist_columns,
+    "a column of the shortlist": ranked_columns,
     "a column of ratings and results": columns_with_meaning,
     "a group of metrics in MLflow": metric_groups,
     "a tag in Label Studio": control_names,

@@ -5,7 +5,7 @@ Nothing here is calibrated, and nothing pretends to be: no scores from 0 to 10, 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,20 +16,19 @@ from numpy.typing import NDArray
 
 from prescreen import __version__
 from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
-from prescreen.encoders import CONVERSION, IDENTITY_BLOCK, Encoder, Wording, make_encoder
+from prescreen.encoders import CONVERSION, Encoder, Wording, make_encoder
 from prescreen.errors import NothingScored, UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.scores_table import FAILED, OK
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ranking.gates import NEAR_COPY, reasons_to_exclude
+from prescreen.ranking.checks import Candidates, Excluded, exclude
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.near_duplicates import near_duplicates
 from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_OPTIONS, RankingOptions
 from prescreen.ranking.prompts import CAPTIONS, captions, contrasts, fit
 from prescreen.reports import thumbnails
 from prescreen.reports.zero_shot_page import WARNING, ZeroShotCard, ZeroShotPage, render_zero_shot
-from prescreen.shortlist.baseline import Baseline, read_references
-from prescreen.shortlist.gating import face_descriptors, stack_descriptors
+from prescreen.shortlist.baseline import Baseline, read_photo, read_references
+from prescreen.shortlist.shortlist import face_descriptors, stack_faces
 from prescreen.storage import provenance
 from prescreen.storage.atomic import write_files_atomic
 from prescreen.storage.overwrite_checks import check_output_paths, check_page
@@ -120,22 +119,11 @@ def rank_zero_shot(
     all_ = contrasts(wording.likeness(captions(), vectors), len(rows))
     contrast, level = all_[: len(rows)], np.zeros(len(TRAITS)) if present is None else all_[-1]
     order_by = fit(contrast, TRAITS, goals, level)
-    quality = _quality(rows)
     found = {row.name: row.vector for row in rows if row.vector is not None}
-    faces = stack_descriptors([row.name for row in rows], face_descriptors(found, network.specification))
-    gates = {
-        name: texts.tolist()
-        for name, texts in reasons_to_exclude(quality, faces, references, options.gates_off).items()
-    }
-    doubtful = [any(texts) for texts in zip(*gates.values(), strict=True)] if gates else [False] * len(rows)
-    ranked = [i for i in np.argsort(-order_by, kind="stable") if rows[i].vector is not None]
-    copies = [""] * len(rows)
-    if "copies" not in options.gates_off:
-        first = sorted(ranked, key=lambda i: doubtful[i])
-        for i, better in enumerate(near_duplicates(faces, np.array(first, dtype=np.intp), NEAR_COPY)):
-            copies[i] = rows[better].name if better >= 0 else ""
-        gates["copies"] = [f"near-copy of {name}" if name else "" for name in copies]
-    table = _table(rows, ranked, contrast, level, order_by, gates, copies, goals, options.most or DEFAULT_BUDGET)
+    faces = stack_faces([row.name for row in rows], face_descriptors(found, network.specification))
+    ranked = np.array([i for i in np.argsort(-order_by, kind="stable") if rows[i].vector is not None], dtype=np.intp)
+    excluded = exclude(Candidates(_quality(rows), faces, references), ranked, options.gates_off)
+    table = _table(rows, ranked, contrast, level, order_by, excluded, goals, options.most or DEFAULT_BUDGET)
     written = {output: table_bytes(table, output)}
     written[output.with_name(f"{output.name}.meta.json")] = _note(written[output], encoder, network, inputs, goals)
     if report is not None:
@@ -161,41 +149,35 @@ def _present(baseline: str, encoder: Encoder, cache: EmbeddingCache) -> Baseline
     if not path.is_file():
         why = "scores cannot be compared with words" if "=" in baseline else "no such picture"
         raise UsageError(f"baseline {baseline!r}: {why}; give a picture, or leave it out")
-    (row,) = embed_images([ImageFile(path, path.name)], encoder, cache)
-    if row.vector is None or row.quality is None:
-        raise UsageError(f"baseline {baseline}: {row.reason}")
-    descriptor = row.vector[encoder.specification.blocks[IDENTITY_BLOCK]].astype(np.float32)
-    irises = np.array([row.quality.iris_a, row.quality.iris_b], dtype=np.float64)
-    return Baseline(path.name, {}, {}, {}, path, descriptor, irises, vector=row.vector)
+    return read_photo(path, encoder, cache)
 
 
 def _quality(rows: Sequence[Embedded]) -> pd.DataFrame:
     measured = [{} if row.quality is None else asdict(row.quality) for row in rows]
-    names = next(iter(found for found in measured if found))
-    frame = pd.DataFrame(measured, columns=list(names))
-    return frame.assign(status=[FAILED if row.vector is None else OK for row in rows])
+    columns = next(list(found) for found in measured if found)
+    frame = pd.DataFrame(measured, columns=columns)
+    names = pd.Series([row.name for row in rows], dtype=object)
+    return frame.assign(image=names, status=[FAILED if row.vector is None else OK for row in rows])
 
 
 def _table(
     rows: Sequence[Embedded],
-    ranked: Sequence[int],
+    ranked: NDArray[np.intp],
     contrast: NDArray[np.float64],
     level: NDArray[np.float64],
     order_by: NDArray[np.float64],
-    gates: Mapping[str, Sequence[str]],
-    copies: Sequence[str],
+    excluded: Excluded,
     goals: Goals,
     budget: int,
 ) -> pd.DataFrame:
-    held = {i: [(gate, texts[i]) for gate, texts in gates.items() if texts[i]] for i in ranked}
-    chosen = [i for i in ranked if not held[i]][:budget]
+    because, checks = excluded.because, excluded.checks
+    chosen = [i for i in ranked if not because[i]][:budget]
     failed = [i for i, row in enumerate(rows) if row.vector is None]
     order = [*chosen, *(i for i in ranked if i not in set(chosen)), *failed]
     records: list[dict[str, Any]] = []
     for place, i in enumerate(order, start=1):
-        reasons = held.get(i, [])
         fine = rows[i].vector is not None
-        demoted = "; ".join(text for _, text in reasons)
+        demoted = because[i] if fine else ""
         moved = ", ".join(
             f"{name} {contrast[i, TRAITS.index(name)] - level[TRAITS.index(name)]:+.1f} SD" for name in goals.traits
         )
@@ -211,9 +193,9 @@ def _table(
                     for t, name in enumerate(TRAITS)
                 },
                 "status": OK if fine else FAILED,
-                "gates": ",".join(gate for gate, _ in reasons),
+                "gates": checks[i] if fine else "",
                 "demoted": demoted,
-                "duplicate_of": copies[i],
+                "duplicate_of": excluded.copy_of[i],
                 "reason": rows[i].reason,
                 "why": "; ".join(part for part in (demoted, moved) if part) if fine else f"failed: {rows[i].reason}",
             }

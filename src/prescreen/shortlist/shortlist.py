@@ -1,0 +1,134 @@
+"""The shortlist: candidates checked, compared with the baseline, and without near-copies of better ones."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
+from prescreen.predictor.predictor import Predictor
+from prescreen.ranking.checks import Candidates, References, exclude
+from prescreen.ranking.options import RankingOptions
+from prescreen.ranking.ranked_table import best_first, check_scored, ranked_table
+from prescreen.ranking.vote_plan import VotePlan, best_plan
+from prescreen.shortlist.baseline import NO_FACE, Baseline, noise_of_one_vote
+from prescreen.shortlist.comparison import compare
+
+Vectors = Mapping[str, NDArray[np.float16]]
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """Candidates in their order.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As from `prescreen.ranking.ranked_table.ranked_table`.
+    p_any_better : float, 0 to 1
+        Chance that at least one of the selected pictures meets all goals; NaN where they cannot be compared.
+    plans : sequence of VotePlan
+        How the votes could be spent, by number of pictures; empty without votes.
+    """
+
+    table: pd.DataFrame
+    p_any_better: float
+    plans: Sequence[VotePlan] = ()
+
+    @property
+    def plan(self) -> VotePlan | None:
+        """How the votes are spent."""
+        return best_plan(self.plans) if self.plans else None
+
+    def describe_excluded(self) -> str:
+        """Count what checks exclude, the most frequent first: ``12 of 39 pictures: copies 9, person 4``."""
+        excluded = self.table.loc[self.table["gates"] != "", "gates"]
+        counts = excluded.str.split(",").explode().value_counts()
+        listed = ", ".join(f"{check} {count}" for check, count in counts.items())
+        return f"{len(excluded)} of {len(self.table)} pictures: {listed}" if len(excluded) else ""
+
+
+def make_shortlist(
+    scores: pd.DataFrame,
+    predictor: Predictor,
+    baseline: Baseline,
+    options: RankingOptions,
+    vectors: Vectors,
+    references: References,
+    rejected: Collection[str] = (),
+) -> Shortlist:
+    """Rank the candidates; doubtful ones and near-copies of better ones are excluded, with the reason in their row.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        A table of scores by this predictor.
+    predictor : Predictor
+        Which may have learned from people.
+    baseline : Baseline
+        The current photo.
+    options : RankingOptions
+        What should improve, which checks exclude, and how many pictures or votes there are.
+    vectors : mapping of str to ndarray
+        Vectors of the candidates by name.
+    references : References
+        What the candidates are checked against.
+    rejected : collection of str
+        Names of pictures that the user does not want.
+
+    Raises
+    ------
+    UsageError
+        If columns or baseline scores are missing, or a name would stand for two columns.
+    """
+    check_scored(scores, predictor.traits)
+    goals = options.goals(predictor.traits)
+    levels = baseline.known_levels(predictor.traits, goals)
+    names = scores["image"].tolist()
+    comparison = compare(scores, predictor, baseline, goals, vectors)
+    candidates = Candidates(
+        scores,
+        stack_faces(names, face_descriptors(vectors, predictor.manifest.encoder)),
+        references,
+        predictor.was_tested(scores["content"].tolist()),
+        np.array([name in rejected for name in names], dtype=bool),
+    )
+    ranked = best_first(names, comparison.chance.joint)
+    excluded = exclude(candidates, ranked, options.gates_off)
+    because = excluded.because
+    free = np.array([row for row in ranked if not because[row]], dtype=np.intp)
+    plans: Sequence[VotePlan] = ()
+    votes: Sequence[int] = ()
+    if options.votes is None:
+        selection = comparison.choose(free, options.most or len(scores))
+        chosen = selection.chosen
+    else:
+        selection, plans = comparison.plan(free, options.votes, options.budget, noise_of_one_vote(predictor))
+        votes = best_plan(plans).votes_each if plans else ()
+        chosen = selection.chosen[: len(votes)]
+    any_better = selection.chance[: len(chosen)]
+    table = ranked_table(
+        scores,
+        predictor.traits,
+        levels=levels,
+        goals=goals,
+        chance=comparison.chance,
+        excluded=excluded,
+        chosen=chosen,
+        votes=votes,
+    )
+    return Shortlist(table, 0.0 if not len(chosen) else float(any_better[-1]) if len(any_better) else np.nan, plans)
+
+
+def face_descriptors(vectors: Vectors, specification: EncoderSpecification) -> dict[str, NDArray[np.float32]]:
+    """Return the face descriptor, shape (128,), in each vector."""
+    block = specification.blocks[IDENTITY_BLOCK]
+    return {name: vector[block].astype(np.float32) for name, vector in vectors.items()}
+
+
+def stack_faces(names: Sequence[str], descriptors: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return the descriptors of n pictures as rows, shape (n, 128); NaN where a picture has none."""
+    rows = [descriptors.get(name, NO_FACE) for name in names]
+    return np.array(rows, dtype=np.float64).reshape(len(names), NO_FACE.size)

@@ -1,0 +1,125 @@
+"""Candidates on the way to the shortlist, with scores and faces made for the purpose."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prescreen.embeddings.pipeline import Quality
+from prescreen.encoders import IDENTITY_BLOCK
+from prescreen.errors import UsageError
+from prescreen.predictor.human_scores import Errors, HumanResults, Pictures
+from prescreen.predictor.scores_table import score_columns
+from prescreen.ranking.checks import References
+from prescreen.ranking.options import RankingOptions
+from prescreen.ratings.vote_noise import score_to_z
+from prescreen.shortlist.baseline import Baseline
+from prescreen.shortlist.shortlist import make_shortlist
+
+FACE, OTHER = np.eye(2, 128, dtype=np.float32)
+VECTORS = {
+    "a.jpg": FACE,
+    "copy.jpg": FACE + 0.01 * OTHER,
+    "c.jpg": 0.3 * OTHER + FACE,
+    "d.jpg": -0.3 * OTHER + FACE,
+}
+TABLE = (
+    pd.DataFrame(0.0, index=range(4), columns=score_columns(["warm"]))
+    .astype(dict.fromkeys(("image", "status", "reason", "face_detector", "content"), object))
+    .assign(
+        image=list(VECTORS), status="ok", reason="", content=list("acde"), warm=[8.0, 7.0, 6.0, 4.0],
+        warm_low=3.0, warm_high=9.0, faces=1, width=900, height=900, face_share=0.2, face_margin=0.5, sharpness=20.0,
+    )
+)  # fmt: skip
+BASELINE = Baseline("now", {"warm": 5.0}, {}, {}, None)
+
+
+class Predictor:
+    """What a shortlist asks of a predictor: features are face descriptors, and all pictures show one person."""
+
+    traits = ("warm",)
+    results = None
+    manifest = SimpleNamespace(
+        encoder=SimpleNamespace(blocks={IDENTITY_BLOCK: slice(0, 128)}), reliability={"warm": {"icc1": 0.3}}
+    )
+    calibration = SimpleNamespace(
+        error_covariance=np.array([[0.3]]), person_share=0.3, similar_share=0.4, similar_gamma=2.0
+    )
+
+    def __init__(self, tested=()):
+        self.tested = tested
+
+    def scored(self):
+        none = HumanResults.none(128, 1)
+        return Pictures(np.zeros((0, 1)), none.vectors, none.vectors, none.keys), none
+
+    def errors(self, *references):
+        return Errors(self.calibration, np.array(references).reshape(-1, 128))
+
+    def featurize(self, vectors, contents, raw=None):
+        z = score_to_z([TABLE.loc[TABLE["content"] == content, "warm"].iloc[0] for content in contents])[:, None]
+        return Pictures(z, vectors, vectors, np.array([ord(content) for content in contents], dtype=np.uint64))
+
+    def was_tested(self, contents):
+        return np.array([content in self.tested for content in contents])
+
+
+def shortlist(table=TABLE, tested=(), rejected=(), baseline=BASELINE, **options):
+    options = RankingOptions(improve=["warm"], **options)
+    return make_shortlist(table, Predictor(tested), baseline, options, VECTORS, References(), rejected)
+
+
+def test_the_table_has_what_the_checks_read():
+    assert set(Quality.__dataclass_fields__) <= set(TABLE.columns)
+
+
+def test_a_near_copy_is_excluded_and_named_once():
+    ranked = shortlist().table.set_index("image")
+    copy = ranked.loc["copy.jpg"]
+    assert (copy["demoted"], copy["duplicate_of"], copy["gates"]) == ("near-copy of a.jpg", "a.jpg", "copies")
+    assert copy["why"].startswith("near-copy of a.jpg; warm +2.0")
+    assert ranked.loc[["a.jpg", "c.jpg"], "gates"].tolist() == ["", ""]
+
+
+def test_what_was_tested_or_rejected_is_not_sent_and_a_check_that_is_off_excludes_nothing():
+    done = shortlist(tested=("a",), rejected=("c.jpg",), budget=9)
+    assert done.table.loc[done.table["selected"], "image"].tolist() == ["copy.jpg", "d.jpg"]
+    assert done.describe_excluded() == "2 of 4 pictures: tested 1, copies 1, rejected 1"
+    off = shortlist(tested=("a",), rejected=("c.jpg",), budget=9, gates_off=("tested", "rejected", "copies"))
+    assert off.table["selected"].all()
+    assert off.describe_excluded() == ""
+
+
+def test_the_chance_of_any_is_at_least_that_of_the_best_and_below_that_of_independent_pictures():
+    done = shortlist()
+    chances = done.table.loc[done.table["selected"], "p_better"].to_numpy()
+    assert len(chances) == 3
+    assert chances[0] < done.p_any_better < 1 - np.prod(1 - chances)
+    assert done.plan is None
+
+
+def test_where_nothing_can_be_sent_the_chance_of_any_is_0():
+    done = shortlist(rejected=tuple(VECTORS), votes=100)
+    assert (done.p_any_better, done.plan, done.table["selected"].any()) == (0.0, None, False)
+
+
+def test_votes_decide_how_many_are_sent_and_each_of_them_gets_its_share():
+    done = shortlist(votes=90)
+    assert done.table["votes"].sum() == 90
+    assert (done.table["votes"] > 0).tolist() == done.table["selected"].tolist()
+    assert done.plan.pictures == done.table["selected"].sum()
+    assert shortlist(votes=90, budget=1).table["votes"].tolist() == [90, 0, 0, 0]
+
+
+@pytest.mark.parametrize("levels", [{}, {"warm": 11.0}, {"warm": float("nan")}])
+def test_a_goal_needs_a_score_of_the_current_photo(levels):
+    with pytest.raises(UsageError, match=r"baseline: no score from 0 to 10 for warm"):
+        shortlist(baseline=Baseline("now", levels, {}, {}, None))
+
+
+@pytest.mark.parametrize("name", ["budget", "votes", "baseline_votes"])
+def test_zero_is_a_number_and_not_nothing(name):
+    with pytest.raises(UsageError, match=f"{name} 0: expected at least 1"):
+        RankingOptions(**{name: 0})
+    assert getattr(RankingOptions(**{name: 1}), name) == 1

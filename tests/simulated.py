@@ -1,0 +1,83 @@
+"""Rankings and comparisons made for tests, through the functions that users run."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from prescreen.ranking.checks import Excluded
+from prescreen.ranking.comparison import Comparison
+from prescreen.ranking.error_correlation import ErrorCorrelation
+from prescreen.ranking.goals import Goals
+from prescreen.ranking.posterior import HumanScores, Prior
+from prescreen.ranking.probability import p_better
+from prescreen.ranking.ranked_table import best_first, ranked_table
+from prescreen.ratings.vote_noise import score_to_z
+
+
+def correlation_matrix(kernel: ErrorCorrelation, squared_distances: np.ndarray) -> np.ndarray:
+    """Return K (n, n) of n different pictures of one person."""
+    return kernel.cross_correlation(squared_distances, same_picture=np.eye(len(squared_distances), dtype=bool))
+
+
+def comparison(
+    prior: Prior,
+    scores: HumanScores | None,
+    traits: Sequence[str],
+    goals: Goals,
+    baseline: int | tuple[np.ndarray, np.ndarray],
+) -> Comparison:
+    """Compare all pictures of a prior with one of them, or with a mean and a covariance."""
+    picture = isinstance(baseline, int)
+    t = len(traits)
+    told = scores or HumanScores(np.zeros(0, dtype=np.intp), np.zeros((0, t)), np.zeros((0, t)))
+    anchors = np.append(told.rows, baseline).astype(np.intp) if picture else np.asarray(told.rows, np.intp)
+
+    def part(rows: np.ndarray, jointly: bool) -> Prior:
+        both = np.concatenate([anchors, rows])
+        return Prior(
+            prior.mean[both], prior.correlation[np.ix_(both, both)], prior.covariance, prior.sigma[both], prior.person
+        )
+
+    return Comparison(
+        traits=traits,
+        goals=goals,
+        level=prior.mean[baseline] if picture else baseline[0],
+        alone=(np.zeros_like(prior.mean), np.eye(t)),
+        comparable=np.ones(len(prior.mean), dtype=bool),
+        prior=part,
+        scores=HumanScores(np.arange(len(told.rows)), told.z, told.variance),
+        anchors=len(anchors),
+        given=None if picture else baseline[1],
+    )
+
+
+def rank(
+    scores: pd.DataFrame,
+    traits: Sequence[str],
+    baseline: Mapping[str, float],
+    goals: Goals,
+    budget: int = 0,
+    *,
+    covariance: np.ndarray,
+    copies: Mapping[str, str] | None = None,
+    reasons: Mapping[str, Mapping[str, str]] | None = None,
+) -> pd.DataFrame:
+    """Rank against a baseline that is exactly known; reasons by check and copies go by the names of the pictures."""
+    names = scores["image"].tolist()
+    levels = np.array([baseline.get(trait, np.nan) for trait in traits])
+    copy_of = [(copies or {}).get(name, "") for name in names]
+    texts = {check: [given.get(name, "") for name in names] for check, given in (reasons or {}).items()}
+    excluded = Excluded(texts | {"copies": [f"near-copy of {name}" if name else "" for name in copy_of]}, copy_of)
+    points = scores[list(traits)].where(scores["status"] == "ok").to_numpy(float)
+    chance = p_better(score_to_z(points) - score_to_z(levels), covariance, score_to_z(levels), traits, goals)
+    free = [row for row in best_first(names, chance.joint) if not excluded.because[row]]
+    return ranked_table(
+        scores,
+        traits,
+        levels=levels,
+        goals=goals,
+        chance=chance,
+        excluded=excluded,
+        chosen=np.array(free[:budget], dtype=np.intp),
+    )
