@@ -136,7 +136,7 @@ def predictor(directory: Path) -> str:
 def vectors(file: Path) -> str:
     """Identify a cache by its number of vectors."""
     with EmbeddingCache(file) as cache:
-        return str(sum(holding.vectors for holding in cache.holdings()))
+        return str(sum(each.vectors for each in cache.stats()))
 
 
 def verbs(folder: Path) -> dict[str, Verb]:

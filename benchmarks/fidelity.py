@@ -19,7 +19,7 @@ from prescreen.encoders import Encoder
 from prescreen.encoders.accelerated import AcceleratedNetwork
 from prescreen.images import inspection
 from prescreen.images.files import find_images
-from prescreen.images.inspection import ImagePreprocessor
+from prescreen.images.inspection import inspect_image
 from prescreen.predictor.predictor import Predictor
 
 CHUNK = 8
@@ -36,9 +36,8 @@ def enlarged(data, side):
 def scores(predictor, encoder, pictures, least_side=inspection.LEAST_SIDE):
     """Return scores and half widths of their intervals, (n, traits) each, without the cache."""
     inspection.LEAST_SIDE = least_side
-    inspect = ImagePreprocessor(encoder.views)
     chunks = (pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK))
-    vectors = [encoder.encode([inspect(data)[0] for data in chunk]) for chunk in chunks]
+    vectors = [encoder.encode([inspect_image(data, encoder.views)[0] for data in chunk]) for chunk in chunks]
     predictions = predictor.predict(np.concatenate(vectors))
     return predictions.score, (predictions.score_high - predictions.score_low) / 2
 

@@ -24,7 +24,7 @@ from PIL import Image, ImageFilter
 from prescreen.embeddings.pipeline import EmbeddingCache, embed_bytes, embed_images
 from prescreen.encoders import IDENTITY_BLOCK, make_encoder
 from prescreen.images.decoding import decode
-from prescreen.images.faces import FaceFinder
+from prescreen.images.faces import find_face
 from prescreen.images.files import find_images
 from prescreen.ranking.checks import NEAR_COPY, SAME_PERSON, Candidates, References, find_reasons, person_centre
 from prescreen.ranking.near_duplicates import near_duplicates
@@ -194,10 +194,10 @@ def planted(place, folder, encoder, familiarity, count):
     free = ~np.any([np.array(texts) != "" for texts in reasons.values()], axis=0)
     rows = np.flatnonzero(free & (folder.kinds == "variant"))[:count]
     files = list(find_images([place / "candidates"]))
-    finder, edited = FaceFinder(), {}
+    edited = {}
     for row in rows:
         picture = decode(files[row].path.read_bytes()).pixels
-        for fault, changed in plant(picture, finder.find(picture)).items():
+        for fault, changed in plant(picture, find_face(picture)).items():
             stream = io.BytesIO()
             changed.save(stream, "PNG")
             edited.setdefault(fault, []).append((fault, stream.getvalue()))

@@ -36,7 +36,7 @@ from prescreen.encoders.bundled import BundledNetwork
 from prescreen.encoders.runtime import precisions
 from prescreen.images.decoding import decode
 from prescreen.images.files import ImageFile, find_images
-from prescreen.images.inspection import ImagePreprocessor
+from prescreen.images.inspection import inspect_image
 
 CLIP = "ViT-B-32"
 BATCH = 32  # of the user's loop
@@ -89,12 +89,11 @@ def users_loop(files: list[ImageFile], dtype: torch.dtype = torch.float32) -> No
 
 def plain_torch(encoder: Encoder, files: list[ImageFile]) -> None:
     """Embed with the bundled encoder's views and features, one picture at a time, networks in torch fp32."""
-    inspect = ImagePreprocessor(encoder.views)
     networks = [network for network in encoder._networks if isinstance(network, BundledNetwork)]
     modules = [network._build() for network in networks]
     with torch.inference_mode():
         for file in files:
-            views, _ = inspect(file.path.read_bytes())
+            views, _ = inspect_image(file.path.read_bytes(), encoder.views)
             for network, module in zip(networks, modules, strict=True):
                 side = network.specification.side
                 pixels = np.stack([views[v] for v in views if v.side == side and v.name in network.specification.views])
@@ -177,7 +176,7 @@ def _kept(folder: Path) -> int:
     if not (folder / "embeddings.sqlite").is_file():
         return 0
     with EmbeddingCache(folder / "embeddings.sqlite") as cache:
-        return sum(holding.vectors for holding in cache.holdings())
+        return sum(each.vectors for each in cache.stats())
 
 
 def timed(name: str, pictures: int, work: Callable[[], object]) -> float:
@@ -208,9 +207,8 @@ def main() -> None:
         folder = Path(temporary)
         for name, encoder in [("bundled", make_encoder("bundled")), (CLIP, seeded_clip(folder))]:
             print(f"\n{name}: {len(encoder.views)} views, {encoder.specification.dimension} features")
-            inspect = ImagePreprocessor(encoder.views)
             with measured() as looked:
-                views = [inspect(each)[0] for each in data]
+                views = [inspect_image(each, encoder.views)[0] for each in data]
             show("decoding, face and views, one process", len(few), looked)
             networks = {}
             for precision in precisions():

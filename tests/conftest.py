@@ -46,12 +46,11 @@ def portrait() -> Image.Image:
 @pytest.fixture(scope="session")
 def portraits() -> list[tuple[Image.Image, Any]]:
     """Return pictures of five persons of the sample, with their faces."""
-    from prescreen.images.faces import FaceFinder
+    from prescreen.images.faces import find_face
 
-    finder = FaceFinder()
     folder = Path(__file__).parents[1] / "data" / "sample" / "training" / "images"
     pictures = [Image.open(folder / f"{number:03d}.jpg").convert("RGB") for number in (1, 13, 40, 70, 100)]
-    return [(picture, finder.find(picture)) for picture in pictures]
+    return [(picture, find_face(picture)) for picture in pictures]
 
 
 @pytest.fixture(scope="session")

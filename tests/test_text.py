@@ -1,10 +1,21 @@
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prescreen.errors import UsageError
 from prescreen.ratings.scale import Scale
-from prescreen.text import names_as_text, names_from_text, parse_levels, parse_names, parse_traits, quoted, unknown_name
+from prescreen.text import (
+    names_as_text,
+    names_from_text,
+    parse_levels,
+    parse_names,
+    parse_traits,
+    quoted,
+    shown,
+    unknown_name,
+)
 
 
 @pytest.mark.parametrize(("text", "low", "high"), [("0:10", 0, 10), (" -1 : 2.5", -1, 2.5), ("1e0:3", 1, 3)])
@@ -103,3 +114,8 @@ def test_a_name_that_was_divided_is_shown_as_it_has_to_be_given():
     assert said == (
         "unknown trait 'warm' (known: \"warm, kind\", smart); put a name with a comma or = in it in double quotes"
     )
+
+
+def test_shown_names_are_one_printable_line():
+    assert shown(os.fsdecode(b"a\xff\nb\xc3\xa9")) == "a\\udcff\\nbé"
+    assert shown("\u202egpj.exe") == "\\u202egpj.exe"

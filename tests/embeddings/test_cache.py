@@ -56,9 +56,9 @@ def test_many_runs_may_make_the_cache_at_the_same_moment(tmp_path):
         database.close()
 
 
-def test_holdings_count_each_specification(path):
+def test_stats_count_each_specification(path):
     with EmbeddingCache() as cache:
-        (one, two) = cache.holdings()
+        (one, two) = cache.stats()
     assert (one.specification, one.vectors) == ("one", 3)
     assert (two.specification, two.vectors) == ("two", 1)
     assert one.size == 3 * (two.size - 8)
@@ -95,19 +95,19 @@ def test_verify_of_a_damaged_file_is_an_error(path):
 def test_clear_takes_one_specification_or_all(path):
     assert command("clear", "--specification", "one", "--yes") == (0, "3 vectors deleted\n")
     with EmbeddingCache() as cache:
-        assert [holding.specification for holding in cache.holdings()] == ["two"]
+        assert [each.specification for each in cache.stats()] == ["two"]
     assert command("clear", "--yes") == (0, "1 vectors deleted\n")
     with EmbeddingCache() as cache:
-        assert cache.holdings() == []
+        assert cache.stats() == []
         cache.put("one", [("0", np.zeros(4, np.float16), QUALITY)])
-        assert [type(holding) for holding in cache.holdings()] == [CacheStats]
+        assert [type(each) for each in cache.stats()] == [CacheStats]
 
 
 def test_clear_asks_first(path):
     result = CliRunner().invoke(main, ["cache", "clear"], input="n\n")
     assert result.exit_code != 0
     with EmbeddingCache() as cache:
-        assert len(cache.holdings()) == 2
+        assert len(cache.stats()) == 2
 
 
 VECTOR = np.zeros(5000, np.float16)
@@ -208,44 +208,6 @@ def test_info_shows_the_limit_and_how_full_it_is(monkeypatch, path):
     assert re.search(r", \d+ % of the limit of 1\.0 MB$", command("info")[1].splitlines()[0])
 
 
-SCHEMA_1 = (
-    """CREATE TABLE vectors (
-        content TEXT, specification TEXT, vector BLOB, check_sum TEXT, quality TEXT,
-        PRIMARY KEY (content, specification)) WITHOUT ROWID""",
-    """CREATE TABLE files (
-        path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, inode INTEGER, content TEXT) WITHOUT ROWID""",
-    "INSERT INTO files VALUES ('p', 1, 2, 3, 'a')",
-    "PRAGMA user_version=1",
-)
-
-
-def test_the_first_schema_is_taken_over_by_many_runs_at_once(tmp_path, path, day):
-    with EmbeddingCache(path) as cache:
-        cache.put("one", [("a", VECTOR, QUALITY)])
-    old = tmp_path / "old.sqlite"
-    with sqlite3.connect(path) as source, sqlite3.connect(old) as database:
-        for statement in SCHEMA_1:
-            database.execute(statement)
-        rows = source.execute("SELECT content, specification, vector, check_sum, quality FROM vectors").fetchall()
-        database.executemany("INSERT INTO vectors VALUES (?, ?, ?, ?, ?)", rows)
-    source.close()
-    database.close()
-    day(5)
-    context = multiprocessing.get_context("fork")
-    start, failures = context.Barrier(4), context.SimpleQueue()
-    runs = [context.Process(target=open_at_once, args=(old, start, failures)) for _ in range(4)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    assert [run.exitcode for run in runs] == [0] * 4, failures.get()
-    with EmbeddingCache(old) as cache:
-        vector, quality = cache.get("a", "one", len(VECTOR))
-        assert (vector.tolist(), quality) == (VECTOR.tolist(), QUALITY)
-        assert sum(holding.vectors for holding in cache.holdings()) == len(rows) + 1  # and the one of the four runs
-        assert cache.verify() == (len(rows) + 1, 0)
-
-
 def modes(folder):
     """Return the permissions of a folder and of all that is in it."""
     return {path: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
@@ -258,10 +220,6 @@ def open_umask():
     os.umask(before)
 
 
-posix = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-
-
-@posix
 def test_only_the_user_may_read_the_cache_whatever_the_umask(tmp_path, monkeypatch, open_umask):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "above" / "cache"))
     with EmbeddingCache() as cache:
@@ -275,7 +233,6 @@ def test_only_the_user_may_read_the_cache_whatever_the_umask(tmp_path, monkeypat
         assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
 
 
-@posix
 def test_a_cache_that_was_open_is_closed_and_other_things_beside_it_are_not(tmp_path, monkeypatch, open_umask):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path))
     with EmbeddingCache() as cache:
@@ -297,7 +254,6 @@ def test_a_cache_that_was_open_is_closed_and_other_things_beside_it_are_not(tmp_
     assert {path.name for path, mode in modes(tmp_path).items() if mode & 0o077} == {tmp_path.name, "holiday.txt"}
 
 
-@posix
 def test_a_link_in_the_cache_closes_nothing_elsewhere(tmp_path, monkeypatch, open_umask):
     elsewhere = tmp_path / "public"
     elsewhere.mkdir()
@@ -355,7 +311,7 @@ def test_clear_of_a_specification_that_is_not_there_says_so_and_does_not_ask(pat
     assert result.exit_code == 2
     assert result.stderr == "prescreen: error: --specification abc: the cache has no such vectors; it has one, two\n"
     with EmbeddingCache() as cache:
-        assert len(cache.holdings()) == 2
+        assert len(cache.stats()) == 2
     assert command("clear", "--yes")[0] == 0
     result = CliRunner().invoke(main, ["cache", "clear", "--specification", "one"])
     assert result.stderr == "prescreen: error: --specification one: the cache has no such vectors; it is empty\n"

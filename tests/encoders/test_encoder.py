@@ -15,7 +15,7 @@ from prescreen.encoders import (
 )
 from prescreen.encoders.bundled import EFFICIENTNET, FACE
 from prescreen.errors import EncoderError, PredictorMismatch, UsageError
-from prescreen.images.faces import Face, FaceFinder
+from prescreen.images.faces import Face, find_face
 from prescreen.progress import NullReporter
 from prescreen.workflow import embed
 
@@ -70,9 +70,8 @@ def test_a_second_encoder_of_the_same_specification_gives_the_same_vectors(encod
 
 
 def test_a_mirror_image_gets_nearly_the_same_vector(encoder, portraits, vectors):
-    finder = FaceFinder()
     mirrors = [picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture, _ in portraits]
-    found = encoder.encode([encoder.cut(mirror, finder.find(mirror)) for mirror in mirrors]).astype(float)
+    found = encoder.encode([encoder.cut(mirror, find_face(mirror)) for mirror in mirrors]).astype(float)
     for block in encoder.specification.blocks.values():
         apart = np.linalg.norm(found[:, block] - vectors[:, block], axis=1)
         others = np.linalg.norm(vectors[1:, block].astype(float) - vectors[:-1, block], axis=1)
@@ -91,9 +90,8 @@ def test_without_mirroring_a_mirror_image_is_another_picture(portraits, clip_fol
 
 
 def test_descriptors_of_one_person_are_near(encoder):
-    finder = FaceFinder()
     pictures = [Image.open(IMAGES / f"{number:03d}.jpg").convert("RGB") for number in (4, 5, 6, 16, 17, 18)]
-    vectors = encoder.encode([encoder.cut(picture, finder.find(picture)) for picture in pictures]).astype(float)
+    vectors = encoder.encode([encoder.cut(picture, find_face(picture)) for picture in pictures]).astype(float)
     descriptors = vectors[:, encoder.specification.blocks[IDENTITY_BLOCK]]
     distances = np.linalg.norm(descriptors[:, None] - descriptors, axis=2)
     assert distances[:3, :3].max() < 0.6
@@ -173,7 +171,7 @@ def test_vectors_are_those_that_predictors_were_trained_with():
     """Where this fails on purpose, raise the version of what changed, or trained predictors give wrong scores."""
     encoder = make_encoder("bundled")
     landmarks = [[215.8, 152.1], [183.5, 154.8], [105.6, 152.9], [136.7, 155.0], [154.3, 211.4]]
-    face = Face((0, 0, 1, 1), np.array(landmarks), "hog", 1, 1.0)
+    face = Face((0, 0, 1, 1), np.array(landmarks), "hog", 1)
     picture = Image.open(IMAGES / "001.jpg").convert("RGB")
     vector = encoder.encode([encoder.cut(picture, face)])[0]
     pinned = {

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from prescreen.images import face_measures
 from prescreen.images.decoding import decode
 from prescreen.images.face_measures import find_iris, measure
-from prescreen.images.faces import FaceFinder
+from prescreen.images.faces import find_face
 
 PORTRAITS = sorted((Path(__file__).parents[2] / "data/sample/training/images").glob("*.jpg"))[:36:3]
 
@@ -51,11 +51,10 @@ def test_nothing_is_said_of_closed_eyes():
 
 @pytest.fixture(scope="module")
 def portraits():
-    finder = FaceFinder()
     found = []
     for path in PORTRAITS:
         picture = decode(path.read_bytes()).pixels
-        face = finder.find(picture)
+        face = find_face(picture)
         found.append((picture, face, measure(picture, face)))
     return found
 
@@ -84,22 +83,20 @@ def test_irises_that_were_moved_towards_the_nose_cross(portraits):
 
 
 def test_a_mirrored_face_has_its_nose_on_the_other_side_and_its_eyes_cross_as_much(portraits):
-    finder = FaceFinder()
     for picture, _, plain in portraits[:4]:
         mirror = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        turned = measure(mirror, finder.find(mirror))
+        turned = measure(mirror, find_face(mirror))
         assert turned.nose_offset == pytest.approx(-plain.nose_offset, abs=0.03)
         if plain.eye_crossing is not None and turned.eye_crossing is not None:
             assert turned.eye_crossing == pytest.approx(plain.eye_crossing, abs=0.06)
 
 
 def test_a_nose_that_was_moved_is_off_and_a_turned_head_hardly(portraits):
-    finder = FaceFinder()
     changes = []
     for picture, face, plain in portraits:
         distance = face.eye_distance
         wrong = moved(picture, face.nose, 0.9 * distance, (0.2 * distance, 0))
-        changes.append(measure(wrong, finder.find(wrong)).nose_offset - plain.nose_offset)
+        changes.append(measure(wrong, find_face(wrong)).nose_offset - plain.nose_offset)
     assert np.median(changes) > 0.08
 
 
@@ -113,4 +110,4 @@ def test_a_face_at_the_edge_has_no_margin(portraits):
 
 def test_of_an_assumed_face_nothing_is_measured():
     grey = Image.new("RGB", (200, 200), (128, 128, 128))
-    assert measure(grey, FaceFinder().find(grey)) == face_measures.Appearance()
+    assert measure(grey, find_face(grey)) == face_measures.Appearance()

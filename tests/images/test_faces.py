@@ -9,20 +9,15 @@ from PIL import Image
 
 from prescreen.images import faces
 from prescreen.images.decoding import decode
-from prescreen.images.faces import Face, FaceFinder
+from prescreen.images.faces import Face, find_face
 
 # Read off the photograph by eye, in pixels: centres of the eyes, base of the nose.
 LEFT_EYE, RIGHT_EYE, NOSE = (223, 195), (308, 190), (270, 253)
 
 
 @pytest.fixture(scope="module")
-def finder():
-    return FaceFinder()
-
-
-@pytest.fixture(scope="module")
-def face(finder, portrait):
-    return finder.find(portrait)
+def face(portrait):
+    return find_face(portrait)
 
 
 def placed(portrait, width, canvas, corner):
@@ -40,7 +35,6 @@ def off(found, expected, eye_distance):
 
 def test_face_of_a_photograph(face):
     assert (face.detector, face.count) == ("hog", 1)
-    assert face.confidence > 0.5
     for found, expected in [(face.left_eye, LEFT_EYE), (face.right_eye, RIGHT_EYE), (face.nose, NOSE)]:
         assert np.linalg.norm(found - expected) < 6
     left, top, right, bottom = face.box
@@ -56,66 +50,66 @@ def test_landmarks_are_in_dlibs_order(face):
 
 def test_roll_is_positive_when_the_eyes_fall_to_the_right():
     landmarks = np.array([[30.0, 20.0], [30.0, 20.0], [10.0, 0.0], [10.0, 0.0], [20.0, 30.0]])
-    face = Face((0.0, 0.0, 40.0, 40.0), landmarks, "hog", 1, 1.0)
+    face = Face((0.0, 0.0, 40.0, 40.0), landmarks, "hog", 1)
     assert face.roll == pytest.approx(45)
     assert face.eye_distance == pytest.approx(np.hypot(20, 20))
 
 
 @pytest.mark.parametrize("degrees", [-25, -10, 10, 25])
-def test_roll_follows_a_turned_picture(degrees, finder, portrait, face):
-    turned = finder.find(portrait.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128)))
+def test_roll_follows_a_turned_picture(degrees, portrait, face):
+    turned = find_face(portrait.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=(128, 128, 128)))
     assert turned.roll == pytest.approx(face.roll - degrees, abs=1.5)
 
 
-def test_mirror_image_has_mirrored_landmarks(finder, portrait, face):
-    found = finder.find(portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT)).landmarks[[2, 3, 0, 1, 4]]
+def test_mirror_image_has_mirrored_landmarks(portrait, face):
+    found = find_face(portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT)).landmarks[[2, 3, 0, 1, 4]]
     found[:, 0] = portrait.width - found[:, 0]
     assert off(found, face.landmarks, face.eye_distance) < 0.01
 
 
 @pytest.mark.parametrize("width", [100, 250, 1500, 3000])
-def test_landmarks_scale_with_the_picture(width, finder, portrait, face):
+def test_landmarks_scale_with_the_picture(width, portrait, face):
     scale = width / portrait.width
-    found = finder.find(portrait.resize((width, round(portrait.height * scale)), Image.Resampling.BICUBIC))
+    found = find_face(portrait.resize((width, round(portrait.height * scale)), Image.Resampling.BICUBIC))
     assert off(found.landmarks / scale, face.landmarks, face.eye_distance) < 0.03
 
 
 @pytest.mark.parametrize("width", [400, 600])  # the face is 13 and 8 % of the longest side
-def test_small_face_is_found_in_a_larger_copy(width, finder, portrait, face):
+def test_small_face_is_found_in_a_larger_copy(width, portrait, face):
     scale = width / portrait.width
-    found = finder.find(placed(portrait, width, (1600, 2400 if width == 600 else 1200), (900, 100)))
+    found = find_face(placed(portrait, width, (1600, 2400 if width == 600 else 1200), (900, 100)))
     assert found.detector == "hog"
     expected = face.landmarks * scale + (900, 100)
     assert off(found.landmarks, expected, face.eye_distance * scale) < 0.04
 
 
-def test_two_faces_are_counted_and_the_larger_is_taken(finder, portrait, face):
+def test_two_faces_are_counted_and_the_larger_is_taken(portrait, face):
     picture = placed(portrait, 512, (800, 600), (0, 0))
     picture.paste(portrait.resize((410, 480)), (390, 60))
-    found = finder.find(picture)
+    found = find_face(picture)
     assert found.count == 2
     assert off(found.landmarks, face.landmarks, face.eye_distance) < 0.04
 
 
-def test_of_equal_faces_the_one_in_the_middle_is_taken(finder, portrait, face):
+def test_of_equal_faces_the_one_in_the_middle_is_taken(portrait, face):
     picture = placed(portrait, 512, (1500, 600), (540, 0))
     picture.paste(portrait, (20, 0))
-    found = finder.find(picture)
+    found = find_face(picture)
     assert found.count == 2
     assert off(found.landmarks, face.landmarks + (540, 0), face.eye_distance) < 0.04
 
 
-def test_network_finds_what_hog_misses(finder, portrait, face, monkeypatch):
+def test_network_finds_what_hog_misses(portrait, face, monkeypatch):
     monkeypatch.setattr(faces, "_HOG_SIDES", ())
-    found = finder.find(portrait)
+    found = find_face(portrait)
     assert (found.detector, found.count) == ("cnn", 1)
     assert off(found.landmarks, face.landmarks, face.eye_distance) < 0.06
 
 
 @pytest.mark.parametrize("size", [(300, 300), (300, 500), (500, 300)])
-def test_no_face_gives_average_proportions_and_says_so(size, finder):
-    found = finder.find(Image.new("RGB", size, (90, 120, 150)))
-    assert (found.detector, found.count, found.confidence) == ("fallback", 0, 0)
+def test_no_face_gives_average_proportions_and_says_so(size):
+    found = find_face(Image.new("RGB", size, (90, 120, 150)))
+    assert (found.detector, found.count) == ("fallback", 0)
     assert found.roll == 0
     left, top, right, bottom = found.box
     assert 0 <= left < right <= size[0]
@@ -125,8 +119,8 @@ def test_no_face_gives_average_proportions_and_says_so(size, finder):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (2, 2), (4000, 60)])
-def test_slivers_do_not_upset_the_detectors(size, finder):
-    assert finder.find(Image.new("RGB", size)).detector == "fallback"
+def test_slivers_do_not_upset_the_detectors(size):
+    assert find_face(Image.new("RGB", size)).detector == "fallback"
 
 
 def test_threads_agree(portrait, face):
@@ -134,7 +128,7 @@ def test_threads_agree(portrait, face):
 
     def work(_):
         start.wait(timeout=10)
-        return FaceFinder().find(portrait)
+        return find_face(portrait)
 
     with ThreadPoolExecutor(3) as pool:
         for found in pool.map(work, range(3)):
@@ -143,12 +137,12 @@ def test_threads_agree(portrait, face):
 
 
 @pytest.mark.shared
-def test_aligned_faces_have_their_eyes_at_one_place(shared, finder):
+def test_aligned_faces_have_their_eyes_at_one_place(shared):
     """All faces of this data set were aligned by their eyes: what spread is left is the landmarks' error, or nearly."""
     eyes = []
     for path in sorted((shared / "omi" / "images").glob("*.jpg"))[::16]:
         picture = decode(path.read_bytes()).pixels
-        found = finder.find(picture)
+        found = find_face(picture)
         assert found.detector == "hog"
         eyes.append(np.concatenate([found.left_eye, found.right_eye]) / picture.width)
     assert np.mean(eyes, axis=0) == pytest.approx([0.377, 0.480, 0.623, 0.480], abs=0.004)

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from prescreen.images import inspection
-from prescreen.images.inspection import LEAST_SIDE, ImagePreprocessor
+from prescreen.images.inspection import LEAST_SIDE, inspect_image
 from prescreen.images.views import View
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "baseline.jpg"
@@ -32,16 +32,16 @@ def test_a_large_jpeg_is_decoded_small_and_described_at_its_own_size(side, decod
 
     inspection_decode = inspection.decode
     monkeypatch.setattr(inspection, "decode", decode)
-    _, quality = ImagePreprocessor(VIEWS)(enlarged(side))
+    _, quality = inspect_image(enlarged(side), VIEWS)
     assert sizes == [(decoded, decoded)]
     assert (quality.width, quality.height) == (side, side)
 
 
 def test_what_is_seen_of_a_large_jpeg_is_what_full_decoding_shows(monkeypatch):
     data = enlarged(2 * LEAST_SIDE)
-    small, quality = ImagePreprocessor(VIEWS)(data)
+    small, quality = inspect_image(data, VIEWS)
     monkeypatch.setattr(inspection, "LEAST_SIDE", 1 << 20)
-    full, expected = ImagePreprocessor(VIEWS)(data)
+    full, expected = inspect_image(data, VIEWS)
     assert quality.face_share == pytest.approx(expected.face_share, rel=0.01)
     assert quality.face_roll == pytest.approx(expected.face_roll, abs=0.5)
     for view in VIEWS:

@@ -12,7 +12,7 @@ MIRRORED = [2, 3, 0, 1, 4]
 
 
 def face_at(landmarks):
-    return Face((0, 0, 1, 1), np.asarray(landmarks, float), "hog", 1, 1.0)
+    return Face((0, 0, 1, 1), np.asarray(landmarks, float), "hog", 1)
 
 
 def difference(a, b):

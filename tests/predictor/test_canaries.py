@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from prescreen.images.decoding import decode
-from prescreen.images.faces import FaceFinder
+from prescreen.images.faces import find_face
 from prescreen.predictor.canaries import MOST_BYTES, Canaries, draw_canaries
 
 DRAWN = draw_canaries()
@@ -24,7 +24,7 @@ def test_their_files_have_several_formats_and_no_metadata():
 
 
 def test_faces_are_found_in_all_but_the_last():
-    found = [FaceFinder().find(decode(data).pixels) for data in DRAWN]
+    found = [find_face(decode(data).pixels) for data in DRAWN]
     assert [(face.detector, face.count) for face in found] == [("hog", 1)] * 3 + [("fallback", 0)]
 
 

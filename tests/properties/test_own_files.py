@@ -166,7 +166,7 @@ def look(path):
         for i, vector in enumerate(VECTORS):
             found = cache.get(f"c{i}", "s", 6)
             assert found is None or (np.array_equal(found[0], vector) and found[1] == QUALITY)
-        cache.holdings()
+        cache.stats()
         cache.put("s", [("new", VECTORS[0], QUALITY)])
         intact, _ = cache.verify()
         assert intact <= len(VECTORS) + 1

@@ -17,6 +17,7 @@ from prescreen.storage.atomic import (
     recover_folder,
     replace_folder,
     stage_file,
+    stage_folder,
     write_bytes_atomic,
     write_files_atomic,
     write_new_file,
@@ -97,13 +98,15 @@ def test_a_folder_is_old_or_new_at_whatever_line_the_kill_comes(tmp_path, kills,
 
 def test_what_another_run_is_writing_is_not_swept(tmp_path):
     with (
-        atomic._temporary(tmp_path, folder=False) as (file, _),
-        atomic._temporary(tmp_path, folder=True) as (folder, _),
+        stage_file(tmp_path / "file") as file,
+        stage_folder(tmp_path / "folder", lambda _: True) as (folder, commit),
     ):
         write_bytes_atomic(tmp_path / "a", b"1")
-        assert file.exists()
-        assert folder.exists()
-    assert names(tmp_path) == ["a"]
+        file.write(b"2")
+        file.commit()
+        (folder / "x").touch()
+        commit()
+    assert names(tmp_path) == ["a", "file", "folder"]
 
 
 def test_only_own_temporaries_are_swept(tmp_path):

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.storage import tables
 from prescreen.storage.tables import TableWriter, read_table, read_table_bytes, table_bytes, table_format, write_table
-from prescreen.text import shown
 
 FORMATS = ["csv", "parquet", "jsonl"]
 ODD_NAMES = [
@@ -243,11 +242,6 @@ def test_a_frame_that_is_no_table_is_refused_and_the_old_file_stays(table, frame
     with pytest.raises(ValueError, match="column"):
         write_table(frame, table)
     assert table.read_bytes() == b"old"
-
-
-def test_shown_names_are_one_printable_line():
-    assert shown(os.fsdecode(b"a\xff\nb\xc3\xa9")) == "a\\udcff\\nbé"
-    assert shown("\u202egpj.exe") == "\\u202egpj.exe"
 
 
 def in_parts(frame, path, sizes):

@@ -162,7 +162,7 @@ def test_a_folder_without_usable_pictures_is_nothing_scored(work, encoder):
 def test_its_table_is_not_taken_for_scores(work, done):
     refused = CliRunner().invoke(main, ["rank", "order.csv", "--baseline", "competence=5", "--output", "refused.csv"])
     assert refused.exit_code == 2
-    assert "an order by words alone, without scores" in refused.stderr
+    assert "a zero-shot ranking, without scores" in refused.stderr
 
 
 def test_the_options_that_belong_to_one_way_of_ranking_are_refused_by_the_other(work):

@@ -31,14 +31,14 @@ def info(terminal: Terminal) -> None:
     from prescreen.embeddings.cache import EmbeddingCache
 
     with EmbeddingCache() as stored:
-        holdings = stored.holdings()
+        stats = stored.stats()
         size, limit = stored.path.stat().st_size, stored.limit
         full = "no limit"
         if limit is not None:
             full = f"{100 * stored.size() / max(limit, 1):.0f} % of the limit of {limit / 1e6:.1f} MB"
-    click.echo(f"{stored.path}: {sum(h.vectors for h in holdings)} vectors, {size / 1e6:.1f} MB, {full}")
-    for holding in holdings:
-        click.echo(f"{holding.specification}  {holding.vectors} vectors  {holding.size / 1e6:.1f} MB")
+    click.echo(f"{stored.path}: {sum(each.vectors for each in stats)} vectors, {size / 1e6:.1f} MB, {full}")
+    for each in stats:
+        click.echo(f"{each.specification}  {each.vectors} vectors  {each.size / 1e6:.1f} MB")
 
 
 @cache.command(cls=Verb, short_help="Check every vector; damaged ones are deleted.", epilog=EXAMPLES)
@@ -61,7 +61,7 @@ def clear(specification: str | None, yes: bool, terminal: Terminal) -> None:
     from prescreen.embeddings.cache import EmbeddingCache
 
     with EmbeddingCache() as stored:
-        there = [holding.specification for holding in stored.holdings()]
+        there = [each.specification for each in stored.stats()]
         if specification is not None and specification not in there:
             known = f"it has {', '.join(there)}" if there else "it is empty"
             raise UsageError(f"--specification {shown(specification)}: the cache has no such vectors; {known}")

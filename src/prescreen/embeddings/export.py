@@ -1,4 +1,4 @@
-"""Vectors of pictures in a Parquet file, for work of one's own with them."""
+"""Write vectors of pictures to a Parquet file."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -17,7 +17,7 @@ _ROWS: Final = 256  # of a row group, which is what is in memory
 
 
 def write_vectors(rows: Iterable[Embedded], dimension: int, output: Path) -> None:
-    """Write embedded pictures; only a few hundred are in memory.
+    """Write embedded pictures with only a few hundred in memory.
 
     The file has the columns ``image``, ``content`` (SHA-256 of the file), ``reason`` (why there is no vector, or empty)
     and ``vector`` (a list of ``dimension`` float32, null where there is none). A picture's name is written as in

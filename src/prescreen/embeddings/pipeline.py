@@ -1,7 +1,7 @@
-"""From image files to vectors: streamed in batches, remembered in a cache.
+"""From image files to vectors, in batches and with a cache.
 
-The cache is looked up by content before a picture is decoded, so that a second run over a folder decodes nothing, and
-moved, renamed and repeated pictures are decoded once. A picture that fails becomes a row with its reason.
+The cache is searched by content before a picture is decoded: a second run over a folder decodes nothing, and moved,
+renamed and repeated pictures are decoded once. A picture that fails becomes a row with its reason.
 """
 
 from collections import deque
@@ -26,7 +26,7 @@ BATCH: Final = 16
 
 @dataclass(frozen=True)
 class Embedded:
-    """One picture after embedding: a vector and its quality, or the reason why there is none.
+    """One embedded picture: a vector and its quality, or the reason why there is none.
 
     Parameters
     ----------
@@ -53,15 +53,21 @@ class Embedded:
 
 
 def describe_faults(faults: Mapping[str, int]) -> str:
-    """Say why pictures failed: ``3 truncated, 1 damaged``."""
+    """Return why pictures failed.
+
+    Examples
+    --------
+    >>> describe_faults({"damaged": 1, "truncated": 3})
+    '3 truncated, 1 damaged'
+    """
     return ", ".join(f"{faults[fault]} {fault}" for fault in PictureFault if faults.get(fault))
 
 
 @dataclass
 class EmbeddingCounts:
-    """What `embed_images` has done so far: pictures decoded, found in the cache (or equal to one before), failed.
+    """Numbers of pictures that `embed_images` decoded, found in the cache or among those before, and failed to embed.
 
-    The reason is that of the first picture that failed; the faults say how many failed for what kind of reason.
+    The reason is that of the first picture that failed; the faults are numbers of failures by kind.
     """
 
     decoded: int = 0
@@ -71,18 +77,12 @@ class EmbeddingCounts:
     faults: dict[str, int] = field(default_factory=dict)
 
     def describe_failures(self) -> str:
-        """Say how many pictures failed, and why: ``4 failed: 3 truncated, 1 damaged``."""
+        """Return how many pictures failed, and why: ``4 failed: 3 truncated, 1 damaged``."""
         kinds = describe_faults(self.faults)
         return f"{self.failed} failed: {kinds}" if kinds else f"{self.failed} failed"
 
-    def count_failure(self, row: Embedded) -> None:
-        """Count a picture without a vector."""
-        self.failed += 1
-        self.reason = self.reason or row.reason
-        self.faults[row.fault] = self.faults.get(row.fault, 0) + 1
-
     def add(self, other: "EmbeddingCounts") -> None:
-        """Count what another run did, too."""
+        """Add the counts of another run."""
         self.decoded += other.decoded
         self.cached += other.cached
         self.failed += other.failed
@@ -91,31 +91,28 @@ class EmbeddingCounts:
             self.faults[fault] = self.faults.get(fault, 0) + number
 
 
+_Inspected = tuple[str, Mapping[View, Pixels], Quality]
+"""Hash of the content, views and quality of a decoded picture."""
+
+
 @dataclass
 class _Pending:
-    """A picture on its way: `row` is None until what becomes of it is known."""
+    """A picture in the window; `row` is None until it is done."""
 
     file: ImageFile
     content: str = ""
     key: FileKey | None = None
-    work: "Future[_Described] | None" = None
+    work: Future[_Inspected] | None = None
     decoded: bool = False
     twin: "_Pending | None" = None
     done: Embedded | None = None
 
     @property
     def row(self) -> Embedded | None:
-        """The finished row, which a picture of the same content may have made."""
+        """The finished row; a twin with the same content may have made it."""
         if self.done is None and self.twin is not None and self.twin.done is not None:
             self.done = replace(self.twin.done, name=self.file.name)
         return self.done
-
-
-@dataclass(frozen=True)
-class _Described:
-    content: str
-    views: Mapping[View, Pixels]
-    quality: Quality
 
 
 def embed_images(
@@ -142,11 +139,11 @@ def embed_images(
     cache : EmbeddingCache
         Read before decoding, written after every batch.
     tolerant : bool
-        Score truncated pictures as far as they go instead of failing them.
+        Accept truncated pictures as far as they go instead of failing them.
     workers : Workers, optional
         Where pictures are decoded; by default the workers of this process.
     counts : EmbeddingCounts, optional
-        Counted up on the way.
+        Is added to.
     advance : callable
         Called once for each picture that is done.
     """
@@ -175,10 +172,7 @@ def embed_images(
 
 
 def cached_vector(content: str, encoder: Encoder, cache: EmbeddingCache) -> Vector | None:
-    """Return the vector of a picture, shape (dimension,), by the SHA-256 of its file, whichever run stored it.
-
-    None if no run did, strict or tolerant.
-    """
+    """Return the stored vector of a picture, shape (dimension,), by the SHA-256 of its file, strict or tolerant."""
     for tolerant in (False, True):
         found = cache.get(content, _cache_key(encoder, tolerant), encoder.specification.dimension)
         if found is not None:
@@ -187,7 +181,7 @@ def cached_vector(content: str, encoder: Encoder, cache: EmbeddingCache) -> Vect
 
 
 def _cache_key(encoder: Encoder, tolerant: bool) -> str:
-    """Return the cache's key: a picture accepted although truncated is another input than the strict failure."""
+    """Return the cache's key, which keeps tolerant and strict runs apart."""
     return encoder.specification.fingerprint + ("-tolerant" if tolerant else "")
 
 
@@ -202,13 +196,12 @@ class _Run:
         self.counts = counts
         self.tolerant = tolerant
         self.workers = workers
-        self.on_the_way: dict[str, _Pending] = {}
+        self.by_content: dict[str, _Pending] = {}
         self.key = _cache_key(encoder, tolerant)
 
     def begin(self, file: ImageFile, pool: ThreadPoolExecutor) -> _Pending:
         """Look a picture up in the cache, or start to decode it."""
-        pending = _Pending(file)
-        pending.key = file_key(file)
+        pending = _Pending(file, key=file_key(file))
         try:
             data = None
             content = self.cache.known_content(pending.key) if pending.key else None
@@ -217,7 +210,7 @@ class _Run:
                 content = content_hash(data)
             pending.content = content
             found = self.cache.get(content, self.key, self.encoder.specification.dimension)
-            twin = self.on_the_way.get(content) if found is None else None
+            twin = self.by_content.get(content) if found is None else None
             if (found or twin) and data is not None and pending.key is not None:
                 self.cache.remember_files([(pending.key, content)])
             if found is not None:
@@ -226,37 +219,38 @@ class _Run:
                 pending.twin = twin
             else:
                 self.encoder.load()
-                self.on_the_way[content] = pending
-                pending.work = pool.submit(self._describe, file, data)
+                self.by_content[content] = pending
+                pending.work = pool.submit(self._inspect, file, data)
         except PictureError as error:
             self._fail(pending, error)
         return pending
 
     def finish_batch(self, window: Iterable[_Pending]) -> None:
         """Encode and store the first batch of pictures that are being decoded."""
-        batch: list[tuple[_Pending, _Described]] = []
+        batch: list[tuple[_Pending, _Inspected]] = []
         for pending in window:
             if pending.work is None or len(batch) == BATCH:
                 continue
             work, pending.work = pending.work, None
-            self.on_the_way.pop(pending.content, None)
+            self.by_content.pop(pending.content, None)
             try:
                 batch.append((pending, work.result()))
             except PictureError as error:
                 self._fail(pending, error)
         if not batch:
             return
-        vectors = self.encoder.encode([described.views for _, described in batch])
-        self.cache.put(self.key, [(d.content, v, d.quality) for (_, d), v in zip(batch, vectors, strict=True)])
-        self.cache.remember_files([(p.key, d.content) for p, d in batch if p.key is not None])
-        for (pending, described), vector in zip(batch, vectors, strict=True):
+        vectors = self.encoder.encode([views for _, (_, views, _) in batch])
+        rows = [(content, vector, quality) for (_, (content, _, quality)), vector in zip(batch, vectors, strict=True)]
+        self.cache.put(self.key, rows)
+        self.cache.remember_files([(p.key, content) for p, (content, _, _) in batch if p.key is not None])
+        for (pending, _), row in zip(batch, rows, strict=True):
             pending.decoded = True
-            pending.done = Embedded(pending.file.name, described.content, vector, described.quality)
+            pending.done = Embedded(pending.file.name, *row)
 
     def count(self, pending: _Pending, row: Embedded) -> None:
         """Count a picture that is done; of several with the same content one is decoded."""
         if row.vector is None:
-            self.counts.count_failure(row)
+            self.counts.add(EmbeddingCounts(failed=1, reason=row.reason, faults={row.fault: 1}))
         elif pending.decoded:
             self.counts.decoded += 1
         else:
@@ -265,16 +259,16 @@ class _Run:
     def _fail(self, pending: _Pending, error: PictureError) -> None:
         pending.done = Embedded(pending.file.name, pending.content, reason=str(error), fault=error.fault)
 
-    def _describe(self, file: ImageFile, data: bytes | None) -> _Described:
+    def _inspect(self, file: ImageFile, data: bytes | None) -> _Inspected:
         """Have a picture decoded and its views cut; runs in a thread."""
         data = read_bytes(file) if data is None else data
-        return _Described(content_hash(data), *self.workers.inspect(data, self.encoder.views, self.tolerant))
+        return content_hash(data), *self.workers.inspect(data, self.encoder.views, self.tolerant)
 
 
 def embed_bytes(
     pictures: Iterable[tuple[str, bytes]], encoder: Encoder, workers: Workers | None = None
 ) -> Iterator[Embedded]:
-    """Embed pictures that are in memory, one after the other, each with a vector or a reason; no cache.
+    """Embed pictures that are in memory, one after the other, each with a vector or a reason, without a cache.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Pictures are decoded in processes of their own: a decoder that crashes, hangs or eats memory ends a worker.
+"""Decode pictures in worker processes: a decoder that crashes, hangs or takes too much memory ends its worker only.
 
-The run goes on with a fresh worker, and the picture becomes a row with its reason. dlib holds Python's interpreter
-lock while it works, so processes are also what makes use of several cores. Workers get bytes and give back bytes, one
-picture at a time, over pipes: a line of JSON, then the data. Nothing is pickled. Besides looking at a picture for an
-encoder a worker draws thumbnails and tells sizes: no other process decodes what others sent.
+The run goes on with a new worker, and the picture becomes a row with its reason. dlib holds Python's interpreter lock
+while it works, so processes are also what uses several cores. Workers get one picture at a time over a pipe and answer
+over another: a line of JSON, then the data. Nothing is pickled. No other process decodes strangers' pictures, so
+workers also draw thumbnails and read sizes.
 """
 
 import atexit
@@ -19,15 +19,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import numpy as np
 
 import prescreen
 from prescreen.errors import EncoderError, PictureError, PictureFault, PrescreenError
-from prescreen.images.decoding import read_size
-from prescreen.images.inspection import ImagePreprocessor, Quality
-from prescreen.images.thumbnails import draw_thumbnail
+from prescreen.images.decoding import draw_thumbnail, read_size
+from prescreen.images.inspection import Quality, inspect_image
 from prescreen.images.views import Pixels, View
 from prescreen.process import python_child
 from prescreen.settings import processors
@@ -35,12 +34,10 @@ from prescreen.settings import processors
 SECONDS: Final = 60.0
 """Time that one picture may take."""
 MEMORY: Final = 4 << 30
-"""Bytes that a worker may allocate; enough for `prescreen.images.decoding.MAX_PIXELS`. Kept on Linux only."""
+"""Bytes that a worker may allocate; enough for `prescreen.images.decoding.MAX_PIXELS`. Limited on Linux only."""
 
-_PATIENCE: Final = 120.0
-"""Seconds that a worker may take to start, on a machine with much other work."""
-_GRACE: Final = 10
-"""Seconds after which a worker that nobody ended, because the run is gone, ends itself."""
+_START_SECONDS: Final = 120.0  # to start a worker on a busy machine
+_GRACE_SECONDS: Final = 10  # after which a late worker ends itself, because the run is gone
 _PROGRAM: Final = f"""
 import json, sys, typing
 path = json.loads(sys.argv[1])
@@ -54,7 +51,7 @@ _ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "
 
 
 class Workers:
-    """Processes that decode pictures. Safe in threads: as many processes as threads that ask at once, up to `most`.
+    """Processes that decode pictures, started as they are needed. Safe in threads.
 
     Parameters
     ----------
@@ -64,22 +61,22 @@ class Workers:
         Bytes that a worker may allocate.
     program : str
         What a worker runs; it calls `serve`.
-    most : int, optional
-        Processes at once, by default one a processor; who asks while all are at work waits.
+    max_workers : int, optional
+        Processes at once, by default one a processor; further requests wait.
     """
 
     def __init__(
-        self, seconds: float = SECONDS, memory: int = MEMORY, program: str = _PROGRAM, most: int | None = None
+        self, seconds: float = SECONDS, memory: int = MEMORY, program: str = _PROGRAM, max_workers: int | None = None
     ) -> None:
         self.seconds = seconds
         self.memory = memory
-        self._slots = threading.BoundedSemaphore(most or processors())
+        self._slots = threading.BoundedSemaphore(max_workers or processors())
         self._program = program
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()
 
     def inspect(self, data: bytes, views: Sequence[View], tolerant: bool) -> tuple[Mapping[View, Pixels], Quality]:
-        """Do what `prescreen.images.inspection.ImagePreprocessor` does, in a worker.
+        """Run `prescreen.images.inspection.inspect_image` in a worker.
 
         Raises
         ------
@@ -100,45 +97,41 @@ class Workers:
         return found, Quality(**answer["quality"])
 
     def thumbnail(self, data: bytes, side: int, quality: int) -> bytes:
-        """Do what `prescreen.images.thumbnails.draw_thumbnail` does, in a worker; raises as `inspect` does."""
+        """Run `prescreen.images.decoding.draw_thumbnail` in a worker; raises as `inspect` does."""
         _, image = self._ask({"job": "thumbnail", "side": side, "quality": quality}, data)
         return image
 
     def read_size(self, data: bytes) -> tuple[int, int]:
-        """Do what `prescreen.images.decoding.read_size` does, in a worker; raises as `inspect` does."""
+        """Run `prescreen.images.decoding.read_size` in a worker; raises as `inspect` does."""
         answer, _ = self._ask({"job": "read_size"}, data)
         return answer["width"], answer["height"]
 
     def _ask(self, request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], bytes]:
-        """Have a worker do something with a picture.
-
-        A picture whose worker dies gets a second one, because a worker may be ended for reasons of its own.
-        """
+        """Have a worker do something with a picture; if the worker dies, another one tries once more."""
         with self._slots:
-            answer, body = self._try_twice(request, data)
+            for _ in range(2):
+                worker = self._borrow()
+                try:
+                    answer, body = worker.ask(self.seconds, request, data)
+                except _WorkerDied as death:
+                    code = worker.end()
+                    if death.late:
+                        what = f"decoding took more than {self.seconds:g} seconds"
+                        raise PictureError(what, PictureFault.GIVEN_UP) from None
+                except BaseException:
+                    worker.end()
+                    raise
+                else:
+                    with self._lock:
+                        self._idle.append(worker)
+                    break
+            else:
+                raise PictureError(f"the decoder crashed ({_cause(code)})", PictureFault.GIVEN_UP)
         if "reason" in answer:
             raise PictureError(answer["reason"], PictureFault(answer["fault"]))
         if "error" in answer:
             raise EncoderError(answer["error"])
         return answer, body
-
-    def _try_twice(self, request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], bytes]:
-        for _ in range(2):
-            worker = self._borrow()
-            try:
-                answer, body = worker.ask(request, data, self.seconds)
-            except _WorkerDied as death:
-                code = worker.end()
-                if death.in_time:
-                    continue
-                raise PictureError(f"decoding took more than {self.seconds:g} seconds", PictureFault.GIVEN_UP) from None
-            except BaseException:
-                worker.end()
-                raise
-            with self._lock:
-                self._idle.append(worker)
-            return answer, body
-        raise PictureError(f"the decoder crashed ({_cause(code)})", PictureFault.GIVEN_UP)
 
     def close(self) -> None:
         """End the workers that are idle."""
@@ -159,14 +152,13 @@ def shared_workers() -> Workers:
     """Return the workers of this process, which live as long as it does."""
     workers = Workers()
     atexit.register(workers.close)
-    if hasattr(os, "register_at_fork"):  # the pipes of the parent are not for its children
-        os.register_at_fork(after_in_child=shared_workers.cache_clear)
+    os.register_at_fork(after_in_child=shared_workers.cache_clear)  # the pipes of the parent are not for its children
     return workers
 
 
 class _WorkerDied(Exception):
-    def __init__(self, in_time: bool) -> None:
-        self.in_time = in_time
+    def __init__(self, late: bool) -> None:
+        self.late = late
 
 
 class _Worker:
@@ -180,8 +172,10 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             env=os.environ | _ONE_THREAD,
         )
+        self._requests = cast(IO[bytes], self._process.stdin)
+        self._answers = cast(IO[bytes], self._process.stdout)
         try:
-            self._answer(_PATIENCE)
+            self.ask(_START_SECONDS)
         except _WorkerDied:
             raise PrescreenError(
                 f"a process for decoding could not be started ({_cause(self.end())}); is there memory left?"
@@ -190,11 +184,10 @@ class _Worker:
             self.end()
             raise
 
-    def ask(self, request: Mapping[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
-        """Send one picture and wait for the answer; raises `_WorkerDied`."""
-        return self._answer(seconds, [json.dumps(dict(request) | {"size": len(data)}).encode() + b"\n", data])
-
-    def _answer(self, seconds: float, message: Sequence[bytes] = ()) -> tuple[dict[str, Any], bytes]:
+    def ask(
+        self, seconds: float, request: Mapping[str, Any] | None = None, data: bytes = b""
+    ) -> tuple[dict[str, Any], bytes]:
+        """Send a request, if there is one, and wait for the answer; raises `_WorkerDied`."""
         late = threading.Event()
 
         def stop() -> None:
@@ -205,32 +198,23 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            to_worker, from_worker = self._pipes()
-            for part in message:
-                to_worker.write(part)
-            to_worker.flush()
-            head, body = _receive(from_worker)
+            if request is not None:
+                _send(self._requests, request, [data])
+            return _receive(self._answers)
         except (OSError, EOFError, ValueError):
-            raise _WorkerDied(in_time=not late.is_set()) from None
+            raise _WorkerDied(late=late.is_set()) from None
         finally:
             timer.cancel()
-        return head, body
-
-    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
-        to_worker, from_worker = self._process.stdin, self._process.stdout
-        if to_worker is None or from_worker is None:
-            raise OSError("the process has no pipes")
-        return to_worker, from_worker
 
     def end(self) -> int:
         """End the process if it still runs and return its exit status."""
         try:
-            code = self._process.wait(timeout=0.5)  # one that crashed is about to be gone
+            code = self._process.wait(timeout=0.5)  # a crashed one ends soon
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        for pipe in self._pipes():
-            with contextlib.suppress(OSError):  # what was not sent yet
+        for pipe in (self._requests, self._answers):
+            with contextlib.suppress(OSError):  # unsent data
                 pipe.close()
         return code
 
@@ -241,6 +225,14 @@ def _cause(code: int) -> str:
     with contextlib.suppress(ValueError):
         return signal.Signals(-code).name
     return f"signal {-code}"
+
+
+def _send(pipe: IO[bytes], head: Mapping[str, Any], parts: Sequence[bytes] = ()) -> None:
+    """Write a line of JSON with the size of the parts, then the parts."""
+    pipe.write(json.dumps(dict(head) | {"size": sum(map(len, parts))}).encode() + b"\n")
+    for part in parts:
+        pipe.write(part)
+    pipe.flush()
 
 
 def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
@@ -259,60 +251,46 @@ def _receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
 
 
 def serve() -> None:
-    """Look at pictures until the pipe ends: the life of a worker, whose arguments are its limits."""
-    _, _, seconds, memory = (sys.argv[0], *sys.argv[1:4])
+    """Answer requests until the pipe ends; the arguments are the limits of the worker."""
+    seconds, memory = sys.argv[2:4]
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which ends the workers
     _limit_memory(int(memory))
-
-    def send(head: Mapping[str, Any], parts: Sequence[bytes] = ()) -> None:
-        answers.write(json.dumps(dict(head) | {"size": sum(map(len, parts))}).encode() + b"\n")
-        answers.writelines(parts)
-        answers.flush()
-
-    send({"ready": True})
-    alarm = getattr(signal, "alarm", lambda seconds: None)
+    _send(answers, {"ready": True})
     while True:
         try:
             request, data = _receive(sys.stdin.buffer)
         except EOFError:
             return
-        alarm(math.ceil(float(seconds)) + _GRACE)
-        send(*_answer(request, data))
-        alarm(0)
+        signal.alarm(math.ceil(float(seconds)) + _GRACE_SECONDS)
+        _send(answers, *_answer(request, data))
+        signal.alarm(0)
 
 
 def _answer(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
     try:
-        return _JOBS[request["job"]](request, data)
+        return _run_job(request, data)
     except PictureError as error:
         return {"reason": str(error), "fault": error.fault}, ()
     except PrescreenError as error:
         return {"error": str(error)}, ()
     except MemoryError:
         return {"reason": "picture needs more memory than a decoder gets", "fault": PictureFault.GIVEN_UP}, ()
-    except Exception as error:  # what no rule foresees is the fault of this picture, not of the others
+    except Exception as error:  # an unexpected error fails this picture, not the others
         reason = f"decoding failed: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return {"reason": reason, "fault": PictureFault.DAMAGED}, ()
 
 
-def _inspect(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
+def _run_job(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
+    if request["job"] == "thumbnail":
+        return {}, [draw_thumbnail(data, request["side"], request["quality"])]
+    if request["job"] == "read_size":
+        width, height = read_size(data)
+        return {"width": width, "height": height}, ()
     views = [View(name, side) for name, side in request["views"]]
-    found, quality = ImagePreprocessor(views, request["tolerant"])(data)
+    found, quality = inspect_image(data, views, request["tolerant"])
     return {"quality": asdict(quality)}, [found[view].tobytes() for view in views]
-
-
-def _draw(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
-    return {}, [draw_thumbnail(data, request["side"], request["quality"])]
-
-
-def _measure(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
-    width, height = read_size(data)
-    return {"width": width, "height": height}, ()
-
-
-_JOBS: Final = {"inspect": _inspect, "thumbnail": _draw, "read_size": _measure}
 
 
 def _limit_memory(memory: int) -> None:

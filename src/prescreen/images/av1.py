@@ -1,6 +1,6 @@
-"""What the sequence headers of an AV1 stream say: the size that is really decoded, and the colours.
+"""Sequence headers of an AV1 stream: the size that is really decoded, and the colours.
 
-A container may declare a small picture over a large stream; the decoder works on the stream.
+A container may declare a small picture for a large stream; the decoder works on the stream.
 
 References
 ----------
@@ -15,15 +15,7 @@ _SEQUENCE_HEADER = 1
 
 @dataclass(frozen=True)
 class Sequence:
-    """One sequence header.
-
-    Parameters
-    ----------
-    width, height : int
-        Largest size of its frames in pixels.
-    colours : (int, int) or None
-        Primaries and transfer function as numbered by H.273, where it tells.
-    """
+    """Largest size of the frames in pixels; primaries and transfer function by their numbers in H.273, if declared."""
 
     width: int
     height: int

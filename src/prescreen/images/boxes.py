@@ -6,26 +6,16 @@ ISO/IEC 14496-12 (ISO base media file format), 8.11; ISO/IEC 23008-12 (HEIF), 6.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-_MOST_EXTENTS = 10_000
-_MADE_OF_OTHERS = (b"grid", b"iden", b"iovl")
+_MAX_EXTENTS = 10_000
+_DERIVED = (b"grid", b"iden", b"iovl")
 
 
 @dataclass(frozen=True)
 class Item:
-    """A picture, a tile of one, or metadata.
-
-    Parameters
-    ----------
-    kind : bytes
-        Its four letters, for instance ``av01``, ``hvc1``, ``grid`` or ``Exif``.
-    stream : bytes
-        What is stored of it.
-    properties : tuple of (bytes, bytes)
-        Kind and content of its properties.
-    """
+    """A picture, a tile of one, or metadata: its type (``av01``, ``hvc1``, ``grid``, ``Exif``), data and properties."""
 
     kind: bytes
     stream: bytes = field(repr=False)
@@ -33,7 +23,7 @@ class Item:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height that the container declares, in pixels, before it is turned."""
+        """Declared width and height in pixels, before the picture is turned."""
         for kind, body in self.properties:
             if kind == b"ispe":
                 width, height = struct.unpack_from(">II", body, 4)
@@ -42,7 +32,7 @@ class Item:
 
     @property
     def colours(self) -> tuple[int, int] | None:
-        """Primaries and transfer function as numbered by H.273."""
+        """Primaries and transfer function by their numbers in H.273."""
         for kind, body in self.properties:
             if kind == b"colr" and body[:4] == b"nclx":
                 primaries, transfer = struct.unpack_from(">HH", body, 4)
@@ -58,29 +48,17 @@ class Item:
 
 @dataclass(frozen=True)
 class Container:
-    """Items of a file.
+    """Items of a file, and which of them is the picture to show, if it is there."""
 
-    Parameters
-    ----------
-    primary : int
-        Number of the picture to show; it may be missing in `items`.
-    items : mapping of int to Item
-        All items by their numbers.
-    """
+    shown: Item | None = None
+    items: Sequence[Item] = ()
 
-    primary: int
-    items: Mapping[int, Item]
-
-    def shown(self) -> Item | None:
-        """Return the picture to show."""
-        return self.items.get(self.primary)
-
+    @property
     def coloured(self) -> Item | None:
-        """Return what tells the colours: the picture to show, or its first tile where only tiles tell them."""
-        shown = self.shown()
-        if shown is None or shown.kind not in _MADE_OF_OTHERS or shown.colours or shown.profile:
-            return shown
-        return next((item for item in self.items.values() if item.colours or item.profile), shown)
+        """The item with the colours: the picture to show, or its first tile where only tiles have them."""
+        if self.shown is None or self.shown.kind not in _DERIVED or self.shown.colours or self.shown.profile:
+            return self.shown
+        return next((item for item in self.items if item.colours or item.profile), self.shown)
 
 
 def read_container(data: bytes) -> Container:
@@ -93,16 +71,16 @@ def read_container(data: bytes) -> Container:
     """
     meta = next((body for kind, body in _boxes(data) if kind == b"meta"), None)
     if meta is None:
-        return Container(0, {})
+        return Container()
     parts = dict(_boxes(meta[4:]))
     if b"iinf" not in parts or b"pitm" not in parts:
-        return Container(0, {})
+        return Container()
     (primary,) = struct.unpack_from(">I" if parts[b"pitm"][0] else ">H", parts[b"pitm"], 4)
     kinds = dict(_kinds(parts[b"iinf"]))
     streams = dict(_streams(parts.get(b"iloc", b""), data, parts.get(b"idat", b"")))
     properties = dict(_properties(parts.get(b"iprp", b"")))
     items = {number: Item(kind, streams.get(number, b""), properties.get(number, ())) for number, kind in kinds.items()}
-    return Container(primary, items)
+    return Container(items.get(primary), tuple(items.values()))
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -154,7 +132,7 @@ def _streams(iloc: bytes, data: bytes, idat: bytes) -> Iterator[tuple[int, bytes
             place = idat if method == 1 else data
             parts.append(place[start : start + length] if length else place[start:])
             extents += 1
-            if extents > _MOST_EXTENTS:
+            if extents > _MAX_EXTENTS:
                 raise ValueError("too many extents")
         if method < 2:
             yield number, b"".join(parts)

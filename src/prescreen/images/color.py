@@ -1,12 +1,12 @@
-"""From the pixels that a decoder delivers, whatever their mode, to 8-bit sRGB without transparency.
+"""From decoded pixels of any mode to 8-bit sRGB without transparency.
 
-In this order: 16-bit grey is scaled to 8 bits, not clipped; palettes are expanded; colours go through the ICC profile
-to sRGB (relative colorimetric, with black point compensation), where a broken profile, or one of another colour space
-than the pixels', is ignored, or through the curve and primaries that the file names instead; CMYK without a profile is
-converted plainly; transparency is laid onto white.
+In this order: 16-bit grey is scaled to 8 bits, not clipped; palettes are expanded; colours are converted to sRGB with
+the ICC profile (relative colorimetric, with black point compensation) or with the curve and primaries of the file; a
+broken profile, or one of another colour space than the pixels', is ignored; CMYK without a profile is converted
+plainly; transparency is laid onto white.
 
-Pictures with light above the white of paper (PQ, HLG) are made as bright as on paper: what has the luminance of white,
-203 cd/m², becomes white, and where there is brighter light, it is rolled off, see `roll_off`.
+In HDR pictures (PQ, HLG) the luminance of white, 203 cd/m², becomes white; brighter light is rolled off, see
+`roll_off`.
 
 References
 ----------
@@ -35,7 +35,7 @@ _LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)  # of the primaries 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _BAND: Final = 64  # rows at once, for the sake of memory
 _HIGHLIGHTS: Final = 99.9
-"""Per cent of the pixels that are not brighter than what counts as the brightest light of a picture."""
+"""Percentile that counts as the brightest light of a picture."""
 
 Light = NDArray[np.float32]
 
@@ -50,7 +50,7 @@ def to_srgb(image: Image.Image, profile: bytes | None, coding: Coding | None = N
     profile : bytes or None
         ICC profile of the file, unchecked.
     coding : Coding, optional
-        What the numbers mean where the file says it in another way than by a profile, which does not count then.
+        Curve and primaries that the file names; they replace the profile.
     """
     if image.mode.startswith("I"):
         image = _grey16_to_grey8(image)
@@ -85,7 +85,7 @@ def _through_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @functools.lru_cache(maxsize=16)
 def _srgb_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Build the transform to sRGB; None where it would change nothing, cannot be built or is for other pixels."""
+    """Build the transform to sRGB; None if it changes nothing, cannot be built or is for another colour space."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source.profile.xcolor_space.strip() != _COLOUR_SPACES.get(mode):
@@ -160,7 +160,7 @@ def _through_coding(image: Image.Image, coding: Coding) -> Image.Image:
 
 
 def _light(levels: NDArray[np.uint8], coding: Coding, table: Light) -> Light:
-    """Return the light of pixels, 1 for white; that of HLG is the scene's, and a screen shows it with more contrast."""
+    """Return the light of pixels, 1 for white; HLG codes that of the scene, which a screen shows with more contrast."""
     light = table[levels]
     if coding.transfer == "HLG":
         light = light * (light @ _LUMINANCE)[..., None] ** np.float32(_HLG_GAMMA - 1) * np.float32(_HLG_PEAK / WHITE)

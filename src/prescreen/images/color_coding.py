@@ -1,4 +1,4 @@
-"""How the numbers in a file stand for light: what nclx boxes, cICP, gAMA and cHRM chunks and some ICC profiles say.
+"""Colour coding of a file, from nclx boxes, cICP, gAMA and cHRM chunks and some ICC profiles.
 
 References
 ----------
@@ -21,9 +21,9 @@ BT2020: Final[Chromaticities] = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.312
 _DCI_P3: Final[Chromaticities] = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.314, 0.351)
 _DISPLAY_P3: Final[Chromaticities] = (*_DCI_P3[:6], 0.3127, 0.3290)
 _PRIMARIES: Final = {9: BT2020, 11: _DCI_P3, 12: _DISPLAY_P3}
-"""By their number in H.273; the others are taken for those of sRGB, as they nearly are or as nobody knows better."""
+"""By their number in H.273; the others count as those of sRGB."""
 
-_PQ, _HLG = 16, 18
+_HDR: Final[dict[int, Literal["PQ", "HLG"]]] = {16: "PQ", 18: "HLG"}
 _GAMMAS: Final = {5: 2.8, 8: 1.0, 17: 2.6}
 _LOGARITHMIC: Final = (9, 10)
 _USUAL_GAMMA: Final = 0.45455
@@ -57,14 +57,14 @@ class Coding:
 
 
 def coding_by_numbers(primaries: int, transfer: int) -> Coding | None:
-    """Understand code points of H.273; None where they mean sRGB, or nothing that is known.
+    """Read code points of H.273; None where they mean sRGB or are unknown.
 
-    The curves of television, which screens show as they show sRGB, are taken for that of sRGB.
+    The curves of television count as sRGB: screens show both alike.
 
     Raises
     ------
     PictureError
-        A logarithmic curve: not known well enough to be shown.
+        A logarithmic curve, which is not supported.
     """
     if transfer in _LOGARITHMIC:
         raise PictureError(
@@ -74,15 +74,13 @@ def coding_by_numbers(primaries: int, transfer: int) -> Coding | None:
     points = _PRIMARIES.get(primaries, BT709)
     if transfer in _GAMMAS:
         return Coding("gamma", _GAMMAS[transfer], points)
-    if transfer == _PQ:
-        return Coding("PQ", primaries=points)
-    if transfer == _HLG:
-        return Coding("HLG", primaries=points)
+    if transfer in _HDR:
+        return Coding(_HDR[transfer], primaries=points)
     return None if points is BT709 else Coding(primaries=points)
 
 
 def coding_by_gamma(gama: int, chrm: Sequence[int]) -> Coding | None:
-    """Understand PNG's chunks gAMA and cHRM; None where they mean sRGB or cannot be.
+    """Read PNG's chunks gAMA and cHRM; None where they mean sRGB or are impossible.
 
     Parameters
     ----------
@@ -101,7 +99,7 @@ def coding_by_gamma(gama: int, chrm: Sequence[int]) -> Coding | None:
 
 
 def _points(chrm: Sequence[float]) -> Chromaticities:
-    """Return chromaticities in the order of this module; those of sRGB where they are nearly these or impossible."""
+    """Reorder chromaticities as in this module; return those of sRGB where they are close to them or impossible."""
     if len(chrm) != 8 or not all(0 < y <= 1 for y in chrm[1::2]) or not all(0 <= x <= 1 for x in chrm[::2]):
         return BT709
     white_x, white_y, *others = chrm
@@ -113,7 +111,7 @@ def _points(chrm: Sequence[float]) -> Chromaticities:
 
 
 def coding_by_profile(profile: bytes | None) -> Coding | None:
-    """Return what an ICC profile says by its tag ``cicp`` where that is PQ or HLG; else the profile itself counts."""
+    """Read the tag ``cicp`` of an ICC profile; None unless it means PQ or HLG, so that the profile itself counts."""
     if profile is None:
         return None
     try:
@@ -122,7 +120,7 @@ def coding_by_profile(profile: bytes | None) -> Coding | None:
             name, start = struct.unpack_from(">4sI", profile, at)
             if name == b"cicp":
                 primaries, transfer = struct.unpack_from("BB", profile, start + 8)
-                return coding_by_numbers(primaries, transfer) if transfer in (_PQ, _HLG) else None
+                return coding_by_numbers(primaries, transfer) if transfer in _HDR else None
     except struct.error:
         pass
     return None

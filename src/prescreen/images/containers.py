@@ -1,10 +1,9 @@
-"""What a picture file says about itself, read from its container without decoding a pixel.
+"""Headers of picture files, read without decoding a pixel.
 
-The format is decided by the first bytes, never by the name. The size is read here, so that a decompression bomb is
-refused before any decoder allocates memory. The decoder of a JPEG or PNG then gets a copy of the file without its
-metadata: broken EXIF, ICC, XMP or comment blocks cannot fail a picture whose pixels are sound. AVIF and HEIC
-containers are read here for sizes and colours only; orientation, profile and frames are what their decoders make of
-them.
+The first bytes decide the format, never the name. The size is read here, so that a decompression bomb is refused before
+any decoder allocates memory. The decoder of a JPEG or PNG gets a copy of the file without its metadata: broken EXIF,
+ICC, XMP or comment blocks cannot fail a picture whose pixels are sound. AVIF and HEIC are read for sizes and colours
+only; orientation, profile and frames come from their decoders.
 """
 
 import math
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 
 from prescreen.errors import PictureError, PictureFault
 from prescreen.images.av1 import read_sequences
-from prescreen.images.boxes import read_container
+from prescreen.images.boxes import Container, read_container
 from prescreen.images.color_coding import Coding, coding_by_gamma, coding_by_numbers, coding_by_profile
 
 SUPPORTED = "JPEG, PNG, WebP, GIF, AVIF or HEIC"
@@ -30,24 +29,23 @@ _PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
 _PNG_COLOURS = {b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
 _JPEG_FRAMES = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _JPEG_BARE = {0x00, 0x01, *range(0xD0, 0xDA)}  # without a length: stuffed byte, TEM, RST0-7, SOI, EOI
-_AVIF_EXIF = re.compile(
-    rb"(infe(?:\x02.{7}|\x03.{9}))Exif", re.DOTALL
-)  # an item's entry: version, flags, numbers, type
+# An item's entry: version, flags, numbers, type.
+_AVIF_EXIF = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))Exif", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a container tells.
+    """Content of a header.
 
     Parameters
     ----------
     format : str
         ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``AVIF`` or ``HEIF``.
     stream : bytes
-        What the decoder is given: the file, without metadata where that is possible.
+        Input of the decoder: the file, in JPEG and PNG without metadata.
     size : (int, int) or None
-        Width and height in pixels as stored, in AVIF that of the stream if it is the larger one; None where only the
-        decoder can tell (AVIF and HEIF without a picture for itself).
+        Width and height in pixels as stored, in AVIF those of the stream if it is larger; None where only the decoder
+        finds them (AVIF and HEIF without a single picture).
     frames : int
         Pictures in an animation, at least 1.
     orientation : int
@@ -55,9 +53,9 @@ class Header:
     profile : bytes or None
         The ICC profile, unchecked.
     complete : bool
-        False when the container itself ends early. A JPEG's scan is not looked at: its decoder notices.
+        False when the container ends early. A JPEG's scan is checked by its decoder.
     coding : Coding or None
-        What the numbers mean where that is not sRGB and not said by the profile.
+        Colours that are neither sRGB nor those of the profile.
     """
 
     format: str
@@ -71,12 +69,12 @@ class Header:
 
     @property
     def boxed(self) -> bool:
-        """Whether the decoder tells orientation, profile and frames: those of AVIF and HEIF read the container."""
+        """Whether orientation, profile and frames come from the decoder."""
         return self.format in ("AVIF", "HEIF")
 
 
 def read_header(data: bytes) -> Header:
-    """Tell the format from the content and read the container.
+    """Find the format by the content and read the header.
 
     Raises
     ------
@@ -149,7 +147,7 @@ def _jpeg(data: bytes) -> Header:
         elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
             fragments.append(body[12:])
         elif marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
-            kept.append(segment)  # JFIF and Adobe say which colour space it is; other APPn and comments are metadata
+            kept.append(segment)  # JFIF and Adobe declare the colour space; other APPn and comments are metadata
         position += len(segment)
     if size is None:
         raise ValueError("scan without a frame")
@@ -194,7 +192,7 @@ def _png(data: bytes) -> Header:
 
 
 def _as_decoded(transparent: bytes, depth: int, colour_type: int) -> bytes:
-    """Scale the transparent colour of a PNG as its decoder scales the pixels: to 8 bits, but for grey of 16."""
+    """Scale the transparent colour of a PNG as its decoder scales the pixels: to 8 bits, except grey of 16 bits."""
     if colour_type not in (0, 2) or len(transparent) < 2 or len(transparent) % 2:
         return transparent
     values = struct.unpack(f">{len(transparent) // 2}H", transparent)
@@ -206,7 +204,7 @@ def _as_decoded(transparent: bytes, depth: int, colour_type: int) -> bytes:
 
 
 def _png_coding(chunks: Mapping[bytes, bytes]) -> Coding | None:
-    """Understand what a PNG says of its colours: cICP comes before a profile, and that before sRGB and the rest."""
+    """Read the colours of a PNG: cICP comes before a profile, which comes before sRGB and the rest."""
     if len(chunks.get(b"cICP", b"")) == 4:
         primaries, transfer = chunks[b"cICP"][:2]
         return coding_by_numbers(primaries, transfer)
@@ -287,34 +285,33 @@ def _gif(data: bytes) -> Header:
 
 
 def _gif_colours(flags: int) -> int:
-    """Bytes of the colour table that these flags announce."""
+    """Size in bytes of the colour table that these flags declare."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _avif(data: bytes) -> Header:
-    """Hide the EXIF item under a type that no decoder knows: in AVIF the container itself tells the orientation."""
+    """Hide the EXIF item under a type that no decoder knows: the container itself has the orientation."""
     container = read_container(data)
-    shown, coloured = container.shown(), container.coloured()
+    shown, colours = container.shown, None
     sizes = [shown.size] if shown and shown.size else []
-    colours, profile = (coloured.colours, coloured.profile) if coloured else (None, None)
-    for item in container.items.values():
+    for item in container.items:
         for sequence in read_sequences(item.stream) if item.kind == b"av01" else ():
             sizes.append((sequence.width, sequence.height))
             if item is shown or (shown and shown.kind != b"av01"):
                 colours = colours or sequence.colours
     largest = max(sizes, key=math.prod, default=None)
-    return Header("AVIF", _AVIF_EXIF.sub(rb"\1none", data), largest, coding=_box_coding(colours, profile))
+    return Header("AVIF", _AVIF_EXIF.sub(rb"\1none", data), largest, coding=_box_coding(container, colours))
 
 
 def _heif(data: bytes) -> Header:
     container = read_container(data)
-    shown, coloured = container.shown(), container.coloured()
-    if shown is None or coloured is None:
-        return Header("HEIF", data)
-    return Header("HEIF", data, shown.size, coding=_box_coding(coloured.colours, coloured.profile))
+    size = container.shown.size if container.shown else None
+    return Header("HEIF", data, size, coding=_box_coding(container))
 
 
-def _box_coding(colours: tuple[int, int] | None, profile: bytes | None) -> Coding | None:
-    """Understand both kinds of a box ``colr``: a profile comes first, but says nothing of light above white."""
+def _box_coding(container: Container, stream_colours: tuple[int, int] | None = None) -> Coding | None:
+    """Read both kinds of a box ``colr``: a profile comes first, except for HDR, which it cannot describe."""
+    item = container.coloured
+    profile, colours = (item.profile, item.colours or stream_colours) if item else (None, stream_colours)
     coding = coding_by_profile(profile) or (coding_by_numbers(*colours) if colours else None)
     return coding if profile is None or (coding is not None and coding.is_hdr) else None

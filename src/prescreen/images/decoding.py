@@ -1,10 +1,8 @@
 """From the bytes of an image file to upright sRGB pixels.
 
-A picture that cannot be used raises :class:`~prescreen.errors.PictureError`, whose text is the reason in its row; it
-never ends a run. Nothing here changes a global setting of Pillow or of Python's warnings, so that pictures can be
-decoded in many threads. `prescreen.images.containers` says what is read before decoding, `prescreen.images.color` how
-colours are
-converted. Only `prescreen.embeddings.workers` decodes what others sent: a decoder may crash, hang or take all memory.
+A picture that cannot be used raises `PictureError`, whose text is the reason in its row. Nothing here changes a global
+setting of Pillow or of Python's warnings, so that pictures can be decoded in many threads. Only
+`prescreen.embeddings.workers` decodes strangers' pictures: a decoder may crash, hang or take all memory.
 """
 
 import importlib
@@ -56,13 +54,13 @@ class Picture:
     pixels : PIL.Image.Image
         Mode RGB, sRGB, upright, without metadata.
     width, height : int
-        Size of the file's picture when upright, in pixels, whatever size was decoded.
+        Size of the file's picture when upright, in pixels; a smaller one may have been decoded.
     format : str
         ``JPEG``, ``PNG``, ``WEBP``, ``GIF``, ``AVIF`` or ``HEIF``.
     frames : int
         1, or the number of frames of an animation.
-    flags : tuple of str
-        ``truncated``: the file ends early and was decoded as far as it goes.
+    truncated : bool
+        Whether the file ends early and was decoded as far as it goes.
     """
 
     pixels: Image.Image
@@ -70,7 +68,7 @@ class Picture:
     height: int
     format: str
     frames: int = 1
-    flags: tuple[str, ...] = ()
+    truncated: bool = False
 
 
 def decode(
@@ -83,15 +81,15 @@ def decode(
     data : bytes
         The whole file.
     tolerant : bool
-        Decode a JPEG, PNG or GIF that ends early as far as it goes, and flag it ``truncated``; else it is an error.
-        What is missing is grey in a JPEG, and else black or (with transparency) white. A JPEG that was cut and then
-        closed again with an end marker cannot be told from a whole one.
+        Decode a JPEG, PNG or GIF that ends early as far as it goes; otherwise it is an error. The missing part is grey
+        in a JPEG, else black or (with transparency) white. A JPEG that was cut and then closed again with an end marker
+        looks like a whole one.
     max_pixels : int
         Larger pictures are refused from the header. A JPEG of up to `JPEG_FACTOR` times as many is decoded at half its
         size or less.
     min_side : int, optional
-        A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps this many pixels: much
-        faster, and as good where the picture is made smaller anyway.
+        A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its shorter side keeps this many pixels, which
+        is much faster.
 
     Raises
     ------
@@ -104,19 +102,19 @@ def decode(
     tolerant = tolerant and header.format in {"JPEG", "PNG", "GIF"}
     if not header.complete and not tolerant:
         raise PictureError(f"{header.format} file is truncated", PictureFault.TRUNCATED)
-    flags = () if header.complete else ("truncated",)
     image = _open(header, header.stream)
     _check_size(image.size, header.format, max_pixels)
     width, height = image.size
+    truncated = not header.complete
     try:
         _load(image, min_side, max_pixels)
     except PictureError:
         if not tolerant:
             raise
-        image, flags = _load_cut(header, min_side, max_pixels), ("truncated",)
+        image, truncated = _load_cut(header, min_side, max_pixels), True
     if header.format == "HEIF":
         width, height = image.size  # after decoding, because it is turned then
-    orientation, profile = _told(header, image)
+    orientation, profile = _metadata(header, image)
     coding = header.coding or coding_by_profile(profile)
     try:
         pixels = to_srgb(image, profile, coding)
@@ -130,21 +128,39 @@ def decode(
     if orientation >= 5:
         width, height = height, width
     frames = max(1, getattr(image, "n_frames", 1)) if header.boxed else header.frames
-    return Picture(pixels, width, height, header.format, frames, flags)
+    return Picture(pixels, width, height, header.format, frames, truncated)
 
 
 def read_size(data: bytes) -> tuple[int, int]:
-    """Return the width and height of a picture in pixels as stored, without decoding it.
-
-    Raises
-    ------
-    PictureError
-        With the reason, where it cannot be decoded either.
-    """
+    """Return the width and height of a picture in pixels as stored, without decoding it; `PictureError` as `decode`."""
     header = read_header(data)
     size = header.size or _open(header, header.stream).size
     _check_size(size, header.format, MAX_PIXELS)
     return size
+
+
+def draw_thumbnail(data: bytes, side: int, quality: int) -> bytes:
+    """Return a small WebP without metadata; a truncated picture is drawn as far as it goes.
+
+    Parameters
+    ----------
+    data : bytes
+        An image file.
+    side : int
+        Longer side of the thumbnail in pixels; a smaller picture keeps its size.
+    quality : int, 0 to 100
+        Of the WebP.
+
+    Raises
+    ------
+    PictureError
+        The picture cannot be decoded.
+    """
+    pixels = decode(data, tolerant=True, min_side=side).pixels
+    pixels.thumbnail((side, side), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    pixels.save(stream, "WEBP", quality=quality, method=4)
+    return stream.getvalue()
 
 
 def _check_size(size: tuple[int, int], format_: str, max_pixels: int) -> None:
@@ -173,17 +189,17 @@ def _opener(format_: str) -> type[Opened]:
     return opener
 
 
-def _told(header: Header, image: Opened) -> tuple[int, bytes | None]:
+def _metadata(header: Header, image: Opened) -> tuple[int, bytes | None]:
     """Return the EXIF orientation and the ICC profile of a decoded picture."""
     if not header.boxed:
         return header.orientation, header.profile
-    # What libheif delivers is upright already, whatever EXIF says; Pillow tells in EXIF what an AVIF's boxes say.
+    # libheif returns upright pixels and ignores EXIF; Pillow writes an AVIF's orientation into EXIF.
     exif = image.info.get("exif") if header.format == "AVIF" else None
     return exif_orientation(exif or b""), image.info.get("icc_profile")
 
 
 def _open(header: Header, stream: bytes) -> Opened:
-    """Hand the stream to the one decoder that the content names; Pillow's own guessing and its limits are not used."""
+    """Open the stream with the decoder of its format; Pillow's guessing and its limits are not used."""
     opener = _opener(header.format)
     try:
         return opener(io.BytesIO(stream))
@@ -205,7 +221,7 @@ def _load(image: Opened, min_side: int | None, max_pixels: int) -> None:
 
 
 def _load_cut(header: Header, min_side: int | None, max_pixels: int) -> Opened:
-    """Decode what there is, without Pillow's process-wide LOAD_TRUNCATED_IMAGES."""
+    """Decode a truncated picture without Pillow's process-wide LOAD_TRUNCATED_IMAGES."""
     if header.format == "JPEG":
         image = _open(header, header.stream + JPEG_END)  # libjpeg fills up when it meets the end marker
         _load(image, min_side, max_pixels)
@@ -216,7 +232,7 @@ def _load_cut(header: Header, min_side: int | None, max_pixels: int) -> Opened:
     try:
         image.load()
     except Exception:
-        image.tile = []  # the decoder has written the rows that it got; nothing more to load
+        image.tile = []  # the decoder has written the rows that it got
     return image
 
 

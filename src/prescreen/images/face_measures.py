@@ -1,16 +1,16 @@
-r"""What landmarks and colours tell of a face beside who it is: where it lies, its nose, its irises.
+"""Measures of a face from landmarks and colours: its place, its nose, its irises.
 
-Generated portraits have faults of their own: a nose beside the middle of the face, eyes that look at different points,
-eyes of another colour than the person's. None of these needs a network. The measures are meant to be compared with the
-same measures of good pictures; a single value means little.
+Generated portraits have a nose off the middle of the face, eyes that look at different points, or eyes of another
+colour than the person's. No network is needed to see that. The measures are for comparison with the same measures of
+good pictures; a single value means little.
 
-- **Nose**: how far its base lies beside the line between the eyes' middle and the chin. A turned head moves it as
-  well, but then one eye looks narrower than the other; that part is taken out.
-- **Irises**: a dark disc with something lighter on either side is looked for between the corners of each eye
-  (after Daugman's integro-differential operator, with discs in place of circles). Where it does not stand out, in
-  narrow or closed eyes and behind glasses, nothing is said.
-- **Colour of the irises**: the median of a ring in CIELAB, from which half the tint of the white of the eye is taken
-  off, because the light tints both.
+- **Nose**: distance of its base from the line between the eyes' middle and the chin. Turning the head also moves it,
+  but makes one eye look narrower than the other; that part is subtracted.
+- **Irises**: a dark disc with something lighter on either side, searched between the corners of each eye (after
+  Daugman's integro-differential operator, with discs in place of circles). None is found in narrow or closed eyes and
+  behind glasses.
+- **Colour of the irises**: the median of a ring in CIELAB minus half the tint of the white of the eye, because the
+  light tints both.
 
 References
 ----------
@@ -41,7 +41,7 @@ _RADII: Final = (11.0, 12.5, 14.0, 15.5)
 _REACH: Final = 24
 _ROWS: Final = slice(48, 82)
 _COLUMNS: Final = slice(38, 91)
-"""Where the middle of an iris is looked for; at the edge of this window nothing was found."""
+"""Where the middle of an iris is searched; a result at the edge of this window counts as none."""
 _STANDS_OUT: Final = 28.0
 """Grey levels by which the sides have to be lighter than the iris."""
 _SIDEWAYS, _UPWARD = 0.32, 0.17
@@ -50,8 +50,8 @@ _YAW: Final = 0.995
 """Shift of the nose, in eye distances, for each unit of the logarithm of the ratio of the eyes' widths: the slope of a
 regression over 803 portraits of One Million Impressions."""
 _TINT: Final = 0.5
-"""Share of the tint of the white of the eye that is taken off the iris's colour: with it the irises of one person in
-different light differ least, compared with those of different persons."""
+"""Share of the tint of the white of the eye that is subtracted from the iris's colour: with it the irises of one person
+in different light differ least, compared with those of different persons."""
 
 Points = NDArray[np.float64]
 
@@ -90,15 +90,7 @@ class Appearance:
 
 @dataclass(frozen=True)
 class Iris:
-    """One iris.
-
-    Parameters
-    ----------
-    middle : ndarray of float, shape (2,)
-        Its place from the middle of the eye, in eye widths; x to the right, y downwards.
-    colour : ndarray of float, shape (3,)
-        CIELAB without the light's tint.
-    """
+    """Place of an iris (x, y) from the middle of the eye in eye widths, and its colour in CIELAB without tint."""
 
     middle: Points
     colour: Points
@@ -112,7 +104,7 @@ def measure(picture: Image.Image, face: Face) -> Appearance:
     picture : PIL.Image.Image
         Mode RGB, upright.
     face : Face
-        What `prescreen.images.faces.FaceFinder` found in it; of an assumed face nothing is measured.
+        Found in it by `prescreen.images.faces.find_face`; of an assumed face nothing is measured.
     """
     if face.detector == "fallback":
         return Appearance()
@@ -141,7 +133,7 @@ def face_margin(size: tuple[int, int], face: Face) -> float:
 
 
 def nose_offset(face: Face) -> float:
-    """Return the nose's shift along the line through the eyes, from their middle, without that of a turned head."""
+    """Return the nose's shift from the eyes' middle, along the line through them, minus that of a turned head."""
     across = (face.right_eye - face.left_eye) / face.eye_distance
     shift = (face.nose - (face.left_eye + face.right_eye) / 2) @ across / face.eye_distance
     widths = np.linalg.norm(face.landmarks[[3, 1]] - face.landmarks[[2, 0]], axis=1)
@@ -170,7 +162,7 @@ def find_iris(eye: NDArray[np.uint8]) -> Iris | None:
     """
     red = eye[..., 0].astype(np.float64)  # even blue irises are dark in red
     red = np.minimum(red, np.quantile(red, 0.95))
-    answers = _convolve(red, np.stack(_kernels()))[:, _ROWS, _COLUMNS]
+    answers = _convolve(red, _kernels())[:, _ROWS, _COLUMNS]
     size, row, column = np.unravel_index(int(answers.argmax()), answers.shape)
     most = answers[size, row, column]
     if most < _STANDS_OUT:
@@ -197,7 +189,7 @@ def _convolve(picture: Points, kernels: Points) -> Points:
 
 
 def _colour(eye: NDArray[np.uint8], middle: Points, radius: float) -> Points:
-    """Return the iris's colour, shape (3,): the pupil, glints and the shadow of the lid left out, light evened out."""
+    """Return the iris's colour, shape (3,), without the pupil, glints, the lid's shadow and the light's tint."""
     y, x = np.mgrid[0:_SIDE, 0:_SIDE]
     distance = np.hypot(x - middle[0], y - middle[1]) / radius
     ring = eye[(distance > 0.45) & (distance < 0.9) & (y > middle[1] - 0.35 * radius)].astype(np.float64)
@@ -212,8 +204,8 @@ def _colour(eye: NDArray[np.uint8], middle: Points, radius: float) -> Points:
 
 
 @functools.cache
-def _kernels() -> tuple[NDArray[np.float64], ...]:
-    """Return for each radius what answers to a dark disc between lighter sides."""
+def _kernels() -> Points:
+    """Return for each radius a kernel that responds to a dark disc between lighter sides."""
     y, x = np.mgrid[-_REACH : _REACH + 1, -_REACH : _REACH + 1]
     distance = np.hypot(x, y)
     kernels = []
@@ -221,7 +213,7 @@ def _kernels() -> tuple[NDArray[np.float64], ...]:
         disc = (distance <= radius).astype(np.float64)
         beside = (distance > 1.15 * radius) & (distance <= 1.7 * radius) & (abs(y) <= 0.6 * abs(x))
         kernels.append(beside / beside.sum() - disc / disc.sum())
-    return tuple(kernels)
+    return np.stack(kernels)
 
 
 def _lab(colour: Points) -> Points:

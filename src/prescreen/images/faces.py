@@ -1,9 +1,9 @@
 """Find the face in a picture: where it is, and where its eyes and nose are.
 
-dlib's frontal detector (HOG) looks at a small copy of the picture, then at larger ones; what it misses goes to dlib's
-network (CNN); what that misses too gets a documented fallback. Five landmarks follow from dlib's predictor at about the
-picture's own resolution, averaged over shifted boxes and over the mirror image: when the picture is mirrored, a single
-prediction wanders by about 0.8 % of the eye distance, this mean by about 0.2 %.
+dlib's frontal detector (HOG) searches a small copy of the picture, then larger ones; then dlib's network (CNN) does;
+without a face average proportions are assumed. Five landmarks come from dlib's predictor at about the picture's own
+resolution, averaged over shifted boxes and over the mirror image: when the picture is mirrored, a single prediction
+moves by about 0.8 % of the eye distance, this mean by about 0.2 %.
 
 All three models are in the public domain and come with pip. dlib holds Python's interpreter lock while it works, so
 threads do not make this faster.
@@ -18,7 +18,6 @@ import functools
 import math
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import dlib
@@ -66,32 +65,29 @@ class Face:
     detector : str
         ``hog``, ``cnn``, or ``fallback`` when no face was found and average proportions were assumed.
     count : int
-        Faces found at the size of copy that showed one; 0 with the fallback. Beside a face of usual portrait size only
+        Faces found at the size of copy that showed one; 0 with the fallback. Next to a face of usual portrait size only
         faces wider than a quarter of the picture are counted. The face described is a large one near the centre.
-    confidence : float
-        The detector's score: HOG 0 to about 3.5, CNN 0 to about 1.1 (not comparable), fallback 0.
     """
 
     box: tuple[float, float, float, float]
     landmarks: Points
     detector: Literal["hog", "cnn", "fallback"]
     count: int
-    confidence: float
 
     @property
     def left_eye(self) -> Points:
         """Centre of the eye on the left side of the picture (the person's right eye), shape (2,)."""
-        return _middle(self.landmarks[2:4])
+        return np.asarray(self.landmarks[2:4].mean(axis=0))
 
     @property
     def right_eye(self) -> Points:
         """Centre of the eye on the right side of the picture, shape (2,)."""
-        return _middle(self.landmarks[0:2])
+        return np.asarray(self.landmarks[0:2].mean(axis=0))
 
     @property
     def nose(self) -> Points:
         """Base of the nose, shape (2,)."""
-        return _middle(self.landmarks[4:5])
+        return np.asarray(self.landmarks[4])
 
     @property
     def eye_distance(self) -> float:
@@ -105,66 +101,41 @@ class Face:
         return math.degrees(math.atan2(y, x))
 
 
-class FaceFinder:
-    """Finds the face in pictures; safe in threads, and cheap to create: models load once a process, at first use.
-
-    Parameters
-    ----------
-    folder : Path, optional
-        Where dlib's model files are; default the installed package that carries them.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder
-
-    def find(self, picture: Image.Image) -> Face:
-        """Find the face that a portrait is about.
-
-        Parameters
-        ----------
-        picture : PIL.Image.Image
-            Mode RGB, upright.
-
-        Raises
-        ------
-        WeightsNotFound, EncoderError
-            dlib's model files are missing or not the expected ones.
-        """
-        models = _models(self.folder)
-        with models.lock:
-            return _find(picture, models)
-
-
-def _middle(points: Points) -> Points:
-    middle: Points = points.mean(axis=0)
-    return middle
-
-
 @dataclass(frozen=True)
 class _Models:
     hog: Any
     cnn: Any
     landmarks: Any
-    lock: threading.Lock
+
+
+_LOCK = threading.Lock()
 
 
 @functools.cache
-def _load(folder: Path | None) -> _Models:
-    predictor, network = (str(file.locate(folder)) for file in (DLIB_LANDMARKS, DLIB_DETECTOR))
+def _models() -> _Models:
+    predictor, network = (str(file.locate()) for file in (DLIB_LANDMARKS, DLIB_DETECTOR))
     return _Models(
         hog=dlib.get_frontal_face_detector(),
         cnn=dlib.cnn_face_detection_model_v1(network),
         landmarks=dlib.shape_predictor(predictor),
-        lock=threading.Lock(),
     )
 
 
-_LOADING = threading.Lock()
+def find_face(picture: Image.Image) -> Face:
+    """Find the face that a portrait is about. Safe in threads; models load once a process, at first use.
 
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        Mode RGB, upright.
 
-def _models(folder: Path | None) -> _Models:
-    with _LOADING:
-        return _load(folder)
+    Raises
+    ------
+    WeightsNotFound, EncoderError
+        dlib's model files are missing or not the expected ones.
+    """
+    with _LOCK:
+        return _find(picture, _models())
 
 
 def _find(picture: Image.Image, models: _Models) -> Face:
@@ -173,13 +144,13 @@ def _find(picture: Image.Image, models: _Models) -> Face:
         if side > _HOG_SIDES[0] and side > 2 * longest:
             break
         pixels, scale = _scaled(picture, side)
-        boxes, scores, _ = models.hog.run(pixels, 0, 0.0) if _searchable(pixels) else ((), (), ())
+        boxes = models.hog(pixels, 0) if _searchable(pixels) else ()
         if boxes:
-            return _choose("hog", boxes, scores, scale, picture, models)
+            return _choose("hog", boxes, scale, picture, models)
     pixels, scale = _scaled(picture, _CNN_SIDE)
     found = models.cnn(pixels, 0) if _searchable(pixels) else ()
     if found:
-        return _choose("cnn", [f.rect for f in found], [f.confidence for f in found], scale, picture, models)
+        return _choose("cnn", [each.rect for each in found], scale, picture, models)
     return _fallback(picture)
 
 
@@ -188,17 +159,15 @@ def _searchable(pixels: NDArray[np.uint8]) -> bool:
 
 
 def _scaled(picture: Image.Image, side: int) -> tuple[NDArray[np.uint8], Points]:
-    """Copy whose longest side is `side`, and picture pixels per pixel of it in x and y."""
+    """Return a copy whose longest side is `side`, and picture pixels per pixel of it in x and y."""
     longest = max(picture.size)
     size = [max(1, round(length * side / longest)) for length in picture.size]
     small = picture.resize((size[0], size[1]), Image.Resampling.BILINEAR, reducing_gap=1.0)
     return np.asarray(small), np.array(picture.size) / size
 
 
-def _choose(
-    detector: Literal["hog", "cnn"], boxes: Any, scores: Any, scale: Points, picture: Image.Image, models: _Models
-) -> Face:
-    """Of several faces take the widest, where one at the corner of the picture counts half its width."""
+def _choose(detector: Literal["hog", "cnn"], boxes: Any, scale: Points, picture: Image.Image, models: _Models) -> Face:
+    """Choose the widest of several faces; one at the corner of the picture counts half its width."""
     corners = np.array([[b.left(), b.top(), b.right() + 1, b.bottom() + 1] for b in boxes]) * np.tile(scale, 2)
     middles = (corners[:, :2] + corners[:, 2:]) / 2
     half = np.array(picture.size) / 2
@@ -206,11 +175,11 @@ def _choose(
     best = int(np.argmax((corners[:, 2] - corners[:, 0]) * (1 - off_centre / 2)))
     left, top, right, bottom = (float(value) for value in corners[best])
     landmarks = _landmarks(picture, (left, top, right, bottom), models.landmarks)
-    return Face((left, top, right, bottom), landmarks, detector, len(boxes), float(scores[best]))
+    return Face((left, top, right, bottom), landmarks, detector, len(boxes))
 
 
 def _landmarks(picture: Image.Image, box: tuple[float, float, float, float], predictor: Any) -> Points:
-    """Mean of the predictions for shifted boxes and their mirror images; a single one is in whole pixels."""
+    """Average the predictions for shifted boxes and their mirror images; a single one is in whole pixels."""
     left, top, right, bottom = box
     margin = _MARGIN * (right - left)
     crop = (round(left - margin), round(top - margin), round(right + margin), round(bottom + margin))
@@ -244,9 +213,9 @@ def _predict(predictor: Any, pixels: NDArray[np.uint8], centre: Points, half: Po
 
 
 def _fallback(picture: Image.Image) -> Face:
-    """Average proportions in the largest square, centred across and a quarter down whatever height is left."""
+    """Return average proportions in the largest square, centred across and a quarter down the remaining height."""
     width, height = picture.size
     side = min(width, height)
     corner = np.array([(width - side) / 2, (height - side) / 4])
     left, top, right, bottom = (float(value) for value in _AVERAGE_BOX * side + np.tile(corner, 2))
-    return Face((left, top, right, bottom), _AVERAGE_LANDMARKS * side + corner, "fallback", 0, 0.0)
+    return Face((left, top, right, bottom), _AVERAGE_LANDMARKS * side + corner, "fallback", 0)

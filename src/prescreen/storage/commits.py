@@ -1,6 +1,6 @@
 """The git commit that results come from, read from git's files.
 
-git itself is not asked: a folder may hold a stranger's repository, whose settings name programs that git would run.
+git is not run: a stranger's repository may name programs that git would run.
 """
 
 import contextlib
@@ -13,14 +13,11 @@ from prescreen.storage.bounded_files import read_bounded
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REFERENCE: Final = re.compile(r"refs/[^\s\0]+")
-_LARGEST: Final = 16 << 20  # bytes; of a list of all branches and tags
+_MAX_BYTES: Final = 16 << 20  # of a list of all branches and tags
 
 
 def git_commit() -> str:
-    """Return the commit that is checked out in the working directory, or the empty text outside of git.
-
-    Whether files have changed since is not known: git would find out with filters that the repository may define.
-    """
+    """Return the commit that is checked out in the working directory, or the empty text outside of git."""
     with contextlib.suppress(OSError, ValueError):  # ValueError: a path with a NUL, or text that is none
         here = Path.cwd()
         for folder in (here, *here.parents):
@@ -30,14 +27,8 @@ def git_commit() -> str:
 
 
 def _head(git: Path) -> str:
-    """Return the commit that a repository's ``HEAD`` names, or the empty text if it names none.
-
-    Parameters
-    ----------
-    git : Path
-        The folder ``.git``, or the file that stands for it in a further working tree or a submodule.
-    """
-    if git.is_file():
+    """Return the commit that ``HEAD`` of a folder ``.git`` names, or the empty text if it names none."""
+    if git.is_file():  # in a further working tree or a submodule
         git = git.parent / _text(git).removeprefix("gitdir:").strip()
     head = _text(git / "HEAD").strip()
     if _COMMIT.fullmatch(head):
@@ -58,20 +49,11 @@ def _head(git: Path) -> str:
 
 
 def _folders(git: Path) -> Iterator[Path]:
-    """Give the places of references: a further working tree keeps its branches where the first one does."""
+    """Yield the places of references: a further working tree keeps its branches where the first one does."""
     yield git
     if (git / "commondir").is_file():
         yield git / _text(git / "commondir").strip()
 
 
 def _text(path: Path) -> str:
-    """Read a small file.
-
-    Raises
-    ------
-    ValueError
-        If it is no UTF-8.
-    OSError
-        If it is no plain file, or too large.
-    """
-    return read_bounded(path, _LARGEST).decode()
+    return read_bounded(path, _MAX_BYTES).decode()

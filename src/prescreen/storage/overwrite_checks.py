@@ -1,4 +1,4 @@
-"""Where results go: nowhere that something else is read from or written to."""
+"""No result may overwrite an input or another result."""
 
 import contextlib
 import os
@@ -16,9 +16,9 @@ def check_output_paths(written: Mapping[str, Path | None], read: Mapping[str, Pa
     Parameters
     ----------
     written : mapping of str to Path or None
-        Option to where its result goes; None where it was not given.
+        Option and the path of its result; None where it was not given.
     read : mapping of str to Path or None
-        Option or argument to what is read.
+        Option or argument and the path that is read.
 
     Raises
     ------
@@ -36,13 +36,7 @@ def check_output_paths(written: Mapping[str, Path | None], read: Mapping[str, Pa
 
 
 def check_page(report: Path | None) -> None:
-    """Refuse a place for the report that a browser would not open as a page.
-
-    Raises
-    ------
-    UsageError
-        If it is a folder, or its name does not end in .html or .htm.
-    """
+    """Refuse with a `UsageError` a report that is a folder, or whose name does not end in .html or .htm."""
     if report is None:
         return
     if report.is_dir():

@@ -1,4 +1,4 @@
-"""Where results come from: versions, and the note beside a table of scores."""
+"""Where results come from: versions of libraries, and the metadata next to a table of scores."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ from prescreen.storage.tables import part_files
 from prescreen.text import shown
 
 _BEFORE: Final = "before"
-"""Key in a note of the one that it replaces, while the table is on its way."""
+"""Key of the metadata being replaced, as long as the new table is not written."""
 
 _LIBRARIES: Final = {
     "numpy": "numpy",
@@ -70,39 +70,33 @@ def parts_sha256(parts: Iterable[tuple[str, str]]) -> str:
 
 
 ZERO_SHOT: Final = "zero-shot"
-"""Kind of the note beside a table that holds no scores, but an order by words alone."""
+"""Kind of the metadata next to a zero-shot ranking, which has no scores."""
 
 
 @dataclass(frozen=True)
 class ScoresMetadata:
-    """What stands in ``OUTPUT.meta.json`` beside a table of scores.
+    """Content of ``OUTPUT.meta.json`` next to a table of scores.
 
     Parameters
     ----------
     table_sha256 : str
-        SHA-256 of the table, as `table_sha256` returns it.
+        As from `table_sha256`.
     predictor : str
-        Absolute directory or MLflow model URI of the predictor.
-    predictor_name, predictor_sha256 : str
-        Which one it was.
-    encoder, encoder_sha256 : str
-        Which encoder it uses.
-    traits : tuple of str
-        Traits scored.
-    inputs : tuple of str
-        Absolute folders and files that were given.
+        Absolute directory or MLflow model URI.
+    predictor_name, predictor_sha256, encoder, encoder_sha256 : str
+        Name and fingerprint of the predictor and of its encoder.
+    traits, inputs : tuple of str
+        Traits scored; absolute folders and files that were given.
     scored, failed : int
         Numbers of pictures.
-    faults : dict of str to int
-        How many failed for what kind of reason; notes of older versions do not tell.
-    tolerant : bool
-        Whether truncated pictures were accepted.
-    simulated : bool
-        Whether the predictor was trained on simulated votes.
+    tolerant, simulated : bool
+        Whether truncated pictures were accepted; whether the predictor was trained on simulated votes.
     versions : dict of str to str
-        As `versions` returned them.
+        As from `versions`.
     canaries : str
-        Whether the predictor still scored its canaries as at training; see `prescreen.predictor.reproducibility`.
+        Result of `prescreen.predictor.reproducibility`.
+    faults : dict of str to int
+        Failures by kind; missing in files of older versions.
     """
 
     table_sha256: str
@@ -122,9 +116,9 @@ class ScoresMetadata:
     faults: dict[str, int] = field(default_factory=dict)
 
     def write(self, table: Path, put: Callable[[], object]) -> None:
-        """Write a table and the note beside it, as one: a kill at any moment leaves the old pair or the new one.
+        """Write a table and its metadata as one: a kill at any moment leaves the old pair or the new one.
 
-        The note comes first and carries the one before it until the table has followed.
+        The metadata come first and carry the old ones until the table has followed.
 
         Parameters
         ----------
@@ -139,31 +133,26 @@ class ScoresMetadata:
             If either cannot be written.
         """
         before = None
-        with contextlib.suppress(PrescreenError):  # an unreadable note is not worth keeping
+        with contextlib.suppress(PrescreenError):  # unreadable metadata are not worth keeping
             before = type(self).read(table, optional=True)
         note = asdict(self)
-        write_text_atomic(_beside(table), _as_json(note | ({_BEFORE: asdict(before)} if before else {})))
+        write_text_atomic(_metadata_path(table), _as_json(note | ({_BEFORE: asdict(before)} if before else {})))
         put()
         if before:
-            write_text_atomic(_beside(table), _as_json(note))
+            write_text_atomic(_metadata_path(table), _as_json(note))
 
     def check(self, table: Path, fingerprint: str) -> None:
-        """Refuse a table that was changed or left over, or that another predictor made.
-
-        Parameters
-        ----------
-        table : Path
-            The table of scores.
-        fingerprint : str
-            That of the predictor at hand.
+        """Refuse a table that was changed or left over, or that another predictor than this fingerprint made.
 
         Raises
         ------
         PredictorMismatch
-            If the note does not fit.
+            If it is.
         """
         if table_sha256(table) != self.table_sha256:
-            raise PredictorMismatch(f"{table}: not the table that the note beside it describes; score the folder again")
+            raise PredictorMismatch(
+                f"{table}: not the table that {_metadata_path(table).name} describes; score the folder again"
+            )
         if fingerprint != self.predictor_sha256:
             raise PredictorMismatch(
                 f"{table}: scored by predictor {self.predictor_name} {self.predictor_sha256[:12]}…, not by "
@@ -172,20 +161,20 @@ class ScoresMetadata:
 
     @classmethod
     def read(cls, table: Path, *, optional: bool = False) -> Self | None:
-        """Read the note beside a table; None if there is none and that is allowed.
+        """Read the metadata next to a table; None if there are none and that is allowed.
 
         Raises
         ------
         UsageError
-            If there is none.
+            If there are none.
         PrescreenError
-            If it cannot be read.
+            If they cannot be read.
         """
-        path = _beside(table)
+        path = _metadata_path(table)
         try:
             content = json.loads(read_bounded(path, MAX_NOTE_BYTES))
             if content.get("kind") == ZERO_SHOT:
-                raise UsageError(f"{table}: an order by words alone, without scores; score the folder with a predictor")
+                raise UsageError(f"{table}: a zero-shot ranking, without scores; score the folder with a predictor")
             before = content.pop(_BEFORE, None)
             if before is not None and table.exists() and table_sha256(table) == before["table_sha256"]:
                 content = before
@@ -201,7 +190,7 @@ class ScoresMetadata:
             if not table.exists():
                 raise UsageError(f"{table}: no such file; give what prescreen score wrote") from None
             raise UsageError(
-                f"{shown(table)}: not known to be scores, {path.name} is not beside it; "
+                f"{shown(table)}: not known to be scores, {path.name} is not next to it; "
                 "give the table that prescreen score wrote"
             ) from None
         except OSError as error:
@@ -210,13 +199,7 @@ class ScoresMetadata:
             raise PrescreenError(f"{path}: cannot be read ({type(error).__name__}); score the folder again") from error
 
     def _checked(self) -> Self:
-        """Refuse fields of another kind than their annotation.
-
-        Raises
-        ------
-        TypeError, UnicodeEncodeError
-            If one is, or no file can have the name.
-        """
+        """Refuse fields of another type than their annotation (TypeError), or that no file name can be (ValueError)."""
         for part in fields(self):
             found = getattr(self, part.name)
             if part.type in (str, int, bool) and type(found) is not part.type:
@@ -235,5 +218,5 @@ def _as_json(content: Mapping[str, Any]) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
-def _beside(table: Path) -> Path:
+def _metadata_path(table: Path) -> Path:
     return table.with_name(f"{table.name}.meta.json")

@@ -1,4 +1,4 @@
-"""Pictures and tables that are not on this machine's disks: URLs such as ``s3://bucket/folder``, read with fsspec.
+"""Pictures and tables at URLs such as ``s3://bucket/folder``, read with fsspec.
 
 Keys and passwords are those that the storage's own library finds (for S3 the environment and ``~/.aws``), or those in
 fsspec's configuration.
@@ -21,7 +21,13 @@ _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def is_url(place: object) -> bool:
-    """Tell a URL from a path on this machine."""
+    """Tell a URL from a path on this machine.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/folder"), is_url("C:/pictures")
+    (True, False)
+    """
     return isinstance(place, str) and _URL.match(place) is not None
 
 
@@ -41,7 +47,7 @@ def find_files(url: str) -> tuple[str, Iterator[str]]:
     Raises
     ------
     UsageError
-        If there is nothing, or this installation cannot read such URLs.
+        If there is nothing, or such URLs cannot be read.
     PrescreenError
         If the storage does not answer.
     """
@@ -56,8 +62,10 @@ def find_files(url: str) -> tuple[str, Iterator[str]]:
         names = (found[start:] for found in system.find(path))
         system.invalidate_cache()  # what some storages remember of each file is large
         return _unstrip(system, path), names
+    except PrescreenError:
+        raise
     except Exception as error:
-        raise _failure(url, error) from error
+        raise PrescreenError(f"{shown(url)}: cannot be listed ({_line(error)})") from error
 
 
 def read(url: str, most: int) -> bytes:
@@ -74,23 +82,23 @@ def read(url: str, most: int) -> bytes:
         if size is not None and size > most:
             raise PictureError(f"file too large: {size} bytes, at most {most} are read", PictureFault.TOO_LARGE)
         data: bytes = system.cat_file(path)
+    except PictureError:
+        raise
     except FileNotFoundError:
         raise PictureError("file vanished") from None
     except PermissionError:
         raise PictureError("permission denied") from None
-    except PictureError:
-        raise
-    except Exception as error:  # each storage has errors of its own
+    except Exception as error:  # each storage has its own errors
         raise PictureError(f"cannot be read: {_line(error)}") from None
     return data
 
 
 def version(url: str) -> tuple[int, int] | None:
-    """Return the size of a file and a number that changes with its content; None if the storage does not tell."""
+    """Return the size of a file and a number that changes with its content; None if the storage has neither."""
     try:
         system, path = _open(url)
         info = system.info(path)
-    except Exception:  # why, reading it will tell
+    except Exception:  # reading it gives the reason
         return None
     marks = [info.get(name) for name in ("ETag", "etag", "md5Hash", "generation", "LastModified", "mtime", "created")]
     size = info.get("size")
@@ -101,13 +109,7 @@ def version(url: str) -> tuple[int, int] | None:
 
 
 def upload(source: Path, url: str) -> None:
-    """Put a file, or a folder in the place of an older one, at a URL.
-
-    Raises
-    ------
-    PrescreenError
-        If that cannot be done.
-    """
+    """Copy a file or a folder to a URL and replace an older one; raises `PrescreenError` where that fails."""
     system, path = _open(url)
     path = path.rstrip("/")
     try:
@@ -138,12 +140,6 @@ def _open(url: str) -> tuple[Any, str]:
 
 def _unstrip(system: Any, path: str) -> str:
     return str(system.unstrip_protocol(path)).rstrip("/")
-
-
-def _failure(url: str, error: Exception) -> PrescreenError:
-    if isinstance(error, PrescreenError):
-        return error
-    return PrescreenError(f"{shown(url)}: cannot be listed ({_line(error)})")
 
 
 def _line(error: Exception) -> str:

@@ -36,10 +36,10 @@ import pyarrow.parquet as pq
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.storage.atomic import write_bytes_atomic
 from prescreen.storage.bounded_files import check_csv, check_extent, check_json_lines, check_parquet, read_bounded
-from prescreen.text import shown as shown
+from prescreen.text import shown
 
 TEXT_COLUMNS = frozenset(
-    {"image", "status", "reason", "face_detector", "content", "gates", "demoted", "duplicate_of", "why"} | {"basis"}
+    ("image", "status", "reason", "face_detector", "content", "gates", "demoted", "duplicate_of", "why", "basis")
 )
 """Columns that stay text in a CSV even where no cell has a value, or every value looks like a number (``0001``)."""
 
@@ -64,12 +64,12 @@ _Columns = dict[str, tuple[type, list[Any]]]
 
 
 def table_format(path: str | os.PathLike[str]) -> str:
-    """Return the format that a file name asks for: ``csv``, ``parquet`` or ``jsonl``.
+    """Return the format that a file name asks for, ``csv``, ``parquet`` or ``jsonl``; any other is a `UsageError`.
 
-    Raises
-    ------
-    UsageError
-        For any other ending.
+    Examples
+    --------
+    >>> table_format("scores.CSV")
+    'csv'
     """
     suffix = Path(path).suffix.lower()
     if suffix not in _WRITERS:
@@ -78,20 +78,7 @@ def table_format(path: str | os.PathLike[str]) -> str:
 
 
 def write_table(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a table; the file is the old one or the whole new one at any time, and equal data give equal bytes.
-
-    Parameters
-    ----------
-    frame, path
-        As in `table_bytes`; missing folders are made.
-
-    Raises
-    ------
-    UsageError, ValueError
-        As from `table_bytes`.
-    PrescreenError
-        If the file cannot be written.
-    """
+    """Write a table as `table_bytes` and `prescreen.storage.atomic.write_bytes_atomic` do; equal data, equal bytes."""
     write_bytes_atomic(path, table_bytes(frame, path))
 
 
@@ -119,8 +106,8 @@ def table_bytes(frame: pd.DataFrame, path: str | os.PathLike[str]) -> bytes:
 class TableWriter:
     """Writes a table part by part, so that the whole need not be in memory; used in a ``with`` statement.
 
-    CSV and JSON lines become the bytes that `table_bytes` gives for the whole. Parquet gets a row group every 8192
-    rows. The bytes do not depend on how the rows were divided into parts.
+    CSV and JSON lines become the bytes that `table_bytes` gives for the whole; Parquet gets a row group every 8192
+    rows. How the rows were divided into parts changes no byte.
 
     Parameters
     ----------
@@ -158,29 +145,29 @@ class TableWriter:
         else:
             self._waiting.append(_arrow(columns))
             if sum(part.num_rows for part in self._waiting) >= _ROW_GROUP:
-                self._write_waiting(all_of_it=False)
+                self._write_row_groups()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            self._write_waiting()
+            self._write_row_groups(rest=True)
             if self._parquet is not None:
                 self._parquet.close()
         elif self._parquet is not None:
-            with contextlib.suppress(PrescreenError, OSError):  # the file is given up; what went wrong is known
+            with contextlib.suppress(PrescreenError, OSError):  # the error that ends the table is on its way
                 self._parquet.close()
-            self._parquet.is_open = False  # it would try once more when it is collected
+            self._parquet.is_open = False  # or it would try again when it is collected
 
-    def _write_waiting(self, *, all_of_it: bool = True) -> None:
-        """Write full row groups, and the rest too if that is all; where parts ended leaves no trace."""
+    def _write_row_groups(self, *, rest: bool = False) -> None:
+        """Write the full row groups among the waiting rows, and at the end the rest too."""
         if not self._waiting:
             return
         table = pa.concat_tables(self._waiting).combine_chunks()
         if self._parquet is None:
             self._parquet = pq.ParquetWriter(self._file, table.schema, compression=_COMPRESSION)
-        end = table.num_rows if all_of_it else table.num_rows - table.num_rows % _ROW_GROUP
+        end = table.num_rows if rest else table.num_rows - table.num_rows % _ROW_GROUP
         for start in range(0, end, _ROW_GROUP):
             self._parquet.write_table(table.slice(start, min(_ROW_GROUP, end - start)))
         self._waiting = [table.slice(end)] if end < table.num_rows else []
@@ -194,7 +181,7 @@ def _columns(frame: pd.DataFrame) -> _Columns:
 
 
 def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMNS) -> pd.DataFrame:
-    """Read a table and undo what :func:`write_table` did to its text.
+    """Read a table and undo what `write_table` did to its text.
 
     Parameters
     ----------
@@ -230,13 +217,7 @@ def read_table(path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMN
 
 
 def read_table_bytes(data: bytes, path: str | os.PathLike[str], text: Collection[str] = TEXT_COLUMNS) -> pd.DataFrame:
-    """Read a table from the content of a file, as `read_table` does; the path tells the format and names it in errors.
-
-    Raises
-    ------
-    PrescreenError
-        As from `read_table`.
-    """
+    """Read a table from the content of a file, as `read_table` does; errors name the path, its ending is the format."""
     reader = _READERS[f".{table_format(path)}"]
     try:
         columns = {_unescape(name): values for name, values in reader(data, text).items()}
@@ -266,7 +247,13 @@ def _read_folder(folder: Path, text: Collection[str]) -> pd.DataFrame:
 
 
 def escape(text: str) -> str:
-    """Return text that UTF-8 can hold; the rule stands at the top of this module."""
+    r"""Return text that UTF-8 can hold, by the rule at the top of this module.
+
+    Examples
+    --------
+    >>> escape("\udcff.jpg")
+    '\\udcff.jpg'
+    """
     if not (_SURROGATE.search(text) or _ESCAPE.search(text)):
         return text
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\\", "\\\\"))
@@ -281,9 +268,9 @@ def _unescape(text: str) -> str:
 def _plain(column: pd.Series, name: str) -> tuple[type, list[Any]]:
     """Return a column's kind and its values, text escaped and missing numbers None."""
     if pd.api.types.is_bool_dtype(column) and not column.hasnans:
-        return bool, [bool(value) for value in column]
+        return bool, column.tolist()
     if pd.api.types.is_integer_dtype(column) and not column.hasnans:
-        return int, [int(value) for value in column]
+        return int, column.tolist()
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
         if np.isinf(numbers).any():

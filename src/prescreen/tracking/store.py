@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
-from prescreen.errors import PrescreenError, StoreError
+from prescreen.errors import StoreError
 from prescreen.storage.atomic import write_new_file
 from prescreen.text import masked
 from prescreen.tracking import reaching
@@ -297,8 +297,10 @@ def _make_tables(place: Path) -> None:
         content = connection.serialize()
     try:
         write_new_file(place, content)
-    except PrescreenError as error:
-        raise StoreError(f"MLflow store {place}: {error}; name a store elsewhere with {_VARIABLE}") from error
+    except OSError as error:
+        raise StoreError(
+            f"MLflow store {place}: cannot be written ({error.strerror}); name a store elsewhere with {_VARIABLE}"
+        ) from error
 
 
 @contextlib.contextmanager
