@@ -27,7 +27,7 @@ from prescreen.images import av1, boxes, color, containers, decoding
 
 ROOT = Path(__file__).parents[1]
 MODULES = (containers, boxes, av1, decoding, color)
-READERS = ("ratings/formats", "ratings/columns", "ratings/reading", "ratings/results", "ratings/imagefolder")
+READERS = ("ratings/formats", "ratings/columns", "ratings/reading", "ratings/results")
 READERS += ("storage/tables", "storage/provenance", "embeddings/cache")
 READERS += ("predictor/predictor", "predictor/files", "predictor/manifest")
 READERS += ("encoders/specification", "regressors/boosting")

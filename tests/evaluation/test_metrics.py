@@ -31,7 +31,7 @@ def test_figures_and_every_resample_equal_the_textbook(pair, name):
     for row, value in zip(counts.astype(int), computed, strict=True):
         drawn = np.repeat(np.arange(120), row)
         assert value == pytest.approx(REFERENCES[name](truth[drawn], predictions[drawn]))
-    estimate = metrics.estimate(getattr(metrics, name), truth, predictions, counts)
+    estimate = metrics.resample(getattr(metrics, name), truth, predictions, counts).estimate()
     assert estimate.value == pytest.approx(REFERENCES[name](truth, predictions))
     assert estimate.low < estimate.value < estimate.high
 
@@ -55,10 +55,10 @@ def test_constant_values_have_no_correlation():
     counts = metrics.multiplicities(20, None, seed=0)
     constant = np.full(20, 0.1)
     varied = np.arange(20.0)
-    assert metrics.estimate(metrics.pearson, varied, constant, counts) == metrics.Estimate(None)
-    assert metrics.estimate(metrics.spearman, constant, varied, counts) == metrics.Estimate(None)
-    assert metrics.estimate(metrics.r2, constant, varied, counts) == metrics.Estimate(None)
-    assert metrics.estimate(metrics.mae, np.array([]), np.array([]), counts[:, :0]) == metrics.Estimate(None)
+    assert metrics.resample(metrics.pearson, varied, constant, counts).estimate() == metrics.Estimate(None)
+    assert metrics.resample(metrics.spearman, constant, varied, counts).estimate() == metrics.Estimate(None)
+    assert metrics.resample(metrics.r2, constant, varied, counts).estimate() == metrics.Estimate(None)
+    assert metrics.resample(metrics.mae, np.array([]), np.array([]), counts[:, :0]).estimate() == metrics.Estimate(None)
 
 
 def test_a_resampled_figure_without_upper_limit_keeps_its_lower_one():

@@ -5,10 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.curves import CurvePoint, LearningCurve
 from prescreen.evaluation.headline_metrics import FIGURES, OVERALL_FIGURES, flat_metrics
 from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.noise_ceiling import VoteNoise
 from prescreen.evaluation.report import Evaluation, evaluate
 
 

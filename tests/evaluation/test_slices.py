@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prescreen.evaluation.slices import judge_slices, label_slices, lowest_coverage, terciles
+from prescreen.evaluation.slices import evaluate_slices, label_slices, lowest_coverage, terciles
 
 
 def test_terciles():
@@ -36,7 +36,7 @@ def test_slices_are_judged_on_their_own():
     predictions = np.nan_to_num(truth)
     predictions[3:, 0] = [3.5, 2.5, 1.5]
     labels = pd.DataFrame({"kind": list("xxxyyy")})
-    slices = judge_slices(truth, predictions, ["a", "b"], labels, lower=truth - 1, upper=truth - [0, 0.5])
+    slices = evaluate_slices(truth, predictions, ["a", "b"], labels, lower=truth - 1, upper=truth - [0, 0.5])
     found = {(part.label, part.trait): part for part in slices if part.characteristic == "kind"}
     assert list(found) == [("x", None), ("x", "a"), ("x", "b"), ("y", None), ("y", "a"), ("y", "b")]
     assert found["x", "a"].pearson == pytest.approx(1)
@@ -58,7 +58,7 @@ def test_a_trait_is_sliced_by_its_prediction_and_not_by_its_own_rating():
     truth = predictions + generator.standard_normal((3000, 2))
     labels = label_slices(pd.DataFrame(truth, columns=["a", "b"]), middle=0)
     half = 1.645
-    slices = judge_slices(truth, predictions, ["a", "b"], labels, lower=predictions - half, upper=predictions + half)
+    slices = evaluate_slices(truth, predictions, ["a", "b"], labels, lower=predictions - half, upper=predictions + half)
     assert not [part for part in slices if part.characteristic == part.trait]
     assert {part.n for part in slices if part.characteristic == "prediction" and part.trait} == {1000}
     for part in slices:
@@ -72,7 +72,7 @@ def test_the_lowest_coverage_is_found_where_it_was_planted():
     truth = generator.standard_normal((420, 2)) * np.repeat([1, 2, 9], [300, 100, 20])[:, None]
     zero = np.zeros((420, 2))
     zero += generator.standard_normal((420, 2)) * 1e-9
-    slices = judge_slices(truth, zero, ["a", "b"], labels, lower=zero - 1.645, upper=zero + 1.645)
+    slices = evaluate_slices(truth, zero, ["a", "b"], labels, lower=zero - 1.645, upper=zero + 1.645)
     lowest = lowest_coverage(slices)
     assert (lowest.characteristic, lowest.label) == ("kind", "bad")
     assert lowest.coverage.share.value == pytest.approx(0.59, abs=0.1)
@@ -81,9 +81,9 @@ def test_the_lowest_coverage_is_found_where_it_was_planted():
     assert (together.trait, together.label) == (None, "bad")
     assert lowest_coverage(slices, at_least=20).label == "tiny"
     assert lowest_coverage(slices, at_least=1000) is None
-    assert lowest_coverage(judge_slices(truth, zero, ["a", "b"], labels)) is None
+    assert lowest_coverage(evaluate_slices(truth, zero, ["a", "b"], labels)) is None
 
 
 def test_one_label_a_row():
     with pytest.raises(ValueError, match="labels"):
-        judge_slices(np.zeros((3, 1)), np.zeros((3, 1)), ["a"], pd.DataFrame({"kind": ["x"]}))
+        evaluate_slices(np.zeros((3, 1)), np.zeros((3, 1)), ["a"], pd.DataFrame({"kind": ["x"]}))

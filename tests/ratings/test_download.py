@@ -1,11 +1,14 @@
 """``prescreen data omi`` against an archive of the same layout, made here, from a file and over HTTP."""
 
+import email.message
 import functools
 import hashlib
 import http.server
 import io
 import json
 import threading
+import urllib.request
+import urllib.response
 import zipfile
 
 import pytest
@@ -123,3 +126,37 @@ def test_a_folder_with_something_in_it_stays(tmp_path):
     (tmp_path / "new" / "omi" / "mine.txt").write_text("mine")
     assert fetch(tmp_path, archive(tmp_path / "a.zip"), "--accept-licence").exit_code == 2
     assert (tmp_path / "new" / "omi" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "followed"),
+    [
+        ("https://one.test/a.zip", "https://two.test/a.zip", True),
+        ("https://one.test/a.zip", "http://two.test/a.zip", False),
+        ("https://one.test/a.zip", "ftp://two.test/a.zip", False),
+        ("http://one.test/a.zip", "https://two.test/a.zip", True),
+        ("http://one.test/a.zip", "ftp://two.test/a.zip", False),
+    ],
+)
+def test_a_redirect_leads_to_no_less_safe_address(tmp_path, monkeypatch, source, target, followed):
+    packed = archive(tmp_path / "a.zip").read_bytes()
+    asked = []
+
+    def answer(_, request):
+        asked.append(request.full_url)
+        headers = email.message.Message()
+        redirects = request.full_url == source
+        if redirects:
+            headers["Location"] = target
+        body = io.BytesIO(b"" if redirects else packed)
+        response = urllib.response.addinfourl(body, headers, request.full_url, 302 if redirects else 200)
+        response.msg = "Found" if redirects else "OK"
+        return response
+
+    for handler, scheme in (("HTTPHandler", "http"), ("HTTPSHandler", "https"), ("FTPHandler", "ftp")):
+        monkeypatch.setattr(getattr(urllib.request, handler), f"{scheme}_open", answer)
+    done = fetch(tmp_path, source, "--accept-licence")
+    assert (done.exit_code == 0) is followed, done.output
+    assert asked == ([source, target] if followed else [source])
+    assert followed or f"redirects to {target}" in done.output
+    assert (tmp_path / "new").exists() is followed

@@ -30,11 +30,11 @@ def test_plain_means():
 
 def test_recovers_planted_biases_and_spreads():
     _, biases, spreads, images, raters, votes = simulate(1, per_rater=150, spread=0.4)
-    _, effects = two_way_means(images, raters, votes, 300, 60)
-    assert np.corrcoef(effects.bias, biases)[0, 1] > 0.97
-    assert np.corrcoef(effects.spread, spreads)[0, 1] > 0.9
-    assert np.polyfit(biases, effects.bias, 1)[0] == pytest.approx(1, abs=0.1)
-    assert np.polyfit(spreads, effects.spread, 1)[0] == pytest.approx(1, abs=0.2)
+    _, bias, spread = two_way_means(images, raters, votes, 300, 60)
+    assert np.corrcoef(bias, biases)[0, 1] > 0.97
+    assert np.corrcoef(spread, spreads)[0, 1] > 0.9
+    assert np.polyfit(biases, bias, 1)[0] == pytest.approx(1, abs=0.1)
+    assert np.polyfit(spreads, spread, 1)[0] == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.parametrize(("bias", "spread"), [(0.8, 0.0), (0.0, 0.6), (0.8, 0.4)])
@@ -42,7 +42,7 @@ def test_beats_plain_means_on_biased_raters(bias, spread):
     gains = []
     for seed in range(10):
         quality, _, _, images, raters, votes = simulate(seed, bias=bias, spread=spread)
-        adjusted, _ = two_way_means(images, raters, votes, 300, 60)
+        adjusted, _, _ = two_way_means(images, raters, votes, 300, 60)
         gains.append(agreement(adjusted, quality) - agreement(plain_means(images, votes, 300), quality))
     assert np.mean(gains) > 0.01
     assert min(gains) > 0
@@ -52,7 +52,7 @@ def test_costs_nothing_where_raters_do_not_differ():
     losses = []
     for seed in range(10):
         quality, _, _, images, raters, votes = simulate(seed, per_rater=6, bias=0)
-        adjusted, _ = two_way_means(images, raters, votes, 300, 60)
+        adjusted, _, _ = two_way_means(images, raters, votes, 300, 60)
         losses.append(agreement(plain_means(images, votes, 300), quality) - agreement(adjusted, quality))
     assert np.mean(losses) < 0.005
 
@@ -65,15 +65,15 @@ def test_raters_with_few_votes_are_shrunk_more():
     images = np.concatenate([rng.choice(400, n, replace=False) for n in counts])
     biases = np.tile([-1.0, 1.0], 50)
     votes = quality[images] + biases[raters] + rng.normal(0, 2, images.size)
-    _, effects = two_way_means(images, raters, votes, 400, 100)
-    slopes = [np.polyfit(biases[part], effects.bias[part], 1)[0] for part in (slice(50), slice(50, None))]
+    _, bias, _ = two_way_means(images, raters, votes, 400, 100)
+    slopes = [np.polyfit(biases[part], bias[part], 1)[0] for part in (slice(50), slice(50, None))]
     assert slopes[0] < 0.75
     assert slopes[1] > 0.9
 
 
 def test_stays_on_the_scale_of_the_votes():
     quality, _, _, images, raters, votes = simulate(3, per_rater=200, spread=0.3)
-    adjusted, _ = two_way_means(images, raters, votes, 300, 60)
+    adjusted, _, _ = two_way_means(images, raters, votes, 300, 60)
     assert adjusted.means.mean() == pytest.approx(votes.mean(), abs=0.1)
     assert np.polyfit(quality, adjusted.means, 1)[0] == pytest.approx(1, abs=0.1)
     np.testing.assert_allclose(adjusted.votes, np.bincount(images, minlength=300))
@@ -84,7 +84,7 @@ def test_reliability_of_adjusted_means_is_their_squared_correlation_with_the_tru
     claimed, true, plain = [], [], []
     for seed in range(10):
         quality, _, _, images, raters, votes = simulate(seed, per_rater=per_rater, spread=spread)
-        adjusted, _ = two_way_means(images, raters, votes, 300, 60)
+        adjusted, _, _ = two_way_means(images, raters, votes, 300, 60)
         unadjusted = plain_means(images, votes, 300)
         rated = adjusted.votes > 0
         claimed.append(reliability(*(a[rated] for a in (adjusted.means, adjusted.stds, adjusted.votes))).of_mean)
@@ -99,8 +99,8 @@ def test_a_rater_who_answers_at_random_counts_little():
     quality = rng.normal(0, 2, 100)
     images, raters = np.tile(np.arange(100), 6), np.repeat(np.arange(6), 100)
     votes = np.where(raters < 3, 5 + quality[images], 5) + rng.normal(0, 1, 600)
-    adjusted, effects = two_way_means(images, raters, votes, 100, 6)
-    assert effects.spread[:3].min() > 5 * effects.spread[3:].max()
+    adjusted, _, spread = two_way_means(images, raters, votes, 100, 6)
+    assert spread[:3].min() > 5 * spread[3:].max()
     assert agreement(adjusted, quality) > agreement(plain_means(images, votes, 100), quality)
 
 
@@ -108,7 +108,7 @@ def test_a_rater_who_answers_at_random_counts_little():
 def test_votes_without_noise_are_no_trouble(votes):
     """Constant votes, raters who never look, and raters who all agree."""
     images, raters = np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4)
-    adjusted, _ = two_way_means(images, raters, votes, 4, 3)
+    adjusted, _, _ = two_way_means(images, raters, votes, 4, 3)
     np.testing.assert_allclose(adjusted.means, plain_means(images, votes, 4).means, atol=1e-9)
 
 

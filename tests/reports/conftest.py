@@ -3,14 +3,14 @@ import pandas as pd
 import pytest
 
 import simulated
-from prescreen.evaluation.ceiling import Ceiling
 from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.noise_ceiling import NoiseCeiling
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.goals import default_goals
 from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
 
 ACCURACY = TraitEvaluation(
-    "competence", 803, pearson=Estimate(0.81, 0.78, 0.83), ceiling=Ceiling(highest_r=0.93, votes=Estimate(24.0))
+    "competence", 803, pearson=Estimate(0.81, 0.78, 0.83), ceiling=NoiseCeiling(highest_r=0.93, votes=Estimate(24.0))
 )
 TRAITS = ("competence", "likeability", "influence")
 BASELINE = {"competence": 6.0, "likeability": 7.0, "influence": 5.0}

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.curves import CurvePoint, LearningCurve
 from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.noise_ceiling import VoteNoise
 from prescreen.evaluation.report import evaluate
 from prescreen.reports.figures import evaluation_figures, training_figures
 

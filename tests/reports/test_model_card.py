@@ -5,8 +5,8 @@ import pytest
 
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
-from prescreen.evaluation.ceiling import Ceiling
 from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.noise_ceiling import NoiseCeiling
 from prescreen.evaluation.report import Evaluation, Overall, TraitEvaluation
 from prescreen.predictor.manifest import Manifest
 from prescreen.reports.model_card import model_card, summary
@@ -33,7 +33,7 @@ def test_what_is_not_known_is_called_that_and_left_out_of_the_sentence(manifest)
 
 
 def test_known_figures_are_in_the_first_sentence(manifest):
-    limits = Ceiling(highest_r=0.9, r_share=Estimate(0.62), votes=Estimate(4.2, 1.0))
+    limits = NoiseCeiling(highest_r=0.9, r_share=Estimate(0.62), votes=Estimate(4.2, 1.0))
     overall = Overall(1, Estimate(0.56, 0.41, 0.68), r_share=Estimate(0.62), votes=Estimate(4.2, 1.0))
     text = summary(manifest, Evaluation(12, 12, overall, (TraitEvaluation(TRAIT, 12, ceiling=limits),)))
     said = "Mean r 0.560 [0.410, 0.680], cross-validated; 62 % of what the raters' noise leaves possible; "

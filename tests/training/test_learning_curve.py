@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.headline_metrics import flat_metrics
+from prescreen.evaluation.noise_ceiling import VoteNoise
 from prescreen.evaluation.report import Evaluation
 from prescreen.regressors.folds import grouped_folds
 from prescreen.regressors.stacking import fit_final

@@ -48,7 +48,7 @@ def evaluate(json_file: Path | None, metrics: Path | None, terminal: Terminal, *
     Pictures that the predictor was trained on are left out; on its own training ratings the cross-validated figures
     are shown.
     """
-    from prescreen.reports.headline import headline
+    from prescreen.evaluation.headline_metrics import headline
     from prescreen.storage.atomic import write_text_atomic
     from prescreen.storage.overwrite_checks import check_output_paths
     from prescreen.workflow import evaluate

@@ -1,1 +1,1 @@
-"""Evaluation: how good predictions are, with what certainty, and against what ceiling. Arrays and tables only."""
+"""How accurate predictions are, how certain that is, and what the noise of the ratings allows; arrays and tables."""

@@ -1,4 +1,4 @@
-"""What a learning curve says, as plain values; `prescreen.training.learning_curve` measures it."""
+"""Learning curves as plain values; `prescreen.training.learning_curve` measures them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class CurvePoint:
     votes : float or None
         Most votes behind a training rating; None where all were used.
     pearson, r2, worth_in_votes : Estimate
-        Means over the traits (of the worth in votes the median), against the ratings from all votes.
+        Means over the traits (of the equivalent number of votes the median), against the ratings from all votes.
     traits : mapping of str to Estimate
         Pearson's r of each trait.
     """

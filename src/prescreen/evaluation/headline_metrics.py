@@ -49,6 +49,34 @@ them, with their intervals, are in ``evaluation.json``."""
 
 WITH_INTERVALS: Final = ("pearson", "rmse")
 
+_HEADLINE: Final = {
+    "r": "pearson",
+    "r_within_persons": "within_person_pearson",
+    "r2": "r2",
+    "mae": "mae",
+    "coverage": "coverage_share",
+    "worth_in_votes": "ceiling_votes",
+    "recall_of_best": "screening_recall",
+}
+
+
+def headline(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    """Return the few figures that two versions are compared by.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        For each trait the figures that are known, rounded to four decimals.
+    """
+    return {
+        trait.trait: {
+            name: round(value, 4)
+            for name, figure in _HEADLINE.items()
+            if (value := FIGURES[figure](trait).value) is not None
+        }
+        for trait in evaluation.traits
+    }
+
 
 def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
     """Return the figures of an evaluation that runs are compared by, as far as they are known.

@@ -25,7 +25,7 @@ FEWEST_GROUPS: Final = 5
 """Groups that resamples need: of fewer there are less than 40 different resamples, so none for an end at 2.5 %."""
 
 FEWEST_PAIRS: Final = 3
-"""Pairs that a correlation needs: that of two is 1 or -1 whatever they are."""
+"""Pairs that a correlation needs: that of two is always 1 or -1."""
 
 _WIDEST: Final = 0.95  # of what a figure can be: an interval that leaves more of it open says nothing
 
@@ -132,11 +132,6 @@ def resample(
         return Resampled(np.nan, np.full(len(counts), np.nan), span)
     on_data = float(metric(truth, predictions, np.ones((1, len(truth))))[0])
     return Resampled(on_data, metric(truth, predictions, counts), span)
-
-
-def estimate(metric: Metric, truth: Float64, predictions: Float64, counts: Float64) -> Estimate:
-    """Compute a metric on the data, and its percentile interval over the resamples in which it is defined."""
-    return resample(metric, truth, predictions, counts).estimate()
 
 
 def average(parts: Sequence[Resampled], how: Callable[..., Any] = np.mean) -> Resampled:

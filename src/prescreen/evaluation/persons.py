@@ -34,35 +34,14 @@ class WithinPerson:
     highest_r: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class ResampledWithinPerson:
-    """The figures of :class:`WithinPerson` with their resamples."""
-
-    n_persons: int
-    n_pictures: int
-    pearson: Resampled
-    pairs_in_order: Resampled
-    highest_r: float | None
-
-    def summary(self) -> WithinPerson:
-        """Sum the resamples up."""
-        return WithinPerson(
-            n_persons=self.n_persons,
-            n_pictures=self.n_pictures,
-            pearson=self.pearson.estimate(),
-            pairs_in_order=self.pairs_in_order.estimate(),
-            highest_r=self.highest_r,
-        )
-
-
 def within_person(
     truth: Float64,
     predictions: Float64,
     persons: NDArray[Any],
     counts: Float64,
     noise_variance: NDArray[Any] | None = None,
-) -> ResampledWithinPerson | None:
-    """Judge the order of one person's pictures.
+) -> tuple[WithinPerson, dict[str, Resampled]] | None:
+    """Evaluate the order of one person's pictures.
 
     Parameters
     ----------
@@ -76,8 +55,8 @@ def within_person(
 
     Returns
     -------
-    ResampledWithinPerson or None
-        None without a person with two pictures.
+    tuple of WithinPerson and dict of str to Resampled, or None
+        The figures, and those that have intervals with their resamples; None without a person with two pictures.
     """
     codes = pd.factorize(np.asarray(persons, object), use_na_sentinel=True)[0]
     sizes = np.bincount(codes[codes >= 0], minlength=1)
@@ -94,13 +73,12 @@ def within_person(
         # A person's mean takes 1/k of each picture's noise with it.
         left = noise_variance[kept] * (1 - 1 / sizes[codes])
         highest = float(np.sqrt(max(0.0, 1 - left.sum() / (y @ y))))
-    return ResampledWithinPerson(
-        n_persons=len(np.unique(codes)),
-        n_pictures=kept.size,
-        pearson=resample(pearson, y, p, counts, 2.0),
-        pairs_in_order=_pairs_in_order(truth, predictions, codes, counts),
-        highest_r=highest,
-    )
+    drawn = {
+        "pearson": resample(pearson, y, p, counts, 2.0),
+        "pairs_in_order": _pairs_in_order(truth, predictions, codes, counts),
+    }
+    estimates = {name: figure.estimate() for name, figure in drawn.items()}
+    return WithinPerson(len(np.unique(codes)), kept.size, **estimates, highest_r=highest), drawn
 
 
 def _pairs_in_order(truth: Float64, predictions: Float64, codes: NDArray[np.intp], counts: Float64) -> Resampled:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -10,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.evaluation import metrics
-from prescreen.evaluation.ceiling import Ceiling, ResampledCeiling, VoteNoise, ceiling
 from prescreen.evaluation.curves import LearningCurve
 from prescreen.evaluation.metrics import Estimate, Float64, Resampled, average, drawn_rows, resample
-from prescreen.evaluation.persons import ResampledWithinPerson, WithinPerson, within_person
+from prescreen.evaluation.noise_ceiling import NoiseCeiling, VoteNoise, noise_ceiling
+from prescreen.evaluation.persons import WithinPerson, within_person
 from prescreen.evaluation.plain import from_plain, to_plain
-from prescreen.evaluation.screening import ResampledScreening, Screening, screening
-from prescreen.evaluation.slices import Coverage, SliceEvaluation, coverage, judge_slices
+from prescreen.evaluation.screening import Screening, screening
+from prescreen.evaluation.slices import Coverage, SliceEvaluation, coverage, evaluate_slices
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class TraitEvaluation:
     naive: Naive = Naive()
     screening: Screening = Screening()
     coverage: Coverage | None = None
-    ceiling: Ceiling | None = None
+    ceiling: NoiseCeiling | None = None
     within_person: WithinPerson | None = None
 
     @property
@@ -51,9 +51,9 @@ class TraitEvaluation:
         return self.coverage or Coverage()
 
     @property
-    def limits(self) -> Ceiling:
-        """The ceiling, with nothing known where there is none."""
-        return self.ceiling or Ceiling()
+    def limits(self) -> NoiseCeiling:
+        """The noise ceiling, with nothing known where there is none."""
+        return self.ceiling or NoiseCeiling()
 
     @property
     def within(self) -> WithinPerson:
@@ -63,7 +63,7 @@ class TraitEvaluation:
 
 @dataclass(frozen=True)
 class Overall:
-    """Means over the traits that have the figure; of the worth in votes the median.
+    """Means over the traits that have the figure; of the equivalent number of votes the median.
 
     Coverage is that of all ratings of all traits. The intervals come from resamples in which all traits are on the same
     pictures.
@@ -93,7 +93,7 @@ class Overall:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All figures of all traits: what an evaluation gives, and what a predictor keeps of its own.
+    """All figures of all traits: the result of an evaluation, also kept in a predictor.
 
     Attributes
     ----------
@@ -140,20 +140,10 @@ class Evaluation:
         return evaluation
 
 
-@dataclass(frozen=True, eq=False)
-class _Figures:
-    """The resampled figures of one trait."""
-
-    plain: Mapping[str, Resampled]
-    naive: Mapping[str, Resampled]
-    screening: ResampledScreening
-    ceiling: ResampledCeiling | None
-    within_person: ResampledWithinPerson | None
-
-
 _NAIVE = {"mae": metrics.mae, "rmse": metrics.rmse, "r2": metrics.r2}
 _PLAIN = {"pearson": metrics.pearson, "spearman": metrics.spearman} | _NAIVE
 _SPANS = {"pearson": 2.0, "spearman": 2.0}
+_AVERAGED = [field.name for field in fields(Overall) if field.name not in ("n_traits", "coverage")]
 
 
 def evaluate(
@@ -170,7 +160,7 @@ def evaluate(
     labels: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Evaluation:
-    """Judge predictions against ratings.
+    """Evaluate predictions against ratings.
 
     Parameters
     ----------
@@ -183,7 +173,7 @@ def evaluate(
     lower, upper : ndarray of shape (n, t), optional
         Ends of the intervals.
     noise : mapping of str to VoteNoise, optional
-        For each trait of which it is known, the votes behind its n ratings; without it there is no ceiling.
+        For each trait of which it is known, the votes behind its n ratings; without it there is no noise ceiling.
     groups : ndarray of shape (n,), optional
         Persons or near-duplicates; the bootstrap draws whole groups. By default, persons.
     persons : ndarray of shape (n,), optional
@@ -202,11 +192,14 @@ def evaluate(
     groups = _groups(len(truth), persons) if groups is None else np.asarray(groups)
     counts = metrics.multiplicities(len(truth), groups, seed)
     rated = np.isfinite(truth)
-    figures, evaluations = [], []
+    evaluations, resampled = [], []
     for column, trait in enumerate(traits):
         rows = rated[:, column]
         votes = noise.get(trait) if noise else None
-        found = _resampled(
+        covered = None
+        if lower is not None and upper is not None:
+            covered = coverage(truth[rows, column], lower[rows, column], upper[rows, column], groups[rows])
+        figures, drawn = _evaluate_trait(
             truth[rows, column],
             predictions[rows, column],
             baseline[rows, column],
@@ -215,11 +208,8 @@ def evaluate(
             None if persons is None else persons[rows],
             seed,
         )
-        covered = None
-        if lower is not None and upper is not None:
-            covered = coverage(truth[rows, column], lower[rows, column], upper[rows, column], groups[rows])
-        figures.append(found)
-        evaluations.append(_trait_evaluation(trait, int(rows.sum()), found, covered))
+        evaluations.append(TraitEvaluation(trait=trait, n=int(rows.sum()), coverage=covered, **figures))
+        resampled.append(drawn)
     covered = None
     if lower is not None and upper is not None:
         cells = np.nonzero(rated)
@@ -228,9 +218,9 @@ def evaluate(
     return Evaluation(
         n=int(any_rated.sum()),
         n_groups=len(np.unique(groups[any_rated])),
-        overall=_overall(figures, covered),
+        overall=_overall(resampled, covered),
         traits=tuple(evaluations),
-        slices=judge_slices(truth, predictions, traits, labels, lower=lower, upper=upper, groups=groups),
+        slices=evaluate_slices(truth, predictions, traits, labels, lower=lower, upper=upper, groups=groups),
     )
 
 
@@ -241,7 +231,7 @@ def _groups(n: int, persons: NDArray[Any] | None) -> NDArray[np.intp]:
     return np.where(codes < 0, codes.max(initial=-1) + 1 + np.arange(n), codes)
 
 
-def _resampled(
+def _evaluate_trait(
     y: Float64,
     p: Float64,
     naive: Float64,
@@ -249,49 +239,31 @@ def _resampled(
     noise: VoteNoise | None,
     persons: NDArray[Any] | None,
     seed: int,
-) -> _Figures:
+) -> tuple[dict[str, Any], dict[str, Resampled]]:
+    """Return fields of `TraitEvaluation`, and the resampled figures under their names in `Overall`."""
     plain = {name: resample(metric, y, p, counts, _SPANS.get(name, math.inf)) for name, metric in _PLAIN.items()}
-    limit = ceiling(plain["pearson"], plain["r2"], y, noise, counts)
-    variance = None if noise is None or limit is None else noise.variance
-    return _Figures(
-        plain=plain,
-        naive={name: resample(metric, y, naive, counts) for name, metric in _NAIVE.items()},
-        screening=screening(y, p, counts, None if limit is None else limit.reliability.value, seed),
-        ceiling=limit,
-        within_person=None if persons is None else within_person(y, p, persons, counts, variance),
-    )
+    naives = {name: resample(metric, y, naive, counts) for name, metric in _NAIVE.items()}
+    found: dict[str, Any] = {name: figure.estimate() for name, figure in plain.items()}
+    found["naive"] = Naive(**{name: figure.estimate() for name, figure in naives.items()})
+    resampled = plain | {"naive_mae": naives["mae"]}
+    variance = reliability = None
+    if noise is not None and (limit := noise_ceiling(plain["pearson"], plain["r2"], y, noise, counts)):
+        found["ceiling"] = limit[0]
+        resampled |= limit[1]
+        variance, reliability = noise.variance, limit[0].reliability
+    found["screening"], drawn = screening(y, p, counts, reliability, seed)
+    resampled |= drawn
+    if persons is not None and (within := within_person(y, p, persons, counts, variance)):
+        found["within_person"] = within[0]
+        resampled |= {f"within_person_{name}": figure for name, figure in within[1].items()}
+    return found, resampled
 
 
-def _trait_evaluation(trait: str, n: int, found: _Figures, covered: Coverage | None) -> TraitEvaluation:
-    return TraitEvaluation(
-        trait=trait,
-        n=n,
-        **{name: figure.estimate() for name, figure in found.plain.items()},
-        naive=Naive(**{name: figure.estimate() for name, figure in found.naive.items()}),
-        screening=found.screening.summary(),
-        coverage=covered,
-        ceiling=None if found.ceiling is None else found.ceiling.summary(),
-        within_person=None if found.within_person is None else found.within_person.summary(),
-    )
-
-
-def _overall(figures: Sequence[_Figures], covered: Coverage | None) -> Overall:
-    ceilings = [found.ceiling for found in figures if found.ceiling is not None]
-    persons = [found.within_person for found in figures if found.within_person is not None]
-    return Overall(
-        n_traits=len(figures),
-        pearson=average([found.plain["pearson"] for found in figures]).estimate(),
-        spearman=average([found.plain["spearman"] for found in figures]).estimate(),
-        r2=average([found.plain["r2"] for found in figures]).estimate(),
-        mae=average([found.plain["mae"] for found in figures]).estimate(),
-        naive_mae=average([found.naive["mae"] for found in figures]).estimate(),
-        top_gain=average([found.screening.top_gain for found in figures]).estimate(),
-        recall=average([found.screening.recall for found in figures]).estimate(),
-        true_score_r=average([limit.true_score_r for limit in ceilings]).estimate(),
-        r_share=average([limit.r_share for limit in ceilings]).estimate(),
-        r2_share=average([limit.r2_share for limit in ceilings]).estimate(),
-        votes=average([limit.votes for limit in ceilings], np.median).estimate(),
-        within_person_pearson=average([part.pearson for part in persons]).estimate(),
-        within_person_pairs_in_order=average([part.pairs_in_order for part in persons]).estimate(),
-        coverage=covered,
-    )
+def _overall(resampled: Sequence[Mapping[str, Resampled]], covered: Coverage | None) -> Overall:
+    """Average the figures over the traits that have them."""
+    averages = {
+        name: average([found[name] for found in resampled if name in found], np.median if name == "votes" else np.mean)
+        for name in _AVERAGED
+    }
+    estimates = {name: figure.estimate() for name, figure in averages.items()}
+    return Overall(n_traits=len(resampled), coverage=covered, **estimates)

@@ -1,5 +1,6 @@
-"""How well predictions pick the best pictures, beside what a blind pick and a perfect one would get."""
+"""How well predictions pick the best pictures, compared with what a blind pick and a perfect one would get."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +30,8 @@ class Screening:
     top_gain : Estimate
         How far the pick goes from a blind one (0) to the best possible (1).
     attainable_top_mean, attainable_top_gain : float or None
-        What a perfect predictor is expected to get: one that knows what unlimited votes would say, judged by ratings
-        as noisy as these. None without reliability.
+        What a perfect predictor is expected to get: one that knows the mean of unlimited votes, compared with
+        ratings as noisy as these. None without reliability.
     wanted : int
         Size of the best-rated set to be found again: 50, or a tenth of fewer than 500.
     recall : Estimate
@@ -54,43 +55,10 @@ class Screening:
     attainable_recall: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class ResampledScreening:
-    """The figures of :class:`Screening` with their resamples, and what bounds them on the data."""
-
-    top: int
-    top_mean: Resampled
-    overall: float
-    best_possible: float
-    top_gain: Resampled
-    wanted: int
-    recall: Resampled
-    recall_by_chance: float
-    attainable: tuple[float, float] | None
-
-    def summary(self) -> Screening:
-        """Sum the resamples up."""
-        mean, found = self.attainable or (None, None)
-        possible = self.best_possible - self.overall
-        return Screening(
-            top=self.top,
-            top_mean=self.top_mean.estimate(),
-            overall=None if np.isnan(self.overall) else self.overall,
-            best_possible=None if np.isnan(self.best_possible) else self.best_possible,
-            top_gain=self.top_gain.estimate(),
-            attainable_top_mean=mean,
-            attainable_top_gain=(mean - self.overall) / possible if mean is not None and possible > 0 else None,
-            wanted=self.wanted,
-            recall=self.recall.estimate(),
-            recall_by_chance=self.recall_by_chance,
-            attainable_recall=found,
-        )
-
-
 def screening(
     truth: Float64, predictions: Float64, counts: Float64, reliability: float | None = None, seed: int = 0
-) -> ResampledScreening:
-    """Judge the predictions as a pick of the best; equal values keep the order of the rows.
+) -> tuple[Screening, dict[str, Resampled]]:
+    """Evaluate the predictions as a pick of the best; equal values keep the order of the rows.
 
     Parameters
     ----------
@@ -101,34 +69,47 @@ def screening(
         Of the ratings; with it, what perfect predictions would get is simulated.
     seed : int
         For that simulation.
+
+    Returns
+    -------
+    tuple of Screening and dict of str to Resampled
+        The figures, and those that have intervals with their resamples.
     """
     n = len(truth)
     top, wanted = (min(most, max(1, n // share)) for most, share in ((TOP, 4), (RECALL, 10)))
     if n == 0:
         nothing = Resampled(np.nan, np.full(len(counts), np.nan))
-        return ResampledScreening(top, nothing, np.nan, np.nan, nothing, wanted, nothing, 0.0, None)
-    drawn = np.vstack([np.ones((1, n)), counts])
-    picked, best, blind = (
-        _top_mean(truth, predictions, drawn, top),
-        _top_mean(truth, truth, drawn, top),
-        mean(truth, drawn),
-    )
-    gain = ratio(picked - blind, best - blind)
-    found = _recall(truth, predictions, drawn, wanted)
-    attainable = None
+        return Screening(top=top, wanted=wanted), dict.fromkeys(("top_mean", "top_gain", "recall"), nothing)
+    all_counts = np.vstack([np.ones((1, n)), counts])
+    picked, best = (_top_mean(truth, values, all_counts, top) for values in (predictions, truth))
+    blind = mean(truth, all_counts)
+    figures = {
+        "top_mean": picked,
+        "top_gain": ratio(picked - blind, best - blind),
+        "recall": _recall(truth, predictions, all_counts, wanted),
+    }
+    drawn = {
+        name: Resampled(float(values[0]), values[1:], 1.0 if name == "recall" else math.inf)
+        for name, values in figures.items()
+    }
+    overall, best_possible = float(blind[0]), float(best[0])
+    attainable_mean, attainable_gain, attainable_recall = None, None, None
     if reliability is not None and 0 < reliability <= 1:
-        attainable = _attainable(truth, reliability, top, wanted, seed)
-    return ResampledScreening(
+        attainable_mean, attainable_recall = _attainable(truth, reliability, top, wanted, seed)
+        if best_possible > overall:
+            attainable_gain = (attainable_mean - overall) / (best_possible - overall)
+    found = Screening(
         top=top,
-        top_mean=Resampled(float(picked[0]), picked[1:]),
-        overall=float(blind[0]),
-        best_possible=float(best[0]),
-        top_gain=Resampled(float(gain[0]), gain[1:]),
+        overall=overall,
+        best_possible=best_possible,
+        attainable_top_mean=attainable_mean,
+        attainable_top_gain=attainable_gain,
         wanted=wanted,
-        recall=Resampled(float(found[0]), found[1:], 1.0),
         recall_by_chance=wanted / n,
-        attainable=attainable,
+        attainable_recall=attainable_recall,
+        **{name: figure.estimate() for name, figure in drawn.items()},
     )
+    return found, drawn
 
 
 def _attainable(truth: Float64, reliability: float, top: int, wanted: int, seed: int) -> tuple[float, float]:

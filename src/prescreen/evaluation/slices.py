@@ -17,7 +17,7 @@ GROUPS: Final = ("asian", "black", "hispanic", "islander", "middle-eastern", "na
 """Attributes of One Million Impressions that say to which group of people raters take a face to belong."""
 
 SMALLEST_JUDGED: Final = 60
-"""Pictures that a slice needs before its coverage is held against a bound."""
+"""Pictures that a slice needs before its coverage is compared with a bound."""
 
 _THIRDS: Final = ("low", "middle", "high")
 
@@ -122,7 +122,7 @@ def label_slices(attributes: pd.DataFrame, middle: float) -> pd.DataFrame:
     )
 
 
-def judge_slices(
+def evaluate_slices(
     truth: NDArray[Any],
     predictions: NDArray[Any],
     traits: Sequence[str],
@@ -132,7 +132,7 @@ def judge_slices(
     upper: NDArray[Any] | None = None,
     groups: NDArray[Any] | None = None,
 ) -> tuple[SliceEvaluation, ...]:
-    """Judge each slice on its own: each trait, and all traits together.
+    """Evaluate each slice separately: each trait, and all traits together.
 
     A trait is not sliced by its own rating, only by its prediction: pictures picked for a high rating are those whose
     rating is too high, and no predictor would be unbiased among them.
@@ -188,20 +188,12 @@ def _figures(
 def judged_slices(
     slices: Iterable[SliceEvaluation], at_least: int = SMALLEST_JUDGED, *, together: bool = False
 ) -> dict[SliceEvaluation, float]:
-    """Return the coverage of the slices of at least so many pictures, where it is known.
-
-    Parameters
-    ----------
-    slices : iterable of SliceEvaluation
-    at_least : int
-        Pictures.
-    together : bool
-        Look at slices of all traits together instead of those of single traits.
-    """
-    judged = {
-        part: part.covered.share.value for part in slices if part.n >= at_least and (part.trait is None) is together
+    """Return the coverage of slices of at least so many pictures; ``together``: of all traits, not of single ones."""
+    return {
+        part: value
+        for part in slices
+        if part.n >= at_least and (part.trait is None) is together and (value := part.covered.share.value) is not None
     }
-    return {part: value for part, value in judged.items() if value is not None}
 
 
 def lowest_coverage(

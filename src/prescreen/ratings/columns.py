@@ -25,14 +25,7 @@ _SHOWN_CHARACTERS = 60
 
 
 def read_bytes(source: Path, remedy: str = "check --ratings") -> bytes:
-    """Return the content of a file.
-
-    Parameters
-    ----------
-    source : Path
-        The file.
-    remedy : str
-        What to do if it cannot be read.
+    """Return the content of a file; ``remedy`` says what to do if it cannot be read.
 
     Raises
     ------
@@ -71,13 +64,7 @@ def read_zip(source: Path, data: bytes, member: str) -> bytes:
 
 
 def refuse_predictions(source: Path, frame: pd.DataFrame) -> None:
-    """Refuse a table that prescreen wrote itself where people's votes or scores are expected.
-
-    Raises
-    ------
-    RatingsError
-        If it is one.
-    """
+    """Raise `RatingsError` for a table that prescreen wrote itself, where people's votes or scores are expected."""
     columns = {str(name) for name in frame.columns}
     scores = {"status", "content"} <= columns and any(name.endswith("_raw_low") for name in columns)
     if scores or {"p_better", "selected"} <= columns:
@@ -88,18 +75,7 @@ def refuse_predictions(source: Path, frame: pd.DataFrame) -> None:
 
 
 def numbers(source: Path, frame: pd.DataFrame, column: str, blank: bool = False) -> Floats:
-    """Return a column as finite numbers.
-
-    Parameters
-    ----------
-    source : Path
-        File, for messages.
-    frame : DataFrame
-        From `prescreen.ratings.files.Table.rows`.
-    column : str
-        Name of the column.
-    blank : bool
-        Whether a cell may be blank (nothing, NA or NaN), which becomes NaN.
+    """Return a column as finite numbers; a blank cell (nothing, NA or NaN) is NaN if ``blank`` allows it.
 
     Raises
     ------
@@ -133,18 +109,22 @@ def refuse(
     frame : DataFrame
         Rows, numbered by the index.
     faulty : ndarray of bool, shape (n_rows,)
-        Rows at fault.
-    problem : str
-        What is wrong; ``{}`` stands for the value.
-    remedy : str
-        What was expected or what to do.
+    problem, remedy : str
+        What is wrong, ``{}`` standing for the value, and what to do.
     cells : array-like, shape (n_rows,), optional
         Values to show for ``{}``.
 
     Raises
     ------
     RatingsError
-        If any row is at fault.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"vote": [1, 12, 13]}, index=[2, 3, 4])
+    >>> refuse(Path("votes.csv"), frame, frame["vote"] > 10, "vote {} is too high", "correct it", frame["vote"])
+    Traceback (most recent call last):
+    ...
+    prescreen.errors.RatingsError: votes.csv: row 3: vote 12 is too high (2 such rows: 3, 4); correct it
     """
     positions = np.flatnonzero(faulty)
     if positions.size == 0:
@@ -159,21 +139,13 @@ def refuse(
 
 
 def said(cells: "pd.Series[Any]") -> "pd.Series[str]":
-    """Return cells as text without blanks around it; the empty text where nothing is said (nothing, NA or NaN)."""
+    """Return cells as text without blanks around it; the empty text where blank (nothing, NA or NaN)."""
     texts = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
     return texts.where(~texts.str.lower().isin(_BLANK), "")
 
 
 def categorical(cells: "pd.Series[Any]", strip: bool) -> pd.Categorical:
-    """Return text as categories, numbers as the text that they are written as; the empty text where there is none.
-
-    Parameters
-    ----------
-    cells : Series
-        The cells of a column.
-    strip : bool
-        Whether blanks around a text do not belong to it.
-    """
+    """Return text as categories, numbers as the text that they are written as; the empty text where there is none."""
     cells = cells.astype(object) if cells.dtype != "str" else cells
     codes, found = pd.factorize(cells.where(cells.notna(), ""))
     texts = [str(value).strip() if strip else str(value) for value in found]

@@ -1,4 +1,4 @@
-"""Text as a table: what it is encoded in and separated by, and rows that end before or beyond the header."""
+"""Reads text as a table: finds its encoding and separator, and rows that end before or beyond the header."""
 
 import codecs
 import contextlib
@@ -72,16 +72,9 @@ def _utf16(data: bytes) -> str:
 
 
 def open_csv(source: Path, data: bytes, form: tuple[str, ...]) -> Table:
-    """Find the separator and the header of CSV.
+    """Find the separator and the header of CSV, given as UTF-8 without byte order mark.
 
-    Parameters
-    ----------
-    source : Path
-        Where the bytes come from, for messages.
-    data : bytes
-        UTF-8 without byte order mark.
-    form : tuple of str
-        What was understood of the file so far.
+    ``form`` is what was understood of the file so far.
 
     Raises
     ------
@@ -90,11 +83,9 @@ def open_csv(source: Path, data: bytes, form: tuple[str, ...]) -> Table:
     """
     told = re.match(rb"\s*\"?sep=([ -~\t])\"?[ \t]*\r?\n", data)
     if told:
-        data = data[told.end() :]
-    separator = told[1].decode() if told else _separator(data)
-    if told:
+        data, separator = data[told.end() :], told[1].decode()
         form = (f"the line sep={separator}", *form)
-    elif separator != ",":
+    elif (separator := _separator(data)) != ",":
         form = (SEPARATORS[separator], *form)
     try:
         check_csv(data, separator)
@@ -150,7 +141,8 @@ def _read_csv(
             frame = parsed(_trimmed(source, data, separator, len(header)))
         named = [place for place, name in enumerate(header) if name]
         if named and not filled_cells(frame.iloc[:, named[-1]]).all():  # left blank, or cut off?
-            _refuse_short_rows(source, data, separator, 1 + named[-1])
+            for row, cells in enumerate(_records(data, separator), start=1):
+                _check_width(source, row, cells, 1 + named[-1], 0 < len(cells) <= named[-1])
     except (ValueError, csv.Error) as error:
         raise RatingsError(f"{shown(source)}: not a CSV ({one_line(error)}); expected {_EXPECTED}") from error
     frame.columns = pd.Index(list(header), dtype=object)
@@ -163,20 +155,15 @@ def _trimmed(source: Path, data: bytes, separator: str, width: int) -> bytes:
     written = io.StringIO()
     writer = csv.writer(written, delimiter=separator, lineterminator="\n")
     for row, cells in enumerate(_records(data, separator, strict=True), start=1):
-        if any(cell.strip() for cell in cells[width:]):
-            raise RatingsError(
-                f"{shown(source)}: row {row} has {len(cells)} cells, the header {width}; expected {_EXPECTED}"
-            )
+        _check_width(source, row, cells, width, any(cell.strip() for cell in cells[width:]))
         writer.writerow(cells[:width])
     return written.getvalue().encode()
 
 
-def _refuse_short_rows(source: Path, data: bytes, separator: str, width: int) -> None:
-    for row, cells in enumerate(_records(data, separator), start=1):
-        if 0 < len(cells) < width:
-            raise RatingsError(
-                f"{shown(source)}: row {row} has {len(cells)} cells, the header {width}; expected {_EXPECTED}"
-            )
+def _check_width(source: Path, row: int, cells: Sequence[str], width: int, faulty: bool) -> None:
+    if faulty:
+        what = f"row {row} has {len(cells)} cells, the header {width}"
+        raise RatingsError(f"{shown(source)}: {what}; expected {_EXPECTED}")
 
 
 def _records(data: bytes, separator: str, *, strict: bool = False) -> Iterable[list[str]]:

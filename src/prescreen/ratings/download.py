@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Any, BinaryIO, Final
 
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.progress import ProgressReporter
@@ -39,7 +39,7 @@ _PATIENCE: Final = 60.0  # seconds without an answer
 
 @dataclass(frozen=True)
 class Fetched:
-    """What was fetched; written beside the data as ``fetched.json``.
+    """What was fetched; written to the folder of the data as ``fetched.json``.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ def fetch_omi(
     UsageError
         If the licence is not accepted, or there is something in ``output``.
     PrescreenError
-        If the archive cannot be had, or is not what it should be.
+        If the archive cannot be fetched, redirects to an address that is not safe, or is not what it should be.
 
     References
     ----------
@@ -151,12 +151,28 @@ def _download(source: str, archive: Path, reporter: ProgressReporter) -> str:
     return digest.hexdigest()
 
 
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but from an encrypted address to no other, and only to the web."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], *answer: Any
+    ) -> urllib.request.Request | None:
+        target = urllib.parse.urlsplit(answer[-1])
+        if target.scheme not in ({"https"} if req.type == "https" else {"http", "https"}):
+            fp.close()
+            raise PrescreenError(
+                f"{shown(req.full_url)}: redirects to {shown(answer[-1])}, which is not safe: anybody on the way could"
+                " change the data; expected https; give the address of the archive, or a file, with --source"
+            )
+        return super().redirect_request(req, fp, *answer)
+
+
 @contextmanager
 def _opened(source: str) -> Iterator[tuple[BinaryIO, int]]:
     """Open a URL or a file; yields the stream and its length, 0 where it is not told."""
     if urllib.parse.urlsplit(source).scheme in ("http", "https"):
         try:
-            answer = urllib.request.urlopen(source, timeout=_PATIENCE)
+            answer = urllib.request.build_opener(_SafeRedirects).open(source, timeout=_PATIENCE)
         except urllib.error.HTTPError as error:
             error.close()  # it holds the connection
             raise

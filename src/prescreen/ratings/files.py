@@ -1,8 +1,8 @@
 """Files of ratings as spreadsheets, survey tools and programs write them, read into tables of cells.
 
 Read are CSV (any of comma, semicolon, tab and bar; UTF-8, UTF-16 or Windows-1252; decimal commas), Excel workbooks,
-JSON lines, a JSON array of rows, Label Studio's export and Parquet. The content decides which, not the name. What a
-column means is no matter of this module: see `prescreen.ratings.meanings`.
+JSON lines, a JSON array of rows, Label Studio's export and Parquet. The content decides which, not the name.
+`prescreen.ratings.meanings` finds what the columns mean.
 """
 
 import io
@@ -24,16 +24,9 @@ from prescreen.text import shown
 
 
 def open_tables(source: Path, data: bytes, image: str = "image") -> list[Table]:
-    """Find the tables in a file: one, or as many as a workbook has sheets with something on them.
+    """Find the tables in a file: one, or for a workbook each sheet with something on it.
 
-    Parameters
-    ----------
-    source : Path
-        Where the bytes come from, for messages.
-    data : bytes
-        Content of the file.
-    image : str
-        What Label Studio's export calls the picture.
+    ``source`` is for messages; ``image`` is what Label Studio's export calls the picture.
 
     Raises
     ------
@@ -68,14 +61,7 @@ def open_tables(source: Path, data: bytes, image: str = "image") -> list[Table]:
 def read_frame(source: Path, data: bytes, text: Collection[str]) -> pd.DataFrame:
     """Read the one table of a file whose columns have fixed names, which also count in other case.
 
-    Parameters
-    ----------
-    source : Path
-        Where the bytes come from, for messages.
-    data : bytes
-        Content of the file.
-    text : collection of str
-        Columns that are text; named as given here in what is returned.
+    The columns in ``text`` are text, and named as there in what is returned.
 
     Raises
     ------
@@ -87,7 +73,7 @@ def read_frame(source: Path, data: bytes, text: Collection[str]) -> pd.DataFrame
         sheets = ", ".join(shown(table.sheet) for table in tables)
         raise RatingsError(f"{shown(source)}: several sheets ({sheets}); keep the one that counts")
     names = {name: name.lower() for name in tables[0].header if name.lower() in text}
-    frame = tables[0].rows(names, unstripped=names).frame
+    frame = tables[0].rows(names, unstripped=names)[0]
     return frame.rename(columns={old: new for old, new in names.items() if old == new or new not in frame})
 
 

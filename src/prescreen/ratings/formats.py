@@ -1,4 +1,4 @@
-"""Ratings files of several formats, told apart by their columns, brought into one form.
+"""Reads ratings files of several formats, which their columns tell apart, into one form.
 
 ==========  ===================================================================================================
 votes       ``image,trait,vote[,rater]``: one row a vote
@@ -10,9 +10,9 @@ omi         a folder in the layout of One Million Impressions; see `prescreen.ra
 The first three are files of any kind that `prescreen.ratings.files` reads and may have a column ``person`` (blank where
 not known); other columns that a format does not know are left out, which is said. Columns may have other names, see
 `prescreen.ratings.meanings`. A value that is called neither vote nor mean (``rating``, ``score``) is a mean where votes
-or a spread stand beside it, or no picture has two and no rater is named; otherwise a vote. A folder in Hugging Face's
-layout ``imagefolder`` is read by its ``metadata.csv`` or ``metadata.jsonl``. Label Studio's JSON export is read as
-votes.
+or a spread go with it, or no picture has two and no rater is named; otherwise a vote. In a folder in
+Hugging Face's layout ``imagefolder`` the metadata is read; its column ``file_name`` names the picture. Label Studio's
+JSON export is read as votes.
 """
 
 import hashlib
@@ -25,7 +25,6 @@ import pandas as pd
 from prescreen.errors import PrescreenError, RatingsError
 from prescreen.ratings.columns import counted, numbers, read_bytes, refuse, refuse_predictions
 from prescreen.ratings.files import open_tables
-from prescreen.ratings.imagefolder import metadata_file
 from prescreen.ratings.meanings import (
     MEANINGS,
     TEXT,
@@ -41,9 +40,11 @@ from prescreen.ratings.meanings import (
 from prescreen.ratings.omi import read_omi
 from prescreen.ratings.rows import Rows, TraitValues, choose_rows
 from prescreen.ratings.scale import Scale
-from prescreen.ratings.table import Contents, Table
+from prescreen.ratings.table import Table
 from prescreen.ratings.wide import read_matrix, read_wide
 from prescreen.text import shown
+
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # of a folder in the layout imagefolder
 
 
 def read_rows(
@@ -80,21 +81,23 @@ def read_rows(
         For a trait or a column that is not in the file.
     """
     if path.is_dir():
-        metadata = metadata_file(path)
-        if metadata is None:
+        metadata = [path / name for name in _METADATA if (path / name).is_file()]
+        if len(metadata) > 1:
+            names = " and ".join(file.name for file in metadata)
+            raise RatingsError(f"{shown(path)}: both {names} are there; remove one, or name the file with --ratings")
+        if not metadata:
             return read_omi(path, traits)
-        return read_rows(metadata, traits, columns, scale, lenient=lenient, remedy=remedy)
+        return read_rows(metadata[0], traits, columns, scale, lenient=lenient, remedy=remedy)
     data = read_bytes(path, remedy)
     tables = open_tables(path, data, (columns or {}).get("image", "image"))
     table, meaning = _choose_table(path, tables, columns)
-    contents, ignored = _read_table(table, meaning)
-    frame = contents.frame
+    frame, form, ignored = _read_table(table, meaning)
     refuse_predictions(path, frame)
     read = _read_format(path, frame, meaning, traits, scale, lenient)
-    notes = [f"read       {', '.join(contents.form)}"] if contents.form else []
+    notes = [f"read       {', '.join(form)}"] if form else []
     vote = "the mean" if read.format == "ratings" else "a vote"
     notes += [f"columns    {said}"] if (said := meaning.describe(vote)) else []
-    ignored = (*contents.ignored, *ignored, *read.ignored)
+    ignored += read.ignored
     notes += [f"ignored    {'; '.join(ignored)}"] if ignored else []
     return Rows(
         frame=read.frame,
@@ -157,15 +160,14 @@ def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str
     )
 
 
-def _read_table(table: Table, meaning: Meaning) -> tuple[Contents, tuple[str, ...]]:
+def _read_table(table: Table, meaning: Meaning) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Read the rows, columns named by their meaning; columns that take the name of a meaning wrongly are left out."""
     text = {column for name, column in meaning.columns.items() if name in TEXT}
     image = meaning.columns.get("image")
-    contents = table.rows(text, unstripped=() if image is None else (image,))
+    frame, form, ignored = table.rows(text, unstripped=() if image is None else (image,))
     own = {column: name for name, column in (*meaning.columns.items(), *meaning.traits.items()) if "*" not in column}
-    wrong = [name for name in contents.frame.columns if name in own.values() and name not in own]
-    frame = contents.frame.drop(columns=wrong).rename(columns=own)
-    return Contents(frame, contents.form, contents.ignored), tuple(columns_left(wrong))
+    wrong = [name for name in frame.columns if name in own.values() and name not in own]
+    return frame.drop(columns=wrong).rename(columns=own), form, ignored + columns_left(wrong)
 
 
 def _read_format(
@@ -208,7 +210,7 @@ def _read_format(
 
 
 def _are_means(frame: pd.DataFrame) -> bool:
-    """Whether values without a telling name are means: votes or a spread stand beside them, or each stands alone."""
+    """Whether values without a telling name are means: votes or a spread go with them, or each stands alone."""
     if "rater" in frame:
         return False
     return "votes" in frame or "std" in frame or not frame.duplicated(["image", "trait"]).any()

@@ -1,9 +1,9 @@
-"""Which picture a name means: the one of that name, or the only one that fits when less is asked of it.
+"""Finds the picture that a name means: the one of that name, or the only one that fits a looser comparison.
 
-A name that fits exactly counts so. Otherwise it is compared in turn without regard to case, Unicode form and Windows
-separators; to the ending; to folders; to both; to the prefix ``1a2b3c4d-`` that Label Studio gives to what is uploaded;
-and a name that is all digits, to zeros before it. The first comparison that any picture stands decides: one picture is
-a match, several are none. Of an address (``https://...``) the last part of its path counts.
+A name that fits exactly is taken. Otherwise the comparison ignores, in turn: case, Unicode form and Windows separators;
+the ending; folders; both; the prefix ``1a2b3c4d-`` that Label Studio gives to uploads; and, of a name that is all
+digits, leading zeros. The first comparison that any picture fits decides: one picture is a match, several are none. Of
+an address (``https://...``) the last part of its path counts.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class Match:
     name : str or None
         The picture; None if there is none, or several fit.
     how : str
-        What had to be passed over to find it; the empty text if nothing.
+        What had to be ignored to find it; the empty text if nothing.
     among : tuple of str
         The pictures, if several fit.
     """
@@ -71,21 +71,17 @@ def match_names(
         Returns all pictures there are, as POSIX paths; only called if a name fits none exactly.
     """
     found = [exact(name) for name in names]
-    if None not in found:
-        return [Match(name) for name in found]
-    pictures = _Pictures(known())
+    pictures = _Pictures(known()) if None in found else None
     return [
-        Match(name) if name is not None else pictures.find(written) for name, written in zip(found, names, strict=True)
+        pictures.find(written) if pictures and name is None else Match(name)
+        for name, written in zip(found, names, strict=True)
     ]
 
 
 def match_known(names: Sequence[str], known: Collection[str]) -> list[Match]:
     """Find the picture that each name means, of some whose names are known."""
     plain = {posixpath.normpath(name): name for name in known}
-    found = match_names(
-        names, lambda name: posixpath.normpath(name) if posixpath.normpath(name) in plain else None, lambda: plain
-    )
-    return [Match(None if match.name is None else plain[match.name], match.how, match.among) for match in found]
+    return match_names(names, lambda name: plain.get(posixpath.normpath(name)), plain.values)
 
 
 def match_files(names: Sequence[str], folder: Path) -> list[Match]:
@@ -110,7 +106,6 @@ def named_pictures(
     Parameters
     ----------
     rows : Rows
-        Of a ratings file.
     where : str
         What has the pictures, for messages.
     match : callable
@@ -135,15 +130,11 @@ def named_pictures(
 
     unknown = [found.name is None for found in matches]
     if any(unknown):
-        first = int(codes[np.flatnonzero(np.array(unknown)[codes])[0]])
+        first = int(codes[np.array(unknown)[codes]][0])
         if fitting := [shown(name) for name in matches[first].among]:
             rest = f" and {len(fitting) - _SHOWN} more" if len(fitting) > _SHOWN else ""
-            listed = f"{', '.join(fitting[:_SHOWN])}{rest}"
-            check(
-                unknown,
-                f"fits several pictures in {where}",
-                f"{listed} fit it; {remedy.replace('correct the name', 'write the whole name')}",
-            )
+            cure = remedy.replace("correct the name", "write the whole name")
+            check(unknown, f"fits several pictures in {where}", f"{', '.join(fitting[:_SHOWN])}{rest} fit it; {cure}")
         close = suggest(names[first], known())
         check(unknown, f"is not in {where}", f"did you mean '{shown(close)}'? {remedy}" if close else remedy)
     for name, (one, other) in _shared(matches, names).items():
@@ -155,11 +146,12 @@ def named_pictures(
 def _ways(matches: Sequence[Match], names: Sequence[str]) -> tuple[str, ...]:
     lines = []
     for how in dict.fromkeys(match.how for match in matches if match.how):
-        fitting = [(written, match.name) for written, match in zip(names, matches, strict=True) if match.how == how]
-        written, name = fitting[0]
-        lines.append(
-            f"matched    {counted(len(fitting), 'picture')} by name {how}: {shown(written)} is {shown(name or '')}"
-        )
+        fitting = [
+            f"{shown(written)} is {shown(match.name or '')}"
+            for written, match in zip(names, matches, strict=True)
+            if match.how == how
+        ]
+        lines.append(f"matched    {counted(len(fitting), 'picture')} by name {how}: {fitting[0]}")
     return tuple(lines)
 
 
@@ -177,7 +169,13 @@ def _shared(matches: Sequence[Match], names: Sequence[str]) -> Mapping[str, tupl
 
 
 def suggest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known picture that was probably meant: of the same file name, else of the most similar name."""
+    """Return the known picture that was probably meant: of the same file name, else of the most similar name.
+
+    Examples
+    --------
+    >>> suggest("stage/O28.jpg", ["formal/027.jpg", "stage/028.jpg"])
+    'stage/028.jpg'
+    """
     pictures = list(known)
     last = _basename(name)
     same = [other for other in pictures if posixpath.basename(other) == last]
@@ -203,12 +201,8 @@ class _Pictures:
     def find(self, written: str) -> Match:
         plain = _plain(written)
         for keys, (how, key) in zip(self._by_key, _COMPARISONS, strict=True):
-            stripped = (
-                plain
-                if how != _AS_UPLOADED
-                else posixpath.join(posixpath.dirname(plain), _UPLOAD.sub("", posixpath.basename(plain)))
-            )
-            fitting = keys.get(key(stripped), []) if key(stripped) else []
+            wanted = key(_UPLOAD.sub("", posixpath.basename(plain)) if how == _AS_UPLOADED else plain)
+            fitting = keys.get(wanted, []) if wanted else []
             if len(fitting) > 1:
                 ends = [_common_end(_stem(plain), _stem(_plain(name))) for name in fitting]
                 fitting = [name for name, end in zip(fitting, ends, strict=True) if end == max(ends)]
@@ -236,10 +230,6 @@ def _stem(name: str) -> str:
     return stem if ending in ENDINGS else name
 
 
-def _without_folder(name: str) -> str:
-    return posixpath.basename(name)
-
-
 def _without_both(name: str) -> str:
     return _stem(posixpath.basename(name))
 
@@ -253,7 +243,7 @@ _AS_UPLOADED: Final = "without Label Studio's prefix"
 _COMPARISONS: Final[Sequence[tuple[str, Callable[[str], str]]]] = (
     ("in another spelling (case, blanks, separators, Unicode form)", lambda name: name),
     ("without its ending", _stem),
-    ("without folder", _without_folder),
+    ("without folder", posixpath.basename),
     ("without folder and ending", _without_both),
     (_AS_UPLOADED, _without_both),
     ("without zeros before the number", _number),

@@ -26,7 +26,7 @@ def read_lines(source: Path, data: bytes) -> pd.DataFrame:
     Raises
     ------
     RatingsError
-        Naming the first line that is not a JSON object of texts and numbers, each under a name of its own.
+        Naming the first line that is not a JSON object of texts and numbers under different names.
     """
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
@@ -93,7 +93,7 @@ class _Unfit(Exception):
 
 
 class _Pairs:
-    """An object, its names as they stand there: one may stand there twice."""
+    """An object with its names as they are in the file, where one may be twice."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         self.pairs = pairs
@@ -119,7 +119,7 @@ def _checked(row: Any) -> Mapping[str, Any]:
 def _frame(rows: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows.values()), index=pd.Index(list(rows)), dtype=object)
     for name in frame.columns:
-        # Text as it stands there: names and raters may be numbers that no float holds.
+        # Text as in the file: names and raters may be numbers that no float holds.
         texts = ["" if value is None or value != value else str(value) for value in frame[name]]
         frame[name] = pd.Series(texts, frame.index, dtype=object)
     return frame

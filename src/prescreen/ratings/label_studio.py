@@ -38,11 +38,11 @@ def label_studio_votes(source: Path, tasks: Sequence[Any], image: str = "image")
     Parameters
     ----------
     source : Path
-        Where the tasks come from, for messages.
+        For messages.
     tasks : sequence
         Entries of the JSON array.
     image : str
-        What the picture is called in a task's ``data``.
+        Name of the picture in a task's ``data``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which column of a ratings file means what: by its name, by a usual other name for it, or as it was told.
+"""Finds the meaning of each column of a ratings file: by its name, a usual other name, or as the user gave it.
 
 A name counts in any case and with blanks, ``_`` or ``-`` between its words. Another name is understood only where
 exactly one column has it and no column has the name itself.
@@ -71,32 +71,26 @@ class Meaning:
 
     def describe(self, vote: str) -> str:
         """Say what was understood by another name; the empty text if nothing was. ``vote`` says what a vote is."""
-        told = [
-            f"{shown(self.columns[name])} is {vote if name == 'vote' else f'the {name}'}"
-            for name in MEANINGS
-            if name in self.guessed
-        ]
-        return ", ".join(told)
+        guessed = [name for name in MEANINGS if name in self.guessed]
+        return ", ".join(
+            f"{shown(self.columns[name])} is {vote if name == 'vote' else f'the {name}'}" for name in guessed
+        )
 
 
 def understand(source: Path, header: Sequence[str], told: Mapping[str, str] | None = None) -> Meaning:
-    """Find out what the columns of a table mean.
-
-    Parameters
-    ----------
-    source : Path
-        The file, for messages.
-    header : sequence of str
-        Names of its columns.
-    told : mapping of str to str, optional
-        {meaning, or name of a trait: column}, as ``--columns`` gives it.
+    """Find out what the columns of a table mean; ``told`` is {meaning, or name of a trait: column} of ``--columns``.
 
     Raises
     ------
     UsageError
-        If a column that was told is not there.
+        If a column of ``told`` is missing.
     RatingsError
         If several columns could be the same.
+
+    Examples
+    --------
+    >>> understand(Path("votes.csv"), ["photo", "attribute", "score", "worker_id"]).columns
+    {'image': 'photo', 'rater': 'worker_id', 'trait': 'attribute', 'vote': 'score'}
     """
     search = _Search(source, header, told or {})
     matrix = any("*" in column for column in search.traits.values())
@@ -154,7 +148,7 @@ class _Search:
 
 
 def _could_be_long(names: Sequence[str]) -> bool:
-    """Whether there is a column for the trait and one for what is said of it."""
+    """Whether there is a column for the trait and one for its ratings."""
     plain = [_plain(name) for name in names]
     return any(name in MEANINGS["trait"] for name in plain) and any(
         name in (*MEANINGS["vote"], *MEANINGS["mean"]) for name in plain
@@ -162,7 +156,7 @@ def _could_be_long(names: Sequence[str]) -> bool:
 
 
 def _column(source: Path, column: str, header: Sequence[str], *, pattern: bool) -> str:
-    """Return the column that was told as the header has it."""
+    """Return a column that the user named as the header has it."""
     if pattern and "*" in column and column not in header:
         if not any(starred(column, name) for name in header):
             raise UsageError(f"{shown(source)}: --columns {shown(column)}: no column is named so ({listed(header)})")
@@ -181,6 +175,11 @@ def starred(pattern: str, name: str) -> str:
     """Return the picture that a column is about: what the ``*`` of a pattern stands for; the empty text if nothing.
 
     A pattern such as ``*.jpg`` stands for names of files, ending included.
+
+    Examples
+    --------
+    >>> starred("How smart is *?", "How smart is 001.jpg?"), starred("*.jpg", "001.jpg")
+    ('001.jpg', '001.jpg')
     """
     before, _, after = (_blank_free(part, ends=False) for part in pattern.partition("*"))
     plain = _blank_free(name, ends=False)

@@ -21,7 +21,7 @@ from prescreen.errors import RatingsError
 from prescreen.ratings.columns import numbers, read_bytes, read_zip, refuse
 from prescreen.ratings.files import read_frame
 from prescreen.ratings.meanings import listed
-from prescreen.ratings.rows import Rows, choose_rows, choose_traits
+from prescreen.ratings.rows import Rows, choose_rows, choose_traits, constant_trait
 from prescreen.ratings.scale import Scale
 from prescreen.text import shown
 
@@ -31,14 +31,7 @@ _TYPES: Final = (*_VOTES, "repeat")
 
 
 def read_omi(folder: Path, traits: Mapping[str, str] | None) -> Rows:
-    """Read the folder.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    traits : mapping of str to str, optional
-        New name of each trait wanted, and its name in the file; by default all.
+    """Read the folder; ``traits`` as in `prescreen.ratings.formats.read_rows`.
 
     Raises
     ------
@@ -83,7 +76,7 @@ def _omi_means(source: Path, data: bytes, traits: Mapping[str, str] | None) -> p
     wanted = choose_traits(source, [str(name) for name in frame.columns if name != "stimulus"], traits)
     parts = []
     for code, column in enumerate(wanted.values()):
-        trait = pd.Categorical.from_codes(np.full(len(frame), code), categories=pd.Index(list(wanted)))
+        trait = constant_trait(code, wanted, len(frame))
         values = numbers(source, frame, column)
         parts.append(frame[["stimulus"]].assign(trait=trait, value=values, votes=np.nan, std=np.nan))
     return pd.concat(parts)

@@ -1,4 +1,4 @@
-"""Columns beside the chosen traits: attributes of the rated faces, and auxiliary traits to learn from."""
+"""Columns other than the chosen traits: attributes of the rated faces, and auxiliary traits to learn from."""
 
 from collections.abc import Mapping
 from dataclasses import replace

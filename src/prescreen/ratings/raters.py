@@ -6,7 +6,7 @@ answer at random). With few votes a picture, that is noise worth removing. The t
     vote = mean + spread_r * quality_i + bias_r + noise
 
 with quality, bias and spread - 1 drawn from normal distributions of variances that are estimated from the same votes.
-A rater's bias and spread are therefore shrunk toward 0 and 1, the more so the fewer votes the rater gave, and when
+A rater's bias and spread are therefore shrunk toward 0 and 1, more for raters with fewer votes, and when
 raters do not differ the result is the plain mean.
 
 References
@@ -53,22 +53,6 @@ class PictureVotes:
     votes: Floats
 
 
-@dataclass(frozen=True, eq=False)
-class RaterEffects:
-    """What the two-way model found out about each rater of one trait.
-
-    Parameters
-    ----------
-    bias : ndarray of float64, shape (n_raters,)
-        In units of the scale, shrunk toward 0.
-    spread : ndarray of float64, shape (n_raters,)
-        Factor on the differences between pictures, shrunk toward 1.
-    """
-
-    bias: Floats
-    spread: Floats
-
-
 def plain_means(images: Codes, votes: Floats, n_images: int) -> PictureVotes:
     """Average each picture's votes.
 
@@ -77,15 +61,18 @@ def plain_means(images: Codes, votes: Floats, n_images: int) -> PictureVotes:
     images : ndarray of int, shape (n_votes,)
         Picture of each vote, 0 to ``n_images - 1``.
     votes : ndarray of float64, shape (n_votes,)
-        The votes.
     n_images : int
-        Number of pictures.
     """
     count = np.bincount(images, minlength=n_images).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.bincount(images, votes, n_images) / count
-        squares = np.bincount(images, (votes - means[images]) ** 2, n_images)
-        return PictureVotes(means, np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan), count)
+    return PictureVotes(means, _stds(images, votes - means[images], count), count)
+
+
+def _stds(images: Codes, deviations: Floats, count: Floats) -> Floats:
+    """Return the sample standard deviation of each picture's votes; NaN below two votes."""
+    squares = np.bincount(images, deviations**2, count.size)
+    return np.asarray(np.sqrt(np.divide(squares, count - 1, out=np.full(count.size, np.nan), where=count > 1)))
 
 
 def raters_overlap(images: Codes, raters: Codes) -> bool:
@@ -105,28 +92,26 @@ def raters_overlap(images: Codes, raters: Codes) -> bool:
 
 def two_way_means(
     images: Codes, raters: Codes, votes: Floats, n_images: int, n_raters: int
-) -> tuple[PictureVotes, RaterEffects]:
+) -> tuple[PictureVotes, Floats, Floats]:
     """Average each picture's votes after taking out what belongs to the raters.
 
     Parameters
     ----------
-    images : ndarray of int, shape (n_votes,)
-        Picture of each vote, 0 to ``n_images - 1``.
-    raters : ndarray of int, shape (n_votes,)
-        Rater of each vote, 0 to ``n_raters - 1``.
+    images, raters : ndarray of int, shape (n_votes,)
+        Picture of each vote, 0 to ``n_images - 1``, and its rater, 0 to ``n_raters - 1``.
     votes : ndarray of float64, shape (n_votes,)
-        The votes.
     n_images, n_raters : int
-        Numbers of pictures and raters.
 
     Returns
     -------
-    PictureVotes
+    ratings : PictureVotes
         ``means`` are on the scale of the votes, and such that shrinking each by its number of votes, as for any mean of
         independent votes, gives the model's best prediction of the picture's quality: votes of raters with little
         spread count less. ``stds`` is the noise that is left in single votes.
-    RaterEffects
-        The raters' biases and spreads.
+    bias : ndarray of float64, shape (n_raters,)
+        In units of the scale, shrunk toward 0.
+    spread : ndarray of float64, shape (n_raters,)
+        Factor on the differences between pictures, shrunk toward 1.
     """
     count = np.bincount(images, minlength=n_images).astype(np.float64)
     by_rater = np.bincount(raters, minlength=n_raters).astype(np.float64)
@@ -134,7 +119,7 @@ def two_way_means(
     centred = votes - grand
     quality_variance, bias_variance, noise = _variance_components(images, raters, centred, count, by_rater)
     if quality_variance <= 0:  # the pictures do not differ, so there is nothing to tell raters by
-        return plain_means(images, votes, n_images), RaterEffects(np.zeros(n_raters), np.ones(n_raters))
+        return plain_means(images, votes, n_images), np.zeros(n_raters), np.ones(n_raters)
 
     ratio = noise / quality_variance
     bias, spread, spread_gain = _fit_raters(images, raters, centred, count, by_rater, ratio, bias_variance / noise)
@@ -148,16 +133,15 @@ def two_way_means(
     ratio /= unit**2
     with np.errstate(invalid="ignore", divide="ignore"):
         deviations = evidence / (information + ratio) * (count + ratio) / count
-        residuals = freed - a * (evidence / information)[images]
-        stds = np.where(count > 1, np.sqrt(np.bincount(images, residuals**2, n_images) / (count - 1)), np.nan)
+        stds = _stds(images, freed - a * (evidence / information)[images], count)
     # What is left of the noise of a vote: less what the spreads explain, plus what is not known of the biases. The
     # residuals themselves say too little, for the raters' effects were fitted to them.
     left = noise - quality_variance * float(by_rater @ spread_gain) / votes.size
     left += bias_variance * float(by_rater @ (noise / (by_rater * bias_variance + noise))) / votes.size
     left = max(left, 0.1 * noise)
-    raw = pooled_variance(stds, count)
+    raw = float(pooled_variance(stds, count))
     stds *= np.sqrt(left / raw) if raw > 0 else 1.0
-    return PictureVotes(grand + deviations / unit, stds / unit, count), RaterEffects(bias, spread)
+    return PictureVotes(grand + deviations / unit, stds / unit, count), bias, spread
 
 
 def _fit_raters(

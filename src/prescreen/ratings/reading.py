@@ -1,9 +1,9 @@
-"""A ratings file in, checked ratings out: per picture and trait the mean, the votes, their spread and reliability.
+"""Reads a ratings file and checks it: for each picture and trait the mean, the votes, their spread and reliability.
 
-**Pictures.** Names are relative to the folder of pictures; without ``images_dir`` that is the folder of the file or its
-subfolder ``images``, whichever holds more of the names (One Million Impressions: ``images``). A name that fits no file
-exactly means the one that fits otherwise (`prescreen.ratings.image_names`). A rating of a picture that is not there is
-an error; a picture without ratings is not.
+Names of pictures are relative to the folder of pictures. Without ``images_dir`` that is the folder of the file or its
+subfolder ``images``, whichever has more of the names (One Million Impressions: ``images``). A name that fits no file
+exactly is matched as in `prescreen.ratings.image_names`. A rating of a picture that is missing is an error; a picture
+without ratings is not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,8 @@ from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import files_below, images_folder, match_files, named_pictures
 from prescreen.ratings.raters import PictureVotes, plain_means, raters_overlap, two_way_means
 from prescreen.ratings.reliability import Reliability, pooled_variance, reliability
-from prescreen.ratings.rows import Rows
-from prescreen.ratings.scale import Scale
-from prescreen.ratings.scales import SCORES, find_scale
+from prescreen.ratings.rows import Rows, find_scale
+from prescreen.ratings.scale import SCORES, Scale
 from prescreen.text import shown, traits_option
 
 MIN_IMAGES = 10
@@ -36,7 +35,7 @@ Codes = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Ratings:
-    """What a crowd made of pictures.
+    """Checked ratings of pictures by a crowd.
 
     Parameters
     ----------
@@ -52,7 +51,7 @@ class Ratings:
     reliability : mapping of str to Reliability
         For each trait, that of the means in ``table``.
     persons : mapping of str to str
-        Who is on a picture, for the pictures of which the file says it.
+        Who is on each picture, where the file says so.
     format : str
         ``votes``, ``ratings``, ``scores``, ``answers`` or ``omi``.
     source : Path
@@ -67,10 +66,10 @@ class Ratings:
         How votes became means: ``mean``, or ``two-way`` where rater ids allowed to take out the raters' own levels and
         spreads (see :mod:`prescreen.ratings.raters`).
     columns : mapping of str to str
-        What the columns of the file were told to mean; see `read_ratings`.
+        Meanings of columns that the user gave; see `read_ratings`.
     errors : DataFrame
-        Standard errors of means where the file says them itself, shaped like :meth:`wide`, NaN elsewhere; empty where
-        it says none.
+        Standard errors of means where the file gives them, shaped like :meth:`wide`, NaN elsewhere; empty where it
+        gives none.
     notes : tuple of str
         Lines for the user: what was understood of the file, how names were matched, what was left out.
     auxiliary : DataFrame
@@ -109,7 +108,7 @@ class Ratings:
     def sampling_variance(self) -> pd.DataFrame:
         """Return the variance of each mean that is vote noise, shaped like :meth:`wide`.
 
-        It is the squared standard error where the file says it itself; otherwise the variance of votes within
+        It is the squared standard error where the file gives one; otherwise the variance of votes within
         pictures, pooled over a trait's pictures, divided by the picture's votes. In squared units of the scale; NaN
         where neither is known.
         """
@@ -119,7 +118,7 @@ class Ratings:
         return from_votes if self.errors.empty else (self.errors**2).fillna(from_votes)
 
     def told(self, names: Mapping[str, str]) -> dict[str, str]:
-        """Return {trait: its column} for {trait: its name in the file}, where a column was told to be a trait."""
+        """Return {trait: its column} for {trait: its name in the file}, where the user gave the column of a trait."""
         return {trait: self.columns.get(name, name) for trait, name in names.items()}
 
     def _wide(self, column: str) -> pd.DataFrame:
@@ -155,7 +154,7 @@ def read_ratings(
         {meaning, or name of a trait: column}, where the names of the columns do not tell
         (:mod:`prescreen.ratings.meanings`).
     expected_scale : Scale, optional
-        That of the ratings that these go with; see `prescreen.ratings.scales`.
+        That of the ratings that these go with; see `prescreen.ratings.rows.find_scale`.
 
     Raises
     ------
@@ -175,8 +174,7 @@ def read_ratings(
     by_trait = [np.flatnonzero(frame["trait"].cat.codes == code) for code in range(len(wanted))]
     called = traits or {name: name for name in wanted}
     _refuse_few(rows, called, [np.unique(images[chosen]).size for chosen in by_trait], min_images)
-    two_way = rows.single_votes and _raters_known(frame, images, by_trait)
-    raters = _rater_codes(frame) if two_way else None
+    raters = _known_raters(rows, images, by_trait)
     parts = [
         _summed(frame.iloc[chosen], images[chosen], len(names), None if raters is None else raters[chosen])
         for chosen in by_trait
@@ -187,17 +185,20 @@ def read_ratings(
         table=pd.concat(tables, ignore_index=True),
         traits=wanted,
         scale=scale,
-        reliability={trait: reliability(*_arrays(t)) for trait, t in zip(wanted, tables, strict=True)},
+        reliability={
+            trait: reliability(*(table[column].to_numpy(np.float64) for column in ("mean", "std", "votes")))
+            for trait, table in zip(wanted, tables, strict=True)
+        },
         persons=_persons(rows, names, images),
         format=rows.format,
         source=Path(path),
         images_dir=folder,
         fingerprint=rows.fingerprint,
         is_score=rows.format == "scores" and scale == SCORES,
-        method="two-way" if two_way else "mean",
+        method="mean" if raters is None else "two-way",
         columns=dict(columns or {}),
         errors=_errors(frame, images, names, wanted),
-        notes=(*rows.notes, *matched, *guessed, *_unknown_raters(rows, two_way)),
+        notes=(*rows.notes, *matched, *guessed, *_unknown_raters(rows, raters is not None)),
     )
 
 
@@ -216,14 +217,13 @@ def _refuse_repeats(rows: Rows, images: Codes) -> None:
     """Refuse two votes of one rater, or two ready means, for the same picture and trait."""
     frame = rows.frame
     keys = pd.DataFrame({"trait": frame["trait"].cat.codes.to_numpy(), "image": images})
-    if not rows.single_votes or rows.format == "answers":
-        if rows.format == "answers":  # one row of the file holds many
-            keys["row"] = frame.index.to_numpy()
-            first_of_row = ~keys.duplicated().to_numpy()
-            repeated = first_of_row & keys.duplicated(["trait", "image"]).to_numpy()
-        else:
-            repeated = keys.duplicated().to_numpy()
-        problem, remedy = "a second rating of image {} for the same trait", "keep one row for each picture and trait"
+    problem, remedy = "a second rating of image {} for the same trait", "keep one row for each picture and trait"
+    if rows.format == "answers":  # one row of the file holds many
+        keys["row"] = frame.index.to_numpy()
+        first_of_row = ~keys.duplicated().to_numpy()
+        repeated = first_of_row & keys.duplicated(["trait", "image"]).to_numpy()
+    elif not rows.single_votes:
+        repeated = keys.duplicated().to_numpy()
     elif "rater" in frame:
         keys["rater"] = frame["rater"].cat.codes.to_numpy()
         repeated = keys.duplicated().to_numpy() & (frame["rater"] != "").to_numpy()
@@ -264,25 +264,21 @@ def _refuse_traits(rows: Rows, traits: Mapping[str, str], faults: Mapping[str, s
     raise RatingsError(f"{shown(rows.source)}: {next(iter(faults.values()))}{remedy}")
 
 
-def _raters_known(frame: pd.DataFrame, images: Codes, by_trait: list[Codes]) -> bool:
-    """Whether the votes whose rater is known, at least half of them, tell raters from pictures."""
-    if "rater" not in frame:
-        return False
-    raters = frame["rater"].cat.codes.to_numpy().astype(np.intp)
-    known = (frame["rater"] != "").to_numpy()
+def _known_raters(rows: Rows, images: Codes, by_trait: list[Codes]) -> Codes | None:
+    """Return a number for each vote's rater; None unless at least half of the votes name raters who can be compared.
 
-    def tell(chosen: Codes) -> bool:
-        chosen_known = chosen[known[chosen]]
-        return 2 * chosen_known.size >= chosen.size and raters_overlap(images[chosen_known], raters[chosen_known])
-
-    return all(tell(chosen) for chosen in by_trait)
-
-
-def _rater_codes(frame: pd.DataFrame) -> Codes:
-    """Return a number for each vote's rater; a vote without one gets a rater of its own, of whom nothing is known."""
-    raters = frame["rater"].cat.codes.to_numpy().astype(np.intp)
-    blank = np.flatnonzero((frame["rater"] == "").to_numpy())
-    raters[blank] = len(frame["rater"].cat.categories) + np.arange(blank.size)
+    A vote without a rater gets its own number, of which nothing is known.
+    """
+    if not rows.single_votes or "rater" not in rows.frame:
+        return None
+    names = rows.frame["rater"]
+    raters = names.cat.codes.to_numpy().astype(np.intp)
+    known = (names != "").to_numpy()
+    for chosen in by_trait:
+        named = chosen[known[chosen]]
+        if 2 * named.size < chosen.size or not raters_overlap(images[named], raters[named]):
+            return None
+    raters[~known] = len(names.cat.categories) + np.arange(np.count_nonzero(~known))
     return raters
 
 
@@ -300,13 +296,11 @@ def _unknown_raters(rows: Rows, two_way: bool) -> tuple[str, ...]:
 def _errors(
     frame: pd.DataFrame, images: Codes, names: npt.NDArray[np.object_], traits: tuple[str, ...]
 ) -> pd.DataFrame:
-    """Return the standard errors that the file says itself, one row a picture and one column a trait."""
+    """Return the standard errors that the file gives, one row a picture and one column a trait."""
     if "error" not in frame or frame["error"].isna().all():
         return pd.DataFrame()
-    said = pd.DataFrame(
-        {"image": names[images], "trait": frame["trait"].to_numpy(), "error": frame["error"].to_numpy()}
-    )
-    wide = said.pivot(index="image", columns="trait", values="error")
+    errors = frame[["trait", "error"]].assign(image=names[images])
+    wide = errors.pivot(index="image", columns="trait", values="error")
     return wide.set_axis(wide.index.astype(str), axis="index").reindex(columns=pd.Index(traits, name="trait"))
 
 
@@ -336,25 +330,13 @@ def _table(trait: str, names: npt.NDArray[np.object_], summed: PictureVotes, sca
     return table[np.isfinite(summed.means)]
 
 
-def _arrays(table: pd.DataFrame) -> tuple[npt.NDArray[np.float64], ...]:
-    return tuple(table[column].to_numpy(np.float64) for column in ("mean", "std", "votes"))
-
-
 def _persons(rows: Rows, names: npt.NDArray[np.object_], images: Codes) -> dict[str, str]:
     """Return who is on which picture; refuse two persons on one."""
     if "person" not in rows.frame:
         return {}
-    told = pd.DataFrame({"image": images, "person": rows.frame["person"].cat.codes.to_numpy()}, index=rows.frame.index)
-    told = told[(rows.frame["person"] != "").to_numpy()]
-    pairs = told.drop_duplicates()
+    pairs = rows.frame[["person"]].assign(image=images)
+    pairs = pairs[(pairs["person"] != "").to_numpy()].drop_duplicates()
+    problem = "person {} is on a picture that another row gives to somebody else"
     twice = pairs["image"].duplicated().to_numpy()
-    persons = rows.frame["person"].cat.categories
-    refuse(
-        rows.source,
-        pairs,
-        twice,
-        "person {} is on a picture that another row gives to somebody else",
-        "a picture shows one person",
-        persons[pairs["person"].to_numpy()],
-    )
-    return {str(names[i]): str(persons[p]) for i, p in zip(pairs["image"], pairs["person"], strict=True)}
+    refuse(rows.source, pairs, twice, problem, "a picture shows one person", pairs["person"].astype(str))
+    return {str(names[i]): str(person) for i, person in zip(pairs["image"], pairs["person"], strict=True)}

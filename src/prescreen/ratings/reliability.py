@@ -57,47 +57,57 @@ def spearman_brown(icc1: Number, votes: Number) -> Number:
     return votes * icc1 / (1 + (votes - 1) * icc1)
 
 
-def pooled_variance(stds: Floats, votes: Floats) -> float:
+def pooled_variance(stds: Floats, votes: Floats, counts: Floats | None = None) -> Floats:
     """Return the variance of votes around their picture's mean, pooled over pictures.
 
     Parameters
     ----------
     stds, votes : ndarray of float64, shape (n,)
         Sample standard deviation and number of each picture's votes; NaN where unknown.
+    counts : ndarray of float64, shape (n_resamples, n), optional
+        How often each picture is in each resample.
 
     Returns
     -------
-    float
+    ndarray of float64, shape (), or (n_resamples,) with ``counts``
         In squared units of the scale; NaN if no picture has both a known spread and two votes.
     """
     usable = np.isfinite(stds) & (votes > 1)
     freedom = votes[usable] - 1
-    return float(freedom @ stds[usable] ** 2 / freedom.sum()) if usable.any() else math.nan
+    freedom = freedom if counts is None else counts[:, usable] * freedom
+    total = freedom.sum(axis=-1)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        return np.asarray(freedom @ stds[usable] ** 2 / total)
 
 
-def icc1(means: Floats, stds: Floats, votes: Floats) -> float:
+def icc1(means: Floats, stds: Floats, votes: Floats, counts: Floats | None = None) -> Floats:
     """Estimate ICC(1) by the unbalanced one-way analysis of variance.
 
     Parameters
     ----------
     means, stds, votes : ndarray of float64, shape (n,)
         Mean, sample standard deviation and number of each picture's votes; NaN where unknown.
+    counts : ndarray of float64, shape (n_resamples, n), optional
+        How often each picture is in each resample.
 
     Returns
     -------
-    float
+    ndarray of float64, shape (), or (n_resamples,) with ``counts``
         At most 1, below 0 where pictures differ less than chance would have them differ; NaN if fewer than two
         pictures have a known number of votes, or the spread of votes is unknown.
     """
-    within = pooled_variance(stds, votes)
+    within = pooled_variance(stds, votes, counts)
     known = np.isfinite(means) & np.isfinite(votes)
     n, means = votes[known], means[known]
-    if n.size < 2 or math.isnan(within):
-        return math.nan
-    between_mean_square = float(n @ (means - n @ means / n.sum()) ** 2) / (n.size - 1)
-    votes_of_anova = float(n.sum() - n @ n / n.sum()) / (n.size - 1)
-    between = (between_mean_square - within) / votes_of_anova
-    return between / (between + within) if between + within > 0 else math.nan
+    counts = np.ones(n.size) if counts is None else counts[:, known]
+    weights, pictures = counts * n, counts.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of fewer than two pictures nothing is known: NaN
+        total = weights.sum(axis=-1)
+        deviations = means - (weights @ means / total)[..., None]
+        between_mean_square = np.vecdot(weights, deviations**2) / (pictures - 1)
+        votes_of_anova = (total - weights @ n / total) / (pictures - 1)
+        between = (between_mean_square - within) / votes_of_anova
+        return np.where(between + within > 0, between / (between + within), math.nan)
 
 
 def reliability(means: Floats, stds: Floats, votes: Floats) -> Reliability:
@@ -111,7 +121,7 @@ def reliability(means: Floats, stds: Floats, votes: Floats) -> Reliability:
     if means.size == 0 or not np.isfinite(votes).all():
         return Reliability(None, None, None)
     per_image = float(votes.size / np.sum(1 / votes))
-    single = icc1(means, stds, votes)
+    single = float(icc1(means, stds, votes))
     if math.isnan(single):
         return Reliability(None, per_image, None)
     single = max(single, 0.0)

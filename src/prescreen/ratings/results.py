@@ -1,4 +1,4 @@
-"""Scores that come back from a test with people, as somebody typed them, checked before anything is learned.
+"""Reads and checks the human scores that somebody typed after a test with people.
 
 They are a ratings file of few pictures (`prescreen.ratings.formats`), of any format: scores or means count as they are,
 single votes and counts of answers as the mean of the votes that they are, on the scale of the training. Every trait of
@@ -20,9 +20,8 @@ from prescreen.ratings.columns import refuse
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import match_known, named_pictures
 from prescreen.ratings.meanings import columns_option
-from prescreen.ratings.rows import Rows, UnknownTrait
-from prescreen.ratings.scale import Scale
-from prescreen.ratings.scales import ANSWERS, SCORES, refuse_beyond
+from prescreen.ratings.rows import Rows, UnknownTrait, refuse_beyond
+from prescreen.ratings.scale import ANSWERS, SCORES, Scale
 from prescreen.text import shown, traits_option
 
 

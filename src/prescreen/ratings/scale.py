@@ -1,8 +1,8 @@
-"""The scale of votes."""
+"""The scale of votes and scores."""
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from prescreen.errors import UsageError
 
@@ -40,3 +40,10 @@ class Scale:
 
     def __str__(self) -> str:
         return f"{self.low:g}:{self.high:g}"
+
+
+SCORES: Final = Scale(0, 10)
+"""Scores as Photofeeler shows them."""
+
+ANSWERS: Final = Scale(0, 3)
+"""What No, Somewhat, Yes and Very count as."""

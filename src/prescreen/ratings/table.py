@@ -1,4 +1,4 @@
-"""A table as it stands in a file: its header, and rows that are read once it is known which columns are text.
+"""The table in a file: its header, and rows that are read when the meanings of the columns are known.
 
 Rows are numbered as a spreadsheet shows them: in CSV and Excel the header is row 1 (the line ``sep=;`` is not counted);
 in the other files the first row of data is row 1. The number stays in the index of the data frame, through any
@@ -27,28 +27,8 @@ Body = Callable[[Collection[str]], pd.DataFrame]
 
 
 @dataclass(frozen=True)
-class Contents:
-    """The rows of a table.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Text columns are categorical with ``str`` categories, the empty text where a cell is blank. Other columns are
-        numbers where all cells are; otherwise text or objects. The index holds row numbers.
-    form : tuple of str
-        What was understood of the file that is not the plain default: ``semicolons``, ``UTF-16``.
-    ignored : tuple of str
-        What was left out, with its number: ``2 empty rows``.
-    """
-
-    frame: pd.DataFrame
-    form: tuple[str, ...]
-    ignored: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Table:
-    """A table whose header is known and whose rows are yet to be read.
+    """A table whose header was read and whose rows were not.
 
     Parameters
     ----------
@@ -57,9 +37,9 @@ class Table:
     header : tuple of str
         Names of the columns, without blanks around them; the empty text where a column has none.
     form : tuple of str
-        As in `Contents`.
+        What was understood of the file that is not the plain default: ``semicolons``, ``UTF-16``.
     ignored : tuple of str
-        As in `Contents`.
+        What was left out, with its number: ``2 empty rows``.
     body : callable
         Gets the columns that are text even if they look like numbers; returns the rows.
     sheet : str
@@ -76,7 +56,9 @@ class Table:
     sheet: str = ""
     comma_is_free: bool = False
 
-    def rows(self, text: Collection[str] = (), unstripped: Collection[str] = ()) -> Contents:
+    def rows(
+        self, text: Collection[str] = (), unstripped: Collection[str] = ()
+    ) -> tuple[pd.DataFrame, list[str], list[str]]:
         """Read the rows.
 
         Parameters
@@ -85,6 +67,14 @@ class Table:
             Columns that are text even if they look like numbers; other columns become numbers where all cells are.
         unstripped : collection of str
             Text columns whose blanks at the ends of a cell belong to it: a file name may begin with one.
+
+        Returns
+        -------
+        frame : DataFrame
+            Text columns are categorical with ``str`` categories, the empty text where a cell is blank. Other columns
+            are numbers where all cells are; otherwise text or objects. The index holds row numbers.
+        form, ignored : list of str
+            Those of the table, and what its rows add to them.
 
         Raises
         ------
@@ -109,20 +99,19 @@ class Table:
             form.append("decimal commas")
         for name in frame.columns.intersection(list(text)):
             frame[name] = self._text(frame, name, strip=name not in unstripped)
-        return Contents(frame, tuple(form), tuple(ignored))
+        return frame, form, ignored
 
     def _without_nameless(self, frame: pd.DataFrame, ignored: list[str]) -> pd.DataFrame:
         """Leave out columns without a name that hold nothing, or only number the rows."""
-        kept = np.ones(frame.shape[1], dtype=bool)
+        kept, empty = np.ones(frame.shape[1], dtype=bool), 0
         for place, name in enumerate(frame.columns):
-            if name in ("", "Unnamed: 0"):
-                cells = frame.iloc[:, place]
-                if name == "" and not filled_cells(cells).any():
-                    kept[place] = False
-                elif place == 0 and _counts_rows(cells):
-                    kept[place] = False
-                    ignored.append("the first column, which only numbers the rows")
-        empty = int((~kept[1:]).sum()) + int(not kept[0] and not filled_cells(frame.iloc[:, 0]).any())
+            cells = frame.iloc[:, place]
+            if name == "" and not filled_cells(cells).any():
+                kept[place] = False
+                empty += 1
+            elif place == 0 and name in ("", "Unnamed: 0") and _counts_rows(cells):
+                kept[place] = False
+                ignored.append("the first column, which only numbers the rows")
         if empty:
             ignored.append(counted(empty, "empty column"))
         return frame if kept.all() else frame.loc[:, kept]
@@ -166,7 +155,7 @@ def _counts_rows(cells: "pd.Series[Any]") -> bool:
 
 
 def _with_points(frame: pd.DataFrame, name: str, *, sure: bool) -> bool:
-    """Write decimal commas of a column as points, if it has no decimal points of its own."""
+    """Write decimal commas of a column as points, if it has no decimal points."""
     cells = frame[name]
     if pd.api.types.is_numeric_dtype(cells) or isinstance(cells.dtype, pd.CategoricalDtype):
         return False

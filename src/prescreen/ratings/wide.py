@@ -1,32 +1,28 @@
 """Tables with a column a trait: scores, one rater's votes in a row, counts of answers, or one column a picture.
 
 ==========  ===========================================================================================================
-scores      one row a picture, scores as Photofeeler shows them; ``T_votes`` beside ``T`` are that trait's votes, and
+scores      one row a picture, scores as Photofeeler shows them; ``T_votes`` next to ``T`` are that trait's votes, and
             ``T_low`` and ``T_high``, or ``T_range`` (``7.1-8.9``), its 90 % range
 votes       one row a rater and picture (there is a column ``rater``), a vote in each trait's column
 answers     one row a picture, ``T_no``, ``T_somewhat``, ``T_yes``, ``T_very`` (or ``T_0`` to ``T_3``): how many people
             answered so; each answer is a vote from 0 to 3
-votes       one row a rater and one column a picture: the name of a trait's columns was told with a ``*`` in it
+votes       one row a rater and one column a picture: the user gave the name of a trait's columns with a ``*`` in it
 ==========  ===========================================================================================================
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
 from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.columns import Floats, counted, numbers, refuse, said
 from prescreen.ratings.meanings import MEANINGS, Meaning, columns_left, listed, starred
-from prescreen.ratings.rows import TraitValues, choose_traits
-from prescreen.ratings.scale import Scale
-from prescreen.ratings.scales import ANSWERS, SCORES
+from prescreen.ratings.rows import TraitValues, choose_traits, constant_trait
+from prescreen.ratings.scale import ANSWERS, SCORES, Scale
 from prescreen.text import shown, traits_option
 
 _LEVELS = {"no": 0, "somewhat": 1, "yes": 2, "very": 3, "0": 0, "1": 1, "2": 2, "3": 3}
@@ -40,28 +36,6 @@ _NO_RATING = frozenset(
 _NO_RATING_AT_THE_END = frozenset(["id", "date", "time", "timestamp", "duration", "seconds", "minutes"])
 _MOST_ANSWERS = 100_000  # of one picture; more are a mistake
 _Z95 = float(ndtri(0.95))
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The columns of a wide table by what they hold; all mappings begin with the trait."""
-
-    values: Mapping[str, str]
-    answers: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
-    votes: Mapping[str, str] = field(default_factory=dict)
-    low: Mapping[str, str] = field(default_factory=dict)
-    high: Mapping[str, str] = field(default_factory=dict)
-    range: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def traits(self) -> list[str]:
-        return [*self.values, *self.answers]
-
-    def taken(self) -> set[str]:
-        """Return the columns that say something of a trait."""
-        parts = (self.values, self.votes, self.low, self.high, self.range)
-        levels = (column for of_trait in self.answers.values() for column in of_trait.values())
-        return {column for part in parts for column in part.values()}.union(levels)
 
 
 def read_wide(
@@ -100,49 +74,45 @@ def read_wide(
     _refuse_misplaced(source, frame)
     if "rater" not in frame:
         scale = scale or SCORES
-    found = _columns(frame, meaning)
+    values, answers, companions = _columns(frame, meaning)
     asked = {name.casefold() for name in (*(traits or {}).values(), *meaning.traits)}
-    blank = [name for name in found.values if (said(frame[found.values[name]]) == "").all()]
-    blank = [name for name in blank if name.casefold() not in asked]
-    found = replace(found, values={name: column for name, column in found.values.items() if name not in blank})
-    if not found.traits:
+    blank = [name for name in values if name.casefold() not in asked and (said(frame[name]) == "").all()]
+    values = [name for name in values if name not in blank]
+    if not values and not answers:
         raise RatingsError(
             f"{shown(source)}: no column holds a trait; expected for instance image,competence,likeability"
         )
-    if "" in found.values and traits is None:
+    if "" in values and traits is None:
         raise RatingsError(f"{shown(source)}: a column has no name; name it, or choose others with --traits")
-    usable = _ratings_among(source, frame, found, scale)
+    usable = [*answers, *_ratings_among(frame, values, scale)]
     if traits is None and lenient:
         traits = {name: name for name in usable}
     elif traits is None and not meaning.traits:
-        _refuse_others(source, frame, found, usable, scale)
-    wanted = choose_traits(source, found.traits, traits)
-    answers = [trait for trait in wanted.values() if trait in found.answers]
-    if answers and len(answers) < len(wanted):
-        others = [trait for trait in wanted.values() if trait not in found.answers]
+        _refuse_others(source, frame, values, usable, scale)
+    wanted = choose_traits(source, [*values, *answers], traits)
+    counts = [trait for trait in wanted.values() if trait in answers]
+    if counts and len(counts) < len(wanted):
+        others = [trait for trait in wanted.values() if trait not in answers]
         raise RatingsError(
-            f"{shown(source)}: {listed(answers)} as counts of answers, {listed(others)} as scores: two scales; "
-            f"choose one kind: {traits_option({shown(name): shown(name) for name in answers})}"
+            f"{shown(source)}: {listed(counts)} as counts of answers, {listed(others)} as scores: two scales; "
+            f"choose one kind: {traits_option({shown(name): shown(name) for name in counts})}"
         )
-    left = [name for name in _free(frame) if name and name not in (*found.taken(), *blank)]
+    known = {*values, *blank, *(column for levels in answers.values() for column in levels.values())}
+    known |= {column for part in companions.values() for column in part.values()}
+    left = [name for name in _free(frame) if name and name not in known]
     left += ["votes"] if "votes" in frame and "rater" in frame else []
     if traits is not None:  # what could be a rating is learned from, too
-        left += [name for name in found.values if name not in wanted.values() and name not in usable]
+        left += [name for name in values if name not in wanted.values() and name not in usable]
     ignored = columns_left(left) + [f"blank {columns}" for columns in columns_left(blank)]
-    if answers:
-        return _answers(source, frame, found, wanted, ignored)
-    return _values(source, frame, meaning, found, wanted, ignored)
+    if counts:
+        return _answers(source, frame, answers, wanted, ignored)
+    return _values(source, frame, meaning, companions, wanted, ignored)
 
 
 def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Mapping[str, str] | None) -> TraitValues:
     """Read a table of one row a rater and one column a picture.
 
-    Parameters
-    ----------
-    source, frame, traits
-        As in `read_wide`.
-    meaning : Meaning
-        Its traits are patterns with a ``*`` for the picture.
+    ``meaning.traits`` are patterns with a ``*`` for the picture; the rest is as in `read_wide`.
 
     Raises
     ------
@@ -175,7 +145,7 @@ def read_matrix(source: Path, frame: pd.DataFrame, meaning: Meaning, traits: Map
             image = np.full(int(rated.sum()), all_pictures.index(picture))
             part = pd.DataFrame({"value": values[rated], "rater": rater[rated].astype(str)}, frame.index[rated])
             part["image"] = pd.Categorical.from_codes(image, categories=pd.Index(all_pictures))
-            part["trait"] = _constant(code, list(wanted), len(part))
+            part["trait"] = constant_trait(code, wanted, len(part))
             parts.append(part)
     rows = pd.concat(parts)
     rows["rater"] = rows["rater"].astype("category")
@@ -192,18 +162,30 @@ def _free(frame: pd.DataFrame) -> list[str]:
     return [str(name) for name in frame.columns if name not in known]
 
 
-def _columns(frame: pd.DataFrame, meaning: Meaning) -> _Columns:
-    """Sort the columns by what they hold; of those that were told, what they were told to be is their name."""
+def _columns(
+    frame: pd.DataFrame, meaning: Meaning
+) -> tuple[list[str], dict[str, dict[int, str]], dict[str, dict[str, str]]]:
+    """Sort the columns by what they hold.
+
+    Returns
+    -------
+    values : list of str
+        Columns of scores or votes, each named as its trait.
+    answers : dict of str to dict of int to str
+        For each trait whose answers are counted, {answer: column}.
+    companions : dict of str to dict of str to str
+        What goes with scores: {votes, low, high or range: {trait: column}}.
+    """
     free = _free(frame)
-    values = {name: name for name in meaning.traits or free}
+    values = list(meaning.traits or free)
     answers: dict[str, dict[int, str]] = {}
     for name in values:
         if match := _ANSWER.match(name):
             answers.setdefault(match[1], {})[_LEVELS[match[2].lower()]] = name
     answers = {trait: levels for trait, levels in answers.items() if len(levels) == len(set(_LEVELS.values()))}
-    counted = {column for levels in answers.values() for column in levels.values()}
-    answered = {trait.casefold() for trait in answers}  # a score beside its answers says less than they do
-    values = {name: name for name in values if name not in counted and name.casefold() not in answered}
+    counts = {column for levels in answers.values() for column in levels.values()}
+    answered = {trait.casefold() for trait in answers}  # a score next to its answers says less than they do
+    values = [name for name in values if name not in counts and name.casefold() not in answered]
     companions: dict[str, dict[str, str]] = {kind: {} for kind in ("votes", "low", "high", "range")}
     stems = {name.casefold(): name for name in (*values, *answers)}
     for name in free:
@@ -213,13 +195,11 @@ def _columns(frame: pd.DataFrame, meaning: Meaning) -> _Columns:
     for trait in set(companions["low"]) ^ set(companions["high"]):  # one end alone is no range
         companions["low"].pop(trait, None)
         companions["high"].pop(trait, None)
-    beside = {column for part in companions.values() for column in part.values()}
-    values = {trait: column for trait, column in values.items() if column not in beside}
-    return _Columns(values, answers, **{kind: _of(values, part) for kind, part in companions.items()})
-
-
-def _of(traits: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
-    return {trait: column for trait, column in columns.items() if trait in traits}
+    taken = {column for part in companions.values() for column in part.values()}
+    values = [name for name in values if name not in taken]
+    for kind, part in companions.items():
+        companions[kind] = {trait: column for trait, column in part.items() if trait in values}
+    return values, answers, companions
 
 
 def _refuse_misplaced(source: Path, frame: pd.DataFrame) -> None:
@@ -234,14 +214,14 @@ def _refuse_misplaced(source: Path, frame: pd.DataFrame) -> None:
         )
 
 
-def _ratings_among(source: Path, frame: pd.DataFrame, found: _Columns, scale: Scale | None) -> list[str]:
-    """Return the traits whose columns hold numbers, mostly on the scale, and are not named like something else."""
-    usable = [trait for trait in found.traits if trait in found.answers]
-    for trait, column in found.values.items():
-        values, share = _leniently(frame, column)
+def _ratings_among(frame: pd.DataFrame, columns: Sequence[str], scale: Scale | None) -> list[str]:
+    """Return the columns that hold numbers, mostly on the scale, and are not named like something else."""
+    usable = []
+    for name in columns:
+        values, share = _leniently(frame, name)
         on_scale = scale is None or not values.size or np.mean((values >= scale.low) & (values <= scale.high)) > 0.5
-        if share > 0.5 and on_scale and not _named_otherwise(trait):
-            usable.append(trait)
+        if share > 0.5 and on_scale and not _named_otherwise(name):
+            usable.append(name)
     return usable
 
 
@@ -261,14 +241,14 @@ def _leniently(frame: pd.DataFrame, column: str) -> tuple[Floats, float]:
 
 
 def _refuse_others(
-    source: Path, frame: pd.DataFrame, found: _Columns, usable: Sequence[str], scale: Scale | None
+    source: Path, frame: pd.DataFrame, columns: Sequence[str], usable: Sequence[str], scale: Scale | None
 ) -> None:
     """Refuse a column that holds no ratings, with the traits to choose instead."""
     if not usable:
-        return  # what is wrong with the first column will be said of it
+        return  # the reader says what is wrong with the first column
     remedy = f"choose the traits: {traits_option({shown(name): shown(name) for name in usable})}"
-    for trait, column in found.values.items():
-        if trait in usable:
+    for column in columns:
+        if column in usable:
             continue
         values, share = _leniently(frame, column)
         if share <= 0.5:
@@ -277,7 +257,7 @@ def _refuse_others(
             refuse(
                 source, frame, faulty, f"{shown(column)} {{}} is not a number", f"if it is no rating, {remedy}", texts
             )
-        if scale is not None and not _named_otherwise(trait):
+        if scale is not None and not _named_otherwise(column):
             values = numbers(source, frame, column, blank=True)
             beyond = (values < scale.low) | (values > scale.high)
             remedy = f"if {shown(column)} is no rating, {remedy}; otherwise give the scale with --scale LOW:HIGH"
@@ -289,12 +269,13 @@ def _refuse_others(
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _constant(code: int, traits: list[str], length: int) -> "pd.Categorical[Any]":
-    return pd.Categorical.from_codes(np.full(length, code), categories=pd.Index(traits))
-
-
 def _values(
-    source: Path, frame: pd.DataFrame, meaning: Meaning, found: _Columns, wanted: Mapping[str, str], ignored: list[str]
+    source: Path,
+    frame: pd.DataFrame,
+    meaning: Meaning,
+    companions: Mapping[str, Mapping[str, str]],
+    wanted: Mapping[str, str],
+    ignored: list[str],
 ) -> TraitValues:
     """Read scores, or votes of a rater in each row."""
     single = "rater" in frame
@@ -302,17 +283,18 @@ def _values(
     kept = frame.columns.intersection(["image", "person", "rater"])
     parts, rated_at_all, blank = [], np.zeros(len(frame), dtype=bool), 0
     for code, old in enumerate(wanted.values()):
-        values = numbers(source, frame, found.values[old], blank=True)
+        values = numbers(source, frame, old, blank=True)
         rated = np.isfinite(values)
         rated_at_all |= rated
         blank += int((~rated).sum())
-        part = frame.loc[rated, kept].assign(trait=_constant(code, list(wanted), int(rated.sum())), value=values[rated])
+        part = frame.loc[rated, kept].assign(trait=constant_trait(code, wanted, int(rated.sum())), value=values[rated])
         if not single:
-            votes = numbers(source, frame, found.votes[old], blank=True) if old in found.votes else of_all
+            column = companions["votes"].get(old)
+            votes = of_all if column is None else numbers(source, frame, column, blank=True)
             votes = np.full(len(frame), np.nan) if votes is None else votes
             few = (votes < 1) & rated
             refuse(source, frame, few, "votes {} is too few", "a score needs at least one vote", votes)
-            error = _range_error(source, frame, found, old, values)
+            error = _range_error(source, frame, companions, old, values)
             part = part.assign(votes=votes[rated], std=np.nan, error=error[rated])
         parts.append(part)
     if of_all is not None:
@@ -322,18 +304,17 @@ def _values(
     ignored += [f"{counted(nothing, 'row')} without a score"] if nothing else []
     ignored += [counted(blank, "blank score")] if blank else []
     names = {new: meaning.traits.get(old, old) for new, old in wanted.items()}
-    if single:
-        return TraitValues(pd.concat(parts), "votes", names, tuple(ignored))
-    return TraitValues(pd.concat(parts), "scores", names, tuple(ignored), SCORES)
+    kind, scale = ("votes", None) if single else ("scores", SCORES)
+    return TraitValues(pd.concat(parts), kind, names, tuple(ignored), scale)
 
 
-def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str, scores: Floats) -> Floats:
+def _range_error(
+    source: Path, frame: pd.DataFrame, companions: Mapping[str, Mapping[str, str]], trait: str, scores: Floats
+) -> Floats:
     """Return the standard error of each score, from its 90 % range; NaN where there is none."""
-    if trait in found.low:
-        low = numbers(source, frame, found.low[trait], blank=True)
-        high = numbers(source, frame, found.high[trait], blank=True)
-    elif trait in found.range:
-        column = found.range[trait]
+    if trait in companions["low"]:
+        low, high = (numbers(source, frame, companions[end][trait], blank=True) for end in ("low", "high"))
+    elif column := companions["range"].get(trait):
         texts = said(frame[column])
         ends = texts.str.extract(_RANGE).apply(lambda end: end.str.replace(",", "."))
         low, high = (pd.to_numeric(ends[i], errors="coerce").to_numpy(np.float64) for i in (0, 1))
@@ -350,27 +331,27 @@ def _range_error(source: Path, frame: pd.DataFrame, found: _Columns, trait: str,
 
 
 def _answers(
-    source: Path, frame: pd.DataFrame, found: _Columns, wanted: Mapping[str, str], ignored: list[str]
+    source: Path,
+    frame: pd.DataFrame,
+    answers: Mapping[str, Mapping[int, str]],
+    wanted: Mapping[str, str],
+    ignored: list[str],
 ) -> TraitValues:
     """Take each answer that was counted for a vote."""
     kept = frame.columns.intersection(["image", "person"])
     parts = []
     for code, old in enumerate(wanted.values()):
-        repeated: list[npt.NDArray[np.intp]] = []
-        values: list[Floats] = []
-        for level, column in sorted(found.answers[old].items()):
-            counts = numbers(source, frame, column, blank=True)
-            counts = np.where(np.isnan(counts), 0.0, counts)
+        columns = []
+        for _, column in sorted(answers[old].items()):
+            counts = np.nan_to_num(numbers(source, frame, column, blank=True))
             faulty = (counts < 0) | (counts != np.round(counts)) | (counts > _MOST_ANSWERS)
             what = f"{shown(column)} {{}} is no number of answers"
             refuse(source, frame, faulty, what, "expected a count, 0 or more", counts)
-            rows = np.repeat(np.arange(len(frame)), counts.astype(np.intp))
-            repeated.append(rows)
-            values.append(np.full(rows.size, float(level)))
-        order = np.argsort(np.concatenate(repeated), kind="stable")
-        rows = np.concatenate(repeated)[order]
-        trait = _constant(code, list(wanted), rows.size)
-        parts.append(frame[kept].iloc[rows].assign(trait=trait, value=np.concatenate(values)[order]))
+            columns.append(counts.astype(np.intp))
+        by_row = np.stack(columns, axis=1)
+        rows = np.repeat(np.arange(len(frame)), by_row.sum(axis=1))
+        values = np.repeat(np.tile(np.sort(list(answers[old])).astype(np.float64), len(frame)), by_row.ravel())
+        parts.append(frame[kept].iloc[rows].assign(trait=constant_trait(code, wanted, rows.size), value=values))
     answered = pd.concat(parts)
     nothing = len(frame) - answered.index.nunique()
     ignored += [f"{counted(nothing, 'row')} without answers"] if nothing else []

@@ -26,18 +26,11 @@ _REMEDY = "save it as .xlsx or CSV"
 def read_workbook(source: Path, data: bytes) -> Mapping[str, pd.DataFrame]:
     """Read the sheets of an Excel workbook (.xlsx).
 
-    Parameters
-    ----------
-    source : Path
-        Where the bytes come from, for messages.
-    data : bytes
-        Content of the file; begins as in `SPREADSHEET`.
-
     Returns
     -------
     mapping of str to DataFrame
         The sheets with something on them. The first row with two filled cells, or else with one, names the columns
-        (empty text: no name); what stands above it is a title. Cells are text, numbers or whatever Excel has, the empty
+        (empty text: no name); what is above it is a title. Cells are text, numbers or other values of Excel, the empty
         text where blank. The index holds row numbers.
 
     Raises
@@ -68,7 +61,7 @@ def read_workbook(source: Path, data: bytes) -> Mapping[str, pd.DataFrame]:
             sheets = pd.read_excel(
                 io.BytesIO(data), sheet_name=None, header=None, dtype=object, na_filter=False, engine="openpyxl"
             )
-    except Exception as error:  # openpyxl raises whatever the XML makes it stumble over
+    except Exception as error:  # damaged XML makes openpyxl raise errors of many kinds
         raise RatingsError(
             f"{shown(source)}: a damaged Excel workbook ({one_line(error)}); open it in Excel and {_REMEDY}"
         ) from error

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.curves import CurvePoint, LearningCurve
+from prescreen.evaluation.noise_ceiling import VoteNoise
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.regressors.folds import grouped_folds
 from prescreen.regressors.stacking import fit_final

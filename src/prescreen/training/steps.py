@@ -13,8 +13,8 @@ from prescreen.embeddings.pipeline import (
     embed_bytes,
 )
 from prescreen.encoders import Encoder, EncoderSpecification
-from prescreen.evaluation.ceiling import VoteNoise
 from prescreen.evaluation.curves import LearningCurve
+from prescreen.evaluation.noise_ceiling import VoteNoise
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
 from prescreen.predictor.canaries import draw_canaries

@@ -1,8 +1,8 @@
+from prescreen.evaluation.headline_metrics import headline
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, TraitEvaluation
 from prescreen.evaluation.screening import Screening
 from prescreen.evaluation.slices import Coverage
-from prescreen.reports.headline import headline
 
 
 def test_known_figures_are_picked_and_the_others_left_out():
