@@ -133,8 +133,7 @@ def steps(dataset: Dataset, ratings: Floats, folds: int, seed: int) -> Iterator[
     """Yield the steps of the regressor; the last is what `prescreen train` does."""
     blocks = dataset.blocks
     regressors: dict[str, BlockRegressor] = {
-        "ridge alone": BlockKernelRidge(kernel="linear"),
-        "kernel ridge alone": BlockKernelRidge(),
+        "ridge alone": BlockKernelRidge(),
         "shared kernel ridge alone": SharedKernelRidge(seed=seed),
         "LightGBM alone": BoostedTrees(seed=seed),
     }

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from prescreen.encoders import Encoder
-from prescreen.encoders.accelerated import AcceleratedNetwork
+from prescreen.encoders.backends import AcceleratedNetwork
 from prescreen.images import inspection
 from prescreen.images.files import find_images
 from prescreen.images.inspection import inspect_image

@@ -31,9 +31,8 @@ from safetensors.torch import save_file
 from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
 from prescreen.embeddings.workers import Workers
 from prescreen.encoders import Encoder, make_encoder
-from prescreen.encoders.accelerated import AcceleratedNetwork
+from prescreen.encoders.backends import AcceleratedNetwork, precisions
 from prescreen.encoders.bundled import BundledNetwork
-from prescreen.encoders.runtime import precisions
 from prescreen.images.decoding import decode
 from prescreen.images.files import ImageFile, find_images
 from prescreen.images.inspection import inspect_image

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prescreen.encoders.runtime import precisions
+from prescreen.encoders.backends import precisions
 from prescreen.predictor.files import FILES
 from prescreen.predictor.predictor import Predictor
 

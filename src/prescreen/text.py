@@ -18,6 +18,10 @@ from typing import Final
 
 from prescreen.errors import UsageError
 
+OK: Final = "ok"
+FAILED: Final = "failed"
+"""What the column ``status`` of tables of pictures says."""
+
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line breaks, marks that turn the direction of writing, and halves of characters."""
 
@@ -220,3 +224,16 @@ def _secrets() -> set[str]:
         if "://" in value and (found := _USER.search(value))
     }
     return {secret for secret in named | passwords if len(secret) >= _SHORTEST}
+
+
+def first_line(error: BaseException) -> str:
+    r"""Return the first line of an error's message, or the name of its type.
+
+    Examples
+    --------
+    >>> first_line(OSError("no space\nleft"))
+    'no space'
+    >>> first_line(KeyError())
+    'KeyError'
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prescreen.encoders import clip, make_encoder
+from prescreen.encoders.backends import precisions
 from prescreen.encoders.clip import ClipNetwork, cached_weights, describe
-from prescreen.encoders.runtime import precisions
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 
 
@@ -276,7 +276,7 @@ def silent_hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(clip, "PATIENCE", 0.5)
+    monkeypatch.setattr(clip, "HUB_TIMEOUT", 0.5)
     callers = []
 
     def accept():

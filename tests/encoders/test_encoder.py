@@ -16,10 +16,15 @@ from prescreen.encoders import (
 from prescreen.encoders.bundled import EFFICIENTNET, FACE
 from prescreen.errors import EncoderError, PredictorMismatch, UsageError
 from prescreen.images.faces import Face, find_face
+from prescreen.images.views import cut
 from prescreen.progress import NullReporter
 from prescreen.workflow import embed
 
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
+
+
+def cut_views(encoder, picture, face):
+    return {view: cut(picture, face, view) for view in encoder.views}
 
 
 @pytest.fixture(scope="module", params=["face", "tiny clip", "bundled"])
@@ -31,7 +36,7 @@ def encoder(request, clip_folder):
 
 @pytest.fixture(scope="module")
 def views(encoder, portraits):
-    return [encoder.cut(picture, face) for picture, face in portraits]
+    return [cut_views(encoder, picture, face) for picture, face in portraits]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def test_a_second_encoder_of_the_same_specification_gives_the_same_vectors(encod
 
 def test_a_mirror_image_gets_nearly_the_same_vector(encoder, portraits, vectors):
     mirrors = [picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for picture, _ in portraits]
-    found = encoder.encode([encoder.cut(mirror, find_face(mirror)) for mirror in mirrors]).astype(float)
+    found = encoder.encode([cut_views(encoder, mirror, find_face(mirror)) for mirror in mirrors]).astype(float)
     for block in encoder.specification.blocks.values():
         apart = np.linalg.norm(found[:, block] - vectors[:, block], axis=1)
         others = np.linalg.norm(vectors[1:, block].astype(float) - vectors[:-1, block], axis=1)
@@ -81,7 +86,7 @@ def test_a_mirror_image_gets_nearly_the_same_vector(encoder, portraits, vectors)
 def test_without_mirroring_a_mirror_image_is_another_picture(portraits, clip_folder):
     specification = replace(make_encoder(f"clip:tiny@{clip_folder}").specification, mirror=False)
     encoder = Encoder(specification)
-    views = encoder.cut(*portraits[0])
+    views = cut_views(encoder, *portraits[0])
     mirrored = {view: np.ascontiguousarray(pixels[:, ::-1]) for view, pixels in views.items()}
     one, other = encoder.encode([views, mirrored]).astype(float)
     both = Encoder(replace(specification, mirror=True)).encode([views]).astype(float)
@@ -91,7 +96,7 @@ def test_without_mirroring_a_mirror_image_is_another_picture(portraits, clip_fol
 
 def test_descriptors_of_one_person_are_near(encoder):
     pictures = [Image.open(IMAGES / f"{number:03d}.jpg").convert("RGB") for number in (4, 5, 6, 16, 17, 18)]
-    vectors = encoder.encode([encoder.cut(picture, find_face(picture)) for picture in pictures]).astype(float)
+    vectors = encoder.encode([cut_views(encoder, picture, find_face(picture)) for picture in pictures]).astype(float)
     descriptors = vectors[:, encoder.specification.blocks[IDENTITY_BLOCK]]
     distances = np.linalg.norm(descriptors[:, None] - descriptors, axis=2)
     assert distances[:3, :3].max() < 0.6
@@ -115,7 +120,7 @@ def test_a_union_has_the_blocks_of_all_its_networks(clip_folder):
 def test_a_union_s_vectors_are_those_of_its_networks(clip_folder, portraits):
     names = f"clip:tiny@{clip_folder}+bundled", f"clip:tiny@{clip_folder}", "bundled"
     encoders = [make_encoder(name) for name in names]
-    found = [encoder.encode([encoder.cut(*portraits[0])])[0] for encoder in encoders]
+    found = [encoder.encode([cut_views(encoder, *portraits[0])])[0] for encoder in encoders]
     for encoder, vector in zip(encoders[1:], found[1:], strict=True):
         for name, block in encoder.specification.blocks.items():
             assert np.array_equal(found[0][encoders[0].specification.blocks[name]], vector[block])
@@ -173,7 +178,7 @@ def test_vectors_are_those_that_predictors_were_trained_with():
     landmarks = [[215.8, 152.1], [183.5, 154.8], [105.6, 152.9], [136.7, 155.0], [154.3, 211.4]]
     face = Face((0, 0, 1, 1), np.array(landmarks), "hog", 1)
     picture = Image.open(IMAGES / "001.jpg").convert("RGB")
-    vector = encoder.encode([encoder.cut(picture, face)])[0]
+    vector = encoder.encode([cut_views(encoder, picture, face)])[0]
     pinned = {
         "efficientnet-lite2/whole": (-1.1777, 2.6328, -2.6504, -0.9878),
         "efficientnet-lite2/face": (-0.6675, 2.1797, -4.6719, 0.7285),

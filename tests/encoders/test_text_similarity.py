@@ -10,7 +10,7 @@ import open_clip
 import pytest
 import torch
 
-from prescreen.encoders import Wording, make_encoder
+from prescreen.encoders import TextSimilarity, make_encoder
 from prescreen.encoders.text_similarity import embed_texts
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 
@@ -34,7 +34,7 @@ def test_likeness_is_the_cosine_with_the_view_of_the_whole_picture(clip_folder):
     said = embed_texts(specification.members[0], TEXTS)
     vectors = np.random.default_rng(0).normal(size=(3, specification.dimension)).astype(np.float16)
     vectors[1, columns] = 5 * said[1]
-    found = Wording(specification).likeness(TEXTS, [vectors[0], vectors[1], None])
+    found = TextSimilarity(specification).cosines(TEXTS, [vectors[0], vectors[1], None])
     assert found.shape == (2, 3)
     assert found[1, 1] == pytest.approx(1, abs=1e-3)
     seen = vectors[0, columns].astype(float)
@@ -44,7 +44,7 @@ def test_likeness_is_the_cosine_with_the_view_of_the_whole_picture(clip_folder):
 
 def test_networks_that_learned_from_pictures_alone_refuse_with_the_reason():
     with pytest.raises(UsageError, match="learned from pictures alone.*--encoder clip"):
-        Wording(make_encoder("bundled").specification)
+        TextSimilarity(make_encoder("bundled").specification)
 
 
 def test_a_blank_text_is_refused(clip_folder):

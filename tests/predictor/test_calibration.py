@@ -104,7 +104,7 @@ def test_z_and_scores_turn_into_each_other():
 
 def test_what_is_saved_is_what_is_read():
     one = calibration(np.array([[1, 5], [2, np.nan], [0, 7]]), half_widths=np.array([0.5, 0.7]))
-    one = one.with_errors(np.array([[1, 0.3], [0.3, 2]]), 0.4)
+    one = replace(one, error_covariance=np.array([[1, 0.3], [0.3, 2]]), person_share=0.4)
     one = replace(one, error_size=ErrorSize(*np.array([[3, 4], [1, 2], [0.1, -0.2], [-0.3, 0.4]])))
     again = Calibration.from_arrays(one.to_arrays(), one.is_score)
     raw = np.random.default_rng(0).uniform(0, 8, (20, 2))

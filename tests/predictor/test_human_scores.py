@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prescreen.predictor.calibration import Calibration
-from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, offset, updated
+from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, offset, update_predictions
 from prescreen.ranking.posterior import vote_noise
 
 COVARIANCE = np.array([[0.5, 0.2], [0.2, 0.4]])
@@ -63,8 +63,8 @@ def test_other_pictures_of_the_person_move_and_those_of_others_do_not():
     alien = pictures(3, 3, strangers)
     came = results(scored, scored.z + 1.0)
     model = errors(mine)
-    moved = updated(model, scored, came, others)[0] - others.z
-    unmoved = updated(model, scored, came, alien)[0] - alien.z
+    moved = update_predictions(model, scored, came, others)[0] - others.z
+    unmoved = update_predictions(model, scored, came, alien)[0] - alien.z
     assert moved.min() > 0.5
     assert np.abs(unmoved).max() < 0.25 * moved.min()
 
@@ -76,7 +76,7 @@ def test_learning_brings_predictions_nearer_to_the_truth_and_knows_how_near():
         everything = pictures(40, seed)
         truth, told = simulated(everything, rng)
         scored, rest = everything.take(np.arange(6)), everything.take(np.arange(6, 40))
-        mean, variance = updated(errors(), scored, results(scored, told[:6]), rest)
+        mean, variance = update_predictions(errors(), scored, results(scored, told[:6]), rest)
         before.append(((rest.z - truth[6:]) ** 2).mean())
         after.append(((mean - truth[6:]) ** 2).mean())
         inside.append((np.abs(mean - truth[6:]) < 1.645 * np.sqrt(variance)).mean())
@@ -90,7 +90,9 @@ def test_the_order_of_rounds_does_not_matter():
     parts = [results(seen.take(rows), told[rows]) for rows in (np.arange(3), np.arange(3, 8))]
     both = [parts[0].with_round(parts[1]), parts[1].with_round(parts[0])]
     ordered = [seen, seen.take(np.array([3, 4, 5, 6, 7, 0, 1, 2]))]
-    one, other = (updated(errors(), where, came, others)[0] for where, came in zip(ordered, both, strict=True))
+    one, other = (
+        update_predictions(errors(), where, came, others)[0] for where, came in zip(ordered, both, strict=True)
+    )
     np.testing.assert_allclose(one, other, atol=1e-8)
 
 
@@ -101,7 +103,10 @@ def test_votes_of_two_tests_of_a_picture_count_together():
     # The mean of two scores of equal noise, with half of it.
     pooled = replace(results(seen, (first + second) / 2), variance=np.full((4, 2), VARIANCE / 2))
     again = seen.take(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
-    found, wanted = updated(errors(), again, twice, others), updated(errors(), seen, pooled, others)
+    found, wanted = (
+        update_predictions(errors(), again, twice, others),
+        update_predictions(errors(), seen, pooled, others),
+    )
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     assert twice.rounds.tolist() == [1] * 4 + [2] * 4
 
@@ -115,7 +120,10 @@ def test_a_test_on_one_trait_leaves_the_scores_on_the_others():
     again = seen.take(np.array([0, 1, 2, 3, 0, 1, 2, 3]))
     pooled = np.column_stack([told[:, 0], (told[:, 1] + later[:, 1]) / 2])
     alone = replace(results(seen, pooled), variance=np.tile([VARIANCE, VARIANCE / 2], (4, 1)))
-    found, wanted = updated(errors(), again, together, others)[0], updated(errors(), seen, alone, others)[0]
+    found, wanted = (
+        update_predictions(errors(), again, together, others)[0],
+        update_predictions(errors(), seen, alone, others)[0],
+    )
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 

@@ -19,7 +19,7 @@ from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.canaries import Canaries
 from prescreen.predictor.files import FILES, FORMAT, announce_overwrite
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits, content_key
+from prescreen.predictor.predictor import Predictor, TrainingPortraits, content_keys
 from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import atomic
@@ -66,7 +66,7 @@ def predictor():
             sorted_columns(Y), np.array([0.4, 0.6]), np.array([[1, 0.2], [0.2, 1]]), is_score=False
         ),
         portraits=TrainingPortraits(
-            keys=np.array([content_key(content) for content in CONTENTS]),
+            keys=content_keys(CONTENTS),
             faces=X.astype(np.float16),
             predictions=np.column_stack([np.linspace(1, 2, 60), np.linspace(2, 1, 60)]),
         ),

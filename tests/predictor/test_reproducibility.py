@@ -17,6 +17,7 @@ from prescreen.predictor.files import FILES
 from prescreen.predictor.human_scores import HumanResults
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.predictor.reproducibility import TOLERANCE, check_reproducibility
 from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import provenance
@@ -79,20 +80,20 @@ def never(*_, **__):
 
 
 def test_a_predictor_that_is_as_it_was_says_nothing(watched, encoder):
-    finding = reproducibility.check(watched, encoder)
-    assert finding.difference == 0
-    assert not finding.differs
-    assert finding.warning == ""
+    result = check_reproducibility(watched, encoder)
+    assert result.difference == 0
+    assert not result.differs
+    assert result.warning == ""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        reproducibility.check_reproducibility(watched, encoder, NullReporter())
+        check_reproducibility(watched, encoder, NullReporter())
 
 
 def test_other_vectors_are_noticed_and_what_they_change_is_named(watched, encoder, monkeypatch):
     versions = provenance.versions()
     monkeypatch.setattr(provenance, "versions", lambda: versions | {"pillow": "99.0"})
     shifted(encoder, monkeypatch, lambda vectors: vectors + np.float32(0.02))
-    finding = reproducibility.check(watched, encoder)
+    result = check_reproducibility(watched, encoder)
     vectors = encoder.encode([watched_views(encoder, picture) for picture in watched.canaries.pictures])
     now = watched.predict(vectors)
     then = watched.calibration.score(watched.canaries.raw)
@@ -100,14 +101,14 @@ def test_other_vectors_are_noticed_and_what_they_change_is_named(watched, encode
         10 / np.sqrt(2 * np.pi) * (watched.calibration.z(now.raw) - watched.calibration.z(watched.canaries.raw))
     )
     row, trait = np.unravel_index(moved.argmax(), moved.shape)
-    assert finding.difference == pytest.approx(moved.max())
-    assert finding.text == (
+    assert result.difference == pytest.approx(moved.max())
+    assert result.text == (
         f"{watched.traits[trait]} from {then[row, trait]:.2f} to {now.score[row, trait]:.2f} "
         f"(largest difference {abs(now.score - then)[row, trait]:.2f} points, {moved.max():.2f} as at the middle of "
         f"the scale); changed since: pillow from {versions['pillow']} to 99.0"
     )
     with pytest.warns(UserWarning, match="now scores its canaries differently: .* from .* to .*train again"):
-        reproducibility.check_reproducibility(watched, encoder, NullReporter())
+        check_reproducibility(watched, encoder, NullReporter())
 
 
 def watched_views(encoder, picture):
@@ -120,26 +121,26 @@ def watched_views(encoder, picture):
 def test_rounding_is_no_difference(watched, encoder, monkeypatch, size):
     noise = np.random.default_rng(1)
     shifted(encoder, monkeypatch, lambda vectors: vectors * (1 + size * noise.normal(size=vectors.shape)))
-    finding = reproducibility.check(watched, encoder)
-    assert finding.difference < reproducibility.TOLERANCE
-    assert finding.text.startswith("canaries scored as at training")
+    result = check_reproducibility(watched, encoder)
+    assert result.difference < TOLERANCE
+    assert result.text.startswith("canaries scored as at training")
 
 
 def test_a_change_beyond_the_ends_of_the_scale_is_noticed(watched, encoder, monkeypatch):
     best = replace(watched, canaries=Canaries(watched.canaries.pictures, watched.canaries.raw + 50))
     shifted(encoder, monkeypatch, lambda vectors: vectors)
     monkeypatch.setattr(reproducibility, "_measure", lambda *_: best.canaries.raw + 0.5)
-    finding = reproducibility.check(best, encoder)
+    result = check_reproducibility(best, encoder)
     assert np.ptp(best.calibration.score(np.stack([best.canaries.raw[0], best.canaries.raw[0] + 0.5]))[:, 0]) < 0.01
-    assert finding.differs
+    assert result.differs
 
 
 def test_what_was_measured_is_remembered_until_something_changes(watched, encoder, monkeypatch, cache):
-    reproducibility.check(watched, encoder)
+    check_reproducibility(watched, encoder)
     (record,) = cache.iterdir()
-    monkeypatch.setattr(reproducibility, "embed_canaries", never)
-    assert reproducibility.check(watched, encoder).difference == 0
-    assert reproducibility.check(replace(watched, results=results()), encoder).difference == 0
+    monkeypatch.setattr(encoder, "encode", never)
+    assert check_reproducibility(watched, encoder).difference == 0
+    assert check_reproducibility(replace(watched, results=results()), encoder).difference == 0
     for change in (
         (provenance, "versions", lambda: {"python": "4.0"}),
         (reproducibility, "_processor", lambda: "another one"),
@@ -147,26 +148,26 @@ def test_what_was_measured_is_remembered_until_something_changes(watched, encode
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(*change)
             with pytest.raises(AssertionError, match="scored again"):
-                reproducibility.check(watched, encoder)
+                check_reproducibility(watched, encoder)
     with pytest.raises(AssertionError, match="scored again"):
-        reproducibility.check(watched, encoder, force=True)
+        check_reproducibility(watched, encoder, force=True)
     for damage in (b"", b"[]", b'{"raw": 3}', b'{"raw": [["a"]]}', b"\xff", b'{"raw": [[1.0]]}'):
         record.write_bytes(damage)
         with pytest.raises(AssertionError, match="scored again"):
-            reproducibility.check(watched, encoder)
+            check_reproducibility(watched, encoder)
 
 
 def test_a_difference_is_told_each_time(watched, encoder, monkeypatch):
     shifted(encoder, monkeypatch, lambda vectors: vectors + np.float32(0.02))
-    first = reproducibility.check(watched, encoder)
-    monkeypatch.setattr(reproducibility, "embed_canaries", never)
+    first = check_reproducibility(watched, encoder)
+    monkeypatch.setattr(encoder, "encode", never)
     assert first.differs
-    assert reproducibility.check(watched, encoder) == first
+    assert check_reproducibility(watched, encoder) == first
 
 
 def test_a_memory_that_cannot_be_written_does_no_harm(watched, encoder, cache):
     cache.parent.write_bytes(b"a file where the folder should be")
-    assert reproducibility.check(watched, encoder).difference == 0
+    assert check_reproducibility(watched, encoder).difference == 0
 
 
 def results():
@@ -181,14 +182,14 @@ def results():
 
 
 def test_what_people_said_is_no_difference(watched, encoder):
-    assert reproducibility.check(replace(watched, results=results()), encoder, force=True).difference == 0
+    assert check_reproducibility(replace(watched, results=results()), encoder, force=True).difference == 0
 
 
 def test_a_canary_that_cannot_be_decoded_any_more_is_a_difference(watched, encoder):
     pictures = (b"no picture", *watched.canaries.pictures[1:])
-    finding = reproducibility.check(replace(watched, canaries=Canaries(pictures, watched.canaries.raw)), encoder)
-    assert finding.differs
-    assert "1 of 4 canaries cannot be scored any more" in finding.text
+    result = check_reproducibility(replace(watched, canaries=Canaries(pictures, watched.canaries.raw)), encoder)
+    assert result.differs
+    assert "1 of 4 canaries cannot be scored any more" in result.text
 
 
 def test_an_encoder_that_cannot_work_here_leaves_it_open(watched, encoder, monkeypatch):
@@ -196,9 +197,9 @@ def test_an_encoder_that_cannot_work_here_leaves_it_open(watched, encoder, monke
         raise EncoderError("no weights")
 
     monkeypatch.setattr(encoder, "load", fail)
-    finding = reproducibility.check(watched, encoder)
-    assert finding.difference is None
-    assert finding.text == "canaries not scored (no weights)"
+    result = check_reproducibility(watched, encoder)
+    assert result.difference is None
+    assert result.text == "canaries not scored (no weights)"
 
 
 def test_an_older_predictor_has_none_and_is_loaded_all_the_same(watched, encoder, tmp_path):
@@ -208,7 +209,7 @@ def test_an_older_predictor_has_none_and_is_loaded_all_the_same(watched, encoder
     loaded = Predictor.load(tmp_path / "older")
     assert loaded.canaries is None
     assert loaded.fingerprint == watched.fingerprint
-    assert not reproducibility.check(loaded, encoder).differs
+    assert not check_reproducibility(loaded, encoder).differs
     watched.save(tmp_path / "older")
     assert Predictor.load(tmp_path / "older").canaries.pictures == watched.canaries.pictures
     older.save(tmp_path / "older")

@@ -11,7 +11,7 @@ from prescreen.errors import PredictorError, PredictorMismatch, PrescreenError
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits, content_key
+from prescreen.predictor.predictor import Predictor, TrainingPortraits, content_keys
 from prescreen.predictor.scores_table import check_scores, score_columns, score_parts, score_pictures
 from prescreen.storage.tables import TableWriter, read_table, write_table
 
@@ -49,7 +49,7 @@ def predictor():
     levels = np.arange(100.0)
     calibration = Calibration(np.column_stack([levels, 2 * levels]), np.array([10.0, 30.0]), np.eye(2), False)
     portraits = TrainingPortraits(
-        keys=np.array([content_key(TRAINED_ON)]),
+        keys=content_keys([TRAINED_ON]),
         faces=np.zeros((1, 128), np.float16),
         predictions=np.array([[99.0, 0]]),
     )

@@ -12,8 +12,7 @@ from prescreen.regressors.kernel_ridge import BlockKernelRidge
 from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge
 
 REGRESSORS = {
-    "linear": lambda: BlockKernelRidge(kernel="linear"),
-    "rbf": BlockKernelRidge,
+    "ridge": BlockKernelRidge,
     "shared": SharedKernelRidge,
     "trees": lambda: BoostedTrees(n_trees=20),
 }

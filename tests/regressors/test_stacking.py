@@ -91,7 +91,7 @@ def test_stack_is_no_worse_than_its_parts_on_what_it_was_weighed_by(noisy):
 def test_inner_errors_are_those_of_left_out_groups(noisy):
     X, Y, groups, blocks = noisy
     model = fit_final(X, Y, groups, blocks, trees=True)
-    ridge = fitted(BlockKernelRidge(kernel="linear"), X, Y, groups=groups, blocks=blocks)
+    ridge = fitted(BlockKernelRidge(), X, Y, groups=groups, blocks=blocks)
     trees = fitted(BoostedTrees(seed=0), X, Y, groups=groups, blocks=blocks)
     for name, regressor in (("ridge", ridge), ("lightgbm", trees)):
         expected = np.nanmean((regressor.cv_predictions_ - Y) ** 2, axis=0)

@@ -1,22 +1,23 @@
-"""From pictures to vectors: pretrained networks, what they look at, and how that is written down."""
+"""From pictures to vectors: pretrained networks, the views that they see, and their specification."""
 
-from prescreen.encoders.encoder import CONVERSION, IDENTITY_BLOCK, Encoder, make_encoder
+from prescreen.encoders.encoder import CONVERSION, IDENTITY_BLOCK, IDENTITY_WIDTH, Encoder, make_encoder
 from prescreen.encoders.specification import (
     PREPROCESSING_VERSION,
     EncoderSpecification,
     LayoutSpecification,
     MemberSpecification,
 )
-from prescreen.encoders.text_similarity import Wording
+from prescreen.encoders.text_similarity import TextSimilarity
 
 __all__ = [
     "CONVERSION",
     "IDENTITY_BLOCK",
+    "IDENTITY_WIDTH",
     "PREPROCESSING_VERSION",
     "Encoder",
     "EncoderSpecification",
     "LayoutSpecification",
     "MemberSpecification",
-    "Wording",
+    "TextSimilarity",
     "make_encoder",
 ]

@@ -9,18 +9,19 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders.devices import RunningNetwork, make_ready, must_convert
+from prescreen.encoders.devices import Network
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, open_plain, read_bounded
-from prescreen.text import shown
+from prescreen.text import first_line, shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,32 +33,32 @@ REMEDY: Final = (
     "connect once to fetch them, name a file with --encoder clip:MODEL@PATH, or, but not for --zero-shot, "
     "use --encoder bundled"
 )
-PATIENCE: Final = 5.0
-"""Seconds that the hub has to answer; its client alone would try for many minutes."""
+HUB_TIMEOUT: Final = 5.0
+"""Seconds that the hub has to answer; its client would try for many minutes."""
 
 CODE_VERSION: Final = 1
-"""Raised when other features come from the same weights; names the converted networks in the cache."""
+"""To be raised when the same weights give other features; names the converted networks in the cache."""
 
 CONFIGURATION: Final = "open_clip_config.json"
 _TEXT_TOWER: Final = "hf_model_name"
 
 
 def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification:
-    """Find the weights of a choice, fetching them if need be, and write down what they are.
+    """Find the weights of a choice, fetching them if needed, and describe the network.
 
     Parameters
     ----------
     choice : str
         ``MODEL/PRETRAINED`` or ``MODEL@PATH``.
     views : tuple of str
-        Views that the network will see.
+        Views that the network sees.
 
     Raises
     ------
     UsageError
         If there is no such model.
     WeightsNotFound
-        If the weights are neither here nor available.
+        If the weights are not on this machine and cannot be fetched.
     """
     model, at, path = choice.partition("@")
     if at:
@@ -69,83 +70,42 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
         weights = f"hub:{tag}"
     file = _weights_file(model, weights)
     network = _create(model, weights, file)
+    side, width = _side_and_width(network)
     return MemberSpecification(
         network=PREFIX + model,
         weights=weights + (f"@{revision}" if not at and (revision := _revision(file)) else ""),
         weights_sha256=_sha256(file, weights),
         views=views,
-        side=_side(network),
-        width=_width(network),
+        side=side,
+        width=width,
         configuration=_configuration(network),
     )
 
 
 def cached_weights(choice: str) -> Path | None:
-    """Return the weights file of ``MODEL/PRETRAINED`` if it is on this machine already; nothing is fetched."""
+    """Return the weights file of ``MODEL/PRETRAINED`` if it is on this machine; nothing is fetched."""
     model, _, tag = choice.partition("/")
     return _in_cache(*_on_the_hub(_tag(model, tag)))
 
 
-class ClipNetwork:
-    """The image tower of an open_clip model, made ready at its first call.
-
-    Parameters
-    ----------
-    specification : MemberSpecification
-        As `describe` made it.
-    precision : str
-        ``f32`` or ``bf16``.
-    device : str
-        One of `prescreen.encoders.devices.DEVICES`.
-    """
-
-    def __init__(self, specification: MemberSpecification, precision: str, device: str = "cpu") -> None:
-        self.specification = specification
-        self.precision = precision
-        self.device = device
-        self._run: RunningNetwork | None = None
-
-    def load(self) -> None:
-        """Check the weights and compile the network.
-
-        Raises
-        ------
-        WeightsNotFound
-            If they are not here and cannot be had.
-        EncoderError
-            If they are not those of the specification, or the device is not there or lacks the precision.
-        """
-        if self._run is not None:
-            return
-        file = checked_file(self.specification)
-        self._run = make_ready(
-            lambda: self._build(file),
-            key=self._key(),
-            side=self.specification.side,
-            width=self.specification.width,
-            precision=self.precision,
-            device=self.device,
-        )
-
-    @property
-    def must_convert(self) -> bool:
-        """Whether loading converts it for this machine first."""
-        return self._run is None and must_convert(self._key(), self.device)
+class ClipNetwork(Network):
+    """The image tower of an open_clip model that `describe` has described. Its features have length 1."""
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn (n, side, side, 3) bytes into (n, width) features of length 1."""
-        self.load()
-        assert self._run is not None
-        features = self._run(pixels)
+        features = super().__call__(pixels)
         lengths = np.linalg.norm(features, axis=1, keepdims=True)
         features /= np.maximum(lengths, np.finfo(np.float32).tiny)
         return features
 
+    @property
     def _key(self) -> str:
-        """Name the converted network by everything that decides what it computes."""
         member = self.specification
         deciding = [member.network, member.weights_sha256, member.configuration, member.side, CODE_VERSION]
         return f"clip-{hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:32]}"
+
+    def _check_weights(self) -> "Callable[[], nn.Module]":
+        return partial(self._build, checked_file(self.specification))
 
     def _build(self, file: Path) -> "nn.Module":
         import open_clip
@@ -163,7 +123,7 @@ def checked_file(member: MemberSpecification) -> Path:
     Raises
     ------
     WeightsNotFound
-        If it is not here and cannot be had.
+        If it is not on this machine and cannot be fetched.
     EncoderError
         If it is another file.
     """
@@ -197,7 +157,7 @@ def checked_model(member: MemberSpecification, file: Path) -> Any:
 
 
 def _weights_file(model: str, weights: str, sha256: str = "") -> Path:
-    """Return the file, fetched if need be; what it must hash to spares a download where another revision has it."""
+    """Return the file, fetched if needed; with its hash, a copy in another revision spares the download."""
     kind, _, place = weights.partition(":")
     if kind == "local":
         path = Path(place)
@@ -260,7 +220,7 @@ def _fetched(repository: str, names: tuple[str, ...], revision: str = "") -> Pat
     for name in names if repository else ():
         with contextlib.suppress(EntryNotFoundError):
             address = huggingface_hub.hf_hub_url(repository, name, revision=revision or None)
-            huggingface_hub.get_hf_file_metadata(address, timeout=PATIENCE)
+            huggingface_hub.get_hf_file_metadata(address, timeout=HUB_TIMEOUT)
             return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision or None))
     raise FileNotFoundError(f"no weights in {repository!r}")
 
@@ -273,7 +233,7 @@ def _checkpoint_in(folder: Path) -> Path:
 
 
 def _create(model: str, weights: str, file: Path) -> Any:
-    """Build the model with the weights of a file; nothing but tensors is ever unpickled."""
+    """Build the model with the weights of a file; only tensors are unpickled."""
     import open_clip
 
     kind, _, place = weights.partition(":")
@@ -293,20 +253,15 @@ def _create(model: str, weights: str, file: Path) -> Any:
             )
             open_clip.load_checkpoint(network, str(file), weights_only=True)
     except Exception as error:  # open_clip, torch and safetensors raise whatever damaged files lead to
-        first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise EncoderError(f"encoder clip:{model} ({weights}): open_clip cannot load it: {first}") from error
+        message = f"encoder clip:{model} ({weights}): open_clip cannot load it: {first_line(error)[:160]}"
+        raise EncoderError(message) from error
     return network.eval()
 
 
 def _check_parts(configuration: Mapping[str, Any]) -> None:
-    """Refuse towers that open_clip would look for on the hub, but for those of models that it knows itself.
+    """Raise a ValueError for towers that open_clip would fetch from the hub, except those of models that it knows.
 
-    A folder, and a predictor that names it, may be a stranger's.
-
-    Raises
-    ------
-    ValueError
-        Naming the tower.
+    A stranger may have made the folder, and the predictor that names it.
     """
     import open_clip
 
@@ -339,16 +294,14 @@ def _configuration(network: Any) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def _side(network: Any) -> int:
-    size = network.visual.image_size
-    return int(size[0] if isinstance(size, tuple | list) else size)
-
-
-def _width(network: Any) -> int:
+def _side_and_width(network: Any) -> tuple[int, int]:
+    """Return the pixels of a side, and the number of features."""
     import torch
 
+    size = network.visual.image_size
+    side = int(size[0] if isinstance(size, tuple | list) else size)
     with torch.inference_mode():
-        return int(network.encode_image(torch.zeros(1, 3, _side(network), _side(network))).shape[1])
+        return side, int(network.encode_image(torch.zeros(1, 3, side, side)).shape[1])
 
 
 def _sha256(file: Path, weights: str) -> str:
@@ -367,7 +320,7 @@ def _sha256(file: Path, weights: str) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep open_clip's remarks to the root logger out of the user's way; its errors are raised anyway."""
+    """Silence open_clip's messages to the root logger; it raises its errors."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.CRITICAL)

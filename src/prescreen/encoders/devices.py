@@ -1,18 +1,21 @@
-"""What the networks run on: this machine's processor, through OpenVINO, or a graphics card, through torch.
+"""Networks and the devices they run on: the processor, through OpenVINO, or a graphics card, through torch.
 
-Where a vector was computed is no part of what identifies it: in ``f32`` the devices differ by less than the rounding
-to half precision that all vectors get.
+The device is not part of an encoder's specification: in ``f32`` devices differ by less than the rounding to half
+precision that all vectors get.
 """
 
 import os
 import shutil
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from prescreen.encoders.backends import AcceleratedNetwork, CompiledNetwork, is_converted
+from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError
 from prescreen.text import unknown_name
 
@@ -25,49 +28,64 @@ DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 DEVICE_VARIABLE: Final = "PRESCREEN_DEVICE"
 
 
-class RunningNetwork(Protocol):
-    """A network that is ready: pixels (n, side, side, 3) to features (n, width)."""
-
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Turn pixels into features."""
-
-
-def make_ready(
-    build: "Callable[[], nn.Module]", *, key: str, side: int, width: int, precision: str, device: str
-) -> RunningNetwork:
-    """Make a network ready on a device.
+class Network(ABC):
+    """One network of an encoder, loaded at its first call.
 
     Parameters
     ----------
-    build, key, side, width, precision
-        As in `prescreen.encoders.runtime.CompiledNetwork`.
+    specification : MemberSpecification
+        What the network is and what it sees.
+    precision : str
+        ``f32`` or ``bf16``.
     device : str
         One of `DEVICES`.
-
-    Raises
-    ------
-    UsageError
-        If there is no such device in general.
-    EncoderError
-        If this machine has no such device, or the device lacks the precision.
     """
-    found = resolve(device)
-    if found == "cpu":
-        from prescreen.encoders.runtime import CompiledNetwork
 
-        return CompiledNetwork(build, key=key, side=side, width=width, precision=precision)
-    from prescreen.encoders.accelerated import AcceleratedNetwork
+    def __init__(self, specification: MemberSpecification, precision: str, device: str = "cpu") -> None:
+        self.specification = specification
+        self.precision = precision
+        self.device = device
+        self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
 
-    return AcceleratedNetwork(build, side=side, width=width, precision=precision, device=found)
+    def load(self) -> None:
+        """Check the weights and make the network ready on its device.
 
+        Raises
+        ------
+        WeightsNotFound
+            If the weights are not on this machine and cannot be fetched.
+        EncoderError
+            If they are not those of the specification, or the device is missing or lacks the precision.
+        """
+        if self._run is not None:
+            return
+        build = self._check_weights()
+        device, side, width = resolve(self.device), self.specification.side, self.specification.output_width
+        if device == "cpu":
+            self._run = CompiledNetwork(build, key=self._key, side=side, width=width, precision=self.precision)
+        else:
+            self._run = AcceleratedNetwork(build, side=side, width=width, precision=self.precision, device=device)
 
-def must_convert(key: str, device: str) -> bool:
-    """Tell whether `make_ready` will convert the network first; graphics cards need no conversion."""
-    if device not in ("auto", "cpu") or (device == "auto" and _may_have_card()):
-        return False
-    from prescreen.encoders.runtime import is_converted
+    @property
+    def must_convert(self) -> bool:
+        """Whether loading converts it for this machine first, which takes up to a minute; only processors need that."""
+        may_be_card = self.device not in ("auto", "cpu") or (self.device == "auto" and _may_have_card())
+        return self._run is None and not may_be_card and not is_converted(self._key)
 
-    return not is_converted(key)
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (n, side, side, 3) bytes into (n, output_width) features."""
+        self.load()
+        assert self._run is not None
+        return self._run(pixels)
+
+    @property
+    @abstractmethod
+    def _key(self) -> str:
+        """Name of the converted network: everything that decides what it computes."""
+
+    @abstractmethod
+    def _check_weights(self) -> "Callable[[], nn.Module]":
+        """Find and check the weights; return what builds the torch module."""
 
 
 def chosen_device() -> str:
@@ -76,26 +94,20 @@ def chosen_device() -> str:
 
 
 def check_name(device: str) -> None:
-    """Refuse a name that is none of `DEVICES`.
-
-    Raises
-    ------
-    UsageError
-        With what was perhaps meant.
-    """
+    """Raise a UsageError, with a suggestion, for a name that is none of `DEVICES`."""
     if device not in DEVICES:
         raise UsageError(unknown_name(device, DEVICES, "device"))
 
 
 def resolve(device: str) -> Device:
-    """Find out what a name means on this machine: ``auto`` is an NVIDIA or AMD card if torch can use it, else the CPU.
+    """Return the device of a name on this machine: ``auto`` is an NVIDIA or AMD card if torch can use it, else the CPU.
 
     Raises
     ------
     UsageError
         If the name is none of `DEVICES`.
     EncoderError
-        If the device is not there.
+        If this machine has no such device.
     """
     check_name(device)
     if device == "auto":
@@ -106,7 +118,7 @@ def resolve(device: str) -> Device:
 
 
 def _may_have_card() -> bool:
-    """Tell whether it is worth the seconds that loading torch takes to ask it for a graphics card."""
+    """Tell whether there are signs of a graphics card; asking torch takes seconds."""
     if sys.platform == "darwin":
         return False
     return any(map(os.path.exists, ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))) or bool(shutil.which("nvidia-smi"))

@@ -1,21 +1,20 @@
-"""Encoders: from a picture and its face to a vector.
+"""Encoders turn a picture and its face into a vector.
 
-An encoder is one or more networks. Each sees its views of the picture and of its mirror image; the features of both
-are averaged and those of all views and networks stand side by side. Every encoder has dlib's face network among its
-networks, because its descriptor also answers whether two pictures show the same person.
+An encoder has one or more networks. Each sees views of the picture and of its mirror image; the features of both are
+averaged, and those of all views and networks are concatenated. Every encoder includes dlib's face network, because its
+descriptor also tells whether two pictures show the same person.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from prescreen.encoders import clip
 from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
-from prescreen.encoders.devices import check_name, chosen_device
+from prescreen.encoders.devices import Network, check_name, chosen_device
 from prescreen.encoders.specification import (
     PREPROCESSING_VERSION,
     READABLE_PREPROCESSING,
@@ -23,31 +22,16 @@ from prescreen.encoders.specification import (
     MemberSpecification,
 )
 from prescreen.errors import PredictorMismatch, UsageError
-from prescreen.images.faces import Face
-from prescreen.images.views import BOXES, Pixels, View, cut
+from prescreen.images.views import BOXES, Pixels, View
 from prescreen.text import unknown_name
 
 IDENTITY_BLOCK: Final = f"{FACE.network}/chip"
-"""The block whose Euclidean distance tells persons apart; see `prescreen.encoders.bundled`."""
+"""The face descriptor: its Euclidean distances tell persons apart; see `prescreen.encoders.bundled`."""
+
+IDENTITY_WIDTH: Final = FACE.width
 
 CONVERSION: Final = "networks   converted for this machine at their first use, once: up to a minute"
-"""What to tell before an encoder that must convert is used."""
-
-
-class Network(Protocol):
-    """One network of an encoder."""
-
-    specification: MemberSpecification
-
-    def load(self) -> None:
-        """Make ready, raising `EncoderError` if that cannot be done."""
-
-    @property
-    def must_convert(self) -> bool:
-        """Whether loading converts it for this machine first, which takes up to a minute."""
-
-    def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Turn (n, side, side, 3) bytes into (n, output_width) features."""
+"""Message before the use of an encoder with `Encoder.must_convert`."""
 
 
 class Encoder:
@@ -64,7 +48,7 @@ class Encoder:
     Raises
     ------
     PredictorMismatch
-        If the specification asks for a preprocessing that this version of prescreen no longer does.
+        If the specification has a preprocessing that this version of prescreen does not support.
     UsageError
         If there is no such device.
     """
@@ -83,7 +67,7 @@ class Encoder:
         self._views = {m.network: [View(name, m.side) for name in m.views] for m in specification.members}
 
     def load(self) -> None:
-        """Load all networks now, so that what is missing is known before the first picture is read."""
+        """Load all networks, so that anything missing is known before the first picture is read."""
         for network in self._networks:
             network.load()
 
@@ -91,10 +75,6 @@ class Encoder:
     def must_convert(self) -> bool:
         """Whether loading converts some network for this machine first, which takes up to a minute."""
         return any(network.must_convert for network in self._networks)
-
-    def cut(self, picture: Image.Image, face: Face) -> Mapping[View, Pixels]:
-        """Cut all views that the networks need."""
-        return {view: cut(picture, face, view) for view in self.views}
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -104,7 +84,7 @@ class Encoder:
     def encode(self, pictures: Sequence[Mapping[View, Pixels]]) -> NDArray[np.float16]:
         """Turn the views of n pictures into vectors.
 
-        Half precision is what the cache keeps; rounding here makes a fresh vector and a cached one the same.
+        The cache keeps half precision; rounding here makes new vectors equal to cached ones.
 
         Returns
         -------
@@ -126,7 +106,7 @@ class Encoder:
 
 
 def make_encoder(name: str, precision: str = "f32", device: str | None = None) -> Encoder:
-    """Make the encoder that a user named.
+    """Make an encoder by its name.
 
     Parameters
     ----------
@@ -142,7 +122,7 @@ def make_encoder(name: str, precision: str = "f32", device: str | None = None) -
     UsageError
         If there is no such encoder.
     WeightsNotFound
-        If its weights are neither on this machine nor available.
+        If its weights are not on this machine and cannot be fetched.
     """
     members: list[MemberSpecification] = []
     for part in re.split(r"\+(?=bundled|clip)", name):

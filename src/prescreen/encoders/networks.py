@@ -1,7 +1,6 @@
 """The networks as torch modules: the two small ones of the `bundled` encoder, and the image towers of open_clip.
 
-All take pixels as unsigned bytes, shape (n, side, side, 3), and do their own normalisation, so that what a network
-needs to see is written down once, here.
+All take pixels as unsigned bytes, shape (n, side, side, 3), and normalise them.
 
 References
 ----------
@@ -22,19 +21,17 @@ from torch.nn import functional as F
 
 from prescreen.errors import EncoderError
 
-EFFICIENTNET_SIDE: Final = 260
 EFFICIENTNET_TAPS: Final = (4, 7, 12, 17, 20)
 EFFICIENTNET_LAYOUT_TAPS: Final = (17, 20)
-FACE_SIDE: Final = 150
 FACE_LAYOUT_TAPS: Final = (6, 9, 13)
 FACE_MEANS: Final = (122.782, 117.001, 104.298)
 
 
 class EfficientNetFeatures(nn.Module):
-    """Pooled activations of EfficientNet-Lite2: texture and layout early, meaning late.
+    """Pooled activations of EfficientNet-Lite2.
 
-    The mean and the standard deviation over space after blocks 5, 8, 13, 18 and 21, then the mean of the head; then the
-    layouts (see :func:`layout`) after blocks 18 and 21.
+    Mean and standard deviation over space after blocks 5, 8, 13, 18 and 21, then the mean of the head, then the layouts
+    (see :func:`layout`) after blocks 18 and 21.
 
     Parameters
     ----------
@@ -70,7 +67,7 @@ class EfficientNetFeatures(nn.Module):
 
 
 class FaceNetwork(nn.Module):
-    """dlib's face recognition network, rebuilt from its weights file so that it runs in batches on any runtime.
+    """dlib's face recognition network, rebuilt from its weights file to run in batches on any backend.
 
     Parameters
     ----------
@@ -105,14 +102,14 @@ class FaceNetwork(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """The image side of an open_clip model, with the normalisation of its pixels.
+    """The image tower of an open_clip model, with the normalisation of its pixels.
 
     Parameters
     ----------
     network : open_clip model
         The whole model.
     mean, std : sequence of three floats
-        Of the red, green and blue that it was trained on, where white is 1.
+        Of red, green and blue in its training data, where white is 1.
     """
 
     mean: Tensor
@@ -132,9 +129,9 @@ class ImageTower(nn.Module):
 
 
 def layout(x: Tensor) -> Tensor:
-    """Keep roughly where activations are: their means over a grid of 3 × 3, without its right column.
+    """Pool activations over a grid of 3 × 3, without its right column.
 
-    Features are averaged over a picture and its mirror image, which makes the right column a repetition of the left.
+    Features are averaged over a picture and its mirror image, so the right column would repeat the left one.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
-"""What an encoder is, written down so that two machines can agree on it.
+"""The specification of an encoder: everything that can change a vector, and nothing else.
 
-The specification goes into the cache key and into the predictor's manifest. Vectors made under different
-specifications are never mixed: whatever can change a vector is in it, and nothing else.
+It is part of the cache key and of the predictor's manifest. Vectors of different specifications are never mixed.
 """
 
 import dataclasses
@@ -15,27 +14,27 @@ from prescreen.errors import PredictorError
 from prescreen.images import decoding, faces, views
 
 PREPROCESSING_VERSION: Final = f"images {decoding.VERSION}, faces {faces.VERSION}, views {views.VERSION}"
-"""What the networks see of a picture: it changes with decoding, face finding and the cutting of views."""
+"""Versions of decoding, face finding and cutting of views, which decide what the networks see of a picture."""
 
 READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION, "images 2, faces 1, views 1"})
-"""Versions whose predictors this one applies: ordinary pictures come out alike to the last bit.
+"""Versions whose predictors this one applies: ordinary pictures are equal to the last bit.
 
-Decoding 2 took HDR pictures, PNGs with a gamma or primaries of their own and some transparent ones for plain sRGB.
+Decoding 2 read HDR pictures, PNGs with their own gamma or primaries and some transparent pictures as plain sRGB.
 """
 
 
 @dataclass(frozen=True)
 class LayoutSpecification:
-    """Activations of one depth of a network that keep where in the view they come from.
+    """Activations at one depth of a network, pooled over a coarse grid instead of the whole view.
 
     Parameters
     ----------
     name : str
-        Where in the network, for instance ``block-18``.
+        Depth in the network, for instance ``block-18``.
     width : int
         Features of one view.
     views : tuple of str
-        Views whose layout goes into the vector; all among those that the network sees.
+        Views whose layout is part of the vector; the network sees them all.
     """
 
     name: str
@@ -45,27 +44,27 @@ class LayoutSpecification:
 
 @dataclass(frozen=True)
 class MemberSpecification:
-    """One network of an encoder and what it looks at.
+    """One network of an encoder and the views that it sees.
 
     Parameters
     ----------
     network : str
         ``efficientnet-lite2``, ``dlib-face`` or ``open_clip:MODEL``.
     weights : str
-        Where the weights come from: ``pip:PACKAGE``, ``hub:TAG@REVISION`` (older: without) or ``local:PATH``.
+        Source of the weights: ``pip:PACKAGE``, ``hub:TAG@REVISION`` (older: ``hub:TAG``) or ``local:PATH``.
     weights_sha256 : str
         SHA-256 of the weights file (in a local folder: of it and the configuration), in hexadecimal.
     views : tuple of str
-        Names of the views that the network sees, in the order of its features.
+        Views that the network sees, in the order of its features.
     side : int
         Width and height of a view in pixels.
     width : int
         Features of one view that are pooled over space.
     layouts : tuple of LayoutSpecification
-        Features that are not, in the order in which the network gives them after the pooled ones.
+        Features that are not, in the order of the network's output after the pooled ones.
     configuration : str
-        SHA-256 of what else decides the features, where weights alone do not: for open_clip models the architecture
-        (its activation, say) and the normalisation of pixels.
+        For open_clip models, SHA-256 of the architecture and of the normalisation of pixels, which also decide the
+        features.
     """
 
     network: str
@@ -79,7 +78,7 @@ class MemberSpecification:
 
     @property
     def output_width(self) -> int:
-        """Features that the network gives for one view, used or not."""
+        """Features of one view in the network's output, used or not."""
         return self.width + sum(layout.width for layout in self.layouts)
 
     @property
@@ -96,12 +95,12 @@ class MemberSpecification:
 
 @dataclass(frozen=True)
 class EncoderSpecification:
-    """Everything that decides what vector a picture gets.
+    """Everything that decides the vector of a picture.
 
     Parameters
     ----------
     name : str
-        What the user wrote after ``--encoder``.
+        The value of ``--encoder``.
     members : tuple of MemberSpecification
         Networks in the order of their features.
     mirror : bool
@@ -125,7 +124,7 @@ class EncoderSpecification:
 
     @property
     def blocks(self) -> Mapping[str, slice]:
-        """Named ranges of the feature columns: for each network and view the pooled features and the layouts."""
+        """Columns of the vector by name: for each network and view the pooled features and the layouts."""
         blocks, start = {}, 0
         for member in self.members:
             for name, _, columns in member.blocks:
@@ -134,7 +133,7 @@ class EncoderSpecification:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of everything but the name and where the weights were found."""
+        """SHA-256 of everything except the name and the source of the weights."""
         content = self.to_json()
         del content["name"]
         for member in content["members"]:
@@ -143,8 +142,7 @@ class EncoderSpecification:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for a manifest."""
-        content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return content
+        return dict(json.loads(json.dumps(dataclasses.asdict(self))))
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -156,25 +154,24 @@ class EncoderSpecification:
             If fields are missing, unknown or of another type.
         """
         try:
-            fields = dict(content)
-            found = cls(members=tuple(_member(member) for member in fields.pop("members")), **fields)
+            found = cls(**{**content, "members": tuple(map(_member, content["members"]))})
             _check(found)
             return found
         except (TypeError, KeyError, ValueError) as error:
             raise PredictorError(f"unreadable encoder specification ({error}): the manifest is damaged") from error
 
 
-_MOST: Final = 1 << 20
-"""Of sides and widths; no network has more."""
+_MAX_SIZE: Final = 1 << 20
+"""Of sides and widths."""
 
 
 def _check(part: EncoderSpecification | MemberSpecification | LayoutSpecification) -> None:
-    """Refuse fields of another kind than their annotation, and numbers that cannot be."""
+    """Refuse fields of another type than annotated, and impossible numbers."""
     for field in dataclasses.fields(part):
         found = getattr(part, field.name)
         if field.type in (str, int, bool) and type(found) is not field.type:
             raise TypeError(f"{field.name} is {found!r}")
-        if field.type is int and not 0 < found <= _MOST:
+        if field.type is int and not 0 < found <= _MAX_SIZE:
             raise ValueError(f"{field.name} is {found}")
         if field.name == "views" and not all(isinstance(view, str) for view in found):
             raise TypeError(f"views are {found!r}")

@@ -1,4 +1,4 @@
-"""Pictures compared with words: the text tower of a CLIP model beside the vectors of its image tower."""
+"""Compares pictures with texts: the text tower of a CLIP model, and vectors of its image tower."""
 
 import json
 from collections.abc import Sequence
@@ -11,20 +11,19 @@ from numpy.typing import NDArray
 from prescreen.encoders.clip import CONFIGURATION, PREFIX, checked_file, checked_model
 from prescreen.encoders.specification import EncoderSpecification, MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
-from prescreen.text import shown
+from prescreen.text import first_line, shown
 
 _TOKENIZER_OPTIONS: Final = ("additional_special_tokens", "clean", "language", "reduction_mask", "strip_sep_token")
-"""What the configuration in a folder may choose of its tokenizer; others name files, servers, or code to be run."""
+"""Options of its tokenizer that a folder may set; others name files, servers, or code to run."""
 
 VIEW: Final = "whole"
-"""The view that is compared with words: a text is about the whole picture."""
-
+"""The view that is compared with texts: a text is about the whole picture."""
 
 _TINY: Final = 1e-12
 
 
-class Wording:
-    """Compares the vectors of an encoder with texts, by the cosine of their embeddings in its CLIP model.
+class TextSimilarity:
+    """Cosines between vectors of an encoder and texts, in the encoder's CLIP model.
 
     Parameters
     ----------
@@ -41,8 +40,8 @@ class Wording:
         self._member = _member(specification)
         self._columns = specification.blocks[f"{self._member.network}/{VIEW}"]
 
-    def likeness(self, texts: Sequence[str], vectors: Sequence[NDArray[np.floating] | None]) -> NDArray[np.float64]:
-        """Return how much n pictures are like m texts, as cosines.
+    def cosines(self, texts: Sequence[str], vectors: Sequence[NDArray[np.floating] | None]) -> NDArray[np.float64]:
+        """Return the cosines between m texts and n pictures.
 
         Parameters
         ----------
@@ -63,19 +62,18 @@ class Wording:
         WeightsNotFound, EncoderError
             If the model's weights or its tokenizer are not here, or are not those of the encoder.
         """
-        said = embed_texts(self._member, texts)
-        found = np.full((len(texts), len(vectors)), np.nan)
-        for place, vector in enumerate(vectors):
+        embedded = embed_texts(self._member, texts)
+        cosines = np.full((len(texts), len(vectors)), np.nan)
+        for column, vector in enumerate(vectors):
             if vector is not None:
-                seen = vector[self._columns].astype(np.float64)
-                found[:, place] = said @ seen / max(float(np.linalg.norm(seen)), _TINY)
-        return found
+                picture = vector[self._columns].astype(np.float64)
+                cosines[:, column] = embedded @ picture / max(float(np.linalg.norm(picture)), _TINY)
+        return cosines
 
 
 def embed_texts(member: MemberSpecification, texts: Sequence[str]) -> NDArray[np.float64]:
-    """Return the embeddings (m, width) of texts, each of length 1; errors as from `Wording.likeness`."""
-    blank = [text for text in texts if not text.strip()]
-    if blank:
+    """Return the embeddings (m, width) of texts, each of length 1; errors as from `TextSimilarity.cosines`."""
+    if not all(text.strip() for text in texts):
         raise UsageError("a text is blank; say what pictures may show, for instance 'a portrait in a formal suit'")
     file = checked_file(member)
     network = checked_model(member, file)
@@ -98,7 +96,7 @@ def _member(specification: EncoderSpecification) -> MemberSpecification:
 
 
 def _tokenizer(member: MemberSpecification) -> Any:
-    """Return what cuts texts into the model's tokens; most models' comes with open_clip. No code of a model is run."""
+    """Return the tokenizer of a model, which usually comes with open_clip. No code of a model is run."""
     import open_clip
 
     model, place = member.network.removeprefix(PREFIX), member.weights.partition(":")[2]
@@ -122,5 +120,5 @@ def _tokenizer(member: MemberSpecification) -> Any:
     try:
         return open_clip.get_tokenizer(f"local-dir:{folder}" if folder else model, **never)
     except Exception as error:  # tokenizers of other libraries raise whatever they like
-        first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise WeightsNotFound(f"encoder clip:{model}: its tokenizer is not available: {first}") from error
+        message = f"encoder clip:{model}: its tokenizer is not available: {first_line(error)[:160]}"
+        raise WeightsNotFound(message) from error

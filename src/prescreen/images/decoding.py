@@ -16,6 +16,7 @@ from prescreen.errors import PictureError, PictureFault
 from prescreen.images.color import to_srgb
 from prescreen.images.color_coding import coding_by_profile
 from prescreen.images.containers import JPEG_END, Header, exif_orientation, read_header
+from prescreen.text import first_line
 
 VERSION = 3
 """Raised whenever the same bytes come out as other pixels; part of what identifies an embedding."""
@@ -239,7 +240,7 @@ def _load_cut(header: Header, min_side: int | None, max_pixels: int) -> Opened:
 def _damage(format_: str | None, error: Exception) -> PictureError:
     if isinstance(error, MemoryError):
         return PictureError("picture needs more memory than there is", PictureFault.GIVEN_UP)
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    text = first_line(error)
     if "truncated" in text.lower():
         return PictureError(f"{format_} file is truncated", PictureFault.TRUNCATED)
     return PictureError(f"{format_} file is damaged: {text}", PictureFault.DAMAGED)

@@ -1,7 +1,7 @@
-"""From raw predictions to scores: the training distribution, intervals, and how the traits' errors go together."""
+"""From raw predictions to scores: the training distribution, intervals, and the covariance of errors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -16,25 +16,25 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns n raw predictions of t traits into scores and intervals.
+    """Turns n raw predictions of t traits into scores and intervals.
 
     Parameters
     ----------
     distribution : ndarray of float, shape (m, t)
         The training ratings, each column sorted, NaN at its end where a trait has fewer than m.
     half_widths : ndarray of float, shape (t,)
-        Half the width of the 90 % interval of a rating, raw, where errors are of the usual size.
+        Half the width of the 90 % interval of a rating, raw, where errors have the average size.
     error_covariance : ndarray of float, shape (t, t)
         Covariance of the prediction errors in z = Φ⁻¹(score / 10), vote noise taken out.
     is_score : bool
         Whether raw ratings are 0-10 scores already.
     person_share : float
-        Share of the error variance that pictures of one person have in common, 0 to 1; it cancels between two of them.
+        Share of the error variance that all pictures of one person share, 0 to 1; it cancels in their differences.
     error_size : ErrorSize, optional
-        How much larger or smaller errors are by what was predicted; all alike without it.
+        Relative size of errors as a function of the prediction; constant without it.
     similar_share, similar_gamma : float
-        Share that like pictures have in common beyond that, 0 to 1, and how fast it falls with the squared distance of
-        their standardised features (`prescreen.ranking.error_correlation.ErrorCorrelation`).
+        Share that similar pictures share in addition, 0 to 1, and how fast it falls with the squared distance of their
+        standardised features (`prescreen.ranking.error_correlation.ErrorCorrelation`).
     """
 
     distribution: Array
@@ -46,18 +46,6 @@ class Calibration:
     similar_share: float = 0.0
     similar_gamma: float = 1.0
 
-    def with_errors(
-        self, covariance: Array, person_share: float, similar_share: float = 0.0, similar_gamma: float = 1.0
-    ) -> Self:
-        """Return the same calibration with what was learned of its errors."""
-        return replace(
-            self,
-            error_covariance=covariance,
-            person_share=person_share,
-            similar_share=similar_share,
-            similar_gamma=similar_gamma,
-        )
-
     def half_widths_at(self, raw: Array) -> Array:
         """Return half the width of the 90 % interval around raw predictions, shape (n, t)."""
         sizes = np.ones(raw.shape) if self.error_size is None else self.error_size(raw)
@@ -66,8 +54,8 @@ class Calibration:
     def z(self, raw: Array) -> Array:
         """Turn raw values, shape (n, t), into z.
 
-        Between the lowest and the highest training rating z follows their empirical distribution (mid-ranks, linear
-        in z between them); beyond, it goes on with a slope of 1 / standard deviation, so that no two values tie.
+        Between the lowest and the highest training rating, z follows their empirical distribution (mid-ranks, linear
+        in z between them). Beyond, its slope is 1 / standard deviation, so that no two values tie.
         """
         if self.is_score:
             return score_to_z(raw)

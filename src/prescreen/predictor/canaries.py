@@ -1,8 +1,8 @@
-"""Canaries: pictures in every predictor whose predictions at training are kept, so that a change is noticed.
+"""Canaries: drawn pictures that every predictor keeps, with its predictions for them at training.
 
-A library that decodes, resizes or multiplies a little differently after an update changes every score, and no error
-says so. The pictures are drawn here, so that no portrait of a person travels with a predictor; their files are kept as
-they were at training, because another version of Pillow may write other ones.
+An update of a library that decodes, resizes or multiplies a little differently changes every score without an error.
+The pictures are drawn here, so that a predictor holds no portrait of a person for this. It keeps their files, because
+another version of Pillow may write other ones.
 """
 
 import functools
@@ -15,12 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from prescreen.embeddings.workers import Workers, shared_workers
-from prescreen.encoders import Encoder
-from prescreen.errors import PictureError
-
 MOST_BYTES: Final = 1 << 20
-"""Of all canaries of a predictor together; those that are drawn here have about 50 kB."""
+"""All canaries of a predictor together; those drawn here have about 50 kB."""
 
 _SIZES: Final = ((320, 400), (240, 300), (280, 280))
 _FORMATS: Final[Sequence[tuple[str, dict[str, Any]]]] = (("JPEG", {"quality": 90}), ("PNG", {}), ("WEBP", {}))
@@ -30,14 +26,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Canaries:
-    """Pictures and what a predictor made of them.
+    """Pictures with a predictor's predictions for them.
 
     Parameters
     ----------
     pictures : tuple of bytes
         n image files.
     raw : ndarray of float, shape (n, t)
-        Raw predictions at training, before any human results.
+        Raw predictions at training, before any human scores.
     """
 
     pictures: tuple[bytes, ...]
@@ -67,37 +63,17 @@ class Canaries:
         return cls(tuple(picture.tobytes() for picture in pictures), raw)
 
 
-def embed_canaries(
-    pictures: Sequence[bytes], encoder: Encoder, workers: Workers | None = None
-) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
-    """Embed pictures without the cache.
-
-    Returns
-    -------
-    (ndarray of float16, shape (m, dimension); ndarray of bool, shape (n,))
-        The vectors of those that can be decoded, and which these are.
-
-    Raises
-    ------
-    EncoderError
-        If the encoder cannot work here.
-    """
-    encoder.load()
-    views = []
-    readable = np.zeros(len(pictures), dtype=bool)
-    for i, data in enumerate(pictures):
-        try:
-            views.append((workers or shared_workers()).inspect(data, encoder.views, False)[0])
-        except PictureError:
-            continue
-        readable[i] = True
-    missing = np.zeros((0, encoder.specification.dimension), np.float16)
-    return (encoder.encode(views) if views else missing), readable
-
-
 @functools.cache
 def draw_canaries() -> tuple[bytes, ...]:
-    """Draw three faces that face detectors find, in three file formats, and a picture without a face."""
+    """Draw three faces that face detectors find, in three file formats, and a picture without a face.
+
+    Examples
+    --------
+    >>> len(draw_canaries())
+    4
+    >>> draw_canaries()[1][1:4]
+    b'PNG'
+    """
     faces = [_draw_face(seed, *size) for seed, size in enumerate(_SIZES)]
     files = [_encoded(face, *form) for face, form in zip(faces, _FORMATS, strict=True)]
     return (*files, _encoded(_draw_stripes(), *_FORMATS[0]))

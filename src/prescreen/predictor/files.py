@@ -38,7 +38,7 @@ class PredictorFiles:
 
     @property
     def content(self) -> tuple[str, ...]:
-        """The files that the manifest vouches for; older predictors have no canaries."""
+        """The files whose hashes are in the manifest; older predictors have no canaries."""
         return self.arrays, self.regressors, self.evaluation, self.canaries
 
 
@@ -54,7 +54,7 @@ _LIMITS: Final = {
 
 
 def check_place(directory: Path) -> None:
-    """Refuse a directory that is not free for a predictor: neither empty nor an older predictor and nothing else.
+    """Refuse a directory with anything else than an older predictor in it.
 
     Raises
     ------
@@ -68,19 +68,19 @@ def check_place(directory: Path) -> None:
 
 
 def announce_overwrite(directory: Path, reporter: ProgressReporter) -> None:
-    """Refuse a directory as `check_place` does, and say so where a predictor will be replaced: before the work."""
+    """Refuse a directory as `check_place` does, and report a predictor that will be overwritten."""
     check_place(directory)
     if (directory / FILES.manifest).is_file():
         reporter.info(f"output     {directory}: will overwrite the predictor there")
 
 
 def write_files(directory: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
-    """Write manifest and files; the directory is the old one or the new one, never half.
+    """Write manifest and files; a crash leaves the old directory or the new one, never half.
 
     Raises
     ------
     PredictorError
-        If something stands there that is not a predictor, or it cannot be written.
+        If the directory holds something else than a predictor, or cannot be written.
     """
     check_place(directory)
     sealed = {"format": FORMAT, **manifest, "files": digests(contents)}
@@ -92,12 +92,12 @@ def write_files(directory: Path, manifest: Mapping[str, Any], contents: Mapping[
 
 
 def read_files(directory: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Read manifest and files of one predictor, even if another one takes its place meanwhile.
+    """Read manifest and files of one predictor, even if another one overwrites it meanwhile.
 
     Returns
     -------
     tuple of dict
-        What the manifest holds, and the content of each other file by its name.
+        The manifest, and the content of each other file by its name.
 
     Raises
     ------

@@ -1,10 +1,9 @@
-"""What people said about pictures of one person, and what that changes in the predictions for the person's pictures.
+"""Human scores of pictures of one person, and how they change the predictions for the person's pictures.
 
-A predictor that has learned keeps the scores themselves, with the vectors of the pictures that got them; what follows
-from them is computed when it predicts (`prescreen.ranking.posterior`). So a second round is learned from all scores at
-once, in whatever order they came. A picture moves with the scored ones as far as the predictor's errors of both go
-together: all pictures of the person by the person's share of the errors, similar pictures more, and pictures of
-somebody else hardly at all.
+A predictor that has learned keeps the scores and the vectors of the scored pictures. It computes the posterior when it
+predicts (`prescreen.ranking.posterior`), from the scores of all rounds at once. So the order of the rounds does not
+matter. A prediction moves with the scored pictures as far as the predictor's errors of both are correlated: all
+pictures of the person by the person's share of the errors, similar pictures more, pictures of somebody else hardly.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from prescreen.predictor.calibration import Calibration
 from prescreen.ranking.error_correlation import ErrorCorrelation
 from prescreen.ranking.posterior import HumanScores, Posterior, Prior, condition
-from prescreen.regressors.blocks import BlockScaler
 
 Floats = NDArray[np.float64]
 
@@ -28,12 +26,12 @@ _CHUNK: Final = 512
 
 @dataclass(frozen=True)
 class HumanResults:
-    """m times that people scored a picture of one person; a picture that was tested twice stands twice.
+    """m human scores of pictures of one person; a picture that was tested twice has two rows.
 
     Parameters
     ----------
     keys : ndarray of uint64, shape (m,)
-        The pictures, as `prescreen.predictor.predictor.content_key` makes them.
+        The pictures, as `prescreen.predictor.predictor.content_keys` makes them.
     vectors : ndarray of float16, shape (m, d)
         Their vectors.
     z : ndarray of float, shape (m, t)
@@ -41,7 +39,7 @@ class HumanResults:
     variance : ndarray of float, shape (m, t)
         Variance of each score as a mean of votes, in z.
     rounds : ndarray of int, shape (m,)
-        In which round each picture got these scores, from 1.
+        Round in which the picture got these scores, from 1.
     """
 
     keys: NDArray[np.uint64]
@@ -72,8 +70,8 @@ class HumanResults:
     def with_round(self, newer: Self) -> Self:
         """Add a round.
 
-        The votes of all tests of a picture count together, on each trait by itself. What is known already is the same
-        votes again, as in a file of results that has grown, and counts once.
+        The votes of all tests of a picture count together, for each trait separately. Scores that are here already
+        count once: a file of results may have grown.
         """
         fresh = newer.told & ~self.holds(newer)
         rows = fresh.any(axis=1)
@@ -102,7 +100,7 @@ class HumanResults:
 
 @dataclass(frozen=True)
 class Pictures:
-    """n pictures as an untaught predictor sees them.
+    """n pictures with their predictions before any human scores.
 
     Parameters
     ----------
@@ -113,7 +111,7 @@ class Pictures:
     faces : ndarray of float32, shape (n, 128)
         Face descriptors.
     keys : ndarray of uint64, shape (n,)
-        As `prescreen.predictor.predictor.content_key` makes them; 0 where the content is not known.
+        As `prescreen.predictor.predictor.content_keys` makes them; 0 where the content is not known.
     """
 
     z: Floats
@@ -135,14 +133,14 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Errors:
-    """How a predictor's errors of pictures go together.
+    """How a predictor's errors are correlated between pictures.
 
     Parameters
     ----------
     calibration : Calibration
         Has the covariance between traits and the shares.
     reference : ndarray of float32, shape (r, 128)
-        Faces that surely are the person's; without any, all pictures count as the person's.
+        Faces of the person; without any, all pictures count as the person's.
     """
 
     calibration: Calibration
@@ -177,12 +175,12 @@ class Errors:
         Parameters
         ----------
         anchors : Pictures
-            Pictures with human scores, and the baseline: all others are compared with these.
+            Pictures with human scores, and the baseline.
         others : Pictures
             The candidates.
         jointly : bool
-            Whether the errors of two candidates are asked about as well. Otherwise they stand in the prior as
-            independent, which saves their distances and does not matter for anything about one candidate at a time.
+            Whether to compute the correlations between candidates. Otherwise they count as independent, which is
+            faster and makes no difference for statements about one candidate at a time.
         """
         a, n = len(anchors), len(others)
         correlation = np.eye(a + n)
@@ -200,8 +198,10 @@ class Errors:
         )
 
 
-def updated(errors: Errors, scored: Pictures, results: HumanResults, pictures: Pictures) -> tuple[Floats, Floats]:
-    """Return means and variances in z, both (n, t), of pictures after people scored others of the same person.
+def update_predictions(
+    errors: Errors, scored: Pictures, results: HumanResults, pictures: Pictures
+) -> tuple[Floats, Floats]:
+    """Return posterior means and variances in z, both (n, t), of pictures given human scores.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def updated(errors: Errors, scored: Pictures, results: HumanResults, pictures: P
     scored : Pictures
         The pictures of ``results``, in the same order.
     results : HumanResults
-        What people said about them.
+        The human scores.
     pictures : Pictures
         The pictures asked about; some may be scored ones.
     """
@@ -224,42 +224,12 @@ def updated(errors: Errors, scored: Pictures, results: HumanResults, pictures: P
 
 
 def offset(errors: Errors, scored: Pictures, results: HumanResults) -> Posterior:
-    """Return what is known of the scored pictures and of the person's own offset."""
+    """Return the posterior of the scored pictures, which includes the person's offset."""
     return condition(errors.prior(scored, scored.take(slice(0, 0))), results.scores())
 
 
-def featurize(
-    raw: Floats,
-    vectors: NDArray[np.floating],
-    keys: NDArray[np.uint64],
-    *,
-    calibration: Calibration,
-    scaler: BlockScaler,
-    face: slice,
-) -> Pictures:
-    """Bring pictures into the form in which their errors are compared.
-
-    Parameters
-    ----------
-    raw : ndarray of float, shape (n, t)
-        Untaught predictions.
-    vectors : ndarray, shape (n, d)
-        Vectors of the encoder.
-    keys : ndarray of uint64, shape (n,)
-        The pictures' content, 0 where not known.
-    calibration, scaler, face
-        The predictor's, and the columns of the face descriptor.
-    """
-    return Pictures(
-        z=calibration.z(raw),
-        features=scaler.transform(vectors),
-        faces=np.asarray(vectors[:, face], np.float32),
-        keys=keys,
-    )
-
-
 def _squared(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared distances (m, n), each the same to the last bit whatever stands beside it."""
+    """Squared distances (m, n); each is the same to the last bit, whatever the other rows are."""
     if not (len(left) and len(right)):
         return np.zeros((len(left), len(right)), np.float32)
     if len(right) > len(left):

@@ -17,7 +17,7 @@ class Manifest:
     name : str
         Name of the predictor, that of its directory at training.
     encoder : EncoderSpecification
-        What turns pictures into the vectors that the regressors expect.
+        Turns pictures into the vectors of the regressors.
     traits : tuple of str
         Traits that are predicted.
     scale : str
@@ -26,7 +26,7 @@ class Manifest:
         Whether raw ratings are 0-10 scores already.
     data : mapping
         Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
-        (``columns``), and whether nothing of a single portrait was kept (``forgotten``).
+        (``columns``), and whether the predictor keeps nothing of single portraits (``forgotten``).
     reliability : mapping of str to mapping
         For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
     seed : int
@@ -60,7 +60,7 @@ class Manifest:
         Raises
         ------
         LookupError, TypeError, ValueError, PrescreenError
-            If its parts are of other kinds than those that training writes.
+            If fields are missing or of another type.
         """
         encoder = EncoderSpecification.from_json(content["encoder"])
         manifest = cls(**{**content, "encoder": encoder, "traits": tuple(content["traits"])})
@@ -68,7 +68,7 @@ class Manifest:
         return manifest
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a JSON file can hold of it: all."""
+        """Return everything, for a JSON file."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}
         return content | {"encoder": self.encoder.to_json()}
 

@@ -6,10 +6,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,21 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from prescreen.encoders import IDENTITY_BLOCK
+from prescreen.encoders import IDENTITY_BLOCK, IDENTITY_WIDTH
 from prescreen.errors import PredictorError, PredictorMismatch
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.canaries import Canaries
 from prescreen.predictor.files import FILES, digests, read_files, write_files
-from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, featurize, updated
+from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, update_predictions
 from prescreen.predictor.manifest import Manifest
+from prescreen.regressors.base import below
 from prescreen.regressors.novelty import NoveltyDetector
 from prescreen.regressors.stacking import TraitRegressors
 
-_UNTOUCHED: Final = 1e-6  # of z: where results say less about a picture, its prediction stays to the last bit
+_UNCHANGED: Final = 1e-6  # of z: a prediction that human scores move less stays as it is, to the last bit
+
+Vectors = NDArray[np.float16] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,12 @@ class Predictions:
 
 @dataclass(frozen=True)
 class TrainingPortraits:
-    """What a predictor remembers of the m pictures that it was trained on, to know them again.
+    """What a predictor keeps of the m pictures that it was trained on, to recognise them.
 
     Parameters
     ----------
     keys : ndarray of uint64, shape (m,)
-        As `content_key` makes them.
+        As `content_keys` makes them.
     faces : ndarray of float16, shape (m, 128)
         Face descriptors.
     predictions : ndarray of float, shape (m, t)
@@ -71,12 +74,12 @@ class TrainingPortraits:
 
     @classmethod
     def none(cls, traits: int) -> Self:
-        """Return the memory of a predictor that was told to forget."""
-        return cls(np.zeros(0, np.uint64), np.zeros((0, 128), np.float16), np.zeros((0, traits)))
+        """Return what a predictor keeps that was told to forget."""
+        return cls(np.zeros(0, np.uint64), np.zeros((0, IDENTITY_WIDTH), np.float16), np.zeros((0, traits)))
 
     def places(self, contents: Sequence[str]) -> NDArray[np.intp]:
         """Return for each SHA-256 the row of the picture, or -1."""
-        return self.find(np.array([content_key(content) for content in contents], dtype=np.uint64))
+        return self.find(content_keys(contents))
 
     def find(self, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
         """Return for each key the row of the picture, or -1."""
@@ -84,9 +87,15 @@ class TrainingPortraits:
         return np.array([known.get(int(key), -1) for key in keys], dtype=np.intp)
 
 
-def content_key(content: str) -> np.uint64:
-    """Return the first 64 bits of a SHA-256 given in hexadecimal."""
-    return np.uint64(int(content[:16] or "0", 16))
+def content_keys(contents: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the first 64 bits of SHA-256 hashes given in hexadecimal, shape (n,); 0 for an empty text.
+
+    Examples
+    --------
+    >>> content_keys(["00000000000000ff" + 48 * "0", ""]).tolist()
+    [255, 0]
+    """
+    return np.array([int(content[:16] or "0", 16) for content in contents], dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -106,11 +115,11 @@ class Predictor:
     evaluation : Evaluation
         The cross-validated evaluation.
     novelty_detector : NoveltyDetector or None
-        How unlike the training portraits a picture may be; None where there were too few to tell.
+        Measures how unlike the training portraits a picture is; None where there were too few of them.
     results : HumanResults or None
-        What people said about pictures of the one person for whom it has learned since.
+        Human scores of pictures of the one person for whom it has learned since.
     canaries : Canaries or None
-        Pictures that tell whether it still predicts as it did; see `prescreen.predictor.reproducibility`.
+        Pictures for `prescreen.predictor.reproducibility`.
     """
 
     manifest: Manifest
@@ -129,12 +138,12 @@ class Predictor:
 
     @property
     def holdings(self) -> Mapping[str, int]:
-        """Of how many pictures of people it holds something, by what that is; 0 where it holds none."""
+        """Number of pictures of people that it holds something of, by what it holds."""
         width = self.manifest.encoder.dimension
         components = 0 if self.novelty_detector is None else self.novelty_detector.components.shape[1]
         return {
             "64 bits of the SHA-256 of the file, and the cross-validated prediction": len(self.portraits.keys),
-            "face descriptor, 128 numbers": len(self.portraits.faces),
+            f"face descriptor, {IDENTITY_WIDTH} numbers": len(self.portraits.faces),
             f"whole vector, {width} numbers with the face descriptor among them": self.regressors.rows_held,
             f"place among portraits, {components} numbers": 0
             if self.novelty_detector is None
@@ -152,9 +161,7 @@ class Predictor:
         deciding = [content, *(manifest[name] for name in ("encoder", "traits", "is_score"))]
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
-    def predict(
-        self, features: NDArray[np.float16] | NDArray[np.float32], contents: Sequence[str] | None = None
-    ) -> Predictions:
+    def predict(self, features: Vectors, contents: Sequence[str] | None = None) -> Predictions:
         """Predict n pictures.
 
         Parameters
@@ -168,87 +175,83 @@ class Predictor:
         Returns
         -------
         Predictions
-            After human results (``results``) those of the person's pictures are moved by them, and their intervals are
-            as much narrower as is known more; those of other pictures stay as they were.
+            Human scores (``results``) move the predictions of the person's pictures and narrow their intervals;
+            those of other pictures stay as they were.
+
+        Raises
+        ------
+        PredictorMismatch
+            If the vectors have another width than the encoder's.
         """
-        raw = self._prior_predictions(features, contents)
+        keys = _keys(contents, len(features))
+        raw = self._prior_predictions(features, keys)
         half = self.calibration.half_widths_at(raw)
         if self.results is not None:
-            raw, half = self._posterior_predictions(raw, self._featurize(raw, features, contents))
+            raw, half = self._posterior_predictions(raw, self._pictures(raw, features, keys))
         low, high = raw - half, raw + half
         score = self.calibration.score
         return Predictions(raw, low, high, score(raw), score(low), score(high))
 
     def featurize(
-        self,
-        features: NDArray[np.float16] | NDArray[np.float32],
-        contents: Sequence[str] | None = None,
-        raw: NDArray[np.float64] | None = None,
+        self, features: Vectors, contents: Sequence[str] | None = None, raw: NDArray[np.float64] | None = None
     ) -> Pictures:
-        """Return n pictures with what was predicted of them before any human results.
+        """Return n pictures with their predictions before any human scores.
 
         Parameters
         ----------
         features, contents
             As in `predict`.
         raw : ndarray of float, shape (n, t), optional
-            These predictions, where they are at hand.
+            These predictions, if they are known already.
         """
-        return self._featurize(self._prior_predictions(features, contents) if raw is None else raw, features, contents)
+        keys = _keys(contents, len(features))
+        return self._pictures(self._prior_predictions(features, keys) if raw is None else raw, features, keys)
 
     def posterior(self, pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return means and error variances in z, both (n, t), by all that is known, human results included."""
+        """Return means and error variances in z, both (n, t), given the human scores."""
         scored, results = self.scored()
-        return updated(self.errors(), scored, results, pictures)
+        return update_predictions(self.errors(), scored, results, pictures)
 
     def was_tested(self, contents: Sequence[str]) -> NDArray[np.bool_]:
-        """Tell of files, by their SHA-256, which people have scored."""
-        keys = np.array([content_key(content) for content in contents], dtype=np.uint64)
+        """Tell which files, given by their SHA-256, people have scored."""
+        keys = content_keys(contents)
         tested = np.zeros(len(keys), dtype=bool) if self.results is None else np.isin(keys, self.results.keys)
         return np.asarray(tested & (keys != 0), dtype=bool)
 
     def scored(self) -> tuple[Pictures, HumanResults]:
         """Return the pictures that people have scored, and their scores."""
         results = self.results or HumanResults.none(self.manifest.encoder.dimension, len(self.traits))
-        raw = self.regressors.predict(results.vectors.astype(np.float32))
-        places = self.portraits.find(results.keys)
-        raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
-        return self._at(raw, results.vectors, results.keys), results
+        raw = self._prior_predictions(results.vectors, results.keys)
+        return self._pictures(raw, results.vectors, results.keys), results
 
     def errors(self, *references: NDArray[np.floating]) -> Errors:
-        """Return how errors go together; who the person is, the scored pictures say and any more face descriptors."""
+        """Return how errors go together, with the person's face descriptors: those of scored pictures and these."""
         faces = [] if self.results is None else [self.results.vectors[:, self._face]]
         faces += [np.atleast_2d(reference) for reference in references]
-        known = np.concatenate(faces) if faces else np.zeros((0, 128))
+        known = np.concatenate(faces) if faces else np.zeros((0, IDENTITY_WIDTH))
         return Errors(self.calibration, known.astype(np.float32))
 
     @property
     def _face(self) -> slice:
         return self.manifest.encoder.blocks[IDENTITY_BLOCK]
 
-    def _prior_predictions(
-        self, features: NDArray[np.float16] | NDArray[np.float32], contents: Sequence[str] | None
-    ) -> NDArray[np.float64]:
+    def _prior_predictions(self, features: Vectors, keys: NDArray[np.uint64]) -> NDArray[np.float64]:
         dimension = self.manifest.encoder.dimension
         if features.ndim != 2 or features.shape[1] != dimension:
             raise PredictorMismatch(
                 f"vectors of shape {features.shape}: expected (n, {dimension}) from the same encoder"
             )
         raw = self.regressors.predict(features.astype(np.float32))
-        if contents is not None:
-            places = self.portraits.places(contents)
-            raw[places >= 0] = self.portraits.predictions[places[places >= 0]]
+        rows = self.portraits.find(keys)
+        raw[rows >= 0] = self.portraits.predictions[rows[rows >= 0]]
         return raw
 
-    def _featurize(
-        self, raw: NDArray[np.float64], features: NDArray[np.floating], contents: Sequence[str] | None
-    ) -> Pictures:
-        keys = [content_key(content) for content in contents] if contents is not None else [0] * len(raw)
-        return self._at(raw, features, np.array(keys, dtype=np.uint64))
-
-    def _at(self, raw: NDArray[np.float64], vectors: NDArray[np.floating], keys: NDArray[np.uint64]) -> Pictures:
-        return featurize(
-            raw, vectors, keys, calibration=self.calibration, scaler=self.regressors.scaler, face=self._face
+    def _pictures(self, raw: NDArray[np.float64], vectors: Vectors, keys: NDArray[np.uint64]) -> Pictures:
+        return Pictures(
+            z=self.calibration.z(raw),
+            features=self.regressors.scaler.transform(vectors),
+            faces=np.asarray(vectors[:, self._face], np.float32),
+            keys=keys,
         )
 
     def _posterior_predictions(
@@ -256,18 +259,18 @@ class Predictor:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         z, variance = self.posterior(pictures)
         before = np.diag(self.calibration.error_covariance)
-        # The interval is one of ratings: beside the error it holds the noise of the ratings that were trained on.
+        # The interval is one of ratings: it contains the error and the noise of the training ratings.
         reliability = [self.manifest.reliability.get(trait, {}).get("of_mean") for trait in self.traits]
         noise = np.array([0.0 if found is None else 1 - found for found in reliability])
         narrower = np.sqrt((variance + noise) / np.maximum(before + noise, np.finfo(float).tiny))
-        touched = (np.abs(z - pictures.z) > _UNTOUCHED) | (before - variance > _UNTOUCHED)
+        touched = (np.abs(z - pictures.z) > _UNCHANGED) | (before - variance > _UNCHANGED)
         return (
             np.where(touched, self.calibration.raw(z), raw),
             self.calibration.half_widths_at(raw) * np.where(touched, narrower, 1.0),
         )
 
-    def novelty(self, features: NDArray[np.float16] | NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return how unlike the training portraits n pictures are: above 1 as hardly any of those; NaN if unknown."""
+    def novelty(self, features: Vectors) -> NDArray[np.float64]:
+        """Return how unlike the training portraits n pictures are, 1 for the most unusual of those; NaN if unknown."""
         if self.novelty_detector is None:
             return np.full(len(features), np.nan)
         return self.novelty_detector.novelty(features.astype(np.float32))
@@ -304,13 +307,13 @@ class Predictor:
             predictor = cls(
                 manifest=description,
                 regressors=TraitRegressors.from_state(
-                    _below("regressors/", arrays), json.loads(contents[FILES.regressors])
+                    below("regressors/", arrays), json.loads(contents[FILES.regressors])
                 ),
-                calibration=Calibration.from_arrays(_below("calibration/", arrays), description.is_score),
-                portraits=TrainingPortraits(**_below("portraits/", arrays)),
+                calibration=Calibration.from_arrays(below("calibration/", arrays), description.is_score),
+                portraits=TrainingPortraits(**below("portraits/", arrays)),
                 evaluation=Evaluation.from_json(json.loads(contents[FILES.evaluation])),
-                novelty_detector=NoveltyDetector.from_arrays(_below("familiarity/", arrays)),
-                results=HumanResults(**learned) if (learned := _below("results/", arrays)) else None,
+                novelty_detector=NoveltyDetector.from_arrays(below("familiarity/", arrays)),
+                results=HumanResults(**learned) if (learned := below("results/", arrays)) else None,
                 canaries=None
                 if FILES.canaries not in contents
                 else Canaries.from_arrays(load_arrays(contents[FILES.canaries]), len(description.traits)),
@@ -372,5 +375,5 @@ class Predictor:
         return contents
 
 
-def _below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+def _keys(contents: Sequence[str] | None, n: int) -> NDArray[np.uint64]:
+    return np.zeros(n, np.uint64) if contents is None else content_keys(contents)

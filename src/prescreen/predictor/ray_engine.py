@@ -1,8 +1,7 @@
-"""Scoring on several machines with Ray Data: the only module that knows Ray.
+"""Scores on several machines with Ray Data: the only module that imports Ray.
 
-Actors load the encoder and the predictor once each and run the code of the local engine on blocks of pictures. Finished
-blocks come back to the run that asked for them in the order of their names, so that what is written is what the local
-engine would have written.
+Each actor loads encoder and predictor once and runs the code of the local engine on blocks of pictures. Blocks come
+back in the order of their names, so the table equals that of the local engine.
 """
 
 import contextlib
@@ -33,9 +32,9 @@ from prescreen.storage.tables import read_table_bytes, table_bytes
 from prescreen.text import shown
 
 ACTOR_PROCESSORS: Final = 4
-"""Processors of an actor, or as many as the largest machine has if those are fewer."""
+"""Processors of an actor; fewer if the largest machine has fewer."""
 MOST_PICTURES: Final = 1024
-"""Pictures of a block, which is what is done again when an actor dies."""
+"""Pictures of a block; a block is repeated when its actor dies."""
 LEAST_PICTURES: Final = 16
 
 _OBJECT_STORE: Final = 256 << 20  # bytes; blocks are rows of numbers, the pictures never pass through it
@@ -45,13 +44,7 @@ _ADDRESS_VARIABLE: Final = "RAY_ADDRESS"
 
 
 def check_installed() -> None:
-    """Refuse to begin without Ray.
-
-    Raises
-    ------
-    UsageError
-        With the remedy.
-    """
+    """Raise a UsageError with the remedy if Ray is not installed."""
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
@@ -70,10 +63,10 @@ def score_distributed(
     address: str | None = None,
     advance: Callable[[], object] = lambda: None,
 ) -> Iterator[pd.DataFrame]:
-    """Do as `prescreen.predictor.scores_table.score_parts`, in Ray actors.
+    """Score pictures as `prescreen.predictor.scores_table.score_parts` does, in Ray actors.
 
-    An actor that dies is replaced and its block done again; what it had embedded is in the cache of its machine. On one
-    machine all actors use the cache of this run. On a cluster each machine has its own.
+    An actor that dies is replaced and its block repeated; its vectors are in the cache of its machine. On one machine
+    all actors use the cache of this run. On a cluster each machine has a cache.
 
     Parameters
     ----------
@@ -84,14 +77,13 @@ def score_distributed(
     tolerant : bool
         Score truncated pictures as far as they go.
     device : str
-        What the networks run on. Actors get a graphics card each with ``cuda``, and with anything else none.
+        Device of the networks. With ``cuda`` each actor gets a graphics card, otherwise none.
     counts : EmbeddingCounts, optional
-        Counted up on the way.
+        Updated with each block.
     address : str, optional
-        Address of a Ray cluster; by default ``RAY_ADDRESS``, or else Ray is started on this machine for the time of
-        the run.
+        Address of a Ray cluster; by default ``RAY_ADDRESS``, or else Ray is started on this machine for the run.
     advance : callable
-        Called once for each picture that is done.
+        Called once for each picture.
 
     Yields
     ------
@@ -121,7 +113,7 @@ def score_distributed(
             if not there:
                 raise PrescreenError("--device cuda: no machine of the Ray cluster has a graphics card")
             actors = min(actors, there)
-        actors = max(1, actors)  # where there is no room yet, Ray waits for it and says so
+        actors = max(1, actors)  # Ray waits for free processors and says so
         size = min(MOST_PICTURES, max(LEAST_PICTURES, len(files) // (4 * actors)))
         blocks = [_block(files, start, min(start + size, len(files))) for start in range(0, len(files), size)]
         place = str(files.base), isinstance(files.base, str)
@@ -144,7 +136,7 @@ def score_distributed(
 
 
 def _block(files: ImageFiles, start: int, end: int) -> pa.Table:
-    """Describe pictures to an actor; names are bytes because some are not UTF-8."""
+    """Return the pictures of a block; names are bytes because some are not UTF-8."""
     names = [os.fsencode(name) for name in files.names[start:end]]
     problems = [files.problems.get(name) for name in files.names[start:end]]
     return pa.table({"name": pa.array(names, pa.binary()), "problem": pa.array(problems, pa.string())})
@@ -158,7 +150,7 @@ def _contents(predictor: Predictor) -> dict[str, bytes]:
 
 
 def _environment(each: int, *, alone: bool) -> dict[str, str]:
-    """Return the variables of an actor: its share of the processors, and where the cache is and how large."""
+    """Return the environment of an actor: its processors, and the place and size of the cache."""
     variables = {PROCESSORS_VARIABLE: str(each), LIMIT_VARIABLE: os.environ.get(LIMIT_VARIABLE, "")}
     if alone or CACHE_VARIABLE in os.environ:
         variables[CACHE_VARIABLE] = str(cache_directory().absolute())
@@ -167,7 +159,7 @@ def _environment(each: int, *, alone: bool) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _session(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start Ray here; a session that the caller has is used and left as it is."""
+    """Connect to a cluster, or start Ray here; an existing session is used and left as it is."""
     import ray
 
     if ray.is_initialized():
@@ -180,14 +172,14 @@ def _session(address: str | None) -> Iterator[None]:
         "logging_level": logging.ERROR,
         "log_to_driver": False,
     }
-    if not address.startswith("ray://"):  # a server for clients gives actors no folders of theirs
+    if not address.startswith("ray://"):  # a client server gives actors no working directory
         options["job_config"] = _job()
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options |= {"num_cpus": processors(), "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
     with _quiet():
         try:
-            _knock(address)
+            _check_reachable(address)
             ray.init(**options)
         except (OSError, RuntimeError, ValueError) as error:
             raise PrescreenError(f"Ray at {address}: {_cause(error)}; check --ray-address or RAY_ADDRESS") from error
@@ -198,7 +190,7 @@ def _session(address: str | None) -> Iterator[None]:
 
 
 def _job() -> Any:
-    """Describe this run to Ray so that actors find no modules in its working directory, which Ray would give them."""
+    """Return a job whose actors import no modules from the working directory, as Ray's default lets them."""
     from ray.job_config import JobConfig
 
     class Job(JobConfig):  # type: ignore[misc]
@@ -208,8 +200,8 @@ def _job() -> Any:
     return Job()
 
 
-def _knock(address: str) -> None:
-    """Raise an OSError where nobody listens, which Ray itself finds out in ten minutes."""
+def _check_reachable(address: str) -> None:
+    """Raise an OSError if nothing listens there; Ray itself needs ten minutes to notice."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
@@ -217,7 +209,7 @@ def _knock(address: str) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the order of the blocks, and Ray's own words about how it goes on out of the terminal."""
+    """Keep the order of the blocks, and Ray's progress messages off the terminal."""
     from ray.data import DataContext
 
     context, logger = DataContext.get_current(), logging.getLogger("ray.data")
@@ -244,7 +236,7 @@ def _parse(row: Mapping[str, Any], counts: EmbeddingCounts, advance: Callable[[]
 
 
 def _cause(error: BaseException) -> str:
-    """Return the last line of an error, where Ray's long texts say what it was about."""
+    """Return the last line of an error: Ray's long messages name the cause there."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return shown(lines[-1] if lines else type(error).__name__)
 
@@ -253,11 +245,12 @@ def _cause(error: BaseException) -> str:
 
 
 class _Actor:
-    """Scores blocks of pictures. Errors are answers, because Ray would try again where none of them goes away."""
+    """Scores blocks of pictures. Returns errors instead of raising them: Ray would retry, in vain."""
 
     def __init__(self, predictor: Any, asked: str, base: str, remote: bool, device: str, tolerant: bool) -> None:
+        import ray
+
         self._base = base if remote else Path(base)
-        self._device = device
         self._tolerant = tolerant
         self._error: PrescreenError | None = None
         try:
@@ -265,18 +258,13 @@ class _Actor:
                 raise PrescreenError(
                     f"{platform.node()}: has prescreen {__version__}, this run is one of {asked}; install the same"
                 )
-            self._load(predictor)
+            with tempfile.TemporaryDirectory(prefix="prescreen-") as folder:
+                for name, data in ray.get(predictor).items():
+                    (Path(folder) / name).write_bytes(data)
+                self._predictor = Predictor.load(Path(folder))
+            self._encoder = Encoder(self._predictor.manifest.encoder, device)
         except PrescreenError as error:
             self._error = error
-
-    def _load(self, predictor: Any) -> None:
-        import ray
-
-        with tempfile.TemporaryDirectory(prefix="prescreen-") as folder:
-            for name, data in ray.get(predictor).items():
-                (Path(folder) / name).write_bytes(data)
-            self._predictor = Predictor.load(Path(folder))
-        self._encoder = Encoder(self._predictor.manifest.encoder, self._device)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         counts = EmbeddingCounts()
@@ -284,8 +272,7 @@ class _Actor:
         try:
             if self._error is not None:
                 raise self._error
-            frame = self._score(block, counts)
-            table = table_bytes(frame, _FORMAT)
+            table = table_bytes(self._score(block, counts), _FORMAT)
         except PrescreenError as error:
             kind, message = type(error).__name__, str(error)
         answer = {"table": table, "error": kind, "message": message, "counts": json.dumps(asdict(counts))}
@@ -295,6 +282,6 @@ class _Actor:
         names = [os.fsdecode(name) for name in block["name"].to_pylist()]
         problems = dict(zip(names, block["problem"].to_pylist(), strict=True))
         files = ImageFiles(self._base, names, {name: problem for name, problem in problems.items() if problem})
-        with EmbeddingCache() as cache:  # opened anew, because blocks come in threads of Ray's choice
+        with EmbeddingCache() as cache:  # opened for each block: Ray calls from different threads
             rows = embed_images(files, self._encoder, cache, tolerant=self._tolerant, counts=counts)
             return pd.concat(list(score_parts(rows, self._predictor)), ignore_index=True)

@@ -1,7 +1,7 @@
-"""Does a predictor still score as it did when it was trained? Its canaries, scored again, tell.
+"""Checks that a predictor still scores as it did at training, by scoring its canaries again.
 
-What was measured is remembered in the cache folder for the predictor, the versions of the libraries and the processor,
-so that it costs a few seconds where one of these has changed and nothing otherwise.
+The cache folder keeps what was measured with one predictor, versions of libraries and processor. The check takes a few
+seconds where one of these has changed, and no time otherwise.
 """
 
 import contextlib
@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import features
 
+from prescreen.embeddings.workers import shared_workers
 from prescreen.encoders import CONVERSION, Encoder
 from prescreen.encoders.devices import resolve
-from prescreen.errors import EncoderError, PrescreenError
-from prescreen.predictor.canaries import Canaries, draw_canaries, embed_canaries
+from prescreen.errors import EncoderError, PictureError, PrescreenError
+from prescreen.predictor.canaries import Canaries, draw_canaries
 from prescreen.predictor.predictor import Predictor
 from prescreen.progress import ProgressReporter
 from prescreen.settings import cache_directory, make_cache_directory, make_private
@@ -29,8 +30,8 @@ from prescreen.storage import provenance
 from prescreen.storage.atomic import write_text_atomic
 
 TOLERANCE: Final = 0.02
-"""Score points at the middle of the scale; well above rounding, which other processors do otherwise, and below what
-another way to look at pictures gives (docs/decisions/0060)."""
+"""Score points at the middle of the scale: well above rounding, which differs between processors, and below the effect
+of other preprocessing (docs/decisions/0060)."""
 
 _POINTS_PER_Z: Final = 10 / np.sqrt(2 * np.pi)
 _CODECS: Final = ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "avif", "littlecms2")
@@ -40,15 +41,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a look at the canaries found.
+    """How canaries are scored now, compared with training.
 
     Parameters
     ----------
     difference : float or None
-        The largest one, in score points at the middle of the scale; infinite where a canary cannot be scored any more,
-        None where there was nothing to compare.
+        The largest one, in score points at the middle of the scale. Infinite if a canary cannot be scored any more,
+        None if there was nothing to compare.
     text : str
-        The finding in one line.
+        The result in one line.
     """
 
     difference: float | None
@@ -61,7 +62,7 @@ class CheckResult:
 
     @property
     def warning(self) -> str:
-        """What a user should be told; empty where there is nothing to tell."""
+        """Warning for the user; empty if nothing differs."""
         if not self.differs:
             return ""
         return (
@@ -71,7 +72,7 @@ class CheckResult:
 
 
 def with_canaries(predictor: Predictor, encoder: Encoder) -> Predictor:
-    """Give a predictor canaries, with what it predicts for them now.
+    """Give a predictor canaries, with its predictions for them.
 
     Raises
     ------
@@ -84,18 +85,31 @@ def with_canaries(predictor: Predictor, encoder: Encoder) -> Predictor:
     return replace(predictor, canaries=canaries)
 
 
-def check(predictor: Predictor, encoder: Encoder, *, force: bool = False) -> CheckResult:
-    """Score the canaries of a predictor, unless that was done here before, and compare.
+def check_reproducibility(
+    predictor: Predictor, encoder: Encoder, reporter: ProgressReporter | None = None, *, force: bool = False
+) -> CheckResult:
+    """Score the canaries of a predictor, unless that was done here before, and compare with training.
 
     Parameters
     ----------
     predictor : Predictor
         The predictor.
     encoder : Encoder
-        Its encoder, loaded only if it is needed.
+        Its encoder, loaded only if needed.
+    reporter : ProgressReporter, optional
+        Is warned if the predictor scores differently now.
     force : bool
         Whether to score them in any case.
     """
+    if reporter and encoder.must_convert:
+        reporter.info(CONVERSION)
+    result = _check(predictor, encoder, force)
+    if reporter and result.differs:
+        reporter.warn(result.warning)
+    return result
+
+
+def _check(predictor: Predictor, encoder: Encoder, force: bool) -> CheckResult:
     canaries = predictor.canaries
     if canaries is None:
         return CheckResult(None, "it has no canaries: an older version of prescreen made it")
@@ -110,21 +124,17 @@ def check(predictor: Predictor, encoder: Encoder, *, force: bool = False) -> Che
     return _compare(predictor, canaries.raw, now)
 
 
-def check_reproducibility(predictor: Predictor, encoder: Encoder, reporter: ProgressReporter) -> CheckResult:
-    """Do as `check`, and warn where the predictor scores differently now."""
-    if encoder.must_convert:
-        reporter.info(CONVERSION)
-    finding = check(predictor, encoder)
-    if finding.differs:
-        reporter.warn(finding.warning)
-    return finding
-
-
 def _measure(predictor: Predictor, pictures: Sequence[bytes], encoder: Encoder) -> Array:
     """Predict the canaries without human scores; NaN for those that cannot be decoded any more."""
-    vectors, readable = embed_canaries(pictures, encoder)
-    raw = np.full((len(readable), len(predictor.traits)), np.nan)
-    raw[readable] = replace(predictor, results=None).predict(vectors).raw
+    encoder.load()
+    views, readable = [], []
+    for row, data in enumerate(pictures):
+        with contextlib.suppress(PictureError):
+            views.append(shared_workers().inspect(data, encoder.views, False)[0])
+            readable.append(row)
+    raw = np.full((len(pictures), len(predictor.traits)), np.nan)
+    if views:
+        raw[readable] = replace(predictor, results=None).predict(encoder.encode(views)).raw
     return raw
 
 
@@ -149,7 +159,7 @@ def _compare(predictor: Predictor, then: Array, now: Array) -> CheckResult:
 
 
 def _changes(predictor: Predictor) -> str:
-    """Name the versions that are others than at training."""
+    """Name the versions that have changed since training."""
     then, now = predictor.manifest.versions, _libraries()
     changed = [f"{name} from {then[name]} to {now[name]}" for name in now if name in then and then[name] != now[name]]
     return f"; changed since: {', '.join(changed) or 'no version, but the machine or a build of these'}"
@@ -160,7 +170,7 @@ def _libraries() -> dict[str, str]:
 
 
 def _record(predictor: Predictor, canaries: Canaries, encoder: Encoder) -> Path:
-    """Return where a measurement is remembered: named by all that could change it."""
+    """Return the file of a measurement, named by everything that could change it."""
     deciding = [
         replace(predictor, results=None).fingerprint,
         [hashlib.sha256(picture).hexdigest() for picture in canaries.pictures],

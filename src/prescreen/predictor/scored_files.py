@@ -1,11 +1,11 @@
-"""Scored pictures found again: their files by what is in them, and their vectors in the cache or from the file.
+"""Finds scored pictures again: their files by content, and their vectors in the cache or from the file.
 
-A table of scores holds the SHA-256 of each picture. So a picture that was moved is found, and one that took the name of
-another is not taken for it.
+A table of scores has the SHA-256 of each picture. So a picture that was moved is found, and another picture with its
+name is not taken for it.
 
-The note beside a table says where its pictures were. A stranger may have written both: so nothing is fetched from an
-address that only the note names, and of a folder that it names only pictures count whose SHA-256 is in the table, which
-whoever wrote it must have had. What the user names with ``--images`` is searched wherever it is.
+The note next to a table names the places of its pictures. A stranger may have written both. So nothing is fetched from
+an address that only the note names, and in a folder that it names only pictures with a SHA-256 in the table count. What
+the user names with ``--images`` is searched wherever it is.
 """
 
 import os
@@ -20,26 +20,25 @@ from prescreen.embeddings.pipeline import EmbeddingCache, cached_vector, embed_i
 from prescreen.encoders import Encoder
 from prescreen.errors import PictureError, PrescreenError, UsageError
 from prescreen.images.files import ImageFile, content_hash, file_key, find_images, read_bytes
-from prescreen.predictor.scores_table import OK
 from prescreen.progress import ProgressReporter
 from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_elsewhere, is_url
-from prescreen.text import shown
+from prescreen.text import OK, shown
 
 
 def places_to_search(
     note: ScoresMetadata | None, images: Sequence[str | Path], reporter: ProgressReporter
 ) -> list[str]:
-    """Return where to look for scored pictures, and say so.
+    """Return the places to search for scored pictures, and report them.
 
     Parameters
     ----------
     note : ScoresMetadata or None
-        The note beside the scores.
+        The note next to the scores.
     images : sequence of str or Path
-        Folders, files or a URL that the user named; they count instead of those in the note.
+        Folders, files or a URL that the user named; they replace those in the note.
     reporter : ProgressReporter
-        Is told what is searched because the note says so, and what is not.
+        Receives which places of the note are searched, and which are not.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def find_candidates(
     cache: EmbeddingCache,
     reporter: ProgressReporter,
 ) -> list[ImageFile]:
-    """Find the files of scored pictures where `places_to_search` says, by what is in them.
+    """Find the files of scored pictures in `places_to_search`.
 
     Raises
     ------
@@ -82,17 +81,17 @@ def find_candidates(
 
 
 def find_scored(places: Sequence[str | Path], table: pd.DataFrame, cache: EmbeddingCache) -> list[ImageFile]:
-    """Find the files of scored pictures, in the order of the table; what is not found is left out.
+    """Find the files of scored pictures, in the order of the table; those not found are left out.
 
     Parameters
     ----------
     places : sequence of str or Path
         What was scored: folders, files or a URL. Some may be gone.
     table : DataFrame
-        With the columns ``image`` and ``status``. With ``content`` a picture that lies elsewhere in these places now is
-        found as well, and a file that holds another picture than was scored is not taken; without it the names decide.
+        With the columns ``image`` and ``status``. With ``content`` a picture that was moved within these places is
+        found too, and a file that holds another picture is not taken; without it the names decide.
     cache : EmbeddingCache
-        Knows what is in files that it has seen, so that they are not read again.
+        Knows the content of files that it has seen, so that they are not read again.
     """
     scored = table[table["status"] == OK]
     try:
@@ -120,7 +119,7 @@ def find_scored(places: Sequence[str | Path], table: pd.DataFrame, cache: Embedd
 
 
 def _content(file: ImageFile, cache: EmbeddingCache) -> str | None:
-    """Return the SHA-256 of a file, empty if it cannot be read; None for one far away that the cache does not know."""
+    """Return the SHA-256 of a file; empty if unreadable, None for a remote one that the cache does not know."""
     key = file_key(file)
     known = cache.known_content(key) if key is not None else None
     if known is not None:
@@ -143,10 +142,10 @@ def scored_vectors(
     cache: EmbeddingCache,
     advance: Callable[[], object],
 ) -> dict[str, NDArray[np.float16]]:
-    """Return the vector, shape (d,), of each scored picture that can be had.
+    """Return the vector, shape (d,), of each scored picture that is found.
 
-    The cache knows a picture by its content, wherever it lies now; what is not there is embedded from its file, if
-    that still holds the picture that was scored.
+    The cache finds vectors by content. Other pictures are embedded from their files, if these still hold the picture
+    that was scored.
     """
     scored = table[table["status"] == OK]
     contents = dict(zip(scored["image"], scored["content"], strict=True))

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from prescreen.embeddings.pipeline import Embedded, Quality
 from prescreen.errors import PredictorError, PrescreenError
 from prescreen.predictor.predictor import Predictor
-from prescreen.text import shown
+from prescreen.text import FAILED, OK, shown
 
-OK: Final = "ok"
-FAILED: Final = "failed"
 DECIMALS: Final = 4
 """Of scores and raw predictions in the table; far below what any interval is wide."""
 
@@ -79,7 +77,7 @@ def score_pictures(pictures: Iterable[Embedded], predictor: Predictor) -> pd.Dat
 
 
 def score_parts(pictures: Iterable[Embedded], predictor: Predictor) -> Iterator[pd.DataFrame]:
-    """Do as `score_pictures`, but give the table in parts of a few hundred rows, each as soon as it is known."""
+    """Score as `score_pictures` does; yields the table in parts of a few hundred rows."""
     for chunk in _chunks(pictures):
         yield _frame(_score_chunk(chunk, predictor), predictor)
 
@@ -128,9 +126,9 @@ def _chunks(pictures: Iterable[Embedded]) -> Iterator[list[Embedded]]:
 
 
 def check_scores(table: pd.DataFrame, traits: Sequence[str], source: Path) -> None:
-    """Refuse a table that `score_pictures` cannot have made: one that was edited by hand, or is something else.
+    """Refuse a table that `score_pictures` cannot have made, for instance one edited by hand.
 
-    Columns that older versions did not write may be lacking.
+    Columns that older versions did not write may be missing.
 
     Parameters
     ----------
@@ -170,7 +168,7 @@ def _needed(traits: Sequence[str]) -> list[str]:
 
 
 def _checks(table: pd.DataFrame, traits: Sequence[str]) -> Iterator[tuple[str, NDArray[np.bool_], str]]:
-    """Look at one column after the other: its name, which rows are at fault, and what was expected."""
+    """Yield a column, its faulty rows and what was expected, check by check."""
     for column in _TEXTS:
         yield column, np.array([not isinstance(value, str) for value in table[column]], dtype=bool), "text"
     scored = (table["status"] == OK).to_numpy()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from prescreen.errors import UsageError
 from prescreen.ranking.near_duplicates import near_duplicates
-from prescreen.text import parse_names, unknown_name
+from prescreen.text import OK, parse_names, unknown_name
 
 if TYPE_CHECKING:  # the command line lists the checks before anything needs pandas
     import pandas as pd
@@ -99,7 +99,7 @@ def no_single_face(candidates: Candidates) -> Reasons:
     texts = {True: "no face found", False: ""}
     counts = candidates.values("faces")[:, 0]
     found = [f"{n:.0f} faces in the picture" if n > 1 else texts[n == 0] for n in counts]
-    return [text if status == "ok" else "" for text, status in zip(found, candidates.scores["status"], strict=True)]
+    return [text if status == OK else "" for text, status in zip(found, candidates.scores["status"], strict=True)]
 
 
 def too_small(candidates: Candidates) -> Reasons:

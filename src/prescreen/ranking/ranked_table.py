@@ -10,7 +10,7 @@ from prescreen.errors import UsageError
 from prescreen.ranking.checks import Excluded
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.probability import BetterChance, Floats
-from prescreen.text import describe_list, percent, refuse_twice
+from prescreen.text import FAILED, OK, describe_list, percent, refuse_twice
 
 FEW = 0.05  # score points that one decimal place does not show
 
@@ -124,7 +124,7 @@ def ranked_table(
         columns[f"p_{name}"] = chance.per_trait[order, t].round(6)
     free = usable & np.array([not text for text in because], dtype=bool)
     columns["pareto"] = pareto_front(np.where(free[:, None], predicted, np.nan))[order]
-    columns["status"] = _text(["ok" if usable[i] else "failed" for i in order])
+    columns["status"] = _text([OK if usable[i] else FAILED for i in order])
     columns["gates"] = _text([excluded.checks[i] for i in order])
     columns["demoted"] = _text([because[i] for i in order])
     columns["duplicate_of"] = _text([excluded.copy_of[i] for i in order])

@@ -1,4 +1,4 @@
-"""What all regressors have in common: targets with gaps, weights and groups, and a state without pickle."""
+"""Base class of the regressors: targets with gaps, weights and groups, and a state without pickle."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,6 @@ class BlockRegressor(ABC):
         self.scaler_: BlockScaler
         self.cv_predictions_: Float64
 
-    @abstractmethod
     def fit(
         self,
         design: BlockDesign,
@@ -58,6 +57,13 @@ class BlockRegressor(ABC):
         RatingsError
             If a column has ratings from fewer than two groups.
         """
+        self.scaler_ = design.scaler
+        self._fit(design, *check_targets(Y, sample_weight, groups, len(design)))
+        return self
+
+    @abstractmethod
+    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp]) -> None:
+        """Fit checked targets and weights (n, t) of rows in numbered groups (n,)."""
 
     @abstractmethod
     def predict_standardised(self, Z: Float32) -> Float64:
@@ -65,7 +71,7 @@ class BlockRegressor(ABC):
 
     @property
     def rows_held(self) -> int:
-        """Number of training rows that it holds whole."""
+        """Number of whole training rows that it keeps."""
         return len(getattr(self, "support_", ()))
 
     @property
@@ -89,11 +95,16 @@ class BlockRegressor(ABC):
 
     @abstractmethod
     def state(self) -> State:
-        """Return the arrays and JSON-able values that it learned beyond the scaler."""
+        """Return the arrays and JSON-able values that it learned, without the scaler."""
 
     @abstractmethod
     def _set_state(self, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
-        """Take over what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
+
+
+def below(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names start with a prefix, named without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def check_targets(

@@ -1,4 +1,4 @@
-"""Features in named blocks: standardised together, so that every block weighs the same whatever its size."""
+"""Features in named blocks, standardised so that every block has the same weight."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -47,9 +47,9 @@ class BlockScaler:
 
     A feature is centred and divided by its standard deviation on the training rows, clipped at 3 standard deviations
     and rounded to half precision, the precision in which a saved model keeps it. Blocks are then weighed so that the
-    inner product of two rows is the mean over blocks of the mean product a feature, and the squared Euclidean distance
-    the mean over blocks of the mean squared difference a feature (2 on average between unrelated rows). A feature that
-    is constant on the training rows counts as zero.
+    inner product of two rows is the mean over blocks of the mean product of a feature, and the squared Euclidean
+    distance the mean over blocks of the mean squared difference of a feature (2 on average between unrelated rows). A
+    feature that is constant on the training rows counts as zero.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class BlockScaler:
         return len(self.mean)
 
     def standardise(self, X: NDArray[Any]) -> Float16:
-        """Centre, scale, clip and round; the result is what a model has to keep of its training rows."""
+        """Centre, scale, clip and round; a model keeps its training rows in this form."""
         X = check_features(X, self.n_features)
         Z = X - self.mean
         Z *= self.inverse_sd
@@ -117,14 +117,14 @@ class BlockScaler:
 
 
 class BlockDesign:
-    """Standardised training rows, and the matrices that several regressors need of them, each computed once.
+    """Standardised training rows, and matrices of them that several regressors need, each computed once.
 
     Parameters
     ----------
     scaler : BlockScaler
         Fitted on these rows.
     X : ndarray of shape (n, d)
-        Features as they came.
+        Features.
     """
 
     def __init__(self, scaler: BlockScaler, X: NDArray[Any]) -> None:
@@ -172,11 +172,9 @@ def squared_distances(A: Float32, B: Float32) -> Float32:
 
 
 def product(A: Float32, B: Float32) -> Float32:
-    """Matrix product of ``A`` (m, d) and ``B`` (d, n), summed in double precision.
+    """Matrix product of ``A`` (m, d) and ``B`` (d, n), summed in double precision: equal rows give equal results.
 
-    For some processors BLAS computes rows of a single precision product with different kernels, by their place in the
-    matrix, and they round differently. Summed in double precision and rounded afterwards, equal rows give equal
-    results.
+    On some processors BLAS rounds rows of a single precision product differently, depending on their position.
     """
     total = np.zeros((A.shape[0], B.shape[1]))
     for start in range(0, A.shape[1], _SLAB):
@@ -186,10 +184,10 @@ def product(A: Float32, B: Float32) -> Float32:
 
 
 def in_chunks(predict: Callable[[Float32], Float64], scaler: BlockScaler, X: NDArray[Any]) -> Float64:
-    """Predict in blocks of a fixed number of rows, the last one filled up with copies of its last row.
+    """Predict chunks of a fixed number of rows, so that a prediction does not depend on the other rows.
 
-    Matrix products round differently for different shapes; with one fixed shape, and :func:`product` for those in
-    single precision, a row gets the same prediction whichever rows stand beside it.
+    Matrix products round differently for different shapes. So all chunks have one shape (the last one is filled up with
+    copies of its last row), and :func:`product` computes those in single precision.
 
     Parameters
     ----------
@@ -198,7 +196,7 @@ def in_chunks(predict: Callable[[Float32], Float64], scaler: BlockScaler, X: NDA
     scaler : BlockScaler
         Standardises the rows.
     X : ndarray of shape (n, d)
-        Features as they came; n may be 0.
+        Features; n may be 0.
 
     Returns
     -------
@@ -228,11 +226,10 @@ def check_features(X: NDArray[Any], n_features: int | None = None) -> Float32:
 
 @contextmanager
 def blas_threads(n: int) -> Iterator[None]:
-    """Keep BLAS to one thread for a problem of ``n`` rows, unless it is large; the setting returns afterwards.
+    """Limit BLAS to one thread in this context, unless the problem has more than 2000 rows (``n``).
 
-    At a few hundred rows threads mostly wait for each other: on an otherwise idle machine they gain little, and when
-    other work holds a core an eigendecomposition with two threads takes twenty times as long. With one thread results
-    do not depend on the number of cores either.
+    With few rows threads mostly wait for each other: an eigendecomposition with two threads takes twenty times as long
+    when another process uses a core. With one thread results do not depend on the number of cores either.
     """
     if n > SMALL:
         yield

@@ -1,20 +1,20 @@
 """Boosted trees (LightGBM) on the leading principal components of each block.
 
-LightGBM is imported only where trees are fitted or loaded: it needs a system library that a machine may lack. It
-trusts the text of a model: a wrong size or index ends the process or reads beyond its memory. A predictor may come from
-a stranger, so :func:`check_trees` checks everything in that text that LightGBM will follow.
+LightGBM is imported only to fit or load trees: it needs a system library that a machine may lack. It trusts the text of
+a model: a wrong size or index ends the process or reads beyond its memory. A predictor may come from a stranger, so
+:func:`check_trees` checks everything in that text that LightGBM uses.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.errors import PredictorError, PrescreenError
-from prescreen.regressors.base import BlockRegressor, State, check_targets, rated_together
+from prescreen.regressors.base import BlockRegressor, State, rated_together
 from prescreen.regressors.blocks import BlockDesign, Float32, Float64, product
 from prescreen.regressors.folds import grouped_folds
 
@@ -41,12 +41,12 @@ _CATEGORICAL: Final = 1  # a bit of decision_type
 
 @dataclass(eq=False)
 class BoostedTrees(BlockRegressor):
-    """LightGBM for each column, on principal components that are learned for each block from the training rows.
+    """LightGBM for each column, on principal components of each block.
 
     Parameters
     ----------
     n_components : int
-        Components a block, fewer where the block or the data are smaller.
+        Components of a block, fewer where the block or the data are smaller.
     n_trees, n_leaves, min_leaf : int
         Trees of each model, leaves of each tree, rows of each leaf.
     learning_rate, column_share, l2 : float
@@ -75,16 +75,7 @@ class BoostedTrees(BlockRegressor):
     cv_splits: int = 3
     seed: int = 0
 
-    def fit(
-        self,
-        design: BlockDesign,
-        Y: NDArray[Any],
-        sample_weight: NDArray[Any] | None = None,
-        groups: NDArray[Any] | None = None,
-    ) -> Self:
-        """Fit as :meth:`BlockRegressor.fit` says."""
-        Y, weight, codes = check_targets(Y, sample_weight, groups, len(design))
-        self.scaler_ = design.scaler
+    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp]) -> None:
         self.components_ = [
             _leading_components(design.block_grams[name], design.features[:, block], self.n_components, self.seed)
             for name, block in design.scaler.blocks.items()
@@ -102,10 +93,9 @@ class BoostedTrees(BlockRegressor):
                     model = self._train(own[train], target[train], row_weight[train])
                     self.cv_predictions_[rows[test], column] = model.predict(own[test], num_threads=_THREADS)
         self.models_ = models
-        return self
 
     def predict_standardised(self, Z: Float32) -> Float64:
-        """Predict as :meth:`BlockRegressor.predict_standardised` says."""
+        """Predict standardised rows (m, d); returns (m, t)."""
         inputs = self._project(Z)
         return np.column_stack([model.predict(inputs, num_threads=_THREADS) for model in self.models_])
 
@@ -177,7 +167,7 @@ def _lightgbm() -> Any:
 
 
 def check_trees(text: str, n_features: int) -> None:
-    """Refuse what is no text of a regression without categories on so many features.
+    """Refuse anything but the text of a regression without categories on so many features.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Grouped folds: pictures of one group (a person, near-duplicates) never stand on both sides of a split."""
+"""Grouped folds: pictures of one group (a person, near-duplicates) are never on both sides of a split."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 def grouped_folds(groups: NDArray[Any], n_splits: int, seed: int) -> list[Fold]:
     """Split rows into shuffled folds of about equal size that keep groups whole.
 
-    With fewer groups than ``n_splits`` there are as many folds as groups; ``len()`` of the result tells.
+    With fewer groups than ``n_splits`` there are as many folds as groups.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def grouped_folds(groups: NDArray[Any], n_splits: int, seed: int) -> list[Fold]:
     n_splits : int
         Folds wanted, at least 2.
     seed : int
-        Decides which groups share a fold.
+        Of the shuffling.
 
     Returns
     -------
@@ -33,6 +33,11 @@ def grouped_folds(groups: NDArray[Any], n_splits: int, seed: int) -> list[Fold]:
     ------
     RatingsError
         With fewer than two groups.
+
+    Examples
+    --------
+    >>> [test.tolist() for _, test in grouped_folds(np.array(["ann", "ann", "bob"]), 2, seed=0)]
+    [[2], [0, 1]]
     """
     from sklearn.model_selection import GroupKFold  # slow to load, and scoring needs no folds
 

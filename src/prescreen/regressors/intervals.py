@@ -1,4 +1,4 @@
-"""Intervals from out-of-fold errors, their coverage, and how the errors of the traits go together."""
+"""Prediction intervals from out-of-fold errors, and the covariance of the errors of the traits."""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from prescreen.regressors.blocks import Float64
 
 ALPHA = 0.1  # intervals hold 90 %
-_NOISE_SHARE = 0.9  # at most this share of a trait's error variance is put down to vote noise
+_NOISE_SHARE = 0.9  # largest share of a trait's error variance that counts as vote noise
 _SMALLEST_EIGENVALUE = 0.01  # of the error correlations
 _SHRINKAGE: Final = 10.0  # errors' worth of prior belief that all errors are of one size
 _FLOOR: Final = 0.05  # of the mean error; keeps the logarithm of a tiny error from deciding
@@ -19,18 +19,18 @@ _STEEPEST: Final = 1.0  # limit of the logarithm of a relative size
 
 @dataclass(frozen=True)
 class ErrorSize:
-    """How large an error to expect beside what is usual for the trait, by what was predicted.
+    """Expected size of an error relative to the trait's average, as a function of the prediction.
 
-    Raters agree on extreme faces more than on middling ones, or less, by trait; one width for all would hold too many
-    of the ones and too few of the others. The logarithm of the absolute error is regressed on the standardised
-    prediction and its square, with a ridge penalty.
+    On some traits raters agree more on extreme faces, on others less; intervals of one width would have the wrong
+    coverage for both. The logarithm of the absolute error is regressed on the standardised prediction and its square,
+    with a ridge penalty.
 
     Parameters
     ----------
     centre, spread : ndarray of shape (t,)
         Mean and standard deviation of the predictions.
     slope, curvature : ndarray of shape (t,)
-        Coefficients of the standardised prediction, and of its square less 1.
+        Coefficients of the standardised prediction, and of its square minus 1.
 
     References
     ----------
@@ -44,7 +44,7 @@ class ErrorSize:
 
     @classmethod
     def fit(cls, predictions: NDArray[Any], residuals: NDArray[Any]) -> Self:
-        """Learn from out-of-fold predictions (n, t) and their errors (n, t), NaN where there is no rating."""
+        """Fit to out-of-fold predictions (n, t) and their errors (n, t), NaN where there is no rating."""
         predictions, errors = np.asarray(predictions, np.float64), np.abs(np.asarray(residuals, np.float64))
         centre, spread = predictions.mean(axis=0), predictions.std(axis=0)
         spread = np.where(spread > 1e-9 * np.abs(centre), spread, 1.0)
@@ -68,7 +68,7 @@ class ErrorSize:
         return np.asarray(np.exp(np.clip(exponent, -_STEEPEST, _STEEPEST)), np.float64)
 
     def to_array(self) -> Float64:
-        """Return what is to be saved, shape (4, t)."""
+        """Return the parameters as an array, shape (4, t)."""
         return np.stack([self.centre, self.spread, self.slope, self.curvature])
 
     @classmethod
@@ -78,13 +78,12 @@ class ErrorSize:
 
 
 def conformal_half_widths(residuals: NDArray[Any], alpha: float = ALPHA) -> Float64:
-    """Half-widths of intervals that hold a new rating with probability 1 − α.
+    """Half-widths of intervals that contain a new rating with probability 1 − α.
 
-    For each trait the ⌈(1 − α)(n + 1)⌉-th smallest absolute out-of-fold error. This is the split-conformal quantile,
-    here of errors from cross-validation and put around predictions of a model fitted to all rows. Its coverage is close
-    to nominal in practice but not guaranteed (intervals around the folds' own models, as in the jackknife+, are
-    guaranteed 1 − 2α), so every evaluation measures it. The errors hold the noise of the votes, so these are intervals
-    of ratings like those trained on, not of what unlimited votes would say.
+    For each trait the ⌈(1 − α)(n + 1)⌉-th smallest absolute out-of-fold error. This is the split-conformal quantile of
+    errors from cross-validation, used around predictions of a model fitted to all rows. Its coverage is close to
+    nominal in practice but not guaranteed (the jackknife+ guarantees 1 − 2α), so every evaluation measures it. The
+    errors contain the noise of the votes, so these are intervals of ratings like those in training.
 
     Parameters
     ----------
@@ -97,6 +96,11 @@ def conformal_half_widths(residuals: NDArray[Any], alpha: float = ALPHA) -> Floa
     -------
     ndarray of shape (t,)
         In the unit of the ratings; infinite where n is too small for 1 − α (n < 9 for 90 %).
+
+    Examples
+    --------
+    >>> conformal_half_widths([[-1], [2], [-3], [4], [-5], [6], [-7], [8], [-9]], alpha=0.5).tolist()
+    [5.0]
 
     References
     ----------
@@ -115,7 +119,7 @@ def conformal_half_widths(residuals: NDArray[Any], alpha: float = ALPHA) -> Floa
 def cross_conformal_intervals(
     predictions: NDArray[Any], truth: NDArray[Any], folds: NDArray[Any], alpha: float = ALPHA
 ) -> tuple[Float64, Float64]:
-    """Interval of each row, its half-width and how that follows the prediction from the errors in the other folds.
+    """Interval of each row, with :class:`ErrorSize` and half-width from the errors in the other folds.
 
     Parameters
     ----------
@@ -143,10 +147,10 @@ def cross_conformal_intervals(
 def residual_covariance(residuals: NDArray[Any], sampling_variance: NDArray[Any] | None = None) -> Float64:
     """Covariance of the errors about the raters' true mean, for joint statements on several traits.
 
-    An out-of-fold error is the model's error plus the noise of a mean of few votes. The noise is taken off the
-    variances (never more than 90 % of one). Covariances stay: noise that the traits share, as where one rater votes
-    on all of them, remains in them. If what is left is no covariance matrix, the eigenvalues of its correlations are
-    raised to 0.01.
+    An out-of-fold error is the model's error plus the noise of a mean of few votes. The variances are reduced by the
+    noise, by at most 90 %. The covariances stay: they contain noise that the traits share, for instance where one rater
+    votes on all of them. If the result is not positive definite, the eigenvalues of its correlations are raised to
+    0.01.
 
     Parameters
     ----------

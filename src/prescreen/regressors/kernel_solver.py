@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.regressors.blocks import Float64
 from prescreen.regressors.folds import group_codes, require_groups
+
+PENALTIES: Final = tuple(float(f"{penalty:.3g}") for penalty in np.logspace(-3, 3, 19))
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.regressors.base import BlockRegressor, State, check_targets, rated_together
+from prescreen.regressors.base import BlockRegressor, State, rated_together
 from prescreen.regressors.blocks import BlockDesign, Float16, Float32, Float64, squared_distances
 from prescreen.regressors.folds import grouped_folds
-from prescreen.regressors.kernel_ridge import PENALTIES, rbf
-from prescreen.regressors.kernel_solver import penalty_path, solve
+from prescreen.regressors.kernel_solver import PENALTIES, penalty_path, solve
 
 GAMMAS = (0.1, 0.3)
 PULLS = (1.0, 2.0)
@@ -21,16 +20,14 @@ PULLS = (1.0, 2.0)
 class SharedKernelRidge(BlockRegressor):
     """Kernel ridge regression in two stages; the second stage measures distances that matter to the raters.
 
-    The first stage predicts all columns from the distances of
-    :class:`~prescreen.regressors.kernel_ridge.BlockKernelRidge`. In the second stage the squared distance of two
-    pictures is that of the features plus ``pull`` times the mean squared difference of their first predictions, in
-    standard deviations of the ratings. Pictures that are expected to make the same impression in every respect come
-    closer, and so a trait learns from the ratings of the others. The first prediction of a training row is one without
-    the row's group, as it is for a new picture. The kernel is the mean over all γ, and in the second stage over all
-    pulls.
+    The first stage predicts all columns from the distances of the features. In the second stage the squared distance
+    of two pictures is that of the features plus ``pull`` times the mean squared difference of their first predictions,
+    in standard deviations of the ratings. Pictures that should make the same impression in every respect come closer,
+    and so a trait learns from the ratings of the others. The first prediction of a training row is made without the
+    row's group. The kernel is the mean over all γ, and in the second stage over all pulls.
 
-    A left-out rating still moves the first predictions of the other rows, and with them the distances; so there is no
-    closed form, and the penalty of each column is chosen by repeating both stages without each of a few folds.
+    A left-out rating moves the first predictions of the other rows, and with them the distances. So there is no closed
+    form: the penalty of each column is chosen by repeating both stages without each of a few folds.
 
     Parameters
     ----------
@@ -79,17 +76,9 @@ class SharedKernelRidge(BlockRegressor):
     seed: int = 0
     n_targets: int | None = None
 
-    def fit(
-        self,
-        design: BlockDesign,
-        Y: NDArray[Any],
-        sample_weight: NDArray[Any] | None = None,
-        groups: NDArray[Any] | None = None,
-    ) -> Self:
-        """Fit as :meth:`BlockRegressor.fit` says."""
+    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp]) -> None:
         if not len(self.gammas) or not len(self.pulls) or min(self.pulls) < 0:
             raise ValueError(f"gammas {self.gammas}, pulls {self.pulls}: expected one or more, and pulls from 0 up")
-        Y, weight, codes = check_targets(Y, sample_weight, groups, len(design))
         list(rated_together(weight, codes))  # refuses columns rated in one group only
         targets = np.arange(Y.shape[1] if self.n_targets is None else self.n_targets)
         if not 0 < len(targets) <= Y.shape[1]:
@@ -125,7 +114,6 @@ class SharedKernelRidge(BlockRegressor):
         stages = _first_stage(first, Y, weight, codes, self.penalties)
         second = self._second(distances, stages.anchors, stages.anchors)
         dual, intercept = _paths(second, wanted, wanted_weight, codes, self.penalties)
-        self.scaler_ = design.scaler
         self._set_support(design.standardised[kept])
         self.first_dual_, self.first_intercept_, self.anchors_ = stages.dual, stages.intercept, stages.anchors
         self.centre_, self.scale_ = stages.centre, stages.scale
@@ -133,10 +121,9 @@ class SharedKernelRidge(BlockRegressor):
         self.penalty_ = np.asarray(self.penalties, np.float64)[best[0]]
         self.cv_predictions_ = np.full((len(design), len(targets)), np.nan)
         self.cv_predictions_[kept] = np.where(wanted_weight > 0, left_out[best[0], :, best[1]].T, np.nan)
-        return self
 
     def predict_standardised(self, Z: Float32) -> Float64:
-        """Predict as :meth:`BlockRegressor.predict_standardised` says."""
+        """Predict standardised rows (m, d); returns (m, t)."""
         distances = squared_distances(Z, self._support_features)
         first = self._mean_rbf(distances) @ self.first_dual_ + self.first_intercept_
         points = np.asarray((first - self.centre_) / self.scale_, np.float32)
@@ -156,7 +143,8 @@ class SharedKernelRidge(BlockRegressor):
         self._support_features = self.scaler_.weigh(support)
 
     def _mean_rbf(self, distances: Float32) -> Float64:
-        kernels = [rbf(distances, gamma) for gamma in self.gammas]
+        """Mean of exp(−γ · distance²) over all γ, for squared distances of any shape."""
+        kernels = [np.exp(np.float32(-gamma) * distances).astype(np.float64) for gamma in self.gammas]
         return np.asarray(sum(kernels) / len(kernels), np.float64)
 
     def _second(self, distances: Float32, points: Float32, anchors: Float32) -> Float64:

@@ -1,8 +1,8 @@
-"""How far a picture lies from everything that a predictor was trained on.
+"""Measures how far a picture is from the training portraits (novelty, or out-of-distribution detection).
 
-Regressors say something about any picture, also about one unlike all they have seen; how wrong they are there nobody
-has measured. The distance is the mean one to the nearest training portraits in the leading principal components of the
-standardised features, in units of the distance that 99 % of the training portraits have from those of other groups.
+Predictions for pictures unlike all training portraits have unknown errors. Novelty is the mean distance to the nearest
+training portraits in the leading principal components of the standardised features. Its unit is the distance that 99 %
+of the training portraits stay below, measured to those of other groups.
 
 References
 ----------
@@ -20,12 +20,12 @@ from scipy.spatial.distance import cdist
 COMPONENTS: Final = 30
 NEIGHBOURS: Final = 5
 KNOWN: Final = 0.99
-"""Share of the training portraits that are not to raise the alarm."""
+"""Share of the training portraits with a novelty of at most 1."""
 
 
 @dataclass(frozen=True)
 class NoveltyDetector:
-    """What is needed to tell how unlike the training portraits a picture is.
+    """Measures how unlike the training portraits a picture is.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class NoveltyDetector:
         Returns
         -------
         NoveltyDetector or None
-            None where there are fewer than three groups: then nothing is known of other groups' distances.
+            None with fewer than three groups: then the distances between groups are unknown.
         """
         if len(np.unique(groups)) < 3:
             return None

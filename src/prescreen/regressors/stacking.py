@@ -1,7 +1,7 @@
-"""How the regressors are stacked for each trait, judged without the pictures it is judged on.
+"""Stacks regressors for each trait, and cross-validates the stack.
 
-:func:`fit_final` fits every candidate on the rows given and weighs them for each trait by the errors on left-out
-groups. :func:`cross_validate` does all of that, weights included, inside each training part of an outer grouped split.
+:func:`fit_final` fits all candidates and weighs them for each trait by their errors on left-out groups.
+:func:`cross_validate` repeats that in each training part of an outer grouped split.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from prescreen.errors import PredictorError
-from prescreen.regressors.base import BlockRegressor, State, check_targets
+from prescreen.regressors.base import BlockRegressor, State, below, check_targets
 from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float32, Float64, blas_threads, in_chunks
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds, require_groups
@@ -24,7 +24,7 @@ STACK = "stack"
 _KINDS: dict[str, type[BlockRegressor]] = {
     kind.__name__: kind for kind in (BlockKernelRidge, SharedKernelRidge, BoostedTrees)
 }
-_COMMON = 0.5  # how far the errors of all traits together decide on the shares within one trait
+_COMMON = 0.5  # weight of the errors of all traits together in the shares of one trait
 _SMALLEST_SHARE = 0.05  # a candidate with less is left out of the trait
 
 
@@ -36,19 +36,15 @@ def candidates(seed: int, *, hold_rows: bool = True, trees: bool = False) -> dic
     seed : int
         For the trees and the inner folds.
     hold_rows : bool
-        Whether those are among them that hold training rows whole.
+        Whether to include regressors that hold whole training rows.
     trees : bool
-        Whether LightGBM is among them. Without regressors that hold training rows it always is.
+        Whether to include LightGBM; without `hold_rows` it is always included.
     """
-    found: dict[str, BlockRegressor] = {
-        "ridge": BlockKernelRidge(kernel="linear"),
-        "shared_kernel_ridge": SharedKernelRidge(seed=seed),
-        "lightgbm": BoostedTrees(seed=seed),
-    }
-    if not hold_rows:
-        del found["shared_kernel_ridge"]
-    if hold_rows and not trees:
-        del found["lightgbm"]
+    found: dict[str, BlockRegressor] = {"ridge": BlockKernelRidge()}
+    if hold_rows:
+        found["shared_kernel_ridge"] = SharedKernelRidge(seed=seed)
+    if trees or not hold_rows:
+        found["lightgbm"] = BoostedTrees(seed=seed)
     return found
 
 
@@ -61,14 +57,14 @@ class TraitRegressors:
     scaler : BlockScaler
         Standardisation, shared by all regressors.
     regressors : dict of str to BlockRegressor
-        Those candidates that some trait uses.
+        The candidates that some trait uses.
     weights : ndarray of float64, shape (len(regressors), t)
         Share of each regressor in the prediction of each trait; columns sum to 1.
     choices : tuple of str
         For each trait, the name of the only candidate with a share, or ``"stack"``.
     inner_errors : dict of str to ndarray, shape (t,)
-        Weighted mean squared error of each candidate, and of the stack, on left-out groups of the training rows. The
-        shares were chosen by the same errors, which flatters the stack a little; :func:`cross_validate` does not.
+        Weighted mean squared error of each candidate, and of the stack, on left-out groups of the training rows. They
+        flatter the stack a little, since they decided its shares; :func:`cross_validate` does not.
     """
 
     scaler: BlockScaler
@@ -95,8 +91,7 @@ class TraitRegressors:
     def to_state(self) -> State:
         """Return arrays and a JSON-able configuration; the standardised training rows are in it once, as float16."""
         scaler_arrays, scaler_config = self.scaler.to_state()
-        arrays: dict[str, NDArray[Any]] = {f"scaler/{name}": array for name, array in scaler_arrays.items()}
-        arrays["weights"] = self.weights
+        arrays = {"weights": self.weights, **{f"scaler/{name}": array for name, array in scaler_arrays.items()}}
         configs = []
         for name, regressor in self.regressors.items():
             head_arrays, head = regressor.state()
@@ -120,10 +115,10 @@ class TraitRegressors:
             If something is missing or of a kind that this version does not know.
         """
         try:
-            scaler = BlockScaler.from_state(_below("scaler", arrays), config["scaler"])
+            scaler = BlockScaler.from_state(below("scaler/", arrays), config["scaler"])
             regressors = {
                 saved["name"]: _KINDS[saved["kind"]].from_state(
-                    scaler, saved["parameters"], _below(saved["name"], arrays), saved["head"]
+                    scaler, saved["parameters"], below(f"{saved['name']}/", arrays), saved["head"]
                 )
                 for saved in config["regressors"]
             }
@@ -131,11 +126,6 @@ class TraitRegressors:
             return cls(scaler, regressors, arrays["weights"], tuple(config["choices"]), errors)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise PredictorError(f"the saved regressors are incomplete ({error}); train the predictor again") from error
-
-
-def _below(name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    prefix = name + "/"
-    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
 
 def fit_final(
@@ -150,11 +140,11 @@ def fit_final(
     hold_rows: bool = True,
     trees: bool = False,
 ) -> TraitRegressors:
-    """Fit all candidates and mix them for each trait so that left-out groups are predicted best.
+    """Fit all candidates and weigh them for each trait so that left-out groups are predicted best.
 
-    The shares are not negative, sum to 1 and minimise the mean squared error of the mix, where half of the matrix of
-    error products is the trait's own and half the mean over all traits, each in units of the trait's variance: shares
-    from the errors of one trait alone follow its noise (stacking after Wolpert and Breiman).
+    The shares are not negative, sum to 1 and minimise the mean squared error of the stack. Half of the matrix of error
+    products is the trait's own and half the mean over all traits, each in units of the trait's variance: the errors of
+    one trait alone are too noisy.
 
     Parameters
     ----------
@@ -163,14 +153,14 @@ def fit_final(
     Y : ndarray of shape (n, t)
         Ratings; NaN where a picture was not rated. Each trait is fitted on its own rated rows.
     groups : ndarray of shape (n,) or None
-        Person or near-duplicate group of each row; by default every row is its own.
+        Person or near-duplicate group of each row; without it every row is a group.
     blocks : mapping of str to slice or None
         Named column ranges that tile the features.
     sample_weight : ndarray of shape (n,) or (n, t), optional
         Not negative; only the ratios within a trait count.
     auxiliary : ndarray of shape (n, a), optional
-        Ratings of other traits, NaN where there are none. They are not predicted; the regressor that shares between
-        traits learns from them which pictures are alike.
+        Ratings of other traits, NaN where there are none. They are not predicted; `SharedKernelRidge` learns from them
+        which pictures are alike.
     seed : int
         For the trees and their inner folds.
     hold_rows, trees : bool
@@ -214,7 +204,7 @@ def fit_final(
 def _with_auxiliary(
     candidate: BlockRegressor, Y: Float64, weight: Float64, codes: NDArray[np.intp], auxiliary: NDArray[Any] | None
 ) -> tuple[Float64, Float64]:
-    """Return the columns that the candidate learns from, and their weights; only one kind makes use of more."""
+    """Return the columns that the candidate learns from, and their weights; `SharedKernelRidge` learns from all."""
     if auxiliary is None or not isinstance(candidate, SharedKernelRidge):
         return Y, weight
     helpers = np.asarray(auxiliary, np.float64)
@@ -262,12 +252,12 @@ def _weighted_mse(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What nested cross-validation found.
+    """Results of nested cross-validation.
 
     Attributes
     ----------
     predictions : ndarray of shape (n, t)
-        For each row, also those without a rating, by models that saw nothing of the row's group.
+        For each row, rated or not, by models that saw nothing of the row's group.
     naive : ndarray of shape (n, t)
         Mean rating of the training folds: the prediction to beat.
     folds : ndarray of int, shape (n,)
@@ -275,7 +265,7 @@ class CrossValidation:
     choices : tuple of tuple of str
         ``choices[fold][trait]``: as in :class:`TraitRegressors`, for the training part.
     inner_errors : tuple of dict of str to ndarray, shape (t,)
-        For each fold, the mean squared errors of the candidates and of the stack within the training part.
+        For each fold, as in :class:`TraitRegressors`, for the training part.
     """
 
     predictions: Float64
@@ -306,8 +296,7 @@ def cross_validate(
 ) -> CrossValidation:
     """Nested grouped cross-validation of :func:`fit_final`.
 
-    Standardisation, components, penalties and the shares of the regressors are learned in each training part anew;
-    the test fold is only predicted.
+    Each training part has its own standardisation, components, penalties and shares; the test fold is only predicted.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import pandas as pd
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.checks import CHECKS
 from prescreen.ranking.goals import Goals
-from prescreen.text import describe_list, percent, shown
+from prescreen.text import OK, describe_list, percent, shown
 
 BINS = 40
 HEADLINE = 100  # characters of names that fit a headline
@@ -246,8 +246,8 @@ def summarize_ranking(
     -------
     RankingSummary
     """
-    cards = tuple(_card(row, traits, goals, baseline) for row in _rows(table) if row["status"] == "ok")
-    failures = tuple(Failure(str(row["image"]), str(row["reason"])) for row in _rows(table) if row["status"] != "ok")
+    cards = tuple(_card(row, traits, goals, baseline) for row in _rows(table) if row["status"] == OK)
+    failures = tuple(Failure(str(row["image"]), str(row["reason"])) for row in _rows(table) if row["status"] != OK)
     shortlist = tuple(card for card in cards if card.selected)
     counts = Counts(
         given=len(table),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, embed_images
-from prescreen.encoders.encoder import IDENTITY_BLOCK, Encoder
+from prescreen.encoders.encoder import IDENTITY_BLOCK, IDENTITY_WIDTH, Encoder
 from prescreen.errors import UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.predictor import Predictor
@@ -23,7 +23,7 @@ from prescreen.text import describe_list, parse_levels
 
 Floats = NDArray[np.float64]
 
-NO_FACE: Final = np.full(128, np.nan)
+NO_FACE: Final = np.full(IDENTITY_WIDTH, np.nan)
 
 LEAST_ICC: Final = 0.01
 """Least ICC(1) that is taken for true, and 1 minus it the largest.

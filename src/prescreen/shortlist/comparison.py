@@ -7,12 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.predictor.predictor import Predictor
-from prescreen.predictor.scores_table import OK
 from prescreen.ranking.comparison import Comparison
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import Prior
 from prescreen.ratings.vote_noise import score_to_z
 from prescreen.shortlist.baseline import Baseline
+from prescreen.text import OK
 
 Vectors = Mapping[str, NDArray[np.float16]]
 

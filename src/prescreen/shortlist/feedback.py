@@ -15,8 +15,8 @@ from prescreen.encoders import Encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.human_scores import HumanResults, offset
-from prescreen.predictor.predictor import Predictor, content_key
-from prescreen.predictor.scores_table import DECIMALS, OK, PARTS, check_scores
+from prescreen.predictor.predictor import Predictor, content_keys
+from prescreen.predictor.scores_table import DECIMALS, PARTS, check_scores
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.stopping import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
 from prescreen.ratings.results import TypedResults
@@ -25,7 +25,7 @@ from prescreen.shortlist.baseline import Baseline, noise_of_one_vote
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.provenance import ScoresMetadata, is_model_uri
 from prescreen.storage.tables import read_table, table_format
-from prescreen.text import percent, shown
+from prescreen.text import OK, percent, shown
 
 DEFAULT_VOTES: Final = 20
 """Votes behind a score whose file does not say, as many as raters' panels usually give at least."""
@@ -155,7 +155,7 @@ def human_results(
     from_range = ((in_z(values + _Z90 * errors) - in_z(values - _Z90 * errors)) / (2 * _Z90)) ** 2
     earlier = predictor.results
     return HumanResults(
-        keys=np.array([content_key(picture.content) for picture in pictures], dtype=np.uint64),
+        keys=content_keys(picture.content for picture in pictures),
         vectors=np.stack([picture.vector for picture in pictures]),
         z=np.where(told, z, np.nan),
         variance=np.where(told, np.where(np.isfinite(errors), from_range, from_votes), np.nan),

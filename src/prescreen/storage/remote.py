@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from prescreen.errors import PictureError, PictureFault, PrescreenError, UsageError
-from prescreen.text import shown
+from prescreen.text import first_line, shown
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -143,4 +143,4 @@ def _unstrip(system: Any, path: str) -> str:
 
 
 def _line(error: Exception) -> str:
-    return shown((str(error).strip() or type(error).__name__).splitlines()[0])
+    return shown(first_line(error))

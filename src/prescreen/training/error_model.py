@@ -1,5 +1,7 @@
 """The calibration of a predictor: intervals, and how its errors go together."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,13 @@ def calibrate(dataset: Dataset, validation: CrossValidation, rated: Ratings) -> 
         residuals, squared, validation.folds, np.clip(noise_share, 0.0, 1.0), person=person
     )
     person = person_alone(person, likeness, squared, dataset.persons)
-    return scale.with_errors(covariance, person, likeness.similar, likeness.gamma)
+    return replace(
+        scale,
+        error_covariance=covariance,
+        person_share=person,
+        similar_share=likeness.similar,
+        similar_gamma=likeness.gamma,
+    )
 
 
 def person_alone(

@@ -19,7 +19,7 @@ from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
 from prescreen.predictor.canaries import draw_canaries
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import TrainingPortraits, content_key
+from prescreen.predictor.predictor import TrainingPortraits, content_keys
 from prescreen.progress import ProgressReporter
 from prescreen.ratings.other_columns import rated_attributes
 from prescreen.ratings.reading import Ratings
@@ -101,7 +101,7 @@ def slice_labels(dataset: Dataset, rated: Ratings, columns: Mapping[str, str] | 
 def training_index(dataset: Dataset, validation: CrossValidation) -> TrainingPortraits:
     """Keep what is needed to know the training pictures again."""
     return TrainingPortraits(
-        keys=np.array([content_key(content) for content in dataset.contents], dtype=np.uint64),
+        keys=content_keys(dataset.contents),
         faces=dataset.faces.astype(np.float16),
         predictions=validation.predictions,
     )

@@ -12,7 +12,6 @@ from prescreen.embeddings.pipeline import EmbeddingCache, describe_faults
 from prescreen.images.files import ImageFile
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
-from prescreen.predictor.scores_table import OK
 from prescreen.progress import ProgressReporter
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.options import RankingOptions
@@ -22,6 +21,7 @@ from prescreen.shortlist.baseline import Baseline, read_baseline, read_reference
 from prescreen.shortlist.effects_table import DEFAULT_CHECKS, compare_folders
 from prescreen.shortlist.shortlist import Shortlist, make_shortlist
 from prescreen.storage.provenance import ScoresMetadata
+from prescreen.text import OK
 from prescreen.workflow.inputs import open_scores
 
 

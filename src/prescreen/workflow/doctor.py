@@ -6,9 +6,9 @@ import platform
 
 from prescreen import tracking
 from prescreen.encoders import Encoder
+from prescreen.encoders.backends import precisions
 from prescreen.encoders.clip import DEFAULT, cached_weights
 from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
-from prescreen.encoders.runtime import precisions
 from prescreen.errors import PrescreenError
 from prescreen.images.model_files import (
     DLIB_DETECTOR,
@@ -56,12 +56,12 @@ def examine_predictor(predictor: Predictor) -> dict[str, str]:
     """
     manifest = predictor.manifest
     votes = " (simulated votes)" if manifest.simulated else ""
-    finding = reproducibility.check(predictor, Encoder(manifest.encoder), force=True)
+    result = reproducibility.check_reproducibility(predictor, Encoder(manifest.encoder), force=True)
     return {
         "name": f"{manifest.name} ({predictor.fingerprint[:12]}…)",
         "traits": f"{', '.join(manifest.traits)} on {manifest.scale}{votes}",
         "encoder": f"{manifest.encoder.name}, {manifest.encoder.precision}",
-        "canaries": finding.warning or finding.text,
+        "canaries": result.warning or result.text,
     }
 
 

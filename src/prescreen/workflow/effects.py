@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 
 from prescreen.embeddings.pipeline import EmbeddingCache
-from prescreen.encoders import Wording
+from prescreen.encoders import TextSimilarity
 from prescreen.errors import UsageError
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
-from prescreen.predictor.scores_table import OK
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.effect_tests import MIN_PICTURES
 from prescreen.shortlist.effect_groups import by_text, read_tags
@@ -27,6 +26,7 @@ from prescreen.shortlist.shortlist import face_descriptors
 from prescreen.storage.atomic import write_files_atomic
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_bytes, table_format
+from prescreen.text import OK
 from prescreen.workflow.inputs import open_scores
 
 
@@ -61,7 +61,7 @@ def effects(
     images: Sequence[str | Path] = (),
     reporter: ProgressReporter | None = None,
 ) -> Found:
-    """Test what goes with higher and lower scores: folders, tags, likeness to texts.
+    """Test what goes with higher and lower scores: folders, tags, similarity to texts.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def effects(
         table_format(output)
         check_output_paths({"--output": output}, {"SCORES": scores, "--tags": tags})
     note, table, loaded, encoder = open_scores(scores, predictor, reporter)
-    wording = Wording(loaded.manifest.encoder) if texts else None
+    similarity = TextSimilarity(loaded.manifest.encoder) if texts else None
     table = table[table["status"] == OK].reset_index(drop=True)
     names = table["image"].tolist()
     read = None if tags is None else read_tags(tags, names)
@@ -117,11 +117,9 @@ def effects(
             reporter.info(
                 f"tags       {untagged} pictures are not in it; {read.unknown} of its rows are of no scored picture"
             )
-    if wording is not None:
+    if similarity is not None:
         rows = [vectors.get(name) for name in names]
-        hypotheses += [
-            by_text(text, likeness) for text, likeness in zip(texts, wording.likeness(texts, rows), strict=True)
-        ]
+        hypotheses += [by_text(text, row) for text, row in zip(texts, similarity.cosines(texts, rows), strict=True)]
     if not hypotheses:
         raise UsageError(
             f"nothing to compare by: no two folders or tags with at least {MIN_PICTURES} pictures each; "

@@ -26,13 +26,12 @@ import pandas as pd
 from prescreen.embeddings.pipeline import EmbeddingCache
 from prescreen.errors import NothingScored, UsageError
 from prescreen.predictor.scored_files import find_scored, places_to_search
-from prescreen.predictor.scores_table import OK
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.storage.atomic import write_files_atomic
 from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_url
 from prescreen.storage.tables import read_table
-from prescreen.text import shown
+from prescreen.text import OK, shown
 
 LABEL_STUDIO: Final = "label-studio"
 FIFTYONE: Final = "fiftyone"

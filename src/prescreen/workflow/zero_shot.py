@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from prescreen import __version__
 from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
-from prescreen.encoders import CONVERSION, Encoder, Wording, make_encoder
+from prescreen.encoders import CONVERSION, Encoder, TextSimilarity, make_encoder
 from prescreen.errors import NothingScored, UsageError
 from prescreen.images.files import ImageFile, find_images
-from prescreen.predictor.scores_table import FAILED, OK
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.checks import Candidates, Excluded, exclude
 from prescreen.ranking.goals import Goals
@@ -33,6 +32,7 @@ from prescreen.storage import provenance
 from prescreen.storage.atomic import write_files_atomic
 from prescreen.storage.overwrite_checks import check_output_paths, check_page
 from prescreen.storage.tables import table_bytes, table_format
+from prescreen.text import FAILED, OK
 
 BASIS: Final = "words alone, uncalibrated"
 TRAITS: Final = tuple(CAPTIONS)
@@ -96,7 +96,7 @@ def rank_zero_shot(
     if not files:
         raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
     network = make_encoder(encoder)
-    wording = Wording(network.specification)
+    similarity = TextSimilarity(network.specification)
     reporter.info(f"zero-shot  {WARNING}")
     against = "the candidates' mean" if baseline is None else "your current photo"
     reporter.info(f"goals      {goals.describe()}; SD: standard deviations of these pictures above {against}")
@@ -116,7 +116,7 @@ def rank_zero_shot(
     if counts.failed:
         reporter.info(f"pictures   {len(rows) - counts.failed} ranked, {counts.describe_failures()}")
     vectors = [row.vector for row in rows] + ([] if present is None else [present.vector])
-    all_ = contrasts(wording.likeness(captions(), vectors), len(rows))
+    all_ = contrasts(similarity.cosines(captions(), vectors), len(rows))
     contrast, level = all_[: len(rows)], np.zeros(len(TRAITS)) if present is None else all_[-1]
     order_by = fit(contrast, TRAITS, goals, level)
     found = {row.name: row.vector for row in rows if row.vector is not None}

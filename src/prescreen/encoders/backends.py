@@ -1,6 +1,6 @@
-"""Running a torch module on OpenVINO, which on processors is several times as fast as torch itself.
+"""Runs a torch module on OpenVINO (on processors, several times as fast as torch) or on a graphics card.
 
-The converted network is kept in the cache folder, so that only the first run needs torch for it.
+Batches always have the same size, so that the features of a picture do not depend on the other pictures in its batch.
 """
 
 import contextlib
@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders.batches import full_batches
 from prescreen.errors import EncoderError
 from prescreen.settings import cache_directory, make_cache_directory, make_private, processors, unusable_cache
 
 if TYPE_CHECKING:
     from torch import nn
 
-BATCH: Final = 4
-"""Pictures in one call. Always full, so that a picture's features do not depend on its company."""
+CPU_BATCH: Final = 4
+CARD_BATCH: Final = 32
 
 _MODEL: Final = "network.xml"
 _WEIGHTS: Final = "network.bin"
@@ -38,6 +37,8 @@ _CONVERTING = threading.Lock()
 
 class CompiledNetwork:
     """A network from pixels to features, compiled for this machine's processor. Safe in threads.
+
+    The converted network is kept in the cache folder: only the first run needs torch.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class CompiledNetwork:
     Raises
     ------
     EncoderError
-        If this processor cannot compute in that precision: others' vectors would be mixed with its own.
+        If this processor lacks that precision: its vectors would differ from those of other processors.
     """
 
     def __init__(self, build: "Callable[[], nn.Module]", *, key: str, side: int, width: int, precision: str) -> None:
@@ -68,8 +69,10 @@ class CompiledNetwork:
             )
         with _CONVERTING:
             model = core.read_model(_converted(build, key, side))
-        if list(model.output(0).shape) != [BATCH, width]:
-            raise EncoderError(f"network {key}: features of shape {model.output(0).shape}, expected [{BATCH}, {width}]")
+        if list(model.output(0).shape) != [CPU_BATCH, width]:
+            raise EncoderError(
+                f"network {key}: features of shape {model.output(0).shape}, expected [{CPU_BATCH}, {width}]"
+            )
         streams = processors()
         options = {
             "INFERENCE_PRECISION_HINT": precision,
@@ -89,17 +92,81 @@ class CompiledNetwork:
 
         with self._lock:  # the queue has one callback for all its requests
             self._queue.set_callback(keep)
-            for place, batch in full_batches(pixels, BATCH):
+            for place, batch in _full_batches(pixels, CPU_BATCH):
                 self._queue.start_async({0: batch}, place)
             self._queue.wait_all()
         return features
 
 
+class AcceleratedNetwork:
+    """A network from pixels to features on a device of torch. Safe in threads.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the torch module.
+    side : int
+        Width and height of the pictures in pixels.
+    width : int
+        Features that come out.
+    precision : str
+        ``f32`` (without the shortened TF32 products) or ``bf16`` (torch's automatic mixed precision).
+    device : str
+        ``cuda``, ``mps`` or ``cpu``.
+
+    Raises
+    ------
+    EncoderError
+        If the device cannot compute in that precision, or has too little memory.
+    """
+
+    def __init__(self, build: "Callable[[], nn.Module]", *, side: int, width: int, precision: str, device: str) -> None:
+        import torch
+
+        if precision == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            raise EncoderError("precision bf16: this graphics card has none; train with f32, or use --device cpu")
+        self._device = torch.device(device)
+        self._precision = precision
+        self._width = width
+        self._lock = threading.Lock()
+        with self._describe_memory():
+            self._module = build().to(self._device).to(memory_format=torch.channels_last)
+        if (found := self._features(np.zeros((CARD_BATCH, side, side, 3), np.uint8)).shape) != (CARD_BATCH, width):
+            raise EncoderError(f"network on {device}: features of shape {found}, expected {(CARD_BATCH, width)}")
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn (n, side, side, 3) bytes into (n, width) features."""
+        features = np.empty((len(pixels), self._width), np.float32)
+        with self._lock:
+            for place, batch in _full_batches(pixels, CARD_BATCH):
+                features[place] = self._features(batch)[: place.stop - place.start]
+        return features
+
+    def _features(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+
+        mixed = torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16")
+        with self._describe_memory(), torch.inference_mode(), _full_precision(), mixed:
+            pixels = torch.tensor(np.ascontiguousarray(batch), device=self._device)
+            return np.asarray(self._module(pixels).float().cpu().numpy())
+
+    @contextlib.contextmanager
+    def _describe_memory(self) -> Iterator[None]:
+        import torch
+
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise EncoderError(
+                f"device {self._device.type}: out of memory; end other work there, or use --device cpu"
+            ) from error
+
+
 def silent_openvino() -> Any:
     """Import OpenVINO without its telemetry, which reports imports and conversions to a service for statistics.
 
-    OpenVINO has a stub for the case that the package ``openvino_telemetry`` is missing, and that is what it finds here.
-    Afterwards a program that prescreen works in can import the package again.
+    OpenVINO has a stub for a missing package ``openvino_telemetry`` and uses it here. The host program can import the
+    package afterwards.
     """
     sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type]
     try:
@@ -112,7 +179,7 @@ def silent_openvino() -> Any:
 
 @contextlib.contextmanager
 def _unreported() -> Iterator[None]:
-    """Keep a conversion from being reported in a program that has imported OpenVINO before prescreen did."""
+    """Keep a conversion from being reported in a program that imported OpenVINO before prescreen did."""
     from openvino.tools.ovc import telemetry_stub
 
     telemetry = sys.modules.get(_TELEMETRY)
@@ -128,7 +195,7 @@ def _unreported() -> Iterator[None]:
 
 
 def precisions() -> tuple[str, ...]:
-    """Return the precisions that this machine's processor computes in, of ``f32`` and ``bf16``."""
+    """Return those of ``f32`` and ``bf16`` that this machine's processor supports."""
     capabilities = silent_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return ("f32", "bf16") if "BF16" in capabilities else ("f32",)
 
@@ -143,7 +210,7 @@ def _place(key: str) -> Path:
 
 
 def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
-    """Return the path of the converted network, converting it first where that is new or damaged."""
+    """Return the path of the converted network; converts it if it is missing or damaged."""
     target = _place(key)
     if not _is_intact(target):
         import torch
@@ -153,7 +220,7 @@ def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
         make_cache_directory(target.parent.name)
         with warnings.catch_warnings(), _traceable(), _unreported():
             warnings.simplefilter("ignore")  # torch announces the end of the tracer that OpenVINO still uses
-            example = torch.zeros(BATCH, side, side, 3, dtype=torch.uint8)
+            example = torch.zeros(CPU_BATCH, side, side, 3, dtype=torch.uint8)
             model = openvino.convert_model(build(), example_input=example, input=[list(example.shape)])
         try:
             _keep(model, target)
@@ -203,3 +270,30 @@ def _digest(folder: Path) -> bytes:
             while part := file.read(1 << 20):  # a large network need not be in memory twice
                 content.update(part)
     return content.hexdigest().encode()
+
+
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep torch from rounding the factors of ``f32`` products to 10 bits, which NVIDIA cards do by default."""
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    settings: tuple[Any, ...] = (cudnn.conv, torch.backends.cuda.matmul)
+    before = [setting.fp32_precision for setting in settings]
+    for setting in settings:
+        setting.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for setting, value in zip(settings, before, strict=True):
+            setting.fp32_precision = value
+
+
+def _full_batches(pixels: NDArray[np.uint8], size: int) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+    """Divide n pictures into batches of ``size``, the last one filled up with black; yields which, and the batch."""
+    for start in range(0, len(pixels), size):
+        batch = pixels[start : start + size]
+        missing = size - len(batch)
+        if missing:
+            batch = np.concatenate([batch, np.zeros((missing, *pixels.shape[1:]), np.uint8)])
+        yield slice(start, start + size - missing), batch

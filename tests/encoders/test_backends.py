@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from prescreen.encoders import runtime
+from prescreen.encoders import backends
+from prescreen.encoders.backends import CompiledNetwork, precisions
 from prescreen.encoders.bundled import FACE, BundledNetwork
 from prescreen.encoders.networks import FaceNetwork
-from prescreen.encoders.runtime import CompiledNetwork, precisions
 from prescreen.errors import EncoderError
 from prescreen.images.model_files import DLIB_FACE_NETWORK
 
@@ -143,7 +143,7 @@ def test_bf16_moves_the_face_network_a_little(face_network, noise):
 
 
 def test_a_precision_that_the_processor_lacks_is_refused(own_cache, monkeypatch):
-    monkeypatch.setattr(runtime, "precisions", lambda: ("f32",))
+    monkeypatch.setattr(backends, "precisions", lambda: ("f32",))
     with pytest.raises(EncoderError, match="precision bf16: this processor has f32"):
         CompiledNetwork(Small, key="small", side=32, width=6, precision="bf16")
 
@@ -164,7 +164,7 @@ asked = []
 urllib.request.urlopen = lambda *arguments, **options: asked.append(arguments)
 {before}
 import torch
-from prescreen.encoders.runtime import CompiledNetwork, silent_openvino
+from prescreen.encoders.backends import CompiledNetwork, silent_openvino
 class Mean(torch.nn.Module):
     def forward(self, pixels):
         return pixels.float().mean((1, 2))
