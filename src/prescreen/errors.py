@@ -7,7 +7,7 @@
     ├── RatingsError          a ratings file that cannot be trusted as it stands
     ├── PictureError          one picture; callers turn it into a row, it never ends a run
     ├── EncoderError          an encoder that cannot work here
-    │   └── WeightsNotFound   its weights are not on this machine and cannot be had
+    │   └── WeightsNotFound   its weights are not on this machine and not available
     ├── PredictorError        a predictor that cannot be loaded
     │   ├── PredictorNotFound exit code 2: there is none at that place
     │   └── PredictorMismatch a sound predictor that does not fit what it was given
@@ -73,7 +73,7 @@ class EncoderError(PrescreenError):
 
 
 class WeightsNotFound(EncoderError):
-    """An encoder's weights are not on this machine and cannot be had."""
+    """An encoder's weights are not on this machine and not available."""
 
 
 class PredictorError(PrescreenError):

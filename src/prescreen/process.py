@@ -1,4 +1,4 @@
-"""The process that prescreen runs in, and those that it starts: nothing around them is trusted, and nobody is told.
+"""The process of prescreen and those that it starts: nothing around them is trusted, no usage is reported.
 
 Only modules that Python has loaded by itself are imported at the top: with ``python -m prescreen`` the working
 directory is among the places that modules come from until `trusted_path` has taken it out.

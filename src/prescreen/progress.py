@@ -1,4 +1,4 @@
-"""Who receives progress messages: the terminal, or nobody."""
+"""Receivers of progress messages: the protocol, and one that ignores them."""
 
 import contextlib
 import warnings
@@ -14,7 +14,7 @@ class ProgressReporter(Protocol):
         """Take a message for the user."""
 
     def warn(self, message: str) -> None:
-        """Take a message that must not be missed, whatever else is kept quiet."""
+        """Take a message that must not be missed, even when quiet."""
 
     def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[], object]]:
         """Begin something that takes ``total`` steps; the callable is called after each."""

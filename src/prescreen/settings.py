@@ -41,7 +41,7 @@ def processors() -> int:
 def _quotas(root: Path = Path("/")) -> Iterator[float]:
     """Give the limits on processor time that Linux's control groups set for this process, in processors.
 
-    A group is held to its own limit and to those of all groups above it. Inside a container the groups may be named by
+    A group has its own limit and those of all groups above it. Inside a container the groups may be named by
     their path outside, and only the uppermost is there to be read.
 
     Parameters

@@ -1,10 +1,10 @@
-"""Text that people read and type: names made printable, lists of names, and secrets that never show.
+"""Text that people read and type: printable names, lists of names, and masked secrets.
 
-Lists of names are separated by commas, and ``=`` stands between a name and what is said of it. A name with either in
-it is put in double quotes, in which a double quote is written twice: ``"warm, kind",influence``.
+Lists of names are separated by commas, with ``=`` between a name and its value. A name that contains either is put in
+double quotes, in which a double quote is written twice: ``"warm, kind",influence``.
 
-Messages, tracebacks and what MLflow keeps go through `masked`, which hides passwords in addresses and whatever the
-environment names like a secret.
+Messages, tracebacks and what MLflow keeps go through `masked`. It hides passwords in addresses and the values of
+environment variables that are named like secrets.
 """
 
 import difflib
@@ -25,32 +25,18 @@ FAILED: Final = "failed"
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line breaks, marks that turn the direction of writing, and halves of characters."""
 
-
 _MASK: Final = "***"
-
-
 _USER: Final = re.compile(r"(?<=://)[^\s/'\"<>]*@")
-
-
 _PARAMETER: Final = re.compile(
     r"([?&][\w.-]*(?:password|passwd|token|secret|signature|credential|key)=)[^&\s'\"]+", re.I
 )
-
-
 _SECRET_NAME: Final = re.compile(r"(?:TOKEN|SECRET|PASSWORD|PASSWD|KEY|KEY_ID)$", re.I)
-
-
-_SHORTEST: Final = 8
-"""Characters of a secret; shorter values stand in other words by chance."""
-
+_MIN_SECRET: Final = 8
+"""Characters of a secret; shorter values occur in other words by chance."""
 
 _QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
-
-
 _TOKEN: Final = re.compile(rf"\s*{_QUOTED.pattern}\s*(?=[,=]|$)|[^,=]+|[,=]")
 """A name in quotes, which end before a separator; anything else up to one; or a separator."""
-
-
 _PLAIN: Final = re.compile(r'[^\s",=](?:[^,=]*[^\s,=])?')
 
 
@@ -60,7 +46,13 @@ def shown(name: str | os.PathLike[str]) -> str:
 
 
 def percent(chance: float) -> str:
-    """Return a chance as a whole percentage, without ever calling it impossible or certain."""
+    """Return a chance as a whole percentage, without ever calling it impossible or certain.
+
+    Examples
+    --------
+    >>> percent(0.347), percent(1.0)
+    ('35 %', 'over 99 %')
+    """
     if chance < 0.005:
         return "under 1 %"
     if chance >= 0.995:
@@ -94,14 +86,14 @@ def refuse_twice(names: Sequence[str], what: str) -> None:
     Parameters
     ----------
     names : sequence of str
-        All names that something gets.
+        All names in use.
     what : str
-        What gets them, for the message.
+        What uses them, for the message.
 
     Raises
     ------
     UsageError
-        If a name stands there twice.
+        If a name occurs twice.
     """
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -109,29 +101,31 @@ def refuse_twice(names: Sequence[str], what: str) -> None:
 
 
 def parse_traits(text: str) -> dict[str, str]:
-    """Read ``NEW=COLUMN,...`` (or plain ``COLUMN,...``) into {new name: name in the ratings}."""
-    chosen: dict[str, str] = {}
-    for item in _items(text, "traits", "competence=smart,likeability=outgoing"):
-        new, column = _name(item[:1]), _name(item[1:])
-        if not new or (len(item) > 1 and not column):
-            raise UsageError(f"traits {'='.join(item)!r}: expected NAME=COLUMN, for instance competence=smart")
-        if new in chosen:
-            raise UsageError(f"traits: {new!r} is given twice")
-        chosen[new] = column or new
-    return chosen
+    """Read ``NEW=COLUMN,...`` (or plain ``COLUMN,...``) into {new name: name in the ratings}.
+
+    Examples
+    --------
+    >>> parse_traits('competence=smart,"warm, kind"')
+    {'competence': 'smart', 'warm, kind': 'warm, kind'}
+    """
+    return _parse_pairs(text, "traits", "competence=smart,likeability=outgoing", plain_names=True)
 
 
 def parse_columns(text: str) -> dict[str, str]:
     """Read ``MEANING=COLUMN,TRAIT=COLUMN,...`` into {meaning, or name of a trait: column}."""
+    return _parse_pairs(text, "columns", "image=photo,rater=WorkerId", plain_names=False)
+
+
+def _parse_pairs(text: str, what: str, example: str, *, plain_names: bool) -> dict[str, str]:
     chosen: dict[str, str] = {}
-    for item in _items(text, "columns", "image=photo,rater=WorkerId"):
-        name, column = _name(item[:1]), _name(item[1:])
+    for item in _split(text, what, example):
+        name, column = _unquote(item[:1]), _unquote(item[1:])
+        if plain_names and len(item) == 1:
+            column = name
         if not name or not column:
-            raise UsageError(
-                f"columns {'='.join(item).strip()!r}: expected NAME=COLUMN, for instance image=photo,rater=WorkerId"
-            )
+            raise UsageError(f"{what} {'='.join(item).strip()!r}: expected NAME=COLUMN, for instance {example}")
         if name in chosen:
-            raise UsageError(f"columns: {name!r} is given twice")
+            raise UsageError(f"{what}: {name!r} is given twice")
         chosen[name] = column
     return chosen
 
@@ -139,8 +133,8 @@ def parse_columns(text: str) -> dict[str, str]:
 def parse_levels(text: str) -> dict[str, float]:
     """Read ``competence=8.2,likeability=9.0`` into {trait: score}, each score from 0 to 10."""
     levels: dict[str, float] = {}
-    for item in _items(text, "scores", "competence=8.2,likeability=9.0"):
-        name = _name(item[:-1])
+    for item in _split(text, "scores", "competence=8.2,likeability=9.0"):
+        name = _unquote(item[:-1])
         try:
             level = float(item[-1])
         except ValueError:
@@ -158,7 +152,7 @@ def parse_levels(text: str) -> dict[str, float]:
 
 def parse_names(text: str) -> tuple[str, ...]:
     """Read ``influence,competence`` into a tuple of names without repeats."""
-    return tuple(dict.fromkeys(_name(item) for item in _items(text, "traits", "influence,competence")))
+    return tuple(dict.fromkeys(_unquote(item) for item in _split(text, "traits", "influence,competence")))
 
 
 def traits_option(chosen: Mapping[str, str]) -> str:
@@ -183,7 +177,7 @@ def names_from_text(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
 
 
-def _items(text: str, what: str, example: str) -> list[list[str]]:
+def _split(text: str, what: str, example: str) -> list[list[str]]:
     """Divide a text at commas and then at ``=``, but nowhere within quotes; each item has one part or more."""
     items = [[""]]
     for token in _TOKEN.findall(text):
@@ -193,27 +187,28 @@ def _items(text: str, what: str, example: str) -> list[list[str]]:
             items[-1].append("")
         else:
             items[-1][-1] = token
-    if not all(_name(item) for item in items):
+    if not all(_unquote(item) for item in items):
         raise UsageError(f"{what} {text!r}: expected names separated by commas, for instance {example}")
     return items
 
 
-def _name(parts: Sequence[str]) -> str:
-    """Return the name that stands in an item; one without quotes may hold ``=``."""
+def _unquote(parts: Sequence[str]) -> str:
+    """Return the name without its quotes; a name without quotes may contain ``=``."""
     text = "=".join(parts).strip()
     return text[1:-1].replace('""', '"') if len(parts) == 1 and _QUOTED.fullmatch(text) else text
 
 
 def masked(text: str) -> str:
-    """Return a text without users and passwords in addresses, and without the secrets of the environment."""
+    """Return a text without users and passwords in addresses, and without the secrets of the environment.
+
+    Examples
+    --------
+    >>> masked("cannot reach https://me:secret@example.org/mlflow")
+    'cannot reach https://***@example.org/mlflow'
+    """
     for secret in sorted(_secrets(), key=len, reverse=True):  # one may be part of another
         text = text.replace(secret, _MASK)
     return _PARAMETER.sub(rf"\1{_MASK}", _USER.sub(f"{_MASK}@", text))
-
-
-def masked_values(values: Mapping[str, str]) -> dict[str, str]:
-    """Return a mapping whose values are masked."""
-    return {name: masked(value) for name, value in values.items()}
 
 
 def _secrets() -> set[str]:
@@ -223,7 +218,7 @@ def _secrets() -> set[str]:
         for value in os.environ.values()
         if "://" in value and (found := _USER.search(value))
     }
-    return {secret for secret in named | passwords if len(secret) >= _SHORTEST}
+    return {secret for secret in named | passwords if len(secret) >= _MIN_SECRET}
 
 
 def first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 import simulated
 from prescreen.ranking.goals import default_goals
 from prescreen.reports.render import render_ranking
-from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
+from prescreen.reports.summarize import BaselinePicture, TraitValue, summarize_ranking
 
 TRAITS = ("competence", "likeability", "influence")
 BASELINE = {"competence": 6.0, "likeability": 7.0, "influence": 5.0}
@@ -70,7 +70,7 @@ class Made:
             (self.folder / name.rpartition("/")[0]).mkdir(parents=True, exist_ok=True)
             (self.folder / name).write_bytes(data)
         scores = make_scores(names, (self.failed,))
-        self.held = names[9]
+        self.excluded = names[9]
         self.copies = names[5:8]
         self.table = simulated.rank(
             scores,
@@ -80,7 +80,7 @@ class Made:
             3,
             covariance=0.1 * np.eye(3),
             copies=dict.fromkeys(self.copies, "office/0000.png"),
-            reasons={"faces": {self.held: "2 faces in the picture"}, "blurred": {self.held: "blurred"}},
+            reasons={"faces": {self.excluded: "2 faces in the picture"}, "blurred": {self.excluded: "blurred"}},
         )
 
     def page(self, token=None, **options):
@@ -90,7 +90,7 @@ class Made:
             TRAITS,
             default_goals(TRAITS),
             BaselinePicture("now.jpg", "predicted from the picture", values),
-            Provenance("models/made"),
+            {"Predictor": "models/made"},
             simulated=True,
         )
         return render_ranking(summary, self.images, picture(99), token, **options)
@@ -122,7 +122,7 @@ def page(browser, report):
     opened.on("dialog", lambda dialog: errors.append(f"dialog: {dialog.message}"))
     opened.on("request", lambda request: asked.append(request.url))
     opened.goto(report.as_uri())
-    opened.locator("#gate").select_option("scored")
+    opened.locator("#check").select_option("scored")
     yield opened
     context.close()
     assert errors == []

@@ -17,7 +17,7 @@ def test_900_pictures_load_lazily_sort_filter_and_keep(browser, many):
     made, path = many
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(path.as_uri())
-    page.locator("#gate").select_option("scored")
+    page.locator("#check").select_option("scored")
     page.locator("#stacked").uncheck()
     assert page.locator("#grid li").count() == 899
     page.locator("#grid .tile").first.scroll_into_view_if_needed()

@@ -71,19 +71,19 @@ def test_near_copies_are_stacked_and_unstacked(page, made):
     assert copies <= set(names(page))
 
 
-def test_gates_filter(page, made):
+def test_checks_filter(page, made):
     page.locator("#clear").click()
-    assert page.locator("#gate").input_value() == "passed"
+    assert page.locator("#check").input_value() == "passed"
     page.locator("#stacked").uncheck()
-    assert not {*made.copies, made.held, made.failed} & set(names(page))
-    choose(page, gate="held")
-    assert set(names(page)) == {*made.copies, made.held}
-    choose(page, gate="gate:a blurred face")
-    assert names(page) == [made.held]
-    choose(page, gate="failed")
+    assert not {*made.copies, made.excluded, made.failed} & set(names(page))
+    choose(page, check="excluded")
+    assert set(names(page)) == {*made.copies, made.excluded}
+    choose(page, check="check:a blurred face")
+    assert names(page) == [made.excluded]
+    choose(page, check="failed")
     assert names(page) == [made.failed]
     assert "no face <b>" in page.locator("#grid").text_content()
-    choose(page, gate="scored")
+    choose(page, check="scored")
     assert len(names(page)) > 30
 
 
@@ -153,7 +153,7 @@ def test_decisions_outlive_the_page(page):
     page.get_by_text("kept in this browser").wait_for()
     page.reload()
     page.get_by_text("1 kept", exact=True).wait_for()
-    choose(page, gate="scored")
+    choose(page, check="scored")
     assert "✓ kept" in tile(page, first).text_content()
 
 

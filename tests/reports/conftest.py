@@ -7,7 +7,7 @@ from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.noise_ceiling import NoiseCeiling
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.goals import default_goals
-from prescreen.reports.summarize import BaselinePicture, Provenance, TraitValue, summarize_ranking
+from prescreen.reports.summarize import BaselinePicture, TraitValue, summarize_ranking
 
 ACCURACY = TraitEvaluation(
     "competence", 803, pearson=Estimate(0.81, 0.78, 0.83), ceiling=NoiseCeiling(highest_r=0.93, votes=Estimate(24.0))
@@ -52,7 +52,7 @@ def summary():
             {name: TraitValue(value, 4.0, 9.0) for name, value in BASELINE.items()},
         )
         options.setdefault("accuracy", (ACCURACY,))
-        provenance = Provenance("models/made", encoder="bundled")
-        return summarize_ranking(table, TRAITS, goals, baseline, provenance, **options)
+        origin = {"Predictor": "models/made", "Encoder": ""}
+        return summarize_ranking(table, TRAITS, goals, baseline, origin, **options)
 
     return build

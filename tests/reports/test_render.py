@@ -64,7 +64,7 @@ def rows(page):
 def test_first_come_the_pictures_to_send_with_chance_and_reason(page):
     text = page().text
     assert text.index("Send best.jpg and good.jpg") < text.index("All candidates")
-    card = text[text.index("Baseline now.jpg") :]
+    card = text[text.index("Your current photo now.jpg") :]
     assert re.search(r"best\.jpg \d+ % chance to meet all goals .*?Competence.*?9\.0 \+3\.0", card, re.IGNORECASE)
 
 
@@ -82,9 +82,9 @@ def test_the_data_carry_what_the_grid_shows(page):
     assert best["traits"][0]["change"] == 3.0
     assert best["selected"]
     assert best["picture"]
-    held = next(row for row in rows(page()) if row["name"] == "copy.jpg")
-    assert held["held"] == "near-copy of best.jpg"
-    assert not held["picture"]
+    copy = next(row for row in rows(page()) if row["name"] == "copy.jpg")
+    assert copy["excluded"] == "near-copy of best.jpg"
+    assert not copy["picture"]
 
 
 def test_pictures_travel_in_the_page_in_the_order_of_the_rows(page):
@@ -95,7 +95,7 @@ def test_pictures_travel_in_the_page_in_the_order_of_the_rows(page):
     assert where["low.jpg"] == "data:image/jpeg;base64," + base64.b64encode(JPEG).decode()
     assert where["good.jpg"] == ""
     alts = {image["alt"] for image in made.all("img") if image.get("src")}
-    assert alts == {"Baseline picture", "Candidate best.jpg"}
+    assert alts == {"Your current photo", "Candidate best.jpg"}
 
 
 def test_bytes_that_are_no_picture_are_refused(page):
@@ -129,10 +129,10 @@ def test_a_served_page_may_ask_its_own_server_and_holds_the_token(summary):
     assert json.loads(made.block(id="service")) == "</script>token"
 
 
-def test_gates_stacks_and_tags_travel_with_the_rows(page):
+def test_checks_stacks_and_tags_travel_with_the_rows(page):
     made = {row["name"]: row for row in rows(page(rows={**ROWS, "formal/stage/x.jpg": (5.0, 5.0, 5.0)}))}
     assert made["copy.jpg"]["stack"] == made["best.jpg"]["stack"] == "best.jpg"
-    assert made["copy.jpg"]["gates"] == ["a near-copy of a better candidate"]
+    assert made["copy.jpg"]["checks"] == ["a near-copy of a better candidate"]
     assert made["broken.jpg"]["stack"] == "broken.jpg"
     assert made["formal/stage/x.jpg"]["tags"] == ["formal", "stage"]
 
@@ -169,10 +169,11 @@ def test_simulated_votes_are_called_so_and_real_ones_are_not(page):
     assert "imulated" not in page(simulated=False).text
 
 
-def test_warnings_and_provenance_and_accuracy_are_told(page):
-    text = page(warnings=["Mind the gap."]).text
-    assert "Please note. Mind the gap." in text
-    assert "models/made" in text
+def test_warning_origin_and_accuracy_are_told(page):
+    text = page().text
+    assert "Please note. 1 of 6 pictures could not be scored" in text
+    assert "Predictor models/made" in text
+    assert "Encoder" not in text  # it is not known
     assert "competence 0.81 [0.78, 0.83] 0.93 24 803" in text
 
 
@@ -190,7 +191,7 @@ def test_the_page_explains_itself(page):
 
 def test_bars_are_told_in_words(page):
     labels = [svg["aria-label"] for svg in page().all("svg") if svg.get("role") == "img"]
-    assert "competence 9.0, 90 % interval 8.0 to 9.5, baseline 6.0" in labels
+    assert "competence 9.0, 90 % interval 8.0 to 9.5, your current photo 6.0" in labels
 
 
 def test_an_empty_shortlist_and_no_failures_render(page):

@@ -15,7 +15,8 @@ import pytest
 
 from prescreen import tracking
 from prescreen.errors import PredictorError, StoreError, UsageError
-from prescreen.tracking import registry
+from prescreen.tracking import fetching, registry
+from prescreen.tracking.artifacts import check_artifacts, kept_within
 
 RECORD = tracking.TrainingRecord(
     experiment="faces",
@@ -47,6 +48,10 @@ def record(tmp_path, tmp_path_factory, monkeypatch, empty_store):
     shutil.copy(empty_store, tmp_path / "mlruns")
     with tracking.store_below(tmp_path):
         yield replace(RECORD, predictor=predictor)
+
+
+def part_of_run(kind, name, parameters, metrics):
+    return tracking.RunRecord(name=name, parameters=parameters, tags={"prescreen.kind": kind}, metrics=metrics)
 
 
 def fetched(uri):
@@ -341,6 +346,14 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)
+def test_only_the_folder_of_the_default_store_may_keep_artifacts(tmp_path, place):
+    with kept_within(tmp_path / "mlruns"):
+        check_artifacts(str(tmp_path / "mlruns" / "artifacts"))
+        with pytest.raises(StoreError, match=r"outside of its own folder.*MLFLOW_TRACKING_URI=sqlite:"):
+            check_artifacts(place.format(folder=tmp_path))
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/theirs", "{folder}/private"])
 def test_a_store_of_the_working_directory_sends_nobody_elsewhere(record, client, tmp_path, monkeypatch, place):
     """A stranger's folder may hold a store, too: neither does a predictor leave for another place, nor is one got."""
     run = trained(record)
@@ -398,7 +411,7 @@ def test_a_predictor_that_was_copied_from_a_store_elsewhere_does_not_stay(record
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
         return str(target)
 
-    monkeypatch.setattr(registry, "_location", lambda client, uri: "s3://bucket/model")
+    monkeypatch.setattr(fetching, "_location", lambda client, uri: "s3://bucket/model")
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
     with tracking.fetch_predictor("models:/prescreen/1") as copy:
         assert (copy / "manifest.json").is_file()
@@ -458,7 +471,7 @@ def test_a_run_holds_more_than_one_request_may(record, client):
     """As with ratings on a hundred traits."""
     parameters = {f"regressor/{n}": "stack" for n in range(250)}
     metrics = {f"{n}/pearson": n / 2000 for n in range(1700)} | {"mean/pearson": 0.5}
-    part = tracking.NestedRun("fold", "fold 01 of 10", parameters, metrics)
+    part = part_of_run("fold", "fold 01 of 10", parameters, metrics)
     run = trained(replace(record, parameters=parameters, metrics=metrics, nested=[part]))
     for found in client.search_runs(["1"]):
         own = {name: value for name, value in found.data.metrics.items() if not name.startswith("system/")}
@@ -587,7 +600,7 @@ def test_a_registry_that_does_not_answer_has_no_new_champion(record, client, mon
 def test_a_part_that_cannot_be_written_is_failed_too(record, client, monkeypatch):
     from mlflow.tracking import MlflowClient
 
-    part = tracking.NestedRun("fold", "fold 01 of 10", {}, {"n": 1.0})
+    part = part_of_run("fold", "fold 01 of 10", {}, {"n": 1.0})
     write = MlflowClient.log_batch
 
     def log_batch(self, run_id, metrics=(), *rest, **options):
@@ -618,14 +631,14 @@ def test_a_run_whose_process_was_killed_is_closed_by_the_next_one_and_a_living_o
 
 def test_parts_of_a_run_stand_below_it(record, client):
     parts = [
-        tracking.NestedRun("candidate", "candidate ridge", {"regressor": "ridge"}, {"competence/inner_rmse": 0.4}),
-        tracking.NestedRun("fold", "fold 01 of 10", {"fold": "0"}, {"competence/pearson": 0.7}),
+        part_of_run("candidate", "candidate ridge", {"regressor": "ridge"}, {"competence/inner_rmse": 0.4}),
+        part_of_run("fold", "fold 01 of 10", {"fold": "0"}, {"competence/pearson": 0.7}),
     ]
     run = trained(replace(record, nested=parts))
     experiment = client.get_run(run.run_id).info.experiment_id
     below = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run.run_id}'")
     found = {r.info.run_name: (r.data.params, r.data.metrics, r.data.tags["prescreen.kind"]) for r in below}
-    assert found == {part.name: (part.parameters, part.metrics, part.kind) for part in parts}
+    assert found == {part.name: (part.parameters, part.metrics, part.tags["prescreen.kind"]) for part in parts}
     assert {r.info.status for r in below} == {"FINISHED"}
 
 

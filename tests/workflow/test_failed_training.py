@@ -14,13 +14,14 @@ import pytest
 from prescreen.errors import PredictorError
 from prescreen.predictor.predictor import Predictor
 from prescreen.reports import figures
-from prescreen.tracking import list_versions, registry, runs, store_uri, training_record
+from prescreen.tracking import list_versions, registry, runs, store_uri
+from prescreen.workflow import run_records
 from prescreen.workflow import train as workflow
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "training"
 STEPS = {
     "figures": (figures, "evaluation_figures"),
-    "card": (training_record, "model_card"),
+    "card": (run_records, "model_card"),
     "model_logged": (runs._Untried, "save_model"),
     "registered": (registry, "update_aliases"),
 }

@@ -30,7 +30,7 @@ ratings_option = click.option(
     "--ratings", type=LocalPath(), required=True, help="Votes or ratings: a file or a folder."
 )
 rated_images_option = click.option(
-    "--images", type=LocalPath(), help="Folder of the rated pictures. [beside the ratings]"
+    "--images", type=LocalPath(), help="Folder of the rated pictures. [next to the ratings]"
 )
 columns_option = click.option(
     "--columns",

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from prescreen.text import percent, shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,17 +24,16 @@ def accuracy_table(evaluation: "Evaluation") -> str:
     The second table is about picking the best: the mean rating of all pictures, of those predicted best, of those that
     perfect predictions would pick and of those rated best, then how many of the best rated were found.
     """
-    parts = [_accuracy(evaluation), _screening(evaluation)]
+    tables = [_accuracy(evaluation), _screening(evaluation)]
     if any(trait.within_person for trait in evaluation.traits):
-        parts.append(_persons(evaluation))
+        tables.append(_persons(evaluation))
     if evaluation.learning_curve is not None:
-        parts.append(_learning_curve(evaluation.learning_curve))
+        tables.append(_learning_curve(evaluation.learning_curve))
     notes = [line for line in (_lowest(evaluation), "(simulated votes)" if evaluation.simulated else "") if line]
-    blocks = [aligned(part) for part in parts] + ([notes] if notes else [])
-    return "\n\n".join("\n".join(block) for block in blocks)
+    return "\n\n".join("\n".join(lines) for lines in (*map(aligned, tables), notes) if lines)
 
 
-def aligned(rows: "Sequence[Sequence[str]]") -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table with columns of equal width.
 
     Examples
@@ -44,7 +45,7 @@ def aligned(rows: "Sequence[Sequence[str]]") -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _accuracy(evaluation: "Evaluation") -> "Sequence[Sequence[str]]":
+def _accuracy(evaluation: "Evaluation") -> Sequence[Sequence[str]]:
     head = ("trait", "n", "r", "ceiling", "share", "votes", "rho", "R2", "MAE", "naive MAE", "cover", "width")
     rows = [
         (
@@ -82,26 +83,28 @@ def _accuracy(evaluation: "Evaluation") -> "Sequence[Sequence[str]]":
     return [head, *rows]
 
 
-def _screening(evaluation: "Evaluation") -> "Sequence[Sequence[str]]":
+def _screening(evaluation: "Evaluation") -> Sequence[Sequence[str]]:
     head = ("trait", "picked", "mean of all", "best predicted", "perfect", "best rated", "found", "perfect", "chance")
-    return [head] + [
-        (
-            trait.trait,
-            f"top {picked.top}",
-            _number(picked.overall, 2),
-            picked.top_mean.text(2),
-            _number(picked.attainable_top_mean, 2),
-            _number(picked.best_possible, 2),
-            f"{picked.recall.text(2)} of {picked.wanted}",
-            _number(picked.attainable_recall, 2),
-            _number(picked.recall_by_chance, 2),
+    rows = [head]
+    for trait in evaluation.traits:
+        picked = trait.screening
+        rows.append(
+            (
+                trait.trait,
+                f"top {picked.top}",
+                _number(picked.overall, 2),
+                picked.top_mean.text(2),
+                _number(picked.attainable_top_mean, 2),
+                _number(picked.best_possible, 2),
+                f"{picked.recall.text(2)} of {picked.wanted}",
+                _number(picked.attainable_recall, 2),
+                _number(picked.recall_by_chance, 2),
+            )
         )
-        for trait in evaluation.traits
-        for picked in (trait.screening,)
-    ]
+    return rows
 
 
-def _persons(evaluation: "Evaluation") -> "Sequence[Sequence[str]]":
+def _persons(evaluation: "Evaluation") -> Sequence[Sequence[str]]:
     return [("trait", "persons", "r within persons", "ceiling", "pairs in order")] + [
         (
             trait.trait,
@@ -115,8 +118,8 @@ def _persons(evaluation: "Evaluation") -> "Sequence[Sequence[str]]":
     ]
 
 
-def _learning_curve(curve: "LearningCurve") -> "Sequence[Sequence[str]]":
-    return [("trained on", "votes each", "mean r", "mean R2", "worth in votes")] + [
+def _learning_curve(curve: "LearningCurve") -> Sequence[Sequence[str]]:
+    return [("trained on", "votes each", "mean r", "mean R2", "equivalent number of votes")] + [
         (
             f"{point.pictures} pictures",
             "all" if point.votes is None else f"at most {point.votes:g}",
@@ -143,16 +146,12 @@ def _lowest(evaluation: "Evaluation") -> str | None:
 
 def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
     """Return rank, name, chance to meet all goals, and reasons of each picture on the shortlist."""
-    from prescreen.text import percent, shown
-
     rows = zip(*(shortlist[column].tolist() for column in ("rank", "image", "p_better", "why")), strict=True)
     return [f"{rank}. {shown(image)}  {percent(chance)}  {shown(why)}" for rank, image, chance, why in rows]
 
 
 def zero_shot_lines(shortlist: "pd.DataFrame") -> list[str]:
     """Return rank, name, margin and basis of each picture that a zero-shot ranking puts first."""
-    from prescreen.text import shown
-
     rows = zip(*(shortlist[column].tolist() for column in ("rank", "image", "why", "basis")), strict=True)
     return [f"{rank}. {shown(image)}  {shown(why)}  ({basis})" for rank, image, why, basis in rows]
 
@@ -160,7 +159,6 @@ def zero_shot_lines(shortlist: "pd.DataFrame") -> list[str]:
 def plan_lines(plans: "Sequence[VotePlan]") -> list[str]:
     """Lay out how the votes can be spent, one number of pictures a line; the best plan is marked."""
     from prescreen.ranking.vote_plan import best_plan
-    from prescreen.text import percent
 
     if len(plans) < 2:
         return []
@@ -178,8 +176,6 @@ def effect_lines(table: "pd.DataFrame", most: int = 12) -> list[str]:
     ``predicted`` is the difference in predicted score points, ``raters`` that in the scores that raters would give,
     both with 95 % intervals; ``p`` is that of the second, adjusted for all effects of the table.
     """
-    from prescreen.text import shown
-
     lines: list[str] = []
     for trait in dict.fromkeys(table["trait"]):
         tested = table[(table["trait"] == trait) & table["p"].notna()]
@@ -200,7 +196,6 @@ def effect_lines(table: "pd.DataFrame", most: int = 12) -> list[str]:
 
 def _effect(row: Mapping[Any, Any]) -> tuple[str, ...]:
     from prescreen.shortlist.effect_groups import MEASURED
-    from prescreen.text import shown
 
     what = f"{row['by']} {row['value']}".strip()
     if row["against"] == MEASURED:

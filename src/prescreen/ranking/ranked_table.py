@@ -96,7 +96,7 @@ def ranked_table(
     order = np.array([*first, *(i for i in ranked if i not in set(first)), *failed], dtype=np.intp)
 
     reasons = _failure_reasons(scores, usable)
-    because = excluded.because
+    because, checks = excluded.because, excluded.checks
     whys = []
     for i in range(len(scores)):
         if not usable[i]:
@@ -125,7 +125,7 @@ def ranked_table(
     free = usable & np.array([not text for text in because], dtype=bool)
     columns["pareto"] = pareto_front(np.where(free[:, None], predicted, np.nan))[order]
     columns["status"] = _text([OK if usable[i] else FAILED for i in order])
-    columns["gates"] = _text([excluded.checks[i] for i in order])
+    columns["gates"] = _text([checks[i] for i in order])
     columns["demoted"] = _text([because[i] for i in order])
     columns["duplicate_of"] = _text([excluded.copy_of[i] for i in order])
     columns["reason"] = _text([reasons[i] for i in order])

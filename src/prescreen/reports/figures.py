@@ -95,7 +95,7 @@ def _row(figure: Figure, count: int) -> list[Axes]:
 
 @default_style()
 def evaluation_figures(evaluation: Evaluation) -> dict[str, Figure]:
-    """Draw accuracy beside its ceiling, the picking of the best, coverage in slices, and the learning curve if any.
+    """Draw accuracy and its ceiling, the picking of the best, coverage in slices, and the learning curve if any.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def _accuracy(traits: Sequence[TraitEvaluation], title: str) -> Figure:
     left.invert_yaxis()
     left.legend(loc="lower left")
     _bars(right, rows, [trait.limits.votes for trait in traits])
-    right.set(xlabel="worth in votes")
+    right.set(xlabel="equivalent number of votes")
     figure.suptitle(title)
     return figure
 

@@ -24,7 +24,7 @@ with their prejudices about age, gender, skin colour and dress. They say nothing
 
 _HOLDINGS = """\
 Vectors of faces are biometric data. Whoever has the predictor can tell whether a picture or a person is among these,
-compare them with other faces, and guess what they look like. Pass it on to nobody who may not have that.
+compare them with other faces, and guess what they look like. Give it only to people who may have such data.
 """
 _FORGOTTEN = """\
 Trained to forget: of the training portraits there are sums and directions over all of them, and no vector, descriptor
@@ -53,7 +53,8 @@ def summary(manifest: Manifest, evaluation: Evaluation) -> str:
             f"{'; '.join(parts)}. Encoder {_code(manifest.encoder.name)}, {manifest.data['images']} portraits, "
             f"{votes} from {_code(manifest.data['source'])}.",
             "",
-            "| trait | r | ceiling of r | worth in votes | r within persons | MAE (of the mean) | in 90 % intervals |",
+            "| trait | r | ceiling of r | equivalent number of votes | r within persons | MAE (of the mean) "
+            "| in 90 % intervals |",
             "|---|---|---|---|---|---|---|",
             *rows,
             "",

@@ -17,8 +17,6 @@ from prescreen.reports.summarize import Card, Failure, RankingSummary, TraitFiel
 from prescreen.text import describe_list, percent, shown
 
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
-
-
 _SCRIPTS = ("page.js", "decisions.js", "grid.js", "viewer.js", "scatter.js", "strip.js", "exports.js")
 
 
@@ -39,10 +37,10 @@ def render_ranking(
         Thumbnails (WebP, JPEG or PNG files) by the names of the candidates and failures; those that are missing show
         as an empty frame. Sizes are free: some 224 pixels do for the grid, the shortlist deserves about 640.
     baseline_image : bytes, optional
-        The baseline's picture.
+        The current photo.
     token : str, optional
-        For a page that ``prescreen review`` serves: what its requests for pictures and decisions have to show. Without
-        it the page is one for a file, which keeps decisions in the browser and talks to nobody.
+        For a page that ``prescreen review`` serves: its requests for pictures and decisions show this token. Without it
+        the page is for a file, keeps decisions in the browser and makes no requests.
     keep_metadata : bool
         Whether pictures that the page exports keep what they tell about places, people and devices.
 
@@ -77,12 +75,11 @@ def render_ranking(
         levels=levels,
         pictures=pictures,
         baseline_picture=data_uri(baseline_image),
-        provenance=_provenance(summary),
         style=style,
         style_hash=hash_of(style),
         script=script,
         script_hash=hash_of(script),
-        gates=_gates(summary),
+        checks=Counter(check for card in summary.candidates for check in card.checks).most_common(),
         data=htmlsafe_json_dumps(_data(summary, pictures) | {"keepMetadata": keep_metadata}),
         token=token,
     )
@@ -105,44 +102,19 @@ def _data(summary: RankingSummary, pictures: Sequence[str | None]) -> dict[str, 
 
 
 def _failed_row(failure: Failure) -> dict[str, Any]:
-    return {
-        "name": shown(failure.image),
-        "why": shown(failure.reason),
-        "failed": True,
-        "selected": False,
-        "pareto": False,
-        "held": "",
-        "gates": [],
-        "stack": shown(failure.image),
-        "tags": _tags(failure.image),
-        "traits": [],
-    }
-
-
-def _tags(image: str) -> list[str]:
-    """Return the folders that a picture lies in, which often say how it was made."""
-    return [shown(part) for part in image.split("/")[:-1]]
-
-
-def _gates(summary: RankingSummary) -> list[tuple[str, int]]:
-    """Count the candidates that each kind of reason excludes, the commonest first."""
-    return Counter(gate for card in summary.candidates for gate in card.gates).most_common()
+    return _any_row(failure.image, failure.reason) | {"failed": True}
 
 
 def _row(card: Card) -> dict[str, Any]:
-    return {
-        "name": shown(card.image),
-        "why": typographic(shown(card.why)),
-        "failed": False,
+    return _any_row(card.image, typographic(card.why)) | {
         "rank": card.rank,
         "p": card.p_better,
         "percent": percent(card.p_better),
         "selected": card.selected,
         "pareto": card.pareto,
-        "held": shown(card.demoted),
-        "gates": [shown(gate) for gate in card.gates],
+        "excluded": shown(card.excluded_because),
+        "checks": [shown(check) for check in card.checks],
         "stack": shown(card.duplicate_of or card.image),
-        "tags": _tags(card.image),
         "traits": [
             {
                 "score": round(reading.value.score, 3),
@@ -156,17 +128,20 @@ def _row(card: Card) -> dict[str, Any]:
     }
 
 
-def _provenance(summary: RankingSummary) -> list[tuple[str, str]]:
-    origin = summary.provenance
-    lines = [
-        ("Predictor", origin.predictor),
-        ("Encoder", origin.encoder),
-        ("Trained on", origin.trained_on),
-        ("Scored", origin.scored),
-        ("Ranked", origin.ranked),
-        ("prescreen", origin.version),
-    ]
-    return [(label, text) for label, text in lines if text]
+def _any_row(image: str, why: str) -> dict[str, Any]:
+    """Return what all rows have; the tags are the folders of the picture, which often say how it was made."""
+    return {
+        "name": shown(image),
+        "why": shown(why),
+        "failed": False,
+        "selected": False,
+        "pareto": False,
+        "excluded": "",
+        "checks": [],
+        "stack": shown(image),
+        "tags": [shown(part) for part in image.split("/")[:-1]],
+        "traits": [],
+    }
 
 
 def page_environment() -> Environment:
@@ -231,7 +206,7 @@ def _described(reading: TraitReading, baseline: float | None) -> str:
     if value.low is not None and value.high is not None:
         words.append(f"90 % interval {value.low:.1f} to {value.high:.1f}")
     if baseline is not None and reading.change is not None:
-        words.append(f"baseline {baseline:.1f}")
+        words.append(f"your current photo {baseline:.1f}")
     return ", ".join(words)
 
 
@@ -239,7 +214,7 @@ def _told(field: TraitField) -> str:
     """Return a trait's histogram in words."""
     words = f"{sum(field.counts)} candidates on {shown(field.trait)}"
     if field.baseline is not None:
-        words += f", {field.above} above the baseline of {field.baseline:.1f}"
+        words += f", {field.above} above your current photo ({field.baseline:.1f})"
     if field.shortlist:
         words += f"; the shortlist at {describe_list([f'{score:.1f}' for score in field.shortlist])}"
     return words

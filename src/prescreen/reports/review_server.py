@@ -1,6 +1,6 @@
 """The review page served to the person at this machine, with decisions saved beside the scores.
 
-The pictures are private and the page can write a file, so nobody else gets in:
+The pictures are private and the page can write a file, so access is restricted:
 
 - the server listens on the loopback address only, and answers to no other name (a foreign name that resolves to this
   machine is refused);
@@ -8,10 +8,9 @@ The pictures are private and the page can write a file, so nobody else gets in:
   runs, and for the page's own address, which without the cookie is worth nothing. So nothing that opens the page stays
   in the address bar, in the history or in the list of processes;
 - the page holds a random token, and every other request shows it in a header, which no other site can send or read;
-  writes from another origin are refused besides;
-- pictures are asked for by their row, never by a path, are drawn by `prescreen.embeddings.workers` and leave without
-metadata;
-  only the export of the kept files hands out originals, and only such as are still what was scored.
+  writes from another origin are refused, too;
+- pictures are requested by their row, never by a path, are drawn by `prescreen.embeddings.workers` and carry no
+  metadata; only the export of the kept files hands out originals, and only those that are still what was scored.
 """
 
 import asyncio
@@ -24,6 +23,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
 from pathlib import Path
@@ -67,6 +67,7 @@ _HEADERS: Final = {
 }
 
 
+@dataclass(repr=False, eq=False)
 class ReviewServer:
     """What the server answers.
 
@@ -75,7 +76,7 @@ class ReviewServer:
     page : str
         The review page, rendered with this token.
     files : mapping of str to ImageFile
-        The pictures that can be had, by name.
+        The available pictures, by name.
     decisions : Decisions
         Where decisions go; its names give the rows their numbers.
     token : str
@@ -88,26 +89,18 @@ class ReviewServer:
         SHA-256 of each picture when it was scored, by name.
     """
 
-    def __init__(
-        self,
-        page: str,
-        files: Mapping[str, ImageFile],
-        decisions: Decisions,
-        token: str,
-        code: str,
-        draw: Callable[[ImageFile], bytes | None],
-        contents: Mapping[str, str],
-    ) -> None:
-        self.page = page
-        self.files = files
-        self.decisions = decisions
-        self.token = token
-        self.draw = draw
-        self._code = code
-        self._unused = threading.Lock()  # taken by the first who shows the code, and never given back
+    page: str
+    files: Mapping[str, ImageFile]
+    decisions: Decisions
+    token: str
+    code: str
+    draw: Callable[[ImageFile], bytes | None]
+    contents: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        self._unused = threading.Lock()  # taken by the first who shows the code, and never released
         self._place = secrets.token_urlsafe(16)
         self._session = secrets.token_urlsafe(32)
-        self.contents = contents
         self._readers = threading.BoundedSemaphore(READERS)
 
     def app(self) -> Starlette:
@@ -128,7 +121,7 @@ class ReviewServer:
         )
 
     def _enter(self, request: Request) -> Response:
-        _check(request.query_params.get("code", ""), self._code)
+        _check(request.query_params.get("code", ""), self.code)
         if request.method == "HEAD":  # a look at the link, by a terminal or a scanner, does not use it up
             return Response()
         if not self._unused.acquire(blocking=False):
@@ -240,7 +233,7 @@ def serve(app: Starlette, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that ends without a word about requests that it cuts off."""
+    """A server that reports nothing about requests that it cuts off when it ends."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
@@ -292,7 +285,7 @@ async def _decision(request: Request) -> tuple[str, list[str]]:
                     raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_BODY} bytes")
     except TimeoutError:
         raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"not complete after {BODY_SECONDS:g} s") from None
-    except ClientDisconnect:  # nobody hears the answer
+    except ClientDisconnect:  # nobody receives the answer
         raise HTTPException(HTTPStatus.BAD_REQUEST, "the request was cut off") from None
     try:
         content = json.loads(body)

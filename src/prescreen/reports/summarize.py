@@ -1,7 +1,8 @@
 """Everything that the ranking report says, as values: computed here, shown by :mod:`prescreen.reports.render`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,8 @@ from prescreen.ranking.checks import CHECKS
 from prescreen.ranking.goals import Goals
 from prescreen.text import OK, describe_list, percent, shown
 
-BINS = 40
-HEADLINE = 100  # characters of names that fit a headline
+HISTOGRAM_BINS = 40
+MAX_HEADLINE = 100  # characters of names
 
 
 @dataclass(frozen=True)
@@ -44,27 +45,13 @@ class BaselinePicture:
 
 
 @dataclass(frozen=True)
-class Provenance:
-    """What made the report; empty texts are left out."""
-
-    predictor: str
-    encoder: str = ""
-    trained_on: str = ""
-    scored: str = ""
-    ranked: str = ""
-    version: str = ""
-
-
-@dataclass(frozen=True)
 class TraitReading:
     """One trait of one candidate.
 
     Attributes
     ----------
-    trait : str
     role : str
         ``improve``, ``keep`` or the empty text.
-    value : TraitValue
     change : float or None
         Score points above the baseline; None where the baseline is not known.
     chance : float or None
@@ -74,8 +61,8 @@ class TraitReading:
     trait: str
     role: str
     value: TraitValue
-    change: float | None
-    chance: float | None
+    change: float | None = None
+    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,16 +73,14 @@ class Card:
     ----------
     rank : int
         1 is best.
-    image : str
     p_better : float, 0 to 1
-    selected : bool
-        Whether it is on the proposed shortlist.
-    pareto : bool
-        Whether no other candidate is predicted as high on every trait and higher on one.
-    demoted, why : str
+        Chance to meet all goals.
+    selected, pareto : bool
+        Whether it is on the proposed shortlist; whether no other candidate is predicted as high on every trait and
+        higher on one.
+    excluded_because, why : str
         Why it is excluded, or empty; what it gains and risks.
-    traits : tuple of TraitReading
-    gates : tuple of str
+    checks : tuple of str
         What the checks that exclude it are for.
     duplicate_of : str
         The better candidate that it nearly copies, or empty.
@@ -106,11 +91,11 @@ class Card:
     p_better: float
     selected: bool
     pareto: bool
-    demoted: str
+    excluded_because: str
     why: str
     traits: tuple[TraitReading, ...]
-    gates: tuple[str, ...] = ()
-    duplicate_of: str = ""
+    checks: tuple[str, ...]
+    duplicate_of: str
 
 
 @dataclass(frozen=True)
@@ -127,9 +112,8 @@ class TraitField:
 
     Attributes
     ----------
-    trait, role : str
     counts : tuple of int
-        Candidates in each of ``BINS`` equal parts of the scale.
+        Candidates in each of ``HISTOGRAM_BINS`` equal parts of the scale.
     baseline : float or None
         The baseline's score.
     above : int
@@ -153,22 +137,15 @@ class Counts:
     given: int
     scored: int
     failed: int
-    held_back: int
+    excluded: int
     likely: int
 
 
 @dataclass(frozen=True)
 class FolderEffect:
-    """How the pictures of one folder are predicted beside all others.
+    """Predictions for the pictures of one folder, compared with those of all others, ``against``.
 
-    Attributes
-    ----------
-    folder, against : str
-        Its name, and what it is compared with.
-    pictures : int
-        How many it has.
-    traits : tuple of (TraitValue, str)
-        For each trait the difference in score points that raters would see, with its 95 % interval, and the verdict.
+    Each trait has the difference in score points that raters would see, with its 95 % interval, and the verdict.
     """
 
     folder: str
@@ -181,7 +158,6 @@ class FolderEffect:
 class RankingSummary:
     """All that the ranking report says. ``candidates`` starts with the shortlist and is in the order of the table."""
 
-    title: str
     headline: str
     verdict: str
     goals: str
@@ -195,8 +171,8 @@ class RankingSummary:
     failures: tuple[Failure, ...]
     field: tuple[TraitField, ...]
     accuracy: tuple[TraitEvaluation, ...]
-    provenance: Provenance
-    warnings: tuple[str, ...]
+    origin: Mapping[str, str]
+    warning: str = ""
     plan: str = ""
     folders: tuple[FolderEffect, ...] = ()
 
@@ -206,12 +182,10 @@ def summarize_ranking(
     traits: Sequence[str],
     goals: Goals,
     baseline: BaselinePicture,
-    provenance: Provenance,
+    origin: Mapping[str, str],
     *,
-    title: str = "Which pictures to send",
     accuracy: Sequence[TraitEvaluation] = (),
     simulated: bool = False,
-    warnings: Sequence[str] = (),
     plan: str = "",
     folders: pd.DataFrame | None = None,
 ) -> RankingSummary:
@@ -227,38 +201,30 @@ def summarize_ranking(
         The goals of that ranking.
     baseline : BaselinePicture
         What the candidates were compared with.
-    provenance : Provenance
-        What made the scores.
-    title : str
-        Title of the report.
+    origin : mapping of str to str
+        What made the scores, label to text.
     accuracy : sequence of TraitEvaluation
-        How well the predictor does on held-out pictures of its training data.
+        Accuracy on training pictures that were left out in cross-validation.
     simulated : bool
         Whether the predictor learned from simulated votes.
-    warnings : sequence of str
-        What the reader has to know first; this function adds its own.
     plan : str
         How the votes are spent, where they are planned: a sentence or two.
     folders : DataFrame, optional
         Effects of the folders that candidates lie in; columns in docs/effects.md.
-
-    Returns
-    -------
-    RankingSummary
     """
-    cards = tuple(_card(row, traits, goals, baseline) for row in _rows(table) if row["status"] == OK)
-    failures = tuple(Failure(str(row["image"]), str(row["reason"])) for row in _rows(table) if row["status"] != OK)
+    rows = table.to_dict("records")
+    cards = tuple(_card(row, traits, goals, baseline) for row in rows if row["status"] == OK)
+    failures = tuple(Failure(str(row["image"]), str(row["reason"])) for row in rows if row["status"] != OK)
     shortlist = tuple(card for card in cards if card.selected)
     counts = Counts(
         given=len(table),
         scored=len(cards),
         failed=len(failures),
-        held_back=sum(bool(card.demoted) for card in cards),
-        likely=sum(card.p_better > 0.5 and not card.demoted for card in cards),
+        excluded=sum(bool(card.excluded_because) for card in cards),
+        likely=sum(card.p_better > 0.5 and not card.excluded_because for card in cards),
     )
     headline, verdict = _verdict(shortlist, goals)
     return RankingSummary(
-        title=title,
         headline=headline,
         verdict=verdict,
         goals=goals.describe(),
@@ -267,17 +233,15 @@ def summarize_ranking(
         counts=counts,
         baseline=baseline,
         baseline_readings=tuple(
-            TraitReading(name, _role(name, goals), baseline.values[name], None, None)
-            for name in traits
-            if name in baseline.values
+            TraitReading(name, _role(name, goals), baseline.values[name]) for name in traits if name in baseline.values
         ),
         shortlist=shortlist,
         candidates=cards,
         failures=failures,
         field=tuple(_field(name, cards, goals, baseline) for name in traits),
         accuracy=tuple(accuracy),
-        provenance=provenance,
-        warnings=(*warnings, *_own_warnings(counts)),
+        origin=origin,
+        warning=_warning(counts),
         plan=plan,
         folders=_folders(folders, traits) if folders is not None and len(folders) else (),
     )
@@ -286,25 +250,16 @@ def summarize_ranking(
 def _folders(table: pd.DataFrame, traits: Sequence[str]) -> tuple[FolderEffect, ...]:
     found = []
     for folder, rows in table.groupby("value", sort=False):
-        of = {row["trait"]: row for row in rows.to_dict("records")}
-        first = of[traits[0]]
+        effects = rows.set_index("trait").loc[list(traits)].to_dict("records")
         readings = tuple(
-            (
-                TraitValue(of[name]["raters"], _number(of[name]["raters_low"]), _number(of[name]["raters_high"])),
-                str(of[name]["verdict"]),
-            )
-            for name in traits
+            (TraitValue(row["raters"], _number(row["raters_low"]), _number(row["raters_high"])), str(row["verdict"]))
+            for row in effects
         )
-        found.append(FolderEffect(str(folder), str(first["against"]), int(first["pictures"]), readings))
+        found.append(FolderEffect(str(folder), str(effects[0]["against"]), int(effects[0]["pictures"]), readings))
     return tuple(found)
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
-    columns = {str(name): table[name].tolist() for name in table.columns}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _card(row: Mapping[str, object], traits: Sequence[str], goals: Goals, baseline: BaselinePicture) -> Card:
+def _card(row: Mapping[Hashable, Any], traits: Sequence[str], goals: Goals, baseline: BaselinePicture) -> Card:
     readings = []
     for name in traits:
         value = TraitValue(_number(row[name]) or 0.0, _number(row[f"{name}_low"]), _number(row[f"{name}_high"]))
@@ -316,10 +271,10 @@ def _card(row: Mapping[str, object], traits: Sequence[str], goals: Goals, baseli
         p_better=_number(row["p_better"]) or 0.0,
         selected=bool(row["selected"]),
         pareto=bool(row["pareto"]),
-        demoted=str(row["demoted"]),
+        excluded_because=str(row["demoted"]),
         why=str(row["why"]),
         traits=tuple(readings),
-        gates=tuple(CHECKS[name].excludes for name in str(row.get("gates", "")).split(",") if name in CHECKS),
+        checks=tuple(CHECKS[name].excludes for name in str(row.get("gates", "")).split(",") if name in CHECKS),
         duplicate_of=str(row["duplicate_of"]),
     )
 
@@ -336,7 +291,7 @@ def _role(name: str, goals: Goals) -> str:
 def _field(name: str, cards: Sequence[Card], goals: Goals, baseline: BaselinePicture) -> TraitField:
     readings = [next(reading for reading in card.traits if reading.trait == name) for card in cards]
     scores = [reading.value.score for reading in readings]
-    counts, _ = np.histogram(scores, bins=BINS, range=(0, 10))
+    counts, _ = np.histogram(scores, bins=HISTOGRAM_BINS, range=(0, 10))
     level = baseline.values[name].score if name in baseline.values else None
     return TraitField(
         trait=name,
@@ -354,7 +309,7 @@ def _verdict(shortlist: Sequence[Card], goals: Goals) -> tuple[str, str]:
         return "Nothing to send", "Every candidate failed or was excluded; the reasons are below."
     alone = len(shortlist) == 1
     names = describe_list([shown(card.image) for card in shortlist])
-    if len(names) > HEADLINE:
+    if len(names) > MAX_HEADLINE:
         names = "the picture below" if alone else f"the {len(shortlist)} pictures below"
     keep = f" without losing {describe_list(goals.keep)}" if goals.keep else ""
     chances = [card.p_better for card in shortlist]
@@ -362,7 +317,7 @@ def _verdict(shortlist: Sequence[Card], goals: Goals) -> tuple[str, str]:
     if percent(min(chances)) != span:
         span = f"{percent(min(chances)).removesuffix(' %')} to {span}"
     of_each = "Chance" if alone else "Chance of each"
-    expect = f"{of_each} to beat the baseline on {describe_list(goals.improve)}{keep}: {span}."
+    expect = f"{of_each} to beat your current photo on {describe_list(goals.improve)}{keep}: {span}."
     if max(chances) > 0.5:
         return f"Send {names}", expect
     which = "It is" if alone else "Each is"
@@ -370,10 +325,7 @@ def _verdict(shortlist: Sequence[Card], goals: Goals) -> tuple[str, str]:
     return f"If any, send {names}", f"{expect} {advice}"
 
 
-def _own_warnings(counts: Counts) -> list[str]:
-    warnings = []
-    if counts.failed > 0.1 * counts.given:
-        warnings.append(
-            f"{counts.failed} of {counts.given} pictures could not be scored; the reasons are listed below."
-        )
-    return warnings
+def _warning(counts: Counts) -> str:
+    if counts.failed <= 0.1 * counts.given:
+        return ""
+    return f"{counts.failed} of {counts.given} pictures could not be scored; the reasons are listed below."

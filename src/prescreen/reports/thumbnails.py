@@ -12,13 +12,9 @@ from prescreen.settings import processors
 SERVED: Final = 1600
 """Longer side in pixels of the large pictures that ``prescreen review`` serves."""
 
-
 THUMBNAIL: Final = 320
-
 LARGE: Final = 640
-
 LARGE_COUNT: Final = 100
-
 PICTURE_BYTES: Final = 10_000_000
 """Sides of the report's pictures in pixels, how many of the best come large, and what all of them may weigh.
 

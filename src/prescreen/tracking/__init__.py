@@ -1,23 +1,15 @@
 """MLflow: training runs, the model registry, and predictors fetched from it.
 
-No other package imports MLflow, and this one only where it opens the store. The builders of records are imported by
-their modules, because they load much more.
+No other package imports MLflow, and this one only where it opens the store.
 """
 
-from prescreen.tracking.records import NestedRun, RunRecord, TrainingRecord
-from prescreen.tracking.registry import (
-    fetch_predictor,
-    find_version,
-    judge,
-    list_versions,
-    promote,
-    resolve_uri,
-)
+from prescreen.tracking.fetching import fetch_predictor, resolve_uri
+from prescreen.tracking.records import RunRecord, TrainingRecord
+from prescreen.tracking.registry import find_version, judge, list_versions, promote
 from prescreen.tracking.runs import TrackedRun, track, track_training, watched_run, without_autologging
 from prescreen.tracking.store import check_store, safe_name, store_below, store_name, store_uri
 
 __all__ = [
-    "NestedRun",
     "RunRecord",
     "TrackedRun",
     "TrainingRecord",

@@ -1,8 +1,10 @@
 """Checks within seconds that a store can be reached and written, and says what to do where it cannot."""
 
+import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -78,10 +80,9 @@ def reach(client: "MlflowClient", uri: str, registry: str) -> None:
     for address, ask in ((uri, client.search_experiments), (registry, client.search_registered_models)):
         if not address.startswith(("http://", "https://")) or address in _reached:
             continue
-        added = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
-        os.environ.update(added)
         try:
-            ask(max_results=1)
+            with environment_defaults(_PATIENCE):
+                ask(max_results=1)
         except MlflowException as error:
             if not str(error).startswith("API request to http"):
                 raise
@@ -90,10 +91,19 @@ def reach(client: "MlflowClient", uri: str, registry: str) -> None:
                 f"store with {'MLFLOW_TRACKING_URI' if address == uri else 'MLFLOW_REGISTRY_URI'}; "
                 f"{' and '.join(_PATIENCE)} make it wait longer"
             ) from error
-        finally:
-            for name in added:
-                os.environ.pop(name, None)
         _reached.add(address)
+
+
+@contextlib.contextmanager
+def environment_defaults(values: Mapping[str, str]) -> Iterator[None]:
+    """Set the variables that the environment does not have, for a while."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _reason(error: BaseException) -> str:

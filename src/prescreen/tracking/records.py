@@ -11,36 +11,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class NestedRun:
-    """A part of a training run with a row below it.
-
-    Parameters
-    ----------
-    kind : str
-        ``fold`` or ``candidate``, the tag ``prescreen.kind``.
-    name : str
-        Name of the run.
-    parameters : mapping of str to str
-    metrics : mapping of str to float
-    """
-
-    kind: str
-    name: str
-    parameters: Mapping[str, str]
-    metrics: Mapping[str, float]
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """What a run leaves in MLflow.
 
     Parameters
     ----------
-    experiment : str or None
-        Name of the experiment; None for the default one.
     name : str
         Name of the run.
+    experiment : str, optional
+        Name of the experiment; None for the default one. A part of a run goes to that run's experiment.
     parameters, tags : mapping of str to str
     metrics : mapping of str to float
     figures : mapping of str to Figure
@@ -57,8 +37,8 @@ class RunRecord:
         Model card of the predictor, in Markdown.
     """
 
-    experiment: str | None
     name: str
+    experiment: str | None = None
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
@@ -88,8 +68,8 @@ class TrainingRecord(RunRecord):
         Scores of the example; its columns are the signature.
     example : str
         A drawn picture, of nobody, in base64 as a client would send it.
-    nested : sequence of NestedRun
-        Folds and candidates.
+    nested : sequence of RunRecord
+        Parts with a row below the run: folds and candidates.
     """
 
     predictor: Path
@@ -98,4 +78,4 @@ class TrainingRecord(RunRecord):
     data_source: str
     output: pd.DataFrame
     example: str
-    nested: Sequence[NestedRun] = ()
+    nested: Sequence[RunRecord] = ()

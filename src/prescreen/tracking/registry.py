@@ -1,19 +1,13 @@
-"""The registry: versions of the model, the aliases champion and challenger, and predictors fetched from it."""
+"""The registry: versions of the model, and the aliases champion and challenger."""
 
 import contextlib
-import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
-from prescreen.errors import PredictorError, StoreError, UsageError
-from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
+from prescreen.errors import StoreError, UsageError
 from prescreen.text import masked, names_from_text
-from prescreen.tracking.standalone import LOADER
-from prescreen.tracking.store import first_line, is_missing, opened_store, retried
+from prescreen.tracking.store import none_if_missing, opened_store, retried
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -95,20 +89,24 @@ def judge(new: ModelVersion, old: ModelVersion, metric: str) -> PromotionDecisio
 
     Real votes win over simulated ones, however the metrics compare. A version of other traits never wins. Otherwise the
     larger metric wins.
+
+    Examples
+    --------
+    >>> old = ModelVersion("1", ("champion",), "first", 0, {}, {}, {"mean/pearson": 0.5})
+    >>> new = ModelVersion("2", (), "second", 0, {}, {}, {"mean/pearson": 0.6})
+    >>> judge(new, old, "mean/pearson").reason
+    'mean/pearson 0.600 against 0.500 of version 1'
     """
     value, before = new.metrics.get(metric), old.metrics.get(metric)
     compared = f"{metric} {_number(value)} against {_number(before)} of version {old.version}"
-    if new.simulated and not old.simulated:
-        reason = f"{compared}, which learned from real votes; this one learned from simulated votes"
-        return PromotionDecision(False, False, reason)
-    if old.simulated and not new.simulated:
-        reason = f"{compared}, which learned from simulated votes; this one learned from real votes"
-        return PromotionDecision(True, False, reason)
+    if new.simulated != old.simulated:
+        its, own = ("real", "simulated") if new.simulated else ("simulated", "real")
+        reason = f"{compared}, which learned from {its} votes; this one learned from {own} votes"
+        return PromotionDecision(old.simulated, False, reason)
     if new.traits != old.traits:
         return PromotionDecision(False, False, f"{compared}, which predicts other traits and cannot be compared")
     better = value is not None and (before is None or value > before)
-    reason = compared if new.data == old.data else f"{compared}, measured on other ratings"
-    return PromotionDecision(better, True, reason)
+    return PromotionDecision(better, True, compared + ("" if new.data == old.data else ", measured on other ratings"))
 
 
 def list_versions() -> list[ModelVersion]:
@@ -187,7 +185,7 @@ def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:
 def enter(
     client: "MlflowClient", run_id: str, model: Any, metric: str, description: str, finish: Callable[[], object]
 ) -> tuple[str, bool, str]:
-    """Register a logged model, update the aliases, and finish; all of it or nothing.
+    """Register a logged model, update the aliases by a metric, and finish; all of it or nothing.
 
     Parameters
     ----------
@@ -195,11 +193,8 @@ def enter(
     run_id : str
         The run that logged the model.
     model : mlflow.models.model.ModelInfo
-        What was logged.
-    metric : str
-        Decides over the aliases.
-    description : str
-        Of the version, in Markdown.
+    metric, description : str
+        The metric that decides over the aliases, and a description of the version in Markdown.
     finish : callable
         The last step of the training. If it fails, the registry is as it was before.
 
@@ -221,15 +216,8 @@ def enter(
 
 def _aliases(client: "MlflowClient") -> dict[str, str] | None:
     """Return the version of each alias; None without a registered model."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = client.get_registered_model(REGISTERED_NAME).aliases
-    except MlflowException as error:
-        if not is_missing(error):
-            raise
-        return None
-    return {str(alias): str(version) for alias, version in found.items()}
+    found = none_if_missing(lambda: client.get_registered_model(REGISTERED_NAME).aliases)
+    return None if found is None else {str(alias): str(version) for alias, version in found.items()}
 
 
 def _undo(client: "MlflowClient", version: str | None, before: Mapping[str, str] | None) -> None:
@@ -274,134 +262,24 @@ def register(client: "MlflowClient", run_id: str, model: Any, description: str) 
 
 
 def update_aliases(client: "MlflowClient", version: str, metric: str) -> tuple[bool, str]:
-    """Update the aliases for a new version.
+    """Update the aliases for a new version; return whether it is the champion, and the comparison in words.
 
     It becomes champion if it is the first or better than the champion, which becomes the challenger. Otherwise it
     becomes the challenger itself if the two can be compared.
-
-    Returns
-    -------
-    (bool, str)
-        Whether it is the champion, and the comparison in words.
     """
     new, old = _version(client, version), _champion(client)
+    r = _number(new.metrics.get(metric))
     # Short, because the registry's table shows little of a tag, and in this order.
-    shown = {"r": _number(new.metrics.get(metric)), "votes": "simulated" if new.simulated else "real"}
-    for key, value in ({_COMPARED_ON: metric} | shown).items():
+    for key, value in {_COMPARED_ON: metric, "r": r, "votes": "simulated" if new.simulated else "real"}.items():
         client.set_model_version_tag(REGISTERED_NAME, version, key, value)
-    if old is None:
-        _move(client, new, None)
-        return True, f"{metric} {_number(new.metrics.get(metric))}, the first champion"
-    decision = judge(new, old, metric)
+    decision = PromotionDecision(True, True, f"{metric} {r}, the first champion")
+    if old is not None:
+        decision = judge(new, old, metric)
     if decision.better:
         _move(client, new, old)
     elif decision.comparable:
         client.set_registered_model_alias(REGISTERED_NAME, CHALLENGER, version)
     return decision.better, decision.reason
-
-
-@contextlib.contextmanager
-def fetch_predictor(uri: str) -> Iterator[Path]:
-    """Yield the directory of a predictor in the store. The code that its model carries is neither fetched nor run.
-
-    A model counts as one of prescreen's if it names prescreen's loader and holds one predictor. That keeps models of
-    other programs out; it is no signature, because whoever can write into the store can write both. So the directory
-    must be read as data alone, as `prescreen.predictor.predictor.Predictor.load` does.
-
-    Parameters
-    ----------
-    uri : str
-        For instance ``models:/prescreen@champion`` or ``runs:/RUN_ID/predictor``.
-
-    Yields
-    ------
-    Path
-        In the store where that is on this machine; otherwise a copy that is deleted when the block ends.
-
-    Raises
-    ------
-    StoreError
-        If there is no store, or it has no such model.
-    PredictorError
-        If the model is not a predictor of prescreen.
-    """
-    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
-        with opened_store(wanted=uri) as client:
-            import mlflow
-            from mlflow.exceptions import MlflowException
-
-            try:
-                place = _location(client, uri.rstrip("/"))
-                copy = None if urlsplit(place).scheme in ("", "file") else folder
-                description = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/MLmodel", dst_path=copy)
-                own = _loader(Path(description)) == LOADER
-                data = mlflow.artifacts.download_artifacts(artifact_uri=f"{place}/data", dst_path=copy) if own else ""
-            except (MlflowException, OSError) as error:
-                raise _no_such_model(uri, client, error) from error
-        found = sorted(Path(data).glob("*/manifest.json")) if own else []
-        if len(found) != 1:
-            raise PredictorError(
-                f"{uri}: a model, but not one that prescreen logged; prescreen models list shows those"
-            )
-        yield found[0].parent
-
-
-def _location(client: "MlflowClient", uri: str) -> str:
-    """Return the address of a model's files; MLflow itself would copy those of a run and never delete the copy."""
-    from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
-
-    if of_run := re.fullmatch(r"runs:/([^/]+)/([^/]+)", uri):
-        run = client.get_run(of_run[1])
-        for made in run.outputs.model_outputs if run.outputs else ():
-            model = client.get_logged_model(made.model_id)
-            if model.name == of_run[2]:
-                return str(model.artifact_location)
-        return f"{run.info.artifact_uri}/{of_run[2]}"
-    while uri.startswith("models:"):
-        uri = str(ModelsArtifactRepository.get_underlying_uri(uri))
-    return uri
-
-
-def _loader(description: Path) -> str | None:
-    """Return the module that an ``MLmodel`` file names as the loader; nothing is imported."""
-    import yaml
-
-    try:
-        flavors = yaml.safe_load(read_bounded(description, MAX_NOTE_BYTES))["flavors"]
-        loader = flavors["python_function"]["loader_module"]
-    except (yaml.YAMLError, OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
-        return None
-    return loader if isinstance(loader, str) else None
-
-
-def resolve_uri(uri: str) -> str:
-    """Return a model URI that always means the same predictor.
-
-    Parameters
-    ----------
-    uri : str
-        An alias, ``models:/NAME@ALIAS``, becomes ``models:/NAME/VERSION``; other URIs stay as they are.
-
-    Raises
-    ------
-    StoreError
-        If there is no store, or it has no such model or alias.
-    """
-    alias = re.fullmatch(r"models:/([^/@]+)@([^/@]+)", uri)
-    if alias is None:
-        return uri
-    with opened_store(wanted=uri) as client:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            version = client.get_model_version_by_alias(alias[1], alias[2]).version
-        except MlflowException as error:
-            raise _no_such_model(uri, client, error) from error
-    return f"models:/{alias[1]}/{version}"
-
-
-def _no_such_model(uri: str, client: "MlflowClient", error: Exception) -> StoreError:
-    return StoreError(f"{uri}: no such model in {masked(client.tracking_uri)} ({first_line(error)})")
 
 
 def _move(client: "MlflowClient", new: ModelVersion, old: ModelVersion | None) -> None:
@@ -415,14 +293,9 @@ def _move(client: "MlflowClient", new: ModelVersion, old: ModelVersion | None) -
 
 def _champion(client: "MlflowClient") -> ModelVersion | None:
     """Return the champion; None if there is none, or its run was deleted."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION).version))
-    except MlflowException as error:
-        if not is_missing(error):
-            raise
-        return None
+    return none_if_missing(
+        lambda: _version(client, str(client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION).version))
+    )
 
 
 def _version(client: "MlflowClient", version: str) -> ModelVersion:

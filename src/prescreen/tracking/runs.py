@@ -5,16 +5,16 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from prescreen.text import masked, masked_values
+from prescreen.text import masked
 from prescreen.tracking.pyfunc import INPUT_COLUMN
-from prescreen.tracking.records import NestedRun, RunRecord, TrainingRecord
+from prescreen.tracking.records import RunRecord, TrainingRecord
 from prescreen.tracking.registry import enter
 from prescreen.tracking.stale_runs import marked
 from prescreen.tracking.standalone import standalone
@@ -57,7 +57,7 @@ class TrackedRun:
 
 
 def track(record: RunRecord) -> str:
-    """Write a record into a run of its own, and return the run's id.
+    """Write a record into a new run, and return the run's id.
 
     A predictor becomes the run's model, ``runs:/RUN_ID/predictor``. It is not registered: after feedback it knows one
     person, and the aliases of the registry are for predictors that serve everybody.
@@ -99,7 +99,7 @@ def track_training(record: TrainingRecord, run_id: str, finish: Callable[[], obj
         example = pd.DataFrame({INPUT_COLUMN: [record.example]})
         model = _log_model(client, run_id, record.predictor, signature=_signature(record.output), input_example=example)
         for part in record.nested:
-            _log_nested(client, run_id, part)
+            _write_part(client, run_id, part)
         entered = enter(client, run_id, model, record.compared_on, record.description, finish)
         return TrackedRun(masked(client.tracking_uri), run_id, *entered)
 
@@ -198,47 +198,33 @@ def _context_tags() -> dict[str, str]:
     """Return MLflow's tags for the running program: user, source, and what ``MLFLOW_RUN_CONTEXT`` adds."""
     from mlflow.tracking.context.registry import resolve_tags
 
-    return masked_values({str(name): str(value) for name, value in resolve_tags().items()})
+    return {str(name): masked(str(value)) for name, value in resolve_tags().items()}
 
 
 def _write(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
-    """Write all of a record but its model."""
-    _describe(client, run_id, record.metrics, record.parameters, record.tags, record.description)
-    for name, figure in record.figures.items():
-        client.log_figure(run_id, figure, f"figures/{name}")
-    for name, content in record.documents.items():
-        client.log_dict(run_id, dict(content), name)
-    if record.model_card:
-        client.log_text(run_id, record.model_card, "model_card.md")
-    for path in record.files:
-        client.log_artifact(run_id, str(path))
-
-
-def _describe(
-    client: "MlflowClient",
-    run_id: str,
-    metrics: Mapping[str, float],
-    parameters: Mapping[str, str],
-    tags: Mapping[str, str],
-    description: str = "",
-) -> None:
-    """Log metrics, parameters and tags in as few requests as MLflow allows."""
+    """Write all of a record but its model; metrics, parameters and tags in as few requests as MLflow allows."""
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     now = int(time.time() * 1000)
-    notes = {MLFLOW_RUN_NOTE: description} if description else {}
-    entities = (
-        [Metric(name, value, now, 0) for name, value in safely_named(metrics).items()],
-        [Param(name, masked(value)) for name, value in safely_named(parameters).items()],
-        [RunTag(name, masked(value)) for name, value in {**tags, **notes}.items()],
-    )
+    notes = {MLFLOW_RUN_NOTE: record.description} if record.description else {}
+    metrics = [Metric(name, value, now, 0) for name, value in safely_named(record.metrics).items()]
+    parameters = [Param(name, masked(value)) for name, value in safely_named(record.parameters).items()]
+    tags = [RunTag(name, masked(value)) for name, value in {**record.tags, **notes}.items()]
     parts = [
-        [found[start : start + most] for start in range(0, len(found), most)]
-        for found, most in zip(entities, _BATCH, strict=True)
+        [entities[start : start + most] for start in range(0, len(entities), most)]
+        for entities, most in zip((metrics, parameters, tags), _BATCH, strict=True)
     ]
     for batch in itertools.zip_longest(*parts, fillvalue=()):
         client.log_batch(run_id, *batch)
+    for file, figure in record.figures.items():
+        client.log_figure(run_id, figure, f"figures/{file}")
+    for file, content in record.documents.items():
+        client.log_dict(run_id, dict(content), file)
+    if record.model_card:
+        client.log_text(run_id, record.model_card, "model_card.md")
+    for path in record.files:
+        client.log_artifact(run_id, str(path))
 
 
 def _log_dataset(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
@@ -289,14 +275,14 @@ class _Untried:
         mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **options)
 
 
-def _log_nested(client: "MlflowClient", parent: str, part: NestedRun) -> None:
+def _write_part(client: "MlflowClient", parent: str, part: RunRecord) -> None:
     from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
     experiment = client.get_run(parent).info.experiment_id
-    tags = {MLFLOW_PARENT_RUN_ID: parent, "prescreen.kind": part.kind}
-    run_id = str(client.create_run(experiment, run_name=part.name, tags=tags).info.run_id)
+    created = client.create_run(experiment, run_name=part.name, tags={MLFLOW_PARENT_RUN_ID: parent})
+    run_id = str(created.info.run_id)
     with _ended(client, run_id):
-        _describe(client, run_id, part.metrics, part.parameters, {})
+        _write(client, run_id, part)
 
 
 def _signature(output: pd.DataFrame) -> "ModelSignature":

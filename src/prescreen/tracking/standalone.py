@@ -2,7 +2,7 @@
 
 A server of the model builds its environment from the model's ``requirements.txt``. prescreen is not named there: its
 code lies in the model, and MLflow puts it onto the path before it loads the model. prescreen itself never runs the code
-in a model; see `prescreen.tracking.registry.fetch_predictor`.
+in a model; see `prescreen.tracking.fetching.fetch_predictor`.
 """
 
 import contextlib

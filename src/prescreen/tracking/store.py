@@ -1,6 +1,6 @@
 """The MLflow store: where it is, opening it quietly, and its errors as prescreen's.
 
-The store is ``sqlite:///mlruns/mlflow.db`` below the working directory with artifacts beside it, or what
+The store is ``sqlite:///mlruns/mlflow.db`` below the working directory with artifacts next to it, or what
 ``MLFLOW_TRACKING_URI`` names; models are registered there too, or where ``MLFLOW_REGISTRY_URI`` says. While the store
 is open, MLflow does not report usage to its makers.
 """
@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from prescreen.errors import StoreError
 from prescreen.storage.atomic import write_new_file
-from prescreen.text import masked
+from prescreen.text import first_line, masked
 from prescreen.tracking import reaching
 from prescreen.tracking.artifacts import check_artifacts, kept_within
 
@@ -119,20 +119,31 @@ def retried(step: Callable[[], _Value]) -> _Value:
     try:
         return step()
     except MlflowException as error:
-        if not (is_missing(error) or _exists_already(error)):
+        if not (_is_missing(error) or _exists_already(error)):
             raise
     return step()
 
 
 def _exists_already(error: Exception) -> bool:
-    """Tell whether a database or MLflow refused what is there; databases say so in words of their own."""
+    """Tell whether a database or MLflow refused what is there; databases have different messages for that."""
     return getattr(error, "error_code", "") == "RESOURCE_ALREADY_EXISTS" or bool(
         re.search(r"unique constraint|duplicate (key|entry)", str(error), re.IGNORECASE)
     )
 
 
-def is_missing(error: Exception) -> bool:
-    """Tell whether MLflow found nothing of that name; any other error says nothing about what is there."""
+def none_if_missing(ask: Callable[[], _Value]) -> _Value | None:
+    """Return MLflow's answer; None where nothing of that name is there. Any other error says nothing about that."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if not _is_missing(error):
+            raise
+    return None
+
+
+def _is_missing(error: Exception) -> bool:
     return getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -192,7 +203,7 @@ def _known_experiment(client: "MlflowClient", name: str | None) -> str | None:
 def _artifact_location(experiment: str) -> str:
     """Return where the artifacts of an experiment go in the default store."""
     # MLflow's own default for a SQLite store is relative to wherever the process happens to run.
-    # Runs have folders of their own in there, so no harm is done if two long names become the same.
+    # Each run has a folder in there, so no harm is done if two long names become the same.
     folder = quote(experiment, safe=" ")[:_LONGEST_PART]
     return (_default_folder() / "artifacts" / (folder if folder.strip(".") else f"_{folder}")).as_uri()
 
@@ -284,9 +295,9 @@ def _missing_file(uri: str) -> Path | None:
 
 
 def _make_tables(place: Path) -> None:
-    """Make an empty store, which takes its place in one step.
+    """Make an empty store in one step.
 
-    MLflow makes a new store table by table, and cannot open one whose making was interrupted.
+    MLflow makes a new store table by table, and cannot open one that is half made.
     """
     from mlflow.tracking import MlflowClient
 
@@ -307,30 +318,25 @@ def _make_tables(place: Path) -> None:
 def _quiet() -> Iterator[None]:
     """Keep MLflow from reporting usage to its makers, from warning, and from showing what it does.
 
-    It reads the variables both when it is imported and at each call. Who has set them keeps what they have set.
+    It reads the variables both when it is imported and at each call. Variables that the user has set stay.
     """
-    added = {name: value for name, value in _SETTINGS.items() if name not in os.environ}
     token = _AT_WORK.set(True)
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    os.environ.update(added)
     try:
-        with warnings.catch_warnings():
+        with reaching.environment_defaults(_SETTINGS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow warns about its own dependencies
             import mlflow  # noqa: F401 - it sets up its loggers, so this comes before their levels
 
             _leave_git_alone()
-            levels = [logger.level for logger in loggers]
-            for logger in loggers:
+            levels = {logger: logger.level for logger in map(logging.getLogger, ("mlflow", "alembic"))}
+            for logger in levels:
                 logger.setLevel(logging.ERROR)
             try:
                 yield
             finally:
-                for logger, level in zip(loggers, levels, strict=True):
+                for logger, level in levels.items():
                     logger.setLevel(level)
     finally:
         _AT_WORK.reset(token)
-        for name in added:
-            os.environ.pop(name, None)
 
 
 @functools.cache
@@ -371,7 +377,7 @@ def _pointed_at(uri: str) -> Iterator[None]:
 
 
 def _explain(uri: str, error: Exception) -> str:
-    text = first_line(error)
+    text = masked_line(error)
     if uri.startswith("sqlite:") and re.search(r"\btable \S+ already exists", text):
         return f"MLflow store {uri} was left half made; if it holds no runs of yours, remove its file and run again"
     if "schema" in text or "out-of-date" in text:
@@ -383,7 +389,6 @@ def _explain(uri: str, error: Exception) -> str:
     return f"MLflow store {uri}: {reaching.remedy(uri, text)}"
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an error, or its kind where it says nothing."""
-    lines = str(error).strip().splitlines()
-    return masked(lines[0])[:200] if lines else type(error).__name__
+def masked_line(error: Exception) -> str:
+    """Return the first line of an error without any password, at most 200 characters."""
+    return masked(first_line(error))[:200]

@@ -55,16 +55,16 @@ class ComparedCandidates:
         with reporter.progress("drawing", len(self.pictures)) as advance:
             return draw_report(
                 self.shortlist.table,
-                self.predictor,
-                self.current,
-                self.goals,
                 self.pictures,
-                self.note,
                 advance,
-                token,
-                "" if self.shortlist.plan is None else f"{_capitalised(describe_plan(self.shortlist.plan))}.",
-                self.folders(),
-                keep_metadata,
+                predictor=self.predictor,
+                baseline=self.current,
+                goals=self.goals,
+                metadata=self.note,
+                plan="" if self.shortlist.plan is None else f"{_capitalised(describe_plan(self.shortlist.plan))}.",
+                folders=self.folders(),
+                token=token,
+                keep_metadata=keep_metadata,
             )
 
 

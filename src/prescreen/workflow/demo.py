@@ -36,7 +36,7 @@ def demo(output: Path, *, sample: Path | None = None, reporter: ProgressReporter
     from prescreen import tracking
 
     reporter = reporter or NullReporter()
-    sample = sample or _sample()
+    sample = sample or find_sample()
     scores, shortlist, report = (output / name for name in ("scores.csv", "shortlist.csv", "report.html"))
     with tracking.store_below(output):
         options = TrainingOptions(
@@ -52,8 +52,15 @@ def demo(output: Path, *, sample: Path | None = None, reporter: ProgressReporter
     return Demo(trained, ranked, scores, shortlist, report)
 
 
-def _sample() -> Path:
-    for root in (Path.cwd(), Path(__file__).parents[2]):
+def find_sample() -> Path:
+    """Return the folder of the sample: below the working directory, or in the repository that this module lies in.
+
+    Raises
+    ------
+    UsageError
+        If it is in neither.
+    """
+    for root in (Path.cwd(), Path(__file__).parents[3]):
         if (root / "data" / "sample" / "baseline.jpg").is_file():
             return root / "data" / "sample"
     raise UsageError("the sample is in the repository's data/sample; clone it, or name a folder with --sample")

@@ -79,7 +79,7 @@ def evaluate(options: EvaluationOptions, reporter: ProgressReporter | None = Non
     with tracking.without_autologging():
         measured = _measure(predictor, rated, names, options.learning_curve, reporter)
     if options.experiment is not None:
-        from prescreen.tracking.evaluation_record import record_evaluation
+        from prescreen.workflow.run_records import record_evaluation
 
         run_id = tracking.track(record_evaluation(predictor, rated, measured, options.experiment))
         reporter.info(f"MLflow     run {run_id} in {tracking.store_name()}")

@@ -20,7 +20,6 @@ from typing import Any, Final
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-import numpy as np
 import pandas as pd
 
 from prescreen.embeddings.pipeline import EmbeddingCache
@@ -35,17 +34,17 @@ from prescreen.text import OK, shown
 
 LABEL_STUDIO: Final = "label-studio"
 FIFTYONE: Final = "fiftyone"
-TOOLS: Final = (LABEL_STUDIO, FIFTYONE)
 LOCAL_FILES: Final = "/data/local-files/?d="
 """Where Label Studio serves files below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."""
 
 _PICTURE: Final = "picture"
 _PREDICTION: Final = "prediction"
 
-_TAKEN: Final = frozenset({"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"})
+_RESERVED_FIELDS: Final = frozenset({"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"})
 """Fields that every sample of FiftyOne has."""
 
-_DECIMALS: Final = 1  # of a score that people see and may correct
+_NOT_FACTS: Final = frozenset({"image", "status", "reason", "selected", "gates", "demoted", "frames"})
+"""Columns of a row that are said in other ways; frames are those of videos."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def export(
     table : Path
         A table that ``prescreen score`` or ``prescreen rank`` wrote.
     to : str
-        One of `TOOLS`.
+        ``label-studio`` or ``fiftyone``.
     output : Path
         Folder to write to; other files in it stay.
     images : Path or str, optional
@@ -90,7 +89,7 @@ def export(
     blind, prefix
         For Label Studio, see `label_studio_files`.
     reporter : ProgressReporter, optional
-        Hears where pictures are searched.
+        Receives where pictures are searched.
 
     Raises
     ------
@@ -113,9 +112,8 @@ def export(
         raise UsageError(f"{table}: where its pictures are is not known; name their folder with --images")
     wanted = rows[(rows["status"] == OK) & (rows["selected"] if selected else True)]
     if wanted.empty:
-        raise NothingScored(
-            f"{table}: no picture is {'selected' if selected else 'scored'}; there is nothing to export"
-        )
+        which = "selected" if selected else "scored"
+        raise NothingScored(f"{table}: no picture is {which}; there is nothing to export")
     # In a folder that was named the names decide: it may hold smaller copies.
     asked = wanted if images is None else wanted.drop(columns="content", errors="ignore")
     with EmbeddingCache() as cache:
@@ -133,22 +131,22 @@ def export(
         content = fiftyone_files(exported, table.stem)
     written = {output / name: text.encode() for name, text in content.items()}
     write_files_atomic(written)
-    left_out = (len(rows) if not selected else int(rows["selected"].sum())) - len(found)
-    return Written(tuple(written), len(found), left_out, common_folder(exported.files))
+    wished = int(rows["selected"].sum()) if selected else len(rows)
+    return Written(tuple(written), len(found), wished - len(found), common_folder(files))
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Pictures with what is known of them, ready for either tool.
+    """Pictures with their scores, ready for either tool.
 
     Parameters
     ----------
     table : DataFrame
         A table of scores or a shortlist, only rows with a score.
     traits : tuple of str
-        Traits scored.
+        The scored traits.
     files : mapping of str to Path or str
-        Where each picture is, an absolute path or a URL, by its name in the table.
+        Absolute path or URL of each picture, by its name in the table.
     model : str
         What made the scores.
     """
@@ -160,21 +158,27 @@ class Exported:
 
 
 def scored_traits(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the traits that a table of scores or a shortlist holds.
+    """Return the traits of a table of scores or a shortlist.
 
     Raises
     ------
     UsageError
         If there are none.
+
+    Examples
+    --------
+    >>> columns = ["image", "status", "warm", "warm_low", "warm_high", "warm_raw", "warm_raw_low", "warm_raw_high"]
+    >>> scored_traits(pd.DataFrame(columns=columns))
+    ('warm',)
     """
-    columns = {str(name) for name in table.columns}
-    traits = [str(name) for name in table.columns if {f"{name}_low", f"{name}_high"} <= columns]
-    found = tuple(
-        name for name in traits if name.removesuffix("_raw") == name or name.removesuffix("_raw") not in traits
+    columns = list(map(str, table.columns))
+    with_interval = [name for name in columns if f"{name}_low" in columns and f"{name}_high" in columns]
+    traits = tuple(
+        name for name in with_interval if not name.endswith("_raw") or name.removesuffix("_raw") not in with_interval
     )
-    if not found or not {"image", "status"} <= columns:
+    if not traits or not {"image", "status"} <= set(columns):
         raise UsageError("expected a table that prescreen score or prescreen rank wrote")
-    return found
+    return traits
 
 
 def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -> dict[str, str]:
@@ -187,8 +191,8 @@ def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -
     blind : bool
         Leave out predictions, reasons and the order, so that people judge the pictures by themselves.
     prefix : str, optional
-        Address that the pictures' names are appended to; by default the path below which Label Studio serves local
-        files, with the name of the folder that holds all the pictures, or the URLs of pictures that have some.
+        Address that the names of the pictures are appended to; by default the path below which Label Studio serves
+        local files, or the URLs of the pictures.
 
     Returns
     -------
@@ -201,13 +205,12 @@ def label_studio_files(exported: Exported, *, blind: bool, prefix: str | None) -
     tasks: list[dict[str, Any]] = []
     for row in rows.to_dict("records"):
         name = str(row["image"])
-        data: dict[str, Any] = {"image": addresses[name], "name": name}
-        if blind:
-            tasks.append({"data": data})
-            continue
-        known = {key: value for key in ("rank", "p_better") if (value := _plain(row.get(key))) is not None}
-        data = data | {_PREDICTION: _describe(row, exported.traits)} | known
-        tasks.append({"data": data, "predictions": [_prediction(row, exported)]})
+        task: dict[str, Any] = {"data": {"image": addresses[name], "name": name}}
+        if not blind:
+            task["data"][_PREDICTION] = _describe(row, exported.traits)
+            task["data"] |= {key: row[key] for key in ("rank", "p_better") if _is_known(row.get(key))}
+            task["predictions"] = [_prediction(row, exported)]
+        tasks.append(task)
     return {"tasks.json": _as_json(tasks), "config.xml": labeling_config(exported.traits, blind=blind)}
 
 
@@ -229,20 +232,17 @@ def _prediction(row: Mapping[Any, Any], exported: Exported) -> dict[str, Any]:
             "from_name": trait,
             "to_name": _PICTURE,
             "type": "number",
-            "value": {"number": round(float(row[trait]), _DECIMALS)},
+            "value": {"number": round(float(row[trait]), 1)},
         }
         for number, trait in enumerate(exported.traits)
     ]
-    chance = _plain(row.get("p_better"))
-    return {"model_version": exported.model, "result": regions} | ({} if chance is None else {"score": chance})
+    chance = {"score": row["p_better"]} if _is_known(row.get("p_better")) else {}
+    return {"model_version": exported.model, "result": regions} | chance
 
 
 def _describe(row: Mapping[Any, Any], traits: Sequence[str]) -> str:
-    """Say the scores with their intervals, and why the picture stands where it does."""
-    scores = [
-        f"{trait} {float(row[trait]):.1f} [{float(row[f'{trait}_low']):.1f}, {float(row[f'{trait}_high']):.1f}]"
-        for trait in traits
-    ]
+    """Say the scores with their intervals, and why the picture has its rank."""
+    scores = [f"{trait} {row[trait]:.1f} [{row[f'{trait}_low']:.1f}, {row[f'{trait}_high']:.1f}]" for trait in traits]
     return "; ".join([*scores, *([str(row["why"])] if row.get("why") else [])])
 
 
@@ -281,63 +281,57 @@ def fiftyone_files(exported: Exported, name: str) -> dict[str, str]:
         are numbers; ``shortlist`` and the names of gates are tags.
     """
     samples = []
-    fields = _fields([str(name) for name in exported.table.columns])
+    fields = field_names([str(column) for column in exported.table.columns])
     for row in exported.table.to_dict("records"):
+        facts = {
+            str(column): value
+            for column, value in row.items()
+            if column not in (*_NOT_FACTS, *exported.traits) and _is_known(value) and value != ""
+        }
         labels: dict[str, Any] = {
-            fields[trait]: {"_cls": "Regression", "tags": [], "value": float(row[trait]), "confidence": None}
+            trait: {"_cls": "Regression", "tags": [], "value": float(row[trait]), "confidence": None}
             for trait in exported.traits
         }
-        facts = {fields[name]: value for name, value in _facts(row, exported.traits).items()}
-        path = exported.files[str(row["image"])]
-        samples.append({"filepath": str(path), "tags": _tags(row)} | labels | facts)
+        named = {fields[column]: value for column, value in (labels | facts).items()}
+        samples.append({"filepath": str(exported.files[str(row["image"])]), "tags": _tags(row)} | named)
     info = {"model": exported.model, "traits": list(exported.traits), "pictures": len(samples)}
-    metadata = {"name": name, "info": info}
-    return {"metadata.json": _as_json(metadata), "samples.json": _as_json({"samples": samples})}
+    return {
+        "metadata.json": _as_json({"name": name, "info": info}),
+        "samples.json": _as_json({"samples": samples}),
+    }
 
 
 def _tags(row: Mapping[Any, Any]) -> list[str]:
     gates = [gate for gate in str(row.get("gates") or "").split(",") if gate]
-    return (["shortlist"] if _plain(row.get("selected")) else []) + gates
+    selected = row.get("selected")
+    return (["shortlist"] if _is_known(selected) and selected else []) + gates
 
 
-def _facts(row: Mapping[Any, Any], traits: Sequence[str]) -> dict[str, Any]:
-    """Return everything of a row but its picture, its scores and what is empty."""
-    known = {
-        "image",
-        "status",
-        "reason",
-        "selected",
-        "gates",
-        "demoted",
-        "frames",
-        *traits,
-    }  # frames are those of videos
-    facts = {str(key): _plain(value) for key, value in row.items() if key not in known}
-    return {key: value for key, value in facts.items() if value is not None and value != ""}
+def field_names(columns: Sequence[str]) -> dict[str, str]:
+    """Return a name for each column that FiftyOne accepts for a field, and Python for an attribute.
 
+    Of columns that would get the same name the second gets ``_2`` at its end, and so on.
 
-def _fields(names: Sequence[str]) -> dict[str, str]:
-    """Return for each name one of its own that FiftyOne accepts for a field and that can be asked for as an attribute.
-
-    Of names that become the same the second gets ``_2`` at its end, and so on; `_TAKEN` are FiftyOne's own.
+    Examples
+    --------
+    >>> field_names(["warm, kind", "warm. kind", "id", "2nd"])
+    {'warm, kind': 'warm__kind', 'warm. kind': 'warm__kind_2', 'id': 'id_2', '2nd': 'field_2nd'}
     """
     fields: dict[str, str] = {}
-    for name in names:
-        plain = re.sub(r"\W", "_", name)
+    for column in columns:
+        plain = re.sub(r"\W", "_", column)
         if not plain[:1].isalpha():  # FiftyOne keeps names with _ in front for itself
             plain = f"field_{plain.lstrip('_')}"
         field, number = plain, 1
-        while field in _TAKEN or field in fields.values():
+        while field in _RESERVED_FIELDS or field in fields.values():
             number += 1
             field = f"{plain}_{number}"
-        fields[name] = field
+        fields[column] = field
     return fields
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it, None for a number that is missing."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
+def _is_known(value: Any) -> bool:
+    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def common_folder(files: Mapping[str, Path | str]) -> Path | None:

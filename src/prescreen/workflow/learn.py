@@ -103,7 +103,7 @@ def learn(
         Receives progress messages.
     """
     from prescreen import tracking
-    from prescreen.tracking.feedback_record import record_round
+    from prescreen.workflow.run_records import record_round
 
     reporter = reporter or NullReporter()
     feedback.check_learn_paths(results, predictor, output, scores, baseline, shortlist)
@@ -165,5 +165,16 @@ def learn(
         int(newer.rounds[0]), agreed, feedback.person_offset(after), decision, name, proposed, chance
     )
     answer = "" if decision is None or current is None else feedback.describe_decision(decision, name, current)
-    run_id = tracking.track(record_round(content, before, after, typed, goals, output, shortlist, experiment, answer))
+    record = record_round(
+        content,
+        before=before,
+        after=after,
+        typed=typed,
+        goals=goals,
+        output=output,
+        shortlist=shortlist,
+        experiment=experiment,
+        answer=answer,
+    )
+    run_id = tracking.track(record)
     return Learned(output, content, answer, proposal, run_id)

@@ -116,7 +116,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
         last, so a training that fails leaves an older predictor there as it was.
     """
     from prescreen import tracking
-    from prescreen.tracking.training_record import record_training
+    from prescreen.workflow.run_records import record_training
 
     reporter = reporter or NullReporter()
     output = options.output or Path("models") / options.ratings.resolve().stem

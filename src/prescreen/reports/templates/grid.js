@@ -39,7 +39,7 @@ const Grid = (() => {
   const makeTile = (row) => {
     const item = make("li");
     item.setAttribute("role", "listitem");
-    const button = make("button", "tile" + (row.selected ? " selected" : "") + (row.held ? " dim" : ""));
+    const button = make("button", "tile" + (row.selected ? " selected" : "") + (row.excluded ? " dim" : ""));
     button.type = "button";
     button.tabIndex = -1;
     button.setAttribute("aria-keyshortcuts", "k x u");
@@ -56,7 +56,7 @@ const Grid = (() => {
         body.append(line(make("span", "trait", data.traits[t]), make("span", "", decimals(trait.score) + " ", change)));
       });
       if (row.selected) body.append(make("span", "tag", "on the shortlist"));
-      if (row.held) body.append(make("span", "tag", row.gates.length ? row.gates.join(" · ") : row.held)); // the viewer has the figures
+      if (row.excluded) body.append(make("span", "tag", row.checks.length ? row.checks.join(" · ") : row.excluded)); // the viewer has the figures
     }
     const stack = make("span", "stack");
     stack.hidden = true;
@@ -99,11 +99,11 @@ const Grid = (() => {
     .map((input) => ({ trait: Number(input.dataset.trait), end: input.className, value: Number(input.value) }));
   const fits = (row, wanted) => {
     const { decision } = Decisions.of(row);
-    const gate = wanted.gate;
-    return (gate === "failed") === row.failed
-      && (gate !== "passed" || row.held === "")
-      && (gate !== "held" || row.held !== "")
-      && (!gate.startsWith("gate:") || row.gates.includes(gate.slice(5)))
+    const check = wanted.check;
+    return (check === "failed") === row.failed
+      && (check !== "passed" || row.excluded === "")
+      && (check !== "excluded" || row.excluded !== "")
+      && (!check.startsWith("check:") || row.checks.includes(check.slice(6)))
       && (!wanted.decided || (decision || "none") === wanted.decided)
       && (!wanted.tag || Decisions.tags(row).includes(wanted.tag))
       && (!wanted.pareto || row.pareto)
@@ -122,7 +122,7 @@ const Grid = (() => {
 
   const update = () => {
     const wanted = {
-      gate: byId("gate").value, decided: byId("decided").value, tag: byId("tag").value, ranges: ranges(),
+      check: byId("check").value, decided: byId("decided").value, tag: byId("tag").value, ranges: ranges(),
       pareto: byId("pareto").checked, text: byId("find").value.trim().toLowerCase(),
     };
     const fitting = rows.filter((row) => fits(row, wanted)).sort(order(byId("sort").value));

@@ -63,7 +63,7 @@ const Viewer = (() => {
     byId("viewer-name").textContent = row.name;
     byId("viewer-caption").textContent = row.failed ? "failed" : row.percent + " chance to meet all goals, rank " + row.rank;
     byId("viewer-why").textContent = row.why;
-    byId("viewer-reasons").replaceChildren(...row.tags.concat(row.pareto ? ["best trade-off"] : [], row.selected ? ["on the shortlist"] : [], row.gates.map((gate) => "excluded: " + gate))
+    byId("viewer-reasons").replaceChildren(...row.tags.concat(row.pareto ? ["best trade-off"] : [], row.selected ? ["on the shortlist"] : [], row.checks.map((check) => "excluded: " + check))
       .map((text) => make("li", "", text)));
     byId("viewer-table").hidden = row.failed;
     byId("viewer-traits").replaceChildren(...row.traits.map(traitRow));

@@ -1,7 +1,8 @@
-"""Builds the record of a training run, with a nested run for each fold and each candidate regressor."""
+"""Builds what MLflow keeps of a training, an evaluation and a round of human tests."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +10,17 @@ from numpy.typing import NDArray
 from prescreen.embeddings.pipeline import Embedded
 from prescreen.evaluation.headline_metrics import MEAN_PEARSON, flat_metrics
 from prescreen.evaluation.metrics import correlation
+from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import score_pictures
+from prescreen.ranking.goals import Goals
 from prescreen.ratings.reading import Ratings
+from prescreen.ratings.results import TypedResults
 from prescreen.regressors.stacking import CrossValidation
 from prescreen.reports.model_card import model_card, summary
 from prescreen.storage.commits import git_commit
 from prescreen.text import names_as_text, quoted
-from prescreen.tracking.records import NestedRun, TrainingRecord
+from prescreen.tracking import RunRecord, TrainingRecord
 from prescreen.training.dataset import Dataset
 
 Array = NDArray[np.float64]
@@ -33,16 +37,8 @@ def record_training(
 ) -> TrainingRecord:
     """Collect what MLflow keeps of a training run.
 
-    Parameters
-    ----------
-    predictor, directory
-        The predictor, and where MLflow finds it.
-    rated, dataset, validation
-        What it was trained on, and its cross-validation.
-    example : (Embedded, str)
-        As from `prescreen.training.steps.draw_example`.
-    experiment : str, optional
-        Name of the experiment.
+    The predictor lies in the directory; it was trained and cross-validated on the ratings and the dataset. The example
+    is that of `prescreen.training.steps.draw_example`.
     """
     from prescreen.reports.figures import evaluation_figures, training_figures  # matplotlib takes long to load
 
@@ -104,7 +100,7 @@ def fold_runs(
     folds: NDArray[np.intp],
     choices: Sequence[Sequence[str]],
     traits: Sequence[str],
-) -> list[NestedRun]:
+) -> list[RunRecord]:
     """Describe each outer fold of the cross-validation.
 
     Parameters
@@ -120,7 +116,7 @@ def fold_runs(
 
     Returns
     -------
-    list of NestedRun
+    list of RunRecord
         With ``n``, ``TRAIT/pearson``, ``TRAIT/rmse`` where they are defined, and ``mean/pearson``.
 
     Examples
@@ -146,13 +142,13 @@ def fold_runs(
         if correlations:
             measured[MEAN_PEARSON] = float(np.mean(correlations))
         parameters = {"fold": str(fold)} | {f"regressor/{t}": c for t, c in zip(traits, chosen, strict=True)}
-        runs.append(NestedRun("fold", f"fold {fold + 1:02d} of {len(choices)}", parameters, measured))
+        runs.append(_part("fold", f"fold {fold + 1:02d} of {len(choices)}", parameters, measured))
     return runs
 
 
 def candidate_runs(
     inner_errors: Mapping[str, Array], shares: Mapping[str, Array], traits: Sequence[str]
-) -> list[NestedRun]:
+) -> list[RunRecord]:
     """Describe each candidate regressor of the final fit, and the stack.
 
     Parameters
@@ -166,7 +162,7 @@ def candidate_runs(
 
     Returns
     -------
-    list of NestedRun
+    list of RunRecord
         With ``TRAIT/inner_rmse`` and, except for the stack, ``TRAIT/share``.
     """
     runs = []
@@ -175,5 +171,109 @@ def candidate_runs(
         if name != "stack":
             share = shares.get(name, np.zeros(len(traits)))
             measured |= {f"{trait}/share": float(part) for trait, part in zip(traits, share, strict=True)}
-        runs.append(NestedRun("candidate", f"candidate {name}", {"regressor": name}, measured))
+        runs.append(_part("candidate", f"candidate {name}", {"regressor": name}, measured))
     return runs
+
+
+def _part(kind: str, name: str, parameters: Mapping[str, str], metrics: Mapping[str, float]) -> RunRecord:
+    return RunRecord(name=name, parameters=parameters, tags={"prescreen.kind": kind}, metrics=metrics)
+
+
+def record_evaluation(predictor: Predictor, rated: Ratings, evaluation: Evaluation, experiment: str) -> RunRecord:
+    """Collect what MLflow keeps of an evaluation."""
+    from prescreen.reports.figures import evaluation_figures  # matplotlib takes long to load
+
+    return RunRecord(
+        experiment=experiment,
+        name=f"{predictor.manifest.name} on {rated.source.name}",
+        parameters={
+            "predictor": predictor.manifest.name,
+            "encoder": predictor.manifest.encoder.name,
+            "traits": ",".join(map(quoted, predictor.traits)),
+            "ratings": str(rated.source),
+            "images": str(evaluation.n),
+        },
+        tags={
+            "prescreen.kind": "evaluation",
+            "prescreen.data_sha256": rated.fingerprint,
+            "prescreen.predictor_sha256": predictor.fingerprint,
+            "prescreen.simulated": str(predictor.manifest.simulated),
+        },
+        metrics=flat_metrics(evaluation),
+        figures=evaluation_figures(evaluation),
+        documents={"evaluation.json": evaluation.to_json()},
+    )
+
+
+def record_round(
+    content: Mapping[str, Any],
+    *,
+    before: Predictor,
+    after: Predictor,
+    typed: TypedResults,
+    goals: Goals,
+    output: Path,
+    shortlist: Path | None,
+    experiment: str | None,
+    answer: str,
+) -> RunRecord:
+    """Collect what MLflow keeps of a round.
+
+    Parameters
+    ----------
+    content : mapping
+        The round as JSON, see `prescreen.shortlist.feedback.to_json`.
+    before, after : Predictor
+        The predictor before and after it has learned.
+    typed : TypedResults
+        The human scores.
+    goals : Goals
+        What the candidates were ranked by.
+    output, shortlist : Path
+        Directory of the predictor that has learned, and the new ranking if any.
+    experiment : str, optional
+        Name of the experiment.
+    answer : str
+        What to do now, in words.
+    """
+    votes = typed.votes.to_numpy(np.float64)
+    return RunRecord(
+        experiment=experiment,
+        name=f"{output.name} round {content['round']}",
+        parameters={
+            "round": str(content["round"]),
+            "pictures": str(len(typed.images)),
+            "votes": f"{np.nansum(votes):g}" if np.isfinite(votes).any() else "not said",
+            "goals": goals.describe(),
+            "predictor": before.manifest.name,
+        },
+        tags={
+            "prescreen.kind": "round",
+            "prescreen.before": before.fingerprint,
+            "prescreen.after": after.fingerprint,
+            "prescreen.results": typed.fingerprint,
+            "prescreen.simulated": str(after.manifest.simulated).lower(),
+        },
+        metrics=_metrics(content),
+        documents={"round.json": content},
+        files=[typed.source] if shortlist is None else [typed.source, shortlist],
+        predictor=output,
+        description=answer,
+        model_card=model_card(after.manifest, summary(after.manifest, after.evaluation), after.holdings),
+    )
+
+
+def _metrics(content: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a round by their names in MLflow."""
+    found = {
+        f"{key}/{part['trait']}": float(part[key])
+        for part in content["agreement"]
+        for key in ("pictures", "pearson", "offset", "inside")
+        if part[key] is not None
+    }
+    found |= {f"person_offset/{part['trait']}": part["points"] for part in content["offset"]}
+    if content["decision"] is not None:
+        found["best_chance"] = content["decision"]["p"]
+    if content["p_any_better"] is not None:
+        found["p_any_better"] = content["p_any_better"]
+    return found

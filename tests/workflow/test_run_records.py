@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from prescreen.tracking.training_record import candidate_runs, fold_runs
+from prescreen.workflow.run_records import candidate_runs, fold_runs
 
 
 def test_folds_are_measured_on_their_own_rows():
@@ -13,7 +13,7 @@ def test_folds_are_measured_on_their_own_rows():
     assert second.metrics["x/pearson"] == pytest.approx(-1)
     assert second.metrics["x/rmse"] == pytest.approx((8 / 3) ** 0.5)
     assert second.metrics["mean/pearson"] == pytest.approx(0)
-    assert [first.kind, second.name] == ["fold", "fold 02 of 2"]
+    assert [first.tags, second.name] == [{"prescreen.kind": "fold"}, "fold 02 of 2"]
 
 
 def test_candidates_have_errors_in_the_unit_of_the_ratings_and_their_share():
