@@ -151,7 +151,7 @@ def test_the_command_prints_a_part_for_each_trait_with_the_strongest_first(world
     assert "raises" in lines[1]
     assert any(line.startswith("  steps, per SD") for line in lines)
     assert any(line.startswith("  lens tele, not wide") for line in lines)
-    assert "left out   5 pictures by the gates faces, person" in done.stderr
+    assert "left out   5 pictures by the checks faces, person" in done.stderr
     assert "tags       1 pictures are not in it; 1 of its rows are of no scored picture" in done.stderr
     assert len(read_table("e.jsonl")) == 2 * 5
     typo = CliRunner().invoke(main, [*words, "--gates", "persom"])
