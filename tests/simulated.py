@@ -1,17 +1,19 @@
 """Rankings and comparisons made for tests, through the functions that users run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from prescreen.ranking.checks import Excluded
-from prescreen.ranking.comparison import Comparison
+from prescreen.ranking.comparison import Chances, Comparison
 from prescreen.ranking.error_correlation import ErrorCorrelation
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.probability import p_better
 from prescreen.ranking.ranked_table import best_first, ranked_table
+from prescreen.ranking.within_person import WithinPerson
 from prescreen.ratings.vote_noise import score_to_z
 
 
@@ -26,27 +28,35 @@ def comparison(
     traits: Sequence[str],
     goals: Goals,
     baseline: int | tuple[np.ndarray, np.ndarray],
+    beliefs: WithinPerson | None = None,
 ) -> Comparison:
-    """Compare all pictures of a prior with one of them, or with a mean and a covariance."""
+    """Compare all pictures of a prior with one of them, or with a mean and a covariance.
+
+    By beliefs all pictures have the share of each in common, and means are drawn in to their middle by its slope;
+    without any the prior is as it is.
+    """
     picture = isinstance(baseline, int)
     t = len(traits)
     told = scores or HumanScores(np.zeros(0, dtype=np.intp), np.zeros((0, t)), np.zeros((0, t)))
     anchors = np.append(told.rows, baseline).astype(np.intp) if picture else np.asarray(told.rows, np.intp)
+    centre = prior.mean.mean(axis=0)
 
-    def part(rows: np.ndarray, jointly: bool) -> Prior:
-        both = np.concatenate([anchors, rows])
-        return Prior(
-            prior.mean[both], prior.correlation[np.ix_(both, both)], prior.covariance, prior.sigma[both], prior.person
-        )
+    def parts(rows: np.ndarray, jointly: bool) -> Iterator[Prior]:
+        both = np.concatenate([anchors, rows]).astype(np.intp)
+        for share, slope in zip(beliefs.share, beliefs.slope, strict=True) if beliefs else ((None, 1.0),):
+            correlation = prior.correlation if share is None else np.full(prior.correlation.shape, share)
+            correlation = np.where(np.eye(len(correlation), dtype=bool), 1.0, correlation)[np.ix_(both, both)]
+            mean = centre + slope * (prior.mean[both] - centre)
+            yield Prior(mean, correlation, prior.covariance, prior.sigma[both], prior.person)
 
     return Comparison(
         traits=traits,
         goals=goals,
         level=prior.mean[baseline] if picture else baseline[0],
-        alone=(np.zeros_like(prior.mean), np.eye(t)),
-        comparable=np.ones(len(prior.mean), dtype=bool),
-        prior=part,
-        scores=HumanScores(np.arange(len(told.rows)), told.z, told.variance),
+        usable=np.ones(len(prior.mean), dtype=bool),
+        beliefs=beliefs or WithinPerson.exactly(0.0),
+        priors=parts,
+        scores=replace(told, rows=np.arange(len(told.rows))),
         anchors=len(anchors),
         given=None if picture else baseline[1],
     )
@@ -70,7 +80,9 @@ def rank(
     texts = {check: [given.get(name, "") for name in names] for check, given in (reasons or {}).items()}
     excluded = Excluded(texts | {"copies": [f"near-copy of {name}" if name else "" for name in copy_of]}, copy_of)
     points = scores[list(traits)].where(scores["status"] == "ok").to_numpy(float)
-    chance = p_better(score_to_z(points) - score_to_z(levels), covariance, score_to_z(levels), traits, goals)
+    difference = score_to_z(points) - score_to_z(levels)
+    found = p_better(difference, covariance, score_to_z(levels), traits, goals)
+    chance = Chances(found.joint, found.joint, found.joint, found.per_trait, difference)
     free = [row for row in best_first(names, chance.joint) if not excluded.because[row]]
     return ranked_table(
         scores,

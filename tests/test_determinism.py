@@ -71,17 +71,17 @@ import numpy as np
 from prescreen.training.grouping import group
 from prescreen.shortlist.effect_groups import _groups
 from prescreen.ranking.error_correlation import fit_error_correlation
-from prescreen.training.error_model import person_alone, person_share
+from prescreen.ranking.within_person import fit_within_person
 rng = np.random.default_rng(0)
 persons = np.array([f"person {number}" for number in np.repeat(np.arange(60), 2)])
 errors = rng.normal(size=(120, 3)) + np.repeat(rng.normal(size=(60, 3)), 2, axis=0)
-share = person_share(errors, np.full(3, 2.0), persons)
 squared = ((errors[:, None] - errors) ** 2).sum(axis=2)
-alone = person_alone(share, fit_error_correlation(errors, squared, np.arange(120) % 10, np.zeros(3), person=share),
-                     squared, persons)
+alike = fit_error_correlation(errors, squared, np.arange(120) % 10, np.zeros(3))
+within = fit_within_person(errors, np.zeros((120, 3)), 2 * np.eye(3), np.full(3, 0.1), persons)
 found = group(np.repeat(rng.normal(size=(60, 128)), 2, axis=0), np.where(np.arange(120) < 9, persons, ""))
 tested = _groups("tag", [{f"tag {number % 5}", f"tag {number % 7}"} for number in range(120)])
-print(share.hex(), alone.hex(), found.labels.tolist(), [(each.value, each.numbers.sum()) for each in tested])
+weights = [weight.hex() for weight in within.weight]
+print(alike, weights, found.labels.tolist(), [(each.value, each.numbers.sum()) for each in tested])
 """
 
 

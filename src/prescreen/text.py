@@ -60,6 +60,18 @@ def percent(chance: float) -> str:
     return f"{100 * chance:.0f} %"
 
 
+def chance_with_range(chance: float, low: float, high: float) -> str:
+    """Say a chance with its range, which is left out where it says nothing more.
+
+    Examples
+    --------
+    >>> chance_with_range(0.744, 0.4, 0.9), chance_with_range(0.001, 0.0, 0.002)
+    ('74 % (40 % to 90 %)', 'under 1 %')
+    """
+    ends = percent(low), percent(high)
+    return percent(chance) if {*ends} == {percent(chance)} else f"{percent(chance)} ({ends[0]} to {ends[1]})"
+
+
 def describe_list(names: Sequence[str], conjunction: str = "and") -> str:
     """Return ``a``, ``a and b`` or ``a, b and c``."""
     return f" {conjunction} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

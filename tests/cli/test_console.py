@@ -13,6 +13,7 @@ from prescreen.cli import interrupts
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.main import main
 from prescreen.errors import NothingScored, PrescreenError
+from prescreen.ranking.stopping import Advice
 from prescreen.workflow import effects as effects_verb
 from prescreen.workflow import rank as ranking_verb
 
@@ -36,12 +37,19 @@ def ranked(monkeypatch):
     """What ``rank`` was asked for; it answers with a shortlist of two."""
     asked = {}
     shortlist = pd.DataFrame(
-        {"rank": [1, 2], "image": ["a\x1b[2J\n.jpg", "b.jpg"], "p_better": [0.9999, 0.0001], "why": ["up", "so\tso"]}
+        {
+            "rank": [1, 2],
+            "image": ["a\x1b[2J\n.jpg", "b.jpg"],
+            "p_better": [0.9999, 0.0001],
+            "p_better_low": [0.99, 0.0],
+            "p_better_high": [1.0, 0.001],
+            "why": ["up", "so\tso"],
+        }
     )
 
     def rank(scores, **options):
         asked.update(options)
-        return SimpleNamespace(shortlist=shortlist, plans=())
+        return SimpleNamespace(shortlist=shortlist, advice=Advice(0, 0.0, 0.0, 0.0), plans=())
 
     monkeypatch.setattr(ranking_verb, "rank", rank)
     return asked
@@ -114,7 +122,10 @@ def test_a_seed_out_of_range_is_a_usage_error(seed):
 def test_the_shortlist_is_printable_and_calls_nothing_certain(ranked):
     done = rank()
     assert done.exit_code == 0, done.stderr
-    assert done.stdout == "1. a\\x1b[2J\\n.jpg  over 99 %  up\n2. b.jpg  under 1 %  so\\tso\n"
+    advice, first, second = done.stdout.splitlines()
+    assert advice == "Keep your current photo: no picture is left to test."
+    assert first == "1. a\\x1b[2J\\n.jpg  over 99 % (99 % to over 99 %)  up"
+    assert second == "2. b.jpg  under 1 %  so\\tso"
 
 
 @pytest.mark.parametrize("improve", ["", " ", ","])

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from prescreen.predictor.calibration import Calibration, sorted_columns
+from prescreen.ranking.within_person import WithinPerson
 from prescreen.ratings.vote_noise import score_to_z, z_to_score
 from prescreen.regressors.intervals import ErrorSize
 
@@ -104,17 +105,29 @@ def test_z_and_scores_turn_into_each_other():
 
 def test_what_is_saved_is_what_is_read():
     one = calibration(np.array([[1, 5], [2, np.nan], [0, 7]]), half_widths=np.array([0.5, 0.7]))
-    one = replace(one, error_covariance=np.array([[1, 0.3], [0.3, 2]]), person_share=0.4)
+    one = replace(one, error_covariance=np.array([[1, 0.3], [0.3, 2]]), vote_noise=np.array([2.0, np.nan]))
+    one = replace(one, within_person=WithinPerson(np.array([0.0, 0.6]), np.array([0.5, 1.0]), np.array([0.25, 0.75])))
     one = replace(one, error_size=ErrorSize(*np.array([[3, 4], [1, 2], [0.1, -0.2], [-0.3, 0.4]])))
     again = Calibration.from_arrays(one.to_arrays(), one.is_score)
     raw = np.random.default_rng(0).uniform(0, 8, (20, 2))
     np.testing.assert_array_equal(again.z(raw), one.z(raw))
     np.testing.assert_array_equal(again.half_widths, [0.5, 0.7])
     np.testing.assert_array_equal(again.error_covariance, [[1, 0.3], [0.3, 2]])
-    assert again.person_share == 0.4
+    np.testing.assert_array_equal(again.within_person.to_array(), one.within_person.to_array())
+    np.testing.assert_array_equal(again.vote_noise, [2.0, np.nan])
     np.testing.assert_array_equal(again.half_widths_at(raw), one.half_widths_at(raw))
     assert np.ptp(one.half_widths_at(raw), axis=0).min() > 0.1
     assert again.is_score == one.is_score
+
+
+def test_what_an_older_version_saved_is_kept_for_its_fingerprint_and_says_nothing():
+    arrays = calibration(np.array([[1.0, 5], [2, 3], [0, 7]]), half_widths=np.ones(2)).to_arrays()
+    older = {name: array for name, array in arrays.items() if name != "within_person"}
+    older["person_share"] = np.array([0.3])
+    again = Calibration.from_arrays(older, False)
+    assert again.within_person.mean_share == WithinPerson.prior().mean_share
+    assert set(again.to_arrays()) == set(older)
+    assert again.to_arrays()["person_share"] == [0.3]
 
 
 def test_slope_is_how_fast_z_grows():

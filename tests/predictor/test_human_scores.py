@@ -7,16 +7,20 @@ import pytest
 
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, offset, update_predictions
-from prescreen.ranking.posterior import vote_noise
+from prescreen.ranking.error_correlation import ErrorCorrelation
+from prescreen.ranking.within_person import WithinPerson
 
 COVARIANCE = np.array([[0.5, 0.2], [0.2, 0.4]])
-PERSON, SIMILAR, GAMMA = 0.4, 0.3, 1.0
-VARIANCE = vote_noise(0.25) / 30
+SHARE, SIMILAR, GAMMA = 0.6, 0.3, 1.0
+KERNEL = ErrorCorrelation.within_person(SHARE, SIMILAR, GAMMA)
+VARIANCE = 3 / 30  # 30 votes of an ICC of .25
 
 
 def errors(reference=None):
     scale = np.sort(np.random.default_rng(0).normal(size=(200, 2)), axis=0)
-    calibration = Calibration(scale, np.ones(2), COVARIANCE, True, PERSON, SIMILAR, GAMMA)
+    calibration = Calibration(
+        scale, np.ones(2), COVARIANCE, True, WithinPerson.exactly(SHARE), similar_share=SIMILAR, similar_gamma=GAMMA
+    )
     return Errors(calibration, np.zeros((0, 128), np.float32) if reference is None else reference)
 
 
@@ -33,15 +37,19 @@ def pictures(count, seed, faces=None):
 def results(seen, z):
     m = len(seen)
     return HumanResults(
-        seen.keys, np.zeros((m, 8), np.float16), z, np.full((m, 2), VARIANCE), np.ones(m, dtype=np.int64)
+        seen.keys,
+        np.zeros((m, 8), np.float16),
+        z,
+        np.full((m, 2), VARIANCE),
+        np.ones(m, dtype=np.int64),
+        np.zeros(m, dtype=bool),
     )
 
 
 def simulated(seen, rng):
     """True z and human scores under the model: the person's offset, likeness and a rest of each picture's own."""
     squared = ((seen.features[:, None] - seen.features[None]) ** 2).sum(axis=2)
-    own = 1 - PERSON - SIMILAR
-    correlation = PERSON + SIMILAR * np.exp(-GAMMA * squared) + own * np.eye(len(seen))
+    correlation = KERNEL.cross_correlation(squared, same_picture=np.eye(len(seen), dtype=bool))
     draw = np.linalg.cholesky(correlation) @ rng.normal(size=seen.z.shape) @ np.linalg.cholesky(COVARIANCE).T
     truth = seen.z + draw
     return truth, truth + np.sqrt(VARIANCE) * rng.normal(size=truth.shape)
@@ -51,10 +59,9 @@ def test_the_persons_planted_offset_comes_back():
     seen = pictures(40, 1)
     planted = np.array([0.8, -0.5])
     rng = np.random.default_rng(2)
-    found = offset(errors(), seen, results(seen, seen.z + planted + 0.3 * rng.normal(size=seen.z.shape)))
-    spread = np.sqrt(np.diag(found.offset_covariance))
-    assert (spread < 0.25).all()
-    assert np.abs(found.offset - planted).max() < 2 * spread.max()
+    mean, variance = offset(errors(), seen, results(seen, seen.z + planted + 0.3 * rng.normal(size=seen.z.shape)))
+    assert (np.sqrt(variance) < 0.25).all()
+    assert np.abs(mean - planted).max() < 2 * np.sqrt(variance.max())
 
 
 def test_other_pictures_of_the_person_move_and_those_of_others_do_not():
@@ -138,3 +145,32 @@ def test_scores_that_are_known_already_count_once():
     assert len(together.with_round(on_one)) == 4
     other_votes = replace(grown, variance=grown.variance / 2)
     assert not together.holds(other_votes).any()
+
+
+def test_scores_of_another_service_move_others_less_and_are_saved_as_such():
+    seen, others = pictures(10, 1), pictures(5, 2)
+    own = results(seen, seen.z + 0.5)
+    foreign = replace(own, foreign=np.ones(10, dtype=bool))
+    near, far = (np.abs(update_predictions(errors(), seen, one, others)[0] - others.z).mean() for one in (own, foreign))
+    assert far < 0.95 * near
+    assert "foreign" not in foreign.to_arrays()  # as all were before it was asked
+    for one in (own, foreign):
+        np.testing.assert_array_equal(HumanResults.from_arrays(one.to_arrays()).foreign, one.foreign)
+
+
+def test_a_picture_that_is_not_there_counts_as_a_usual_one_of_the_person():
+    scored, gone = pictures(3, 1), pictures(1, 2)
+    unknown = replace(gone, features=np.full((1, 4), np.nan, np.float32), faces=np.full((1, 128), np.nan, np.float32))
+    model = errors(np.zeros((1, 128), np.float32))
+    (prior,) = model.priors(scored, unknown, np.zeros(2))
+    np.testing.assert_allclose(prior.correlation[3, :3], SHARE, atol=1e-6)
+
+
+def test_predictions_of_the_person_are_drawn_in_by_the_slope_and_those_of_others_are_not():
+    mine, other = pictures(3, 1), pictures(2, 2, np.ones((2, 128), np.float32))
+    model = errors(np.zeros((1, 128), np.float32))
+    calibration = replace(model.calibration, within_person=WithinPerson.exactly(0.6, 0.5))
+    centre = np.array([0.2, -0.1])
+    (prior,) = replace(model, calibration=calibration).priors(mine, other, centre)
+    np.testing.assert_allclose(prior.mean[:3], (mine.z + centre) / 2)
+    np.testing.assert_allclose(prior.mean[3:], other.z)

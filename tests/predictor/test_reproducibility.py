@@ -178,6 +178,7 @@ def results():
         np.full((1, 2), 2.0),
         np.full((1, 2), 0.01),
         np.ones(1, int),
+        np.ones(1, dtype=bool),
     )
 
 

@@ -13,7 +13,8 @@ TWO = (("a", "b"), Goals(("a",), ("b",)))
 
 def choose(means, covariance, k, traits=("a",), goals=ONE[1], **options):
     means = np.asarray(means, float).reshape(-1, len(traits))
-    return choose_together(means, np.asarray(covariance, float), np.zeros(len(traits)), traits, goals, k, **options)
+    mixture = [(means, np.asarray(covariance, float))]
+    return choose_together(mixture, np.ones(1), np.zeros(len(traits)), traits, goals, k, **options)
 
 
 def test_the_second_picture_is_not_a_copy_of_the_first():
@@ -64,3 +65,11 @@ def test_the_same_seed_chooses_the_same_and_no_more_than_there_are():
 
 def test_hopeless_pictures_are_still_taken_by_their_chances():
     assert choose([-9.0, -1.0, -12.0], np.eye(3), 1).chosen.tolist() == [1]
+
+
+def test_of_a_mixture_each_part_counts_by_its_weight():
+    first, second = (np.array([[2.0], [-2.0]]), 0.01 * np.eye(2)), (np.array([[-2.0], [2.0]]), 0.01 * np.eye(2))
+    selection = choose_together([first, second], np.array([0.3, 0.7]), np.zeros(1), *ONE, 2)
+    assert selection.chosen.tolist() == [1, 0]
+    np.testing.assert_allclose(selection.chance, [0.7, 1.0])
+    np.testing.assert_allclose(selection.by_model, [[0.0, 1.0], [1.0, 1.0]])

@@ -1,13 +1,16 @@
 """Candidates against the current photo, with and without human scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from prescreen.ranking.comparison import MAX_CANDIDATES
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.posterior import HumanScores, Prior
+from prescreen.ranking.posterior import HumanScores, Prior, condition
 from prescreen.ranking.stopping import decide
+from prescreen.ranking.within_person import WithinPerson
 from simulated import comparison
 
 TRAITS = ("a", "b")
@@ -24,6 +27,11 @@ def prior(means, variance=0.3, person=0.0):
 def scores(rows, z, variance=0.05):
     z = np.asarray(z, float)
     return HumanScores(np.array(rows), z, np.full(z.shape, variance))
+
+
+def differences(against):
+    (posterior,) = (condition(prior, against.scores) for prior in against.priors(np.arange(len(against.usable)), False))
+    return against._differences(posterior)
 
 
 def rows(*numbers):
@@ -64,7 +72,7 @@ def test_only_what_may_be_sent_is_chosen_and_no_more_than_there_is():
 def test_a_baseline_known_by_its_scores_adds_its_own_error_which_is_common_to_all_differences():
     given = (np.array([0.0, 0.0]), 0.1 * np.eye(2))
     against = comparison(prior([[1.5, 1.5], [0.5, 0.5]]), None, TRAITS, GOALS, given)
-    np.testing.assert_allclose(against.differences()[1][0], 0.4 * np.eye(2))
+    np.testing.assert_allclose(differences(against)[1][0], 0.4 * np.eye(2))
     np.testing.assert_allclose(against.chance.joint, norm.cdf([1.5, 0.5] / np.sqrt(0.4)) ** 2, atol=1e-3)
     chance = against.choose(rows(0, 1), 2).chance
     independent = 1 - np.prod(1 - against.chance.joint)
@@ -74,28 +82,75 @@ def test_a_baseline_known_by_its_scores_adds_its_own_error_which_is_common_to_al
 def test_what_all_pictures_of_a_person_share_cancels():
     means = [[0, 0], [0.5, 0.5]]
     apart, alike = (comparison(prior(means, person=share), None, TRAITS, GOALS, 0) for share in (0.0, 0.5))
-    np.testing.assert_allclose(alike.differences()[1][1], apart.differences()[1][1] / 2)
+    np.testing.assert_allclose(differences(alike)[1][1], differences(apart)[1][1] / 2)
     assert alike.chance.joint[1] > apart.chance.joint[1]
 
 
-def test_a_candidate_that_cannot_be_compared_counts_by_its_scores_and_fills_up_the_choice():
+def test_a_candidate_without_a_prediction_has_no_chance():
     against = comparison(prior([[0, 0], [1.5, 1.5], [1.0, 1.0]]), None, TRAITS, GOALS, 0)
-    against.comparable[2] = False
-    against.alone[0][2] = [3.0, 3.0]
-    assert against.chance.joint[2] == pytest.approx(norm.cdf(3.0) ** 2, abs=1e-3)
-    assert against.choose(rows(2, 1), 1).chosen.tolist() == [1]
-    both = against.choose(rows(2, 1), 2)
-    assert (both.chosen.tolist(), both.chance.tolist()) == ([2, 1], [])
-    assert against.plan(rows(2, 1), 60, None, np.ones(2))[1][0].shown is None
+    against.usable[2] = False
+    assert np.isnan([against.chance.joint[2], against.chance.low[2], against.chance.per_trait[2, 0]]).all()
+    assert np.isfinite(against.chance.joint[:2]).all()
+
+
+def test_chances_are_averages_over_what_a_persons_pictures_may_share_and_the_range_says_how_far_apart_they_are():
+    known = prior([[0, 0], [1.0, 0.4], [0.3, 0.8], [-0.5, -0.5]])
+    beliefs = WithinPerson(np.array([0.0, 0.6, 0.9]), np.array([0.5, 1.0, 1.0]), np.array([0.5, 0.3, 0.2]))
+    mixed = comparison(known, None, TRAITS, GOALS, 0, beliefs)
+    each = [
+        comparison(known, None, TRAITS, GOALS, 0, WithinPerson.exactly(share, slope)).chance
+        for share, slope in zip(beliefs.share, beliefs.slope, strict=True)
+    ]
+    joint = np.array([found.joint for found in each])
+    np.testing.assert_allclose(mixed.chance.joint, beliefs.weight @ joint)
+    np.testing.assert_allclose(mixed.chance.low, joint.min(axis=0))
+    np.testing.assert_allclose(mixed.chance.high, joint.max(axis=0))
+    np.testing.assert_allclose(mixed.chance.per_trait, np.tensordot(beliefs.weight, [e.per_trait for e in each], 1))
+    np.testing.assert_allclose(mixed.chance.difference[1], [0.75, 0.3])  # half of the chance has half the slope
+    selection = mixed.choose(rows(1, 2, 3), 3)
+    assert mixed.chance.joint[1:].max() < selection.chance[-1] < 1 - np.prod(1 - mixed.chance.joint[1:])
+    low, high = mixed.interval(selection, 3)
+    assert low < selection.chance[-1] < high
+
+
+def test_what_people_said_of_the_current_photo_moves_the_candidates_as_far_as_they_share_it():
+    known = prior([[0, 0], [0.2, 0.2]])
+    told = scores([0], [[1.0, 1.0]], variance=0.001)
+    chances = []
+    for share in (0.0, 0.45, 0.9):
+        chance = comparison(known, told, TRAITS, GOALS, 0, WithinPerson.exactly(share)).chance
+        np.testing.assert_allclose(chance.difference[1], 0.2 + (share - 1) * 1.0, atol=0.01)
+        chances.append(chance.joint[1])
+    assert chances == sorted(chances)
+
+
+def test_a_second_tested_picture_tells_how_much_is_shared():
+    prior_belief = WithinPerson.prior()
+    for moved, towards in (([0.8, 0.8], 0.9), ([-0.8, -0.8], 0.0)):
+        told = scores([0, 1], [[0.8, 0.8], moved], variance=0.01)
+        after = comparison(prior([[0, 0], [0, 0]]), told, TRAITS, GOALS, 0, prior_belief).within_person
+        assert abs(after.mean_share - towards) < abs(prior_belief.mean_share - towards)
+
+
+def test_scores_of_another_service_leave_it_open_whether_the_person_or_the_service_is_higher():
+    known, z = prior([[0, 0], [0, 0]], person=0.6), np.full((1, 2), 1.0)
+    moved = []
+    for offset in (0.0, 0.5):
+        told = HumanScores(np.array([0]), z, np.full((1, 2), 0.05), np.full(2, offset**2))
+        moved.append(condition(known, told).mean[1, 0])
+    assert moved[1] < 0.7 * moved[0]
+    # Between two pictures that the same service has scored, the service does not matter.
+    both = HumanScores(np.array([0, 1]), np.array([[1.0, 1.0], [0.2, 0.2]]), np.full((2, 2), 0.05), np.full(2, 4.0))
+    alone = replace(both, offset=None)
+    for one in (both, alone):
+        np.testing.assert_allclose(condition(known, one).difference(0)[0][1], -0.8 * 0.24 / 0.34 * np.ones(2), atol=0.1)
 
 
 def test_more_candidates_than_can_be_chosen_among_are_cut_to_the_most_likely():
     means = np.vstack([np.zeros((1, 2)), np.full((2 * MAX_CANDIDATES, 2), 0.2)])
     against = comparison(prior(means), None, TRAITS, GOALS, 0)
     selection = against.choose(np.arange(1, len(means)), MAX_CANDIDATES + 20)
-    assert len(selection.chosen) == MAX_CANDIDATES + 20
-    assert len(selection.chance) == MAX_CANDIDATES
-    assert set(selection.chosen[:MAX_CANDIDATES]) == set(range(1, MAX_CANDIDATES + 1))
+    assert set(selection.chosen) == set(range(1, MAX_CANDIDATES + 1))
 
 
 def test_a_plan_says_for_each_number_of_pictures_what_the_test_can_tell():

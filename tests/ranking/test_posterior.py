@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from prescreen.ranking.error_correlation import ErrorCorrelation
-from prescreen.ranking.posterior import HumanScores, Prior, condition, subtract_last, vote_noise
+from prescreen.ranking.posterior import HumanScores, Prior, condition, subtract_last
 from simulated import correlation_matrix
 
 COVARIANCE = np.array([[0.5, 0.2, 0.1], [0.2, 0.4, 0.25], [0.1, 0.25, 0.6]])
@@ -101,14 +101,6 @@ def test_a_picture_tested_twice_counts_both_results():
     twice = HumanScores(np.array([0, 0]), np.array([[1.0], [2.0]]), np.full((2, 1), 0.5))
     once = HumanScores(np.array([0]), np.array([[1.5]]), np.full((1, 1), 0.25))
     np.testing.assert_allclose(condition(prior, twice).mean, condition(prior, once).mean, atol=1e-8)
-
-
-def test_noise_of_a_vote_follows_from_its_reliability():
-    assert vote_noise(0.25) == pytest.approx(3)
-    assert vote_noise(0.5, 0.8) == pytest.approx(0.8)
-    for icc in (0.0, 1.2):
-        with pytest.raises(ValueError, match="ICC"):
-            vote_noise(icc)
 
 
 def test_thousands_of_candidates_are_quick():

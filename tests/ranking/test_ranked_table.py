@@ -103,11 +103,19 @@ def test_several_reasons_are_all_told_in_their_order():
 @pytest.mark.parametrize(
     ("values", "gain", "risk"),
     [
-        ((7.1, 6.7, 5.8), "competence +1.1, influence +0.8 over the baseline", "likeability -0.3 (# % to keep it)"),
-        ((6.2, 7, 6.5), "influence +1.5, competence +0.2 over the baseline", "likeability level (50 % to keep it)"),
+        (
+            (7.1, 6.7, 5.8),
+            "competence +1.1, influence +0.8 over your current photo",
+            "likeability -0.3 (# % to keep it)",
+        ),
+        (
+            (6.2, 7, 6.5),
+            "influence +1.5, competence +0.2 over your current photo",
+            "likeability level (50 % to keep it)",
+        ),
         (
             (7, 8, 4),
-            "competence +1.0 over the baseline",
+            "competence +1.0 over your current photo",
             "influence -1.0 (# % to beat it), likeability +1.0 (# % to keep it)",
         ),
         (

@@ -7,6 +7,7 @@ from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.noise_ceiling import NoiseCeiling
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.goals import default_goals
+from prescreen.ranking.stopping import Advice
 from prescreen.reports.summarize import BaselinePicture, TraitValue, summarize_ranking
 
 ACCURACY = TraitEvaluation(
@@ -28,7 +29,7 @@ ROWS = {
 def summary():
     """Return a function that ranks pictures, given or the usual ones, and summarizes the ranking."""
 
-    def build(rows=ROWS, budget=2, copies=("copy.jpg",), **options):
+    def build(rows=ROWS, budget=2, copies=("copy.jpg",), chosen=(), **options):
         values = np.array([row or (np.nan,) * 3 for row in rows.values()])
         scores = pd.DataFrame({"image": pd.Series(list(rows), dtype=object)})
         scores["status"] = ["ok" if row else "failed" for row in rows.values()]
@@ -46,6 +47,8 @@ def summary():
             covariance=0.1 * np.eye(3),
             copies=dict.fromkeys(copies, "best.jpg"),
         )
+        if chosen:
+            table["selected"] = table["image"].isin(chosen)
         baseline = BaselinePicture(
             "now.jpg",
             "predicted from the picture",
@@ -53,6 +56,7 @@ def summary():
         )
         options.setdefault("accuracy", (ACCURACY,))
         origin = {"Predictor": "models/made", "Encoder": ""}
+        options.setdefault("advice", Advice(int(table["selected"].sum()), 0.8, 0.6, 0.9))
         return summarize_ranking(table, TRAITS, goals, baseline, origin, **options)
 
     return build

@@ -63,7 +63,7 @@ def rows(page):
 
 def test_first_come_the_pictures_to_send_with_chance_and_reason(page):
     text = page().text
-    assert text.index("Send best.jpg and good.jpg") < text.index("All candidates")
+    assert text.index("Test best.jpg and good.jpg") < text.index("All candidates")
     card = text[text.index("Your current photo now.jpg") :]
     assert re.search(r"best\.jpg \d+ % chance to meet all goals .*?Competence.*?9\.0 \+3\.0", card, re.IGNORECASE)
 
@@ -195,7 +195,7 @@ def test_bars_are_told_in_words(page):
 
 
 def test_an_empty_shortlist_and_no_failures_render(page):
-    assert "Nothing to send" in page(rows={"copy.jpg": (9.0, 8.0, 8.0)}).text
+    assert "no picture is left to test" in page(rows={"copy.jpg": (9.0, 8.0, 8.0)}).text
     assert "could not be scored" not in page(rows={"a.jpg": (9.0, 8.0, 8.0)}).text
 
 

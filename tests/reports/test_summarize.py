@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from prescreen.ranking.stopping import Advice
 from prescreen.reports.summarize import Counts, Failure
 
 
@@ -34,34 +35,48 @@ def test_a_card_tells_each_trait_against_the_baseline(summary):
     assert competence.chance > summary().shortlist[0].p_better
 
 
-def test_the_headline_names_the_pictures_and_the_verdict_their_chances(summary):
+def test_the_headline_names_the_pictures_and_the_verdict_says_the_chance_of_any_with_its_range(summary):
     made = summary()
-    assert made.headline == "Send best.jpg and good.jpg"
+    assert made.headline == "Test best.jpg and good.jpg"
     assert made.verdict.startswith(
-        "Chance of each to beat your current photo on competence and influence without losing likeability: "
+        "Test these 2 pictures: the chance that at least one beats your current photo is 80 % (60 % to 90 %). "
+        "To beat it means better on competence and influence without losing likeability. Each alone has a chance of "
     )
-    assert "fall short" not in made.verdict
+    assert "chosen together" not in made.verdict
 
 
-def test_unlikely_candidates_are_called_so(summary):
-    made = summary({"low.jpg": (4.0, 4.0, 4.0)})
-    assert made.headline == "If any, send low.jpg"
-    assert "It is more likely to fall short" in made.verdict
+def test_why_one_with_a_higher_chance_is_left_out_is_said_where_it_happens(summary):
+    made = summary({"low.jpg": (4.0, 4.0, 4.0), "high.jpg": (9.0, 9.0, 9.0)}, chosen=["low.jpg"])
+    assert "one with a higher chance alone can be left out" in made.verdict
 
 
-def test_nothing_to_send_is_said(summary):
-    assert summary({"broken.jpg": None}).headline == "Nothing to send"
-    assert summary({"copy.jpg": (9.0, 9.0, 9.0)}).headline == "Nothing to send"
+@pytest.mark.parametrize(
+    ("advice", "headline"),
+    [
+        (Advice(1, 0.02, 0.01, 0.05), "Keep your current photo"),
+        (Advice(1, 0.05, 0.01, 0.5), "Not enough is known to tell"),
+    ],
+)
+def test_testing_is_not_advised_where_nothing_is_likely_to_be_better(summary, advice, headline):
+    made = summary({"low.jpg": (4.0, 4.0, 4.0)}, advice=advice)
+    assert made.headline == headline
+    assert made.verdict.startswith(advice.describe())
+
+
+def test_nothing_to_test_is_said(summary):
+    for made in (summary({"broken.jpg": None}), summary({"copy.jpg": (9.0, 9.0, 9.0)})):
+        assert made.headline == "Keep your current photo"
+        assert made.verdict == "Keep your current photo: no picture is left to test."
 
 
 def test_names_too_long_for_a_headline_are_counted_instead(summary):
     made = summary({60 * "a" + ".jpg": (9.0, 8.0, 8.0), 60 * "b" + ".jpg": (9.0, 8.0, 8.0)})
-    assert made.headline == "Send the 2 pictures below"
+    assert made.headline == "Test the 2 pictures below"
 
 
 def test_a_headline_of_odd_names_can_be_printed(summary):
     made = summary({os.fsdecode(b"\xff\n.jpg"): (9.0, 8.0, 8.0)})
-    assert made.headline == "Send \\udcff\\n.jpg"
+    assert made.headline == "Test \\udcff\\n.jpg"
 
 
 def test_the_field_counts_every_scored_picture_once(summary):

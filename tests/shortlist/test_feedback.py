@@ -44,7 +44,9 @@ def results(keys, z):
     z = np.array(z, float)
     variance = np.where(np.isfinite(z), 0.1, np.nan)
     rounds = np.ones(len(keys), np.int64)
-    return HumanResults(np.array(keys, np.uint64), np.zeros((len(keys), 2), np.float16), z, variance, rounds)
+    return HumanResults(
+        np.array(keys, np.uint64), np.zeros((len(keys), 2), np.float16), z, variance, rounds, rounds > 0
+    )
 
 
 def test_a_round_that_is_in_the_predictor_is_known_whatever_came_since():

@@ -9,10 +9,12 @@ import pytest
 from prescreen.embeddings.pipeline import Quality
 from prescreen.encoders import IDENTITY_BLOCK
 from prescreen.errors import UsageError
+from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.human_scores import Errors, HumanResults, Pictures
 from prescreen.predictor.scores_table import score_columns
 from prescreen.ranking.checks import References
 from prescreen.ranking.options import RankingOptions
+from prescreen.ranking.posterior import HumanScores
 from prescreen.ratings.vote_noise import score_to_z
 from prescreen.shortlist.baseline import Baseline
 from prescreen.shortlist.shortlist import make_shortlist
@@ -29,10 +31,12 @@ TABLE = (
     .astype(dict.fromkeys(("image", "status", "reason", "face_detector", "content"), object))
     .assign(
         image=list(VECTORS), status="ok", reason="", content=list("acde"), warm=[8.0, 7.0, 6.0, 4.0],
-        warm_low=3.0, warm_high=9.0, faces=1, width=900, height=900, face_share=0.2, face_margin=0.5, sharpness=20.0,
+        warm_raw=[8.0, 7.0, 6.0, 4.0], warm_low=3.0, warm_high=9.0,
+        faces=1, width=900, height=900, face_share=0.2, face_margin=0.5, sharpness=20.0,
     )
 )  # fmt: skip
-BASELINE = Baseline("now", {"warm": 5.0}, {}, {}, None)
+TOLD = HumanScores(np.zeros(1, np.intp), np.zeros((1, 1)), np.full((1, 1), 0.05), np.full(1, 0.0625))
+BASELINE = Baseline("now", {"warm": 5.0}, {}, {}, None, human=TOLD)
 
 
 class Predictor:
@@ -43,8 +47,8 @@ class Predictor:
     manifest = SimpleNamespace(
         encoder=SimpleNamespace(blocks={IDENTITY_BLOCK: slice(0, 128)}), reliability={"warm": {"icc1": 0.3}}
     )
-    calibration = SimpleNamespace(
-        error_covariance=np.array([[0.3]]), person_share=0.3, similar_share=0.4, similar_gamma=2.0
+    calibration = Calibration(
+        np.linspace(0, 10, 20)[:, None], np.ones(1), np.array([[0.3]]), True, similar_share=0.4, similar_gamma=2.0
     )
 
     def __init__(self, tested=()):
@@ -78,7 +82,7 @@ def test_a_near_copy_is_excluded_and_named_once():
     ranked = shortlist().table.set_index("image")
     copy = ranked.loc["copy.jpg"]
     assert (copy["demoted"], copy["duplicate_of"], copy["gates"]) == ("near-copy of a.jpg", "a.jpg", "copies")
-    assert copy["why"].startswith("near-copy of a.jpg; warm +2.0")
+    assert copy["why"].startswith("near-copy of a.jpg; warm +1.")
     assert ranked.loc[["a.jpg", "c.jpg"], "gates"].tolist() == ["", ""]
 
 
@@ -95,13 +99,14 @@ def test_the_chance_of_any_is_at_least_that_of_the_best_and_below_that_of_indepe
     done = shortlist()
     chances = done.table.loc[done.table["selected"], "p_better"].to_numpy()
     assert len(chances) == 3
-    assert chances[0] < done.p_any_better < 1 - np.prod(1 - chances)
+    assert chances[0] < done.advice.chance < 1 - np.prod(1 - chances)
     assert done.plan is None
 
 
 def test_where_nothing_can_be_sent_the_chance_of_any_is_0():
     done = shortlist(rejected=tuple(VECTORS), votes=100)
-    assert (done.p_any_better, done.plan, done.table["selected"].any()) == (0.0, None, False)
+    assert (done.advice.verdict, done.advice.chance, done.plan) == ("keep", 0.0, None)
+    assert not done.table["selected"].any()
 
 
 def test_votes_decide_how_many_are_sent_and_each_of_them_gets_its_share():
@@ -115,7 +120,7 @@ def test_votes_decide_how_many_are_sent_and_each_of_them_gets_its_share():
 @pytest.mark.parametrize("levels", [{}, {"warm": 11.0}, {"warm": float("nan")}])
 def test_a_goal_needs_a_score_of_the_current_photo(levels):
     with pytest.raises(UsageError, match=r"baseline: no score from 0 to 10 for warm"):
-        shortlist(baseline=Baseline("now", levels, {}, {}, None))
+        shortlist(baseline=Baseline("now", levels, {}, {}, None, human=TOLD))
 
 
 @pytest.mark.parametrize("name", ["budget", "votes", "baseline_votes"])

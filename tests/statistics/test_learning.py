@@ -105,6 +105,5 @@ def test_the_share_that_similar_pictures_have_in_common_is_found(similar):
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=2)
     correlation = correlation_matrix(ErrorCorrelation(similar, 1.0 / np.median(squared), 0), squared)
     residuals = np.linalg.cholesky(correlation) @ rng.normal(size=(n, 2))
-    fitted = fit_error_correlation(residuals, squared, np.arange(n) % 4, np.zeros(2), person=0.1)
+    fitted = fit_error_correlation(residuals, squared, np.arange(n) % 4, np.zeros(2))
     assert fitted.similar == pytest.approx(similar, abs=0.11)
-    assert fitted.person == 0.1

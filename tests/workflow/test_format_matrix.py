@@ -262,7 +262,9 @@ class Brought:
         output = self.folder / f"{name}.csv"
         words = ("rank", self.scores, "--baseline", baseline, "--improve", "competence", "--budget", "2")
         done = well(self.place(*words, "--output", output, *options))
-        assert len(done.stdout.splitlines()) == 2
+        advice, *lines = done.stdout.splitlines()
+        assert "your current photo" in advice
+        assert len(lines) == 2
         table = pd.read_csv(output)
         assert table["selected"].sum() == 2
         assert table["p_better"].between(0, 1).all()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prescreen.text import percent, shown
+from prescreen.text import chance_with_range, percent, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,9 +145,13 @@ def _lowest(evaluation: "Evaluation") -> str | None:
 
 
 def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
-    """Return rank, name, chance to meet all goals, and reasons of each picture on the shortlist."""
-    rows = zip(*(shortlist[column].tolist() for column in ("rank", "image", "p_better", "why")), strict=True)
-    return [f"{rank}. {shown(image)}  {percent(chance)}  {shown(why)}" for rank, image, chance, why in rows]
+    """Return rank, name, chance to meet all goals with its range, and reasons of each picture on the shortlist."""
+    columns = ("rank", "image", "p_better", "p_better_low", "p_better_high", "why")
+    rows = zip(*(shortlist[column].tolist() for column in columns), strict=True)
+    return [
+        f"{rank}. {shown(image)}  {chance_with_range(chance, low, high)}  {shown(why)}"
+        for rank, image, chance, low, high, why in rows
+    ]
 
 
 def zero_shot_lines(shortlist: "pd.DataFrame") -> list[str]:

@@ -18,7 +18,8 @@ Examples:
   prescreen rank scores.csv --baseline now.jpg --votes 120 --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --decisions scores.decisions.csv --output shortlist.csv
   prescreen rank portraits/ --zero-shot --output order.csv --report order.html
-  prescreen rank scores.csv --baseline competence=8.2,likeability=9.0,influence=7.1 --output shortlist.csv
+  prescreen rank scores.csv --baseline now.jpg --baseline-scores competence=8.2,likeability=9.0,influence=7.1 \\
+      --baseline-votes 40 --output shortlist.csv
 """
 
 
@@ -95,6 +96,7 @@ def rank(
         keep_metadata=keep_metadata,
         reporter=terminal,
     )
+    click.echo(done.advice.describe())
     for line in shortlist_lines(done.shortlist):
         click.echo(line)
     for line in plan_lines(done.plans):

@@ -26,13 +26,23 @@ keep_metadata_option = click.option(
     is_flag=True,
     help="Pictures that the page exports keep GPS positions, names and serial numbers. [without; orientation stays]",
 )
-BASELINE_HELP = "Your current photo: a file, or scores competence=8.2,likeability=9.0."
+BASELINE_HELP = "Your current photo: a file, or, without it, its scores competence=8.2,likeability=9.0."
 _COMPARISON = (
+    click.option(
+        "--baseline-scores",
+        metavar="SCORES",
+        help="What people said of the photo in --baseline: competence=8.2,likeability=9.0.",
+    ),
     click.option(
         "--baseline-votes",
         type=click.IntRange(min=1),
         metavar="N",
-        help="How many votes the scores in --baseline come from; without it they count as exact.",
+        help="How many votes each of these scores comes from. [20]",
+    ),
+    click.option(
+        "--same-raters",
+        is_flag=True,
+        help="These scores come from the raters, or the service, that the predictor learned from. [another service]",
     ),
     click.option("--improve", help="Traits that should rise: influence,competence. [all others]"),
     click.option(

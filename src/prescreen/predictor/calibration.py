@@ -1,13 +1,14 @@
 """From raw predictions to scores: the training distribution, intervals, and the covariance of errors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from prescreen.ranking.within_person import WithinPerson
 from prescreen.ratings.vote_noise import score_to_z, z_to_score
 from prescreen.regressors.intervals import ErrorSize
 
@@ -28,23 +29,30 @@ class Calibration:
         Covariance of the prediction errors in z = Φ⁻¹(score / 10), vote noise taken out.
     is_score : bool
         Whether raw ratings are 0-10 scores already.
-    person_share : float
-        Share of the error variance that all pictures of one person share, 0 to 1; it cancels in their differences.
+    within_person : WithinPerson
+        What is believed of one person's pictures: the share of their errors that they have in common, and the slope of
+        ratings on predictions.
     error_size : ErrorSize, optional
         Relative size of errors as a function of the prediction; constant without it.
     similar_share, similar_gamma : float
-        Share that similar pictures share in addition, 0 to 1, and how fast it falls with the squared distance of their
-        standardised features (`prescreen.ranking.error_correlation.ErrorCorrelation`).
+        Share that like pictures of different persons have in common, 0 to 1, and how fast it falls with the squared
+        distance of their standardised features (`prescreen.ranking.error_correlation.ErrorCorrelation`).
+    older_share : float, optional
+        What an older version took the share for. It says nothing here, but belongs to that predictor's fingerprint.
+    vote_noise : ndarray of float, shape (t,), optional
+        Noise variance of one vote in z, averaged over the training portraits; NaN where their votes do not tell.
     """
 
     distribution: Array
     half_widths: Array
     error_covariance: Array
     is_score: bool
-    person_share: float = 0.0
+    within_person: WithinPerson = field(default_factory=WithinPerson.prior)
     error_size: ErrorSize | None = None
     similar_share: float = 0.0
     similar_gamma: float = 1.0
+    older_share: float | None = None
+    vote_noise: Array | None = None
 
     def half_widths_at(self, raw: Array) -> Array:
         """Return half the width of the 90 % interval around raw predictions, shape (n, t)."""
@@ -87,9 +95,18 @@ class Calibration:
             "distribution": self.distribution,
             "half_widths": self.half_widths,
             "error_covariance": self.error_covariance,
-            "person_share": np.array([self.person_share]),
             "similar_errors": np.array([self.similar_share, self.similar_gamma]),
-        } | ({} if self.error_size is None else {"error_size": self.error_size.to_array()})
+        } | self._newer_arrays()
+
+    def _newer_arrays(self) -> dict[str, Array]:
+        older = self.older_share is not None
+        share = (
+            {"person_share": np.array([self.older_share])}
+            if older
+            else {"within_person": self.within_person.to_array()}
+        )
+        size = {} if self.error_size is None else {"error_size": self.error_size.to_array()}
+        return share | size | ({} if self.vote_noise is None else {"vote_noise": self.vote_noise})
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array], is_score: bool) -> Self:
@@ -100,10 +117,14 @@ class Calibration:
         return cls(
             **parts,
             is_score=is_score,
-            person_share=float(arrays["person_share"][0]),
+            within_person=WithinPerson.from_array(arrays["within_person"])
+            if "within_person" in arrays
+            else WithinPerson.prior(),
+            older_share=float(arrays["person_share"][0]) if "person_share" in arrays else None,
             similar_share=float(similar_share),
             similar_gamma=float(similar_gamma),
             error_size=size,
+            vote_noise=arrays.get("vote_noise"),
         )
 
 

@@ -6,20 +6,28 @@ matter. A prediction moves with the scored pictures as far as the predictor's er
 pictures of the person by the person's share of the errors, similar pictures more, pictures of somebody else hardly.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.predictor.calibration import Calibration
-from prescreen.ranking.error_correlation import ErrorCorrelation
-from prescreen.ranking.posterior import HumanScores, Posterior, Prior, condition
+from prescreen.ranking.error_correlation import USUAL_DISTANCE, ErrorCorrelation
+from prescreen.ranking.posterior import HumanScores, Prior, condition
+from prescreen.ranking.within_person import WithinPerson
 
 Floats = NDArray[np.float64]
 
 SAME_FACE: Final = 0.6
 """Distance of face descriptors up to which a picture counts as one of the person, as dlib's authors recommend."""
+
+SERVICE_OFFSET: Final = 0.25
+"""Standard deviation in z of what the scores of another service than the training ratings' have in common on a trait.
+
+A score is a rank: of one picture among the training portraits, of another among the pictures of the service.
+"""
 
 _CHUNK: Final = 512
 
@@ -40,6 +48,8 @@ class HumanResults:
         Variance of each score as a mean of votes, in z.
     rounds : ndarray of int, shape (m,)
         Round in which the picture got these scores, from 1.
+    foreign : ndarray of bool, shape (m,)
+        Whether the scores are ranks among the pictures of another service than the training ratings'.
     """
 
     keys: NDArray[np.uint64]
@@ -47,6 +57,7 @@ class HumanResults:
     z: Floats
     variance: Floats
     rounds: NDArray[np.int64]
+    foreign: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         m = len(self.keys)
@@ -62,7 +73,20 @@ class HumanResults:
             z=np.zeros((0, traits)),
             variance=np.zeros((0, traits)),
             rounds=np.zeros(0, np.int64),
+            foreign=np.zeros(0, dtype=bool),
         )
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name, without ``foreign`` where all are, as older versions took it."""
+        arrays = {part.name: getattr(self, part.name) for part in fields(self)}
+        if self.foreign.all():
+            del arrays["foreign"]
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Read the arrays by name; older ones do not say where the scores are from: from another service."""
+        return cls(**{"foreign": np.ones(len(arrays["keys"]), dtype=bool)} | dict(arrays))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -95,7 +119,8 @@ class HumanResults:
 
     def scores(self) -> HumanScores:
         """Return the scores for a prior whose first m rows are these pictures."""
-        return HumanScores(np.arange(len(self), dtype=np.intp), self.z, self.variance)
+        offset = np.full(self.z.shape[1], SERVICE_OFFSET**2)
+        return HumanScores(np.arange(len(self), dtype=np.intp), self.z, self.variance, offset, self.foreign)
 
 
 @dataclass(frozen=True)
@@ -148,29 +173,22 @@ class Errors:
 
     @property
     def error_correlation(self) -> ErrorCorrelation:
-        """Shares of the error variance."""
-        person = self.calibration.person_share
-        similar = min(self.calibration.similar_share, 1 - person)
-        return ErrorCorrelation(similar, self.calibration.similar_gamma, person)
+        """How errors go together, at the mean of what is believed of a person's pictures."""
+        return self._at(self.calibration.within_person.mean_share)
+
+    def _at(self, share: float) -> ErrorCorrelation:
+        calibration = self.calibration
+        return ErrorCorrelation.within_person(share, calibration.similar_share, calibration.similar_gamma)
 
     def of_person(self, pictures: Pictures) -> NDArray[np.bool_]:
-        """Tell which pictures show the person, shape (n,)."""
+        """Tell which pictures show the person, shape (n,); one whose face is not known counts as the person's."""
         if not len(self.reference):
             return np.ones(len(pictures), dtype=bool)
-        return np.asarray((_squared(pictures.faces, self.reference) <= SAME_FACE**2).any(axis=1))
+        squared = _squared(pictures.faces, self.reference)
+        return np.asarray((squared <= SAME_FACE**2).any(axis=1) | np.isnan(pictures.faces).any(axis=1))
 
-    def cross_correlation(self, left: Pictures, right: Pictures) -> Floats:
-        """Return the correlation of the errors of two lists of pictures, (m, n)."""
-        squared = _squared(left.features, right.features)
-        known = (left.keys[:, None] == right.keys[None]) & (left.keys != 0)[:, None]
-        return self.error_correlation.cross_correlation(
-            squared,
-            self.of_person(left)[:, None] & self.of_person(right)[None],
-            known | (squared == 0),
-        )
-
-    def prior(self, anchors: Pictures, others: Pictures, *, jointly: bool = False) -> Prior:
-        """Return the prior of the anchors, then the others.
+    def priors(self, anchors: Pictures, others: Pictures, centre: Floats, *, jointly: bool = False) -> Iterator[Prior]:
+        """Yield the prior of the anchors, then the others, by each belief about the person's pictures.
 
         Parameters
         ----------
@@ -178,24 +196,34 @@ class Errors:
             Pictures with human scores, and the baseline.
         others : Pictures
             The candidates.
+        centre : ndarray (t,)
+            Mean prediction of the person's pictures in z, from which their predictions are drawn in by the slope.
         jointly : bool
             Whether to compute the correlations between candidates. Otherwise they count as independent, which is
             faster and makes no difference for statements about one candidate at a time.
         """
-        a, n = len(anchors), len(others)
-        correlation = np.eye(a + n)
-        correlation[:a, :a] = self.cross_correlation(anchors, anchors)
-        correlation[a:, :a] = self.cross_correlation(others, anchors)
-        correlation[:a, a:] = correlation[a:, :a].T
-        if jointly:
-            correlation[a:, a:] = self.cross_correlation(others, others)
-        correlation[np.diag_indices(a + n)] = 1.0
-        return Prior(
-            mean=np.concatenate([anchors.z, others.z]),
-            correlation=correlation,
-            covariance=self.calibration.error_covariance,
-            person=self.error_correlation.person,
-        )
+        both = anchors.concatenate(others)
+        of_person = self.of_person(both)
+        a = len(anchors)
+        asked = both if jointly else anchors
+        squared = _squared(both.features, asked.features)
+        squared = np.where(np.isnan(squared), USUAL_DISTANCE, squared)
+        same_picture = (both.keys[:, None] == asked.keys) & (both.keys != 0)[:, None] | (squared == 0)
+        same_person = of_person[:, None] & of_person[: len(asked)]
+        within = self.calibration.within_person
+        for share, slope in zip(within.share, within.slope, strict=True):
+            kernel = self._at(float(share))
+            found = kernel.cross_correlation(squared, same_person, same_picture)
+            correlation = np.eye(len(both))
+            correlation[:, : len(asked)] = found
+            correlation[:a, a:] = correlation[a:, :a].T
+            correlation[np.diag_indices(len(both))] = 1.0
+            yield Prior(
+                mean=np.where(of_person[:, None], centre + slope * (both.z - centre), both.z),
+                correlation=correlation,
+                covariance=self.calibration.error_covariance,
+                person=kernel.person,
+            )
 
 
 def update_predictions(
@@ -214,18 +242,43 @@ def update_predictions(
     pictures : Pictures
         The pictures asked about; some may be scored ones.
     """
+    if not len(scored):
+        return pictures.z, np.broadcast_to(np.diag(errors.calibration.error_covariance), pictures.z.shape)
+    scores, centre = results.scores(), scored.z.mean(axis=0)
+    weights = after_scores(errors, scored, results).weight
     means, variances = np.zeros(pictures.z.shape), np.zeros(pictures.z.shape)
     for start in range(0, len(pictures), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        posterior = condition(errors.prior(scored, pictures.take(rows)), results.scores())
-        means[rows] = posterior.mean[len(scored) :]
-        variances[rows] = np.diagonal(posterior.covariances(), axis1=1, axis2=2)[len(scored) :]
+        mean = np.zeros(pictures.z[rows].shape)
+        square = np.zeros_like(mean)
+        for weight, prior in zip(weights, errors.priors(scored, pictures.take(rows), centre), strict=True):
+            posterior = condition(prior, scores)
+            each = posterior.mean[len(scored) :]
+            own = np.diagonal(posterior.covariances(), axis1=1, axis2=2)[len(scored) :]
+            mean += weight * each
+            square += weight * (own + each**2)
+        means[rows], variances[rows] = mean, square - mean**2
     return means, np.maximum(variances, 0.0)
 
 
-def offset(errors: Errors, scored: Pictures, results: HumanResults) -> Posterior:
-    """Return the posterior of the scored pictures, which includes the person's offset."""
-    return condition(errors.prior(scored, scored.take(slice(0, 0))), results.scores())
+def after_scores(errors: Errors, scored: Pictures, results: HumanResults) -> WithinPerson:
+    """Return what is believed of the person's pictures after the human scores."""
+    nobody = scored.take(slice(0, 0))
+    priors = errors.priors(scored, nobody, scored.z.mean(axis=0))
+    evidence = [condition(prior, results.scores()).log_evidence for prior in priors]
+    return errors.calibration.within_person.updated(np.array(evidence))
+
+
+def offset(errors: Errors, scored: Pictures, results: HumanResults) -> tuple[Floats, Floats]:
+    """Return mean and variance in z, both (t,), of the person's own offset: what people see in all of the pictures."""
+    nobody, scores = scored.take(slice(0, 0)), results.scores()
+    weights = after_scores(errors, scored, results).weight
+    mean = square = np.zeros(scored.z.shape[1])
+    for weight, prior in zip(weights, errors.priors(scored, nobody, scored.z.mean(axis=0)), strict=True):
+        found = condition(prior, scores)
+        mean = mean + weight * found.offset
+        square = square + weight * (np.diag(found.offset_covariance) + found.offset**2)
+    return mean, square - mean**2
 
 
 def _squared(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:

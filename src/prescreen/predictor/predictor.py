@@ -184,7 +184,7 @@ class Predictor:
             If the vectors have another width than the encoder's.
         """
         keys = _keys(contents, len(features))
-        raw = self._prior_predictions(features, keys)
+        raw = self.predict_before_results(features, keys)
         half = self.calibration.half_widths_at(raw)
         if self.results is not None:
             raw, half = self._posterior_predictions(raw, self._pictures(raw, features, keys))
@@ -205,7 +205,7 @@ class Predictor:
             These predictions, if they are known already.
         """
         keys = _keys(contents, len(features))
-        return self._pictures(self._prior_predictions(features, keys) if raw is None else raw, features, keys)
+        return self._pictures(self.predict_before_results(features, keys) if raw is None else raw, features, keys)
 
     def posterior(self, pictures: Pictures) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return means and error variances in z, both (n, t), given the human scores."""
@@ -221,7 +221,7 @@ class Predictor:
     def scored(self) -> tuple[Pictures, HumanResults]:
         """Return the pictures that people have scored, and their scores."""
         results = self.results or HumanResults.none(self.manifest.encoder.dimension, len(self.traits))
-        raw = self._prior_predictions(results.vectors, results.keys)
+        raw = self.predict_before_results(results.vectors, results.keys)
         return self._pictures(raw, results.vectors, results.keys), results
 
     def errors(self, *references: NDArray[np.floating]) -> Errors:
@@ -235,7 +235,8 @@ class Predictor:
     def _face(self) -> slice:
         return self.manifest.encoder.blocks[IDENTITY_BLOCK]
 
-    def _prior_predictions(self, features: Vectors, keys: NDArray[np.uint64]) -> NDArray[np.float64]:
+    def predict_before_results(self, features: Vectors, keys: NDArray[np.uint64]) -> NDArray[np.float64]:
+        """Return raw predictions, (n, t), that no human scores have moved; ``keys`` as from `content_keys`."""
         dimension = self.manifest.encoder.dimension
         if features.ndim != 2 or features.shape[1] != dimension:
             raise PredictorMismatch(
@@ -313,7 +314,7 @@ class Predictor:
                 portraits=TrainingPortraits(**below("portraits/", arrays)),
                 evaluation=Evaluation.from_json(json.loads(contents[FILES.evaluation])),
                 novelty_detector=NoveltyDetector.from_arrays(below("familiarity/", arrays)),
-                results=HumanResults(**learned) if (learned := below("results/", arrays)) else None,
+                results=HumanResults.from_arrays(learned) if (learned := below("results/", arrays)) else None,
                 canaries=None
                 if FILES.canaries not in contents
                 else Canaries.from_arrays(load_arrays(contents[FILES.canaries]), len(description.traits)),
@@ -364,7 +365,7 @@ class Predictor:
         if self.novelty_detector is not None:
             parts |= {f"familiarity/{name}": array for name, array in self.novelty_detector.to_arrays().items()}
         if self.results is not None:
-            parts |= {f"results/{field.name}": getattr(self.results, field.name) for field in fields(HumanResults)}
+            parts |= {f"results/{name}": array for name, array in self.results.to_arrays().items()}
         contents = {
             FILES.arrays: save_arrays({name: np.ascontiguousarray(array) for name, array in parts.items()}),
             FILES.regressors: json.dumps(configuration).encode(),

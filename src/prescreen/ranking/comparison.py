@@ -1,10 +1,12 @@
 """Candidates against the baseline: single chances, which few to send together, and how to spend votes on them.
 
 Everything known goes in at once: the predictions, how their errors go together (one person, similar pictures, traits),
-human scores of the person's pictures so far, and how uncertain the baseline itself is.
+human scores of the person's pictures so far, the current photo's among them, and how uncertain the baseline itself is.
+What one person's pictures share is not known (`prescreen.ranking.within_person`): every chance is an average over what
+it may be, and the range of that stands beside it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -14,11 +16,13 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.posterior import HumanScores, Prior, condition, subtract_last
-from prescreen.ranking.probability import BetterChance, Floats, p_better
+from prescreen.ranking.posterior import HumanScores, Posterior, Prior, condition, subtract_last
+from prescreen.ranking.probability import Floats, p_better
 from prescreen.ranking.selection import Selection, choose_together
 from prescreen.ranking.stopping import SWITCH_ABOVE
 from prescreen.ranking.vote_plan import VotePlan, chance_to_show, plan_votes, sizes_to_try
+from prescreen.ranking.within_person import WithinPerson
+from prescreen.ratings.vote_noise import noise_of_vote
 
 Rows = NDArray[np.intp]
 
@@ -26,6 +30,30 @@ MAX_CANDIDATES: Final = 100
 """Candidates with the best single chances among which some are chosen together."""
 
 _CHUNK: Final = 512
+_NEGLIGIBLE: Final = 1e-3
+
+
+@dataclass(frozen=True)
+class Chances:
+    """Chances of n candidates against one baseline; NaN without a prediction.
+
+    Attributes
+    ----------
+    joint : ndarray (n,), 0 to 1
+        That all goals are met at once.
+    low, high : ndarray (n,), 0 to 1
+        Middle 90 % of that chance over what one person's pictures may share.
+    per_trait : ndarray (n, t), 0 to 1
+        That the goal of one trait is met; for a trait without a goal, that it is above the baseline.
+    difference : ndarray (n, t)
+        Expected difference to the baseline in z.
+    """
+
+    joint: Floats
+    low: Floats
+    high: Floats
+    per_trait: Floats
+    difference: Floats
 
 
 @dataclass(frozen=True)
@@ -40,15 +68,14 @@ class Comparison:
         What to improve and what to keep.
     level : ndarray (t,)
         The baseline in z, where the margins are turned into z; NaN for a trait without a known score.
-    alone : (ndarray (n, t), ndarray (t, t))
-        Candidate minus baseline in z and its covariance, where nothing more is known of a candidate than its scores;
-        NaN for one without scores.
-    comparable : ndarray (n,), bool
-        Candidates that `prior` knows.
-    prior : callable
-        From rows of comparable candidates, and whether their errors are asked about together, to the prior of the
-        anchors and then of these candidates. Anchors are pictures with human scores, and last the baseline where it is
-        a picture.
+    usable : ndarray (n,), bool
+        Candidates with a prediction.
+    beliefs : WithinPerson
+        What is believed of the person's pictures before ``scores``.
+    priors : callable
+        From rows of usable candidates, and whether their errors are asked about together, to the priors of the anchors
+        and then of these candidates, one for each of the beliefs. Anchors are pictures with human scores, and last the
+        baseline where it is a picture.
     scores : HumanScores
         Of the anchors.
     anchors : int
@@ -60,33 +87,67 @@ class Comparison:
     traits: Sequence[str]
     goals: Goals
     level: Floats
-    alone: tuple[Floats, Floats]
-    comparable: NDArray[np.bool_]
-    prior: Callable[[Rows, bool], Prior]
+    usable: NDArray[np.bool_]
+    beliefs: WithinPerson
+    priors: Callable[[Rows, bool], Iterable[Prior]]
     scores: HumanScores
     anchors: int
     given: Floats | None = None
 
     @cached_property
-    def chance(self) -> BetterChance:
-        """Chances of all candidates, each by itself; NaN without scores."""
-        difference, covariance = self.differences()
-        return p_better(difference, covariance, self.level, self.traits, self.goals)
+    def within_person(self) -> WithinPerson:
+        """What is believed of the person's pictures after the human scores."""
+        nobody = np.zeros(0, dtype=np.intp)
+        found = [condition(prior, self.scores).log_evidence for prior in self.priors(nobody, False)]
+        return self.beliefs.updated(np.array(found))
 
-    def differences(self) -> tuple[Floats, Floats]:
-        """Return candidate minus baseline in z, (n, t), and the covariance of each, (n, t, t)."""
-        difference = self.alone[0].copy()
-        covariance = np.repeat(self.alone[1][None], len(difference), axis=0)
-        rows = np.flatnonzero(self.comparable)
+    @cached_property
+    def chance(self) -> Chances:
+        """Chances of all candidates, each by itself."""
+        n, t = len(self.usable), len(self.traits)
+        joint, low, high = np.full((3, n), np.nan)
+        per_trait, expected = np.full((2, n, t), np.nan)
+        rows = np.flatnonzero(self.usable)
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
-            posterior = condition(self.prior(part, False), self.scores)
-            if self.given is None:
-                means, spreads = posterior.difference(self.anchors - 1)
-            else:
-                means, spreads = posterior.difference_from(self.level, self.given)
-            difference[part], covariance[part] = means[self.anchors :], spreads[self.anchors :]
-        return difference, covariance
+            chances, traits, means = [], np.zeros((len(part), t)), np.zeros((len(part), t))
+            for each, posterior in self._posteriors(part, False):
+                mean, covariance = self._differences(posterior)
+                found = p_better(mean, covariance, self.level, self.traits, self.goals)
+                chances.append(found.joint)
+                traits += each * found.per_trait
+                means += each * mean
+            every = np.stack(chances, axis=1)
+            kept = self._kept
+            joint[part] = every @ kept.weight
+            low[part], high[part] = kept.interval(every)
+            per_trait[part], expected[part] = traits, means
+        return Chances(joint, low, high, per_trait, expected)
+
+    @property
+    def _kept(self) -> WithinPerson:
+        """The beliefs that are not negligible."""
+        within = self.within_person
+        kept = within.weight >= _NEGLIGIBLE
+        weight = within.weight[kept] / within.weight[kept].sum()
+        return WithinPerson(within.share[kept], within.slope[kept], weight)
+
+    def _posteriors(self, rows: Rows, jointly: bool) -> Iterable[tuple[float, Posterior]]:
+        """Yield the weight and the posterior of the anchors and of these candidates by each belief that counts."""
+        within, kept = self.within_person, self._kept
+        counted = within.weight >= _NEGLIGIBLE
+        weights = iter(kept.weight)
+        for counts, prior in zip(counted, self.priors(rows, jointly), strict=True):
+            if counts:
+                yield float(next(weights)), condition(prior, self.scores)
+
+    def _differences(self, posterior: Posterior) -> tuple[Floats, Floats]:
+        """Return candidate minus baseline in z, (n, t), and the covariance of each, (n, t, t)."""
+        if self.given is None:
+            mean, covariance = posterior.difference(self.anchors - 1)
+        else:
+            mean, covariance = posterior.difference_from(self.level, self.given)
+        return mean[self.anchors :], covariance[self.anchors :]
 
     def choose(self, rows: Rows, k: int, *, seed: int = 0) -> Selection:
         """Choose k candidates of which, as likely as possible, at least one meets all goals.
@@ -94,32 +155,37 @@ class Comparison:
         Parameters
         ----------
         rows : ndarray of int
-            Those that may be sent, the most likely first.
+            Usable ones that may be sent, the most likely first. The choice is among the first `MAX_CANDIDATES`.
         k : int
-            How many; fewer where there are fewer rows.
+            How many; fewer where there are fewer.
         seed : int
             As in `prescreen.ranking.selection.choose_together`.
 
         Returns
         -------
         Selection
-            Of ``rows``; without chances where too few candidates can be compared with each other.
+            Of ``rows``.
         """
-        among = rows[self.comparable[rows]][:MAX_CANDIDATES]
-        if len(among) < min(k, len(rows), MAX_CANDIDATES) or not len(among):
-            return Selection(rows[:k], np.zeros(0))
+        among = rows[:MAX_CANDIDATES]
+        if not len(among):
+            return Selection(among, np.zeros(0), np.zeros((1, 0)))
         level, traits = self._counted
-        found = choose_together(*subtract_last(*self._joint(among)), level, traits, self.goals, k, seed=seed)
-        chosen = among[found.chosen]
-        rest = rows[~np.isin(rows, chosen)]
-        return Selection(np.concatenate([chosen, rest[: k - len(chosen)]]), found.chance)
+        parts = [subtract_last(*self._joint(posterior)) for _, posterior in self._posteriors(among, True)]
+        found = choose_together(parts, self._kept.weight, level, traits, self.goals, k, seed=seed)
+        return replace(found, chosen=among[found.chosen])
+
+    def interval(self, selection: Selection, count: int) -> tuple[float, float]:
+        """Return the middle 90 % of the chance that one of the first ``count`` meets all goals, as in `Chances`."""
+        low, high = self._kept.interval(selection.by_model[:, count - 1])
+        return float(low), float(high)
 
     def plan(
         self, rows: Rows, votes: int, budget: int | None, noise: Floats, *, seed: int = 0
     ) -> tuple[Selection, Sequence[VotePlan]]:
         """Choose candidates for a number of votes, and say for each possible number of them what the test can tell.
 
-        A current photo without human scores takes part in the test.
+        A current photo takes part in the test. What it can tell is computed for one Gaussian with the mean and the
+        covariance of the mixture.
 
         Parameters
         ----------
@@ -128,28 +194,26 @@ class Comparison:
         votes, budget
             As in `prescreen.ranking.vote_plan.plan_votes`.
         noise : ndarray (t,)
-            Noise variance of one vote in z.
+            Noise variance of one vote in z, averaged over all pictures.
 
         Returns
         -------
         selection : Selection
             As many of ``rows`` as the votes pay for: a plan for k sends the first k.
         plans : sequence of VotePlan
-            By number of pictures; a single one, without chances, where pictures cannot be compared with each other,
-            and none where there is no picture to send.
+            By number of pictures; none where there is no picture to send.
         """
         is_picture = self.given is None
         largest = plan_votes(votes, budget, with_present=is_picture)
-        if not len(rows):
-            return Selection(rows, np.zeros(0)), []
-        most = min(largest.pictures, len(rows), MAX_CANDIDATES)
-        selection = self.choose(rows, most, seed=seed)
-        if not len(selection.chance):
-            return selection, [plan_votes(votes, most, with_present=is_picture)]
-        count = len(selection.chance)
-        mean, covariance = self._joint(selection.chosen[:count])
+        selection = self.choose(rows, min(largest.pictures, len(rows), MAX_CANDIDATES), seed=seed)
+        count = len(selection.chosen)
+        if not count:
+            return selection, []
+        mean, covariance = self._moments(selection.chosen)
         level, traits = self._counted
-        noise = noise[[self.traits.index(name) for name in traits]]
+        at_level = np.array(
+            [noise_of_vote(z, noise[self.traits.index(name)]) for z, name in zip(level, traits, strict=True)]
+        )
         plans = []
         for k in sizes_to_try(count):
             entries = np.append(np.arange(k), count)  # the first k pictures, and the baseline
@@ -158,7 +222,7 @@ class Comparison:
             shown = chance_to_show(
                 mean[entries],
                 covariance[np.ix_(pick, pick)],
-                noise,
+                at_level,
                 plan,
                 level,
                 traits,
@@ -169,18 +233,27 @@ class Comparison:
             plans.append(replace(plan, better=float(selection.chance[k - 1]), shown=shown))
         return selection, plans
 
+    def _moments(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Return the mean and the covariance of the mixture, as in `_joint`."""
+        parts = [(weight, *self._joint(posterior)) for weight, posterior in self._posteriors(rows, True)]
+        mean = sum((weight * each for weight, each, _ in parts), np.zeros(parts[0][1].shape))
+        covariance = np.zeros(parts[0][2].shape)
+        for weight, each, spread in parts:
+            moved = (each - mean).ravel()
+            covariance += weight * (spread + np.outer(moved, moved))
+        return mean, covariance
+
     @property
     def _counted(self) -> tuple[Floats, Sequence[str]]:
         """The baseline on the traits that have a goal, and their names; others do not count and may be unknown."""
         return self.level[[self.traits.index(name) for name in self.goals.traits]], self.goals.traits
 
-    def _joint(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Return the mean of these candidates and last the baseline on the traits that have a goal, and its covariance.
+    def _joint(self, posterior: Posterior) -> tuple[Floats, Floats]:
+        """Return the mean of the candidates and last the baseline on the traits that have a goal, and its covariance.
 
         Shapes (k + 1, c) and ((k + 1) * c, (k + 1) * c), the traits of one picture side by side.
         """
-        posterior = condition(self.prior(rows, True), self.scores)
-        places = np.arange(len(rows), dtype=np.intp) + self.anchors
+        places = np.arange(self.anchors, len(posterior.mean), dtype=np.intp)
         if self.given is None:
             mean, covariance = posterior.joint(np.append(places, self.anchors - 1))
         else:

@@ -1,18 +1,18 @@
 """How the prediction errors of two pictures go together: by the person whom both show, and by their likeness."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-PERSON_SHARE: Final = 0.3
-"""Share of the error variance taken to be common to all pictures of one person, until results tell.
+USUAL_DISTANCE: Final = 0.5
+"""Squared distance of two usual pictures of one person, in standardised features; of two persons it is 2 on average.
 
-A cautious guess: the less is shared, the less certain is any difference between two pictures.
+Between the two pictures of 55 persons of the American Multiracial Faces Database the median is 0.46, between 400
+generated portraits of one person 0.56.
 """
 
 GAMMAS: Final = (0.3, 1.0, 3.0)
@@ -44,11 +44,21 @@ class ErrorCorrelation:
     person: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.similar >= 0 and self.person >= 0 and self.similar + self.person <= 1 and self.gamma > 0):
+        if not (self.similar >= 0 and self.person >= 0 and self.similar + self.person <= 1 + 1e-9 and self.gamma > 0):
             raise ValueError(
                 f"shares {self.similar:g} and {self.person:g}, gamma {self.gamma:g}: "
                 "expected shares from 0 that sum to at most 1, and a positive gamma"
             )
+
+    @classmethod
+    def within_person(cls, share: float, similar: float, gamma: float) -> Self:
+        """Return how errors go together where two usual pictures of a person have ``share`` in common.
+
+        As much of it as possible is common to similar pictures (``similar``, ``gamma``), the rest to all of the person.
+        """
+        closeness = float(np.exp(-gamma * USUAL_DISTANCE))
+        similar = min(similar, (1 - share) / max(1 - closeness, 1e-9), share / closeness)
+        return cls(similar, gamma, max(0.0, share - similar * closeness))
 
     def cross_correlation(
         self,
@@ -77,10 +87,6 @@ def fit_error_correlation(
     squared_distances: NDArray[np.floating],
     folds: NDArray[np.integer],
     noise_share: Floats,
-    *,
-    person: float = 0.0,
-    shares: Sequence[float] = SHARES,
-    gammas: Sequence[float] = GAMMAS,
 ) -> ErrorCorrelation:
     """Fit how much similar pictures err alike, by maximum likelihood of out-of-fold errors.
 
@@ -96,10 +102,6 @@ def fit_error_correlation(
         Fold in which each picture was predicted.
     noise_share : ndarray (t,), 0 to 1
         Share of each trait's residual variance that is vote noise.
-    person : float
-        `person` of the result: pictures of different persons say nothing about it. It bounds ``similar``.
-    shares, gammas : sequence of float
-        The values to choose from; gammas relative to 1 / median squared distance.
 
     Returns
     -------
@@ -110,11 +112,11 @@ def fit_error_correlation(
     unit = residuals - np.nanmean(residuals, axis=0)
     spread = np.nanstd(unit, axis=0)
     if not (median > 0 and (spread > 0).all()):  # pictures or errors that do not differ tell nothing
-        return ErrorCorrelation(0.0, 1.0, person)
+        return ErrorCorrelation(0.0, 1.0)
     unit = unit / spread
-    best, choice = -np.inf, ErrorCorrelation(0.0, 1 / median, person)
-    for gamma in gammas:
-        likelihood = np.zeros(len(shares))
+    best, choice = -np.inf, ErrorCorrelation(0.0, 1 / median)
+    for gamma in GAMMAS:  # relative to 1 / median squared distance
+        likelihood = np.zeros(len(SHARES))
         for fold in np.unique(folds):
             rows = np.flatnonzero(folds == fold)
             kernel = np.exp(-gamma / median * distances[np.ix_(rows, rows)])
@@ -122,11 +124,10 @@ def fit_error_correlation(
                 rated = np.isfinite(unit[rows, t])
                 values, vectors = np.linalg.eigh(kernel[np.ix_(rated, rated)])
                 squares = (vectors.T @ unit[rows[rated], t]) ** 2
-                common = np.asarray(shares)[:, None] * (1 - noise_share[t])
+                common = np.asarray(SHARES)[:, None] * (1 - noise_share[t])
                 variances = common * np.maximum(values, 0) + 1 - common
                 likelihood -= 0.5 * (np.log(variances) + squares / variances).sum(axis=1)
-        allowed = np.where(np.asarray(shares) + person <= 1, likelihood, -np.inf)
-        k = int(allowed.argmax())
-        if allowed[k] > best + 1e-9:
-            best, choice = float(allowed[k]), ErrorCorrelation(float(shares[k]), gamma / median, person)
+        k = int(likelihood.argmax())
+        if likelihood[k] > best + 1e-9:
+            best, choice = float(likelihood[k]), ErrorCorrelation(SHARES[k], gamma / median)
     return choice

@@ -12,6 +12,9 @@ from prescreen.ranking.goals import Goals, choose_goals
 DEFAULT_BUDGET: Final = 3
 """Pictures to send where nothing is said."""
 
+DEFAULT_VOTES: Final = 20
+"""Votes behind a score where nothing is said, as many as raters' panels usually give at least."""
+
 
 @dataclass(frozen=True)
 class RankingOptions:
@@ -29,9 +32,13 @@ class RankingOptions:
         How many pictures can be sent to raters; without it as many as the votes pay for, or else `DEFAULT_BUDGET`.
     votes : int, optional
         Votes that can be had in all; the shortlist then has no more pictures than get enough of them.
+    baseline_scores : str, optional
+        What people said of the current photo where it is given as a picture: ``competence=8.2,likeability=9.0``.
     baseline_votes : int, optional
-        How many votes the current photo's scores come from, where it is given as scores: they are shrunk and
-        uncertain accordingly. Without it they count as exact.
+        How many votes each of the current photo's scores comes from; `DEFAULT_VOTES` without it.
+    same_raters : bool
+        Whether these scores come from the raters, or the service, that the predictor was trained on. Otherwise a score
+        is a rank among other pictures than the training portraits, which makes it less certain.
     references : sequence of Path
         Pictures, or folders of pictures, that surely show the person; the current photo is one of them.
     gates_off : collection of str
@@ -50,7 +57,9 @@ class RankingOptions:
     any_of: bool = False
     budget: int | None = None
     votes: int | None = None
+    baseline_scores: str | None = None
     baseline_votes: int | None = None
+    same_raters: bool = False
     references: Sequence[Path] = ()
     gates_off: Collection[str] = ()
 
@@ -60,6 +69,11 @@ class RankingOptions:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise UsageError(f"{name} {number}: expected at least 1, or None")
+
+    @property
+    def votes_of_baseline(self) -> int:
+        """How many votes each of the current photo's scores counts as."""
+        return DEFAULT_VOTES if self.baseline_votes is None else self.baseline_votes
 
     @property
     def most(self) -> int | None:

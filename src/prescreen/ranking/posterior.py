@@ -30,21 +30,6 @@ Floats = NDArray[np.float64]
 _JITTER = 1e-10
 
 
-def vote_noise(icc1: float, true_variance: float = 1.0) -> float:
-    """Return the noise variance of one vote, in the unit of ``true_variance``, from the reliability of one vote.
-
-    Parameters
-    ----------
-    icc1 : float, above 0, at most 1
-        ICC(1): the share of the variance of single votes that belongs to the pictures.
-    true_variance : float
-        Variance of the pictures' true values in z.
-    """
-    if not 0 < icc1 <= 1:
-        raise ValueError(f"ICC {icc1:g}: expected a number above 0, at most 1")
-    return (1 - icc1) / icc1 * true_variance
-
-
 @dataclass(frozen=True)
 class Prior:
     """Predictions of n pictures on t traits and how their errors go together. The baseline may be one of them.
@@ -98,12 +83,19 @@ class HumanScores:
     z : ndarray (m, t)
         Scores in z; NaN for a trait without a score.
     variance : ndarray (m, t)
-        Variance of each score as a mean of votes: `vote_noise` / votes.
+        Variance of each score as a mean of votes: the noise of one vote / votes.
+    offset : ndarray (t,), optional
+        Variance of what all scores from another service than the training ratings' have in common on a trait: a score
+        is a rank among that service's pictures, not among the training portraits. None is 0.
+    foreign : ndarray (m,), bool, optional
+        Which scores are from there; None is all.
     """
 
     rows: NDArray[np.intp]
     z: Floats
     variance: Floats
+    offset: Floats | None = None
+    foreign: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if self.z.shape != self.variance.shape or self.z.shape[:1] != np.shape(self.rows):
@@ -113,6 +105,28 @@ class HumanScores:
         told = np.isfinite(self.z)
         if not (self.variance[told] > 0).all():
             raise ValueError("scores: every score needs a positive variance (the noise of one vote / votes)")
+
+    def with_row(self, row: int, one: "HumanScores", unknown: Floats | None = None) -> "HumanScores":
+        """Add what people said of one more picture of the prior.
+
+        Parameters
+        ----------
+        row : int
+            The picture.
+        one : HumanScores
+            Its scores, as the only row.
+        unknown : ndarray (t,), optional
+            Variance that is added to that of the votes, where the picture itself is not known.
+        """
+        foreign = np.ones(len(self.rows), dtype=bool) if self.foreign is None else self.foreign
+        from_there = one.offset is not None and bool(one.offset.any())
+        return HumanScores(
+            np.append(self.rows, row).astype(np.intp),
+            np.concatenate([self.z, one.z]),
+            np.concatenate([self.variance, one.variance + (0.0 if unknown is None else unknown)]),
+            one.offset if self.offset is None or from_there else self.offset,
+            np.append(foreign, from_there),
+        )
 
 
 @dataclass(frozen=True)
@@ -132,6 +146,8 @@ class Posterior:
         above the predictions.
     offset_covariance : ndarray (t, t)
         Its covariance.
+    log_evidence : float
+        Log density of the scores before they came; 0 without any.
     """
 
     prior: Prior
@@ -139,6 +155,7 @@ class Posterior:
     explained: Floats
     offset: Floats
     offset_covariance: Floats
+    log_evidence: float = 0.0
 
     def covariances(self) -> Floats:
         """Return the covariance between traits of every picture, (n, t, t)."""
@@ -228,6 +245,10 @@ def condition(prior: Prior, scores: HumanScores | None = None) -> Posterior:
     own = sigma[row, trait]
     observed = prior.correlation[np.ix_(row, row)] * prior.covariance[np.ix_(trait, trait)] * np.outer(own, own)
     observed[np.diag_indices(len(row))] += scores.variance[entry, trait] + _JITTER
+    if scores.offset is not None:
+        foreign = np.ones(len(scores.rows), dtype=bool) if scores.foreign is None else scores.foreign
+        moved = np.where(foreign[entry], np.sqrt(scores.offset[trait]), 0.0)
+        observed += np.outer(moved, moved) * (trait[:, None] == trait)
     factor = np.linalg.cholesky(observed)
     across = (own[:, None] * prior.correlation[row])[:, :, None] * (prior.covariance[trait][:, None] * sigma)
     explained = np.asarray(solve_triangular(factor, across.reshape(len(row), n * t), lower=True)).reshape(-1, n, t)
@@ -239,4 +260,5 @@ def condition(prior: Prior, scores: HumanScores | None = None) -> Posterior:
         explained=explained,
         offset=surprise @ shared,
         offset_covariance=person - shared.T @ shared,
+        log_evidence=float(-0.5 * surprise @ surprise - np.log(np.diag(factor)).sum()),
     )

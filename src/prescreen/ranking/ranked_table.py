@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from prescreen.errors import UsageError
 from prescreen.ranking.checks import Excluded
+from prescreen.ranking.comparison import Chances
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.probability import BetterChance, Floats
+from prescreen.ranking.probability import Floats
+from prescreen.ratings.vote_noise import score_to_z, z_to_score
 from prescreen.text import FAILED, OK, describe_list, percent, refuse_twice
 
 FEW = 0.05  # score points that one decimal place does not show
@@ -21,6 +23,8 @@ def ranked_columns(traits: Sequence[str]) -> list[str]:
         "rank",
         "image",
         "p_better",
+        "p_better_low",
+        "p_better_high",
         "selected",
         "votes",
         *(f"{trait}{end}" for trait in traits for end in ("", "_low", "_high")),
@@ -47,7 +51,7 @@ def ranked_table(
     *,
     levels: Floats,
     goals: Goals,
-    chance: BetterChance,
+    chance: Chances,
     excluded: Excluded,
     chosen: NDArray[np.intp],
     votes: Sequence[int] = (),
@@ -67,7 +71,7 @@ def ranked_table(
         The baseline's scores (0-10); NaN where not known.
     goals : Goals
         What to improve and what to keep.
-    chance : BetterChance
+    chance : Chances
         Of all candidates; NaN without a prediction.
     excluded : Excluded
         Why some are excluded.
@@ -79,7 +83,8 @@ def ranked_table(
     Returns
     -------
     DataFrame
-        ``rank`` (1 is best), ``image``, ``p_better`` (0-1, NaN for failed ones), ``selected`` (on the shortlist),
+        ``rank`` (1 is best), ``image``, ``p_better`` (0-1, NaN for failed ones) with the ends of its range
+        ``p_better_low`` and ``p_better_high``, ``selected`` (on the shortlist),
         ``votes`` where they are planned (0 off the shortlist), for each trait ``T``, ``T_low``, ``T_high`` and ``p_T``
         (chance of its goal by itself; for a trait without a goal that it is above the baseline), ``pareto`` (not
         excluded, and no candidate that is not excluded is predicted at least as high on every trait and higher on
@@ -96,19 +101,22 @@ def ranked_table(
     order = np.array([*first, *(i for i in ranked if i not in set(first)), *failed], dtype=np.intp)
 
     reasons = _failure_reasons(scores, usable)
+    expected = z_to_score(score_to_z(levels) + chance.difference)
     because, checks = excluded.because, excluded.checks
     whys = []
     for i in range(len(scores)):
         if not usable[i]:
             whys.append(f"failed: {reasons[i]}")
         else:
-            gains = explain(traits, predicted[i], levels, chance.per_trait[i], goals)
+            gains = explain(traits, expected[i], levels, chance.per_trait[i], goals)
             whys.append("; ".join(part for part in (because[i], gains) if part))
 
     columns: dict[str, pd.Series | NDArray[np.generic]] = {
         "rank": np.arange(1, len(scores) + 1),
         "image": _text([images[i] for i in order]),
         "p_better": chance.joint[order].round(6),
+        "p_better_low": chance.low[order].round(6),
+        "p_better_high": chance.high[order].round(6),
         "selected": np.isin(order, chosen),
     }
     if len(votes):
@@ -133,15 +141,15 @@ def ranked_table(
     return pd.DataFrame(columns)[[name for name in ranked_columns(traits) if name in columns]]
 
 
-def explain(traits: Sequence[str], predicted: Floats, baseline: Floats, chances: Floats, goals: Goals) -> str:
-    """Say in one line what a candidate gains over the baseline and what it risks.
+def explain(traits: Sequence[str], expected: Floats, baseline: Floats, chances: Floats, goals: Goals) -> str:
+    """Say in one line what a candidate gains over your current photo and what it risks.
 
     Parameters
     ----------
     traits : sequence of str
         Names of the t traits.
-    predicted, baseline, chances : ndarray (t,)
-        The candidate's scores, the baseline's scores (0-10), and the chance of each trait's goal.
+    expected, baseline, chances : ndarray (t,)
+        What is expected of the candidate, the baseline's scores (0-10), and the chance of each trait's goal.
     goals : Goals
         What to improve and what to keep.
     """
@@ -149,7 +157,7 @@ def explain(traits: Sequence[str], predicted: Floats, baseline: Floats, chances:
     risks: list[str] = []
     for name in goals.traits:
         t = traits.index(name)
-        step = float(predicted[t] - baseline[t])
+        step = float(expected[t] - baseline[t])
         moved = f"{name} {step:+.1f}" if abs(step) >= FEW else f"{name} level"
         if name in goals.improve and step >= FEW:
             gains.append((-step, moved))
@@ -157,7 +165,7 @@ def explain(traits: Sequence[str], predicted: Floats, baseline: Floats, chances:
             aim = "beat" if name in goals.improve else "keep"
             risks.append(f"{moved} ({percent(float(chances[t]))} to {aim} it)")
     gained = ", ".join(text for _, text in sorted(gains))
-    parts = [f"{gained} over the baseline" if gained else "no gain expected", ", ".join(risks)]
+    parts = [f"{gained} over your current photo" if gained else "no gain expected", ", ".join(risks)]
     return "; ".join(part for part in parts if part)
 
 

@@ -22,7 +22,9 @@ from scipy.stats import qmc
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.probability import Floats, thresholds
 
-DRAWS: Final = 12  # 2 ** 12 joint draws: a chance is known to about 0.5 %
+_POINTS: Final = 256
+"""Sobol points of one Gaussian of a mixture, at least; a single one gets `_ALL`."""
+_ALL: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,20 @@ class Selection:
     ----------
     chosen : ndarray (k,), intp
         Rows of the candidates, in the order of choice.
-    chance : ndarray (j,), float64, 0 to 1
-        That at least one of the pictures up to this one meets all goals, for the first j of them; the others could not
-        be compared.
+    chance : ndarray (k,), float64, 0 to 1
+        That at least one of the pictures up to this one meets all goals.
+    by_model : ndarray (g, k), float64, 0 to 1
+        The same by each Gaussian of the mixture.
     """
 
     chosen: NDArray[np.intp]
     chance: Floats
+    by_model: Floats
 
 
 def choose_together(
-    difference: Floats,
-    covariance: Floats,
+    differences: Sequence[tuple[Floats, Floats]],
+    weights: Floats,
     baseline_z: Floats,
     traits: Sequence[str],
     goals: Goals,
@@ -56,10 +60,11 @@ def choose_together(
 
     Parameters
     ----------
-    difference : ndarray (m, t)
-        Candidates minus baseline in z, m up to a few hundred: those with the best single chances.
-    covariance : ndarray (m * t, m * t)
-        Their joint covariance, traits of one picture side by side.
+    differences : sequence of (ndarray (m, t), ndarray (m * t, m * t))
+        A mixture of g Gaussians: candidates minus baseline in z, m up to a few hundred, those with the best single
+        chances, and their joint covariance, traits of one picture side by side.
+    weights : ndarray (g,), 0 to 1
+        How likely each Gaussian is; sums to 1.
     baseline_z : ndarray (t,)
         The baseline in z, where the margins are turned into z.
     traits, goals
@@ -74,34 +79,43 @@ def choose_together(
     Selection
     """
     goals.check(traits)
-    m, t = difference.shape
-    if covariance.shape != (m * t, m * t) or len(traits) != t:
-        raise ValueError(f"differences {difference.shape} of {len(traits)} traits: got a covariance {covariance.shape}")
-    met = _meets(difference, covariance, thresholds(baseline_z, traits, goals) - baseline_z, traits, goals, seed)
-    alone = met.mean(axis=0)
-    open_draws = np.ones(len(met), dtype=bool)
+    m, t = differences[0][0].shape
+    margins = thresholds(baseline_z, traits, goals) - baseline_z
+    points = max(_POINTS, _ALL // 2 ** int(np.ceil(np.log2(len(differences)))))
+    met = np.stack([_meets(mean, covariance, margins, traits, goals, points, seed) for mean, covariance in differences])
+    weight = np.repeat(weights / points, points)
+    flat = met.reshape(-1, m)
+    alone = weight @ flat
+    open_draws = np.ones(len(flat), dtype=bool)
     free = np.ones(m, dtype=bool)
-    chosen, chance = [], []
+    chosen, by_model = [], []
     for _ in range(min(k, m)):
-        gain = met[open_draws].sum(axis=0) / len(met)
+        gain = weight[open_draws] @ flat[open_draws]
         # Where nothing is gained any more in the draws, the better picture is still the better choice.
         best = int(np.where(free, gain + 1e-6 * alone, -1.0).argmax())
         free[best] = False
-        open_draws &= ~met[:, best]
+        open_draws &= ~flat[:, best]
         chosen.append(best)
-        chance.append(1 - float(open_draws.mean()))
-    return Selection(np.array(chosen, dtype=np.intp), np.array(chance))
+        by_model.append(1 - open_draws.reshape(len(differences), points).mean(axis=1))
+    every = np.array(by_model).reshape(-1, len(differences)).T
+    return Selection(np.array(chosen, dtype=np.intp), weights @ every, every)
 
 
 def _meets(
-    difference: Floats, covariance: Floats, margins: Floats, traits: Sequence[str], goals: Goals, seed: int
+    difference: Floats,
+    covariance: Floats,
+    margins: Floats,
+    traits: Sequence[str],
+    goals: Goals,
+    count: int,
+    seed: int,
 ) -> NDArray[np.bool_]:
-    """Draw the candidates jointly, and say in which draws each meets all goals: (draws, m)."""
+    """Draw the candidates jointly, and say in which draws each meets all goals: (count, m)."""
     m, t = difference.shape
     values, vectors = np.linalg.eigh(covariance)
     used = values > 1e-10 * max(values[-1], 1e-300)
     root = vectors[:, used] * np.sqrt(values[used])
-    points = qmc.Sobol(max(1, root.shape[1]), rng=np.random.default_rng(seed)).random_base2(DRAWS)
+    points = qmc.Sobol(max(1, root.shape[1]), rng=np.random.default_rng(seed)).random(count)
     normal = ndtri(np.clip(points, 1e-12, 1 - 1e-12))[:, : root.shape[1]]
     # The directions of most variance stand last; the first Sobol coordinates are the most even ones.
     drawn = (normal @ root[:, ::-1].T).reshape(-1, m, t) + difference

@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.probability import Floats
+from prescreen.text import chance_with_range
 
 STAY_BELOW: Final = 0.05
 """A picture less likely than this to meet all goals is not worth its votes."""
@@ -19,6 +20,67 @@ SWITCH_ABOVE: Final = 0.8
 
 _FEWEST_FOR_R = 3
 _Z90 = float(ndtri(0.95))
+
+
+KEEP_BELOW: Final = 0.2
+"""Keeping the current photo is advised where the chance that one of the proposed pictures beats it stays below this.
+
+Not the chance itself, but the upper end of its range: so "keep" is right at least four times of five.
+"""
+
+TEST_FROM: Final = 0.2
+"""Chance from which testing the proposed pictures is advised; in between the ratings do not suffice to tell."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do with the pictures that are proposed.
+
+    Parameters
+    ----------
+    pictures : int
+        How many are proposed.
+    chance, low, high : float, 0 to 1
+        Chance that at least one of them meets all goals, with the middle 90 % of it over what one person's pictures may
+        share.
+    """
+
+    pictures: int
+    chance: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> Literal["test", "keep", "unclear"]:
+        """Test them, keep the current photo, or the ratings do not suffice to tell."""
+        if not self.pictures or self.high < KEEP_BELOW:
+            return "keep"
+        return "test" if self.chance >= TEST_FROM else "unclear"
+
+    def describe(self) -> str:
+        """Say it in a sentence or two.
+
+        Examples
+        --------
+        >>> Advice(3, 0.74, 0.4, 0.9).describe()
+        'Test these 3 pictures: the chance that at least one beats your current photo is 74 % (40 % to 90 %).'
+        >>> Advice(3, 0.04, 0.01, 0.09).describe()
+        'Keep your current photo: the chance that at least one of these 3 pictures beats it is 4 % (1 % to 9 %).'
+        """
+        if not self.pictures:
+            return "Keep your current photo: no picture is left to test."
+        these = f"these {self.pictures} pictures" if self.pictures > 1 else "this picture"
+        chance = chance_with_range(self.chance, self.low, self.high)
+        one = f"at least one of {these}" if self.pictures > 1 else these
+        if self.verdict == "keep":
+            return f"Keep your current photo: the chance that {one} beats it is {chance}."
+        if self.verdict == "test":
+            any_of = "at least one" if self.pictures > 1 else "it"
+            return f"Test {these}: the chance that {any_of} beats your current photo is {chance}."
+        return (
+            f"What is known does not suffice to tell: the chance that {one} beats your current photo is {chance}. "
+            "Scores of your current photo from people make it surer: --baseline-scores."
+        )
 
 
 @dataclass(frozen=True)

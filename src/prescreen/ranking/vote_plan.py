@@ -132,7 +132,7 @@ def chance_to_show(
     covariance : ndarray ((k + 1) * t, (k + 1) * t)
         Its covariance, traits of one picture side by side.
     noise : ndarray (t,)
-        Noise variance of one vote in z (`prescreen.ranking.posterior.vote_noise`); one vote scores all traits.
+        Noise variance of one vote in z at the current photo's level; one vote scores all traits.
     plan : VotePlan
         Votes of each.
     baseline_z : ndarray (t,)

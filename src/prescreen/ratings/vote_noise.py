@@ -30,6 +30,8 @@ SCORE_LIMIT: Final = 0.005
 """Score points from 0 and from 10 at which z is taken; at the ends themselves it would be infinite."""
 
 _GRID: Final = np.linspace(-4, 4, 161)
+_LEAST_MODELLED: Final = 0.5
+"""Noise below which votes differ by level as at it: votes more exact would only tell between which steps z lies."""
 
 
 def score_to_z(score: npt.ArrayLike) -> Floats:
@@ -54,12 +56,13 @@ def noise_of_vote(z: npt.ArrayLike, noise: float) -> Floats:
         Noise variance of one vote in z, averaged over all pictures: (1 - ICC) / ICC.
     """
     levels = np.clip(np.asarray(z, dtype=np.float64), _GRID[0], _GRID[-1])
-    cuts = np.sqrt(1 + noise) * ndtri(np.arange(1, STEPS) / STEPS)
-    above = (_GRID[:, None] - cuts) / np.sqrt(noise)
+    modelled = max(noise, _LEAST_MODELLED)
+    cuts = np.sqrt(1 + modelled) * ndtri(np.arange(1, STEPS) / STEPS)
+    above = (_GRID[:, None] - cuts) / np.sqrt(modelled)
     reached = ndtr(above)
     mean = reached.sum(axis=1)
     variance = reached @ (2 * np.arange(1, STEPS) - 1) - mean**2
-    slope = _density(above).sum(axis=1) / np.sqrt(noise)
+    slope = _density(above).sum(axis=1) / np.sqrt(modelled)
     single = variance / slope**2
     return np.asarray(noise * np.interp(levels, _GRID, single / np.average(single, weights=_density(_GRID))))
 

@@ -8,15 +8,16 @@ from prescreen import __version__
 from prescreen.images.files import ImageFile
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.goals import Goals
+from prescreen.ranking.vote_plan import describe_plan
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, TraitValue, summarize_ranking
 from prescreen.reports.thumbnails import LARGE, draw_thumbnails, thumbnail
 from prescreen.shortlist.baseline import Baseline
+from prescreen.shortlist.shortlist import Shortlist
 from prescreen.storage.provenance import ScoresMetadata
 
 
 def draw_report(
-    ranked: pd.DataFrame,
     files: Sequence[ImageFile],
     advance: Callable[[], object],
     *,
@@ -24,20 +25,22 @@ def draw_report(
     baseline: Baseline,
     goals: Goals,
     metadata: ScoresMetadata | None,
-    plan: str,
+    shortlist: Shortlist,
     folders: pd.DataFrame,
     token: str | None = None,
     keep_metadata: bool = False,
 ) -> str:
     """Draw the ranking with its pictures as one HTML file; with a token, it is the page that a server gives out."""
+    shown = baseline.predicted or baseline  # predictions are compared with predictions
     values = {
-        trait: TraitValue(score, baseline.low.get(trait), baseline.high.get(trait))
-        for trait, score in baseline.levels.items()
+        trait: TraitValue(score, shown.low.get(trait), shown.high.get(trait)) for trait, score in shown.levels.items()
     }
-    source = baseline.name.removeprefix("scores ") if baseline.file is None else "predicted from the picture"
+    source = "predicted from the picture" if shown.human is None else "from people"
+    if baseline.predicted is not None:
+        source += f"; people said {baseline.describe()}, which the chances take into account"
     manifest = predictor.manifest
     summary = summarize_ranking(
-        ranked,
+        shortlist.table,
         predictor.traits,
         goals,
         BaselinePicture(baseline.name, source, values),
@@ -50,9 +53,14 @@ def draw_report(
         },
         accuracy=predictor.evaluation.traits,
         simulated=manifest.simulated,
-        plan=plan,
+        advice=shortlist.advice,
+        plan="" if shortlist.plan is None else _capitalised(f"{describe_plan(shortlist.plan)}."),
         folders=folders,
     )
-    images = draw_thumbnails(files, ranked["image"].tolist(), advance)
+    images = draw_thumbnails(files, shortlist.table["image"].tolist(), advance)
     current = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
     return render_ranking(summary, images, current, token, keep_metadata)
+
+
+def _capitalised(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -10,6 +10,7 @@ import pandas as pd
 from prescreen.evaluation.report import TraitEvaluation
 from prescreen.ranking.checks import CHECKS
 from prescreen.ranking.goals import Goals
+from prescreen.ranking.stopping import Advice
 from prescreen.text import OK, describe_list, percent, shown
 
 HISTOGRAM_BINS = 40
@@ -184,6 +185,7 @@ def summarize_ranking(
     baseline: BaselinePicture,
     origin: Mapping[str, str],
     *,
+    advice: Advice,
     accuracy: Sequence[TraitEvaluation] = (),
     simulated: bool = False,
     plan: str = "",
@@ -203,6 +205,8 @@ def summarize_ranking(
         What the candidates were compared with.
     origin : mapping of str to str
         What made the scores, label to text.
+    advice : Advice
+        What to do with the selected pictures.
     accuracy : sequence of TraitEvaluation
         Accuracy on training pictures that were left out in cross-validation.
     simulated : bool
@@ -223,10 +227,9 @@ def summarize_ranking(
         excluded=sum(bool(card.excluded_because) for card in cards),
         likely=sum(card.p_better > 0.5 and not card.excluded_because for card in cards),
     )
-    headline, verdict = _verdict(shortlist, goals)
     return RankingSummary(
-        headline=headline,
-        verdict=verdict,
+        headline=_headline(advice, shortlist),
+        verdict=_verdict(advice, cards, goals),
         goals=goals.describe(),
         simulated=simulated,
         traits=tuple(traits),
@@ -303,26 +306,32 @@ def _field(name: str, cards: Sequence[Card], goals: Goals, baseline: BaselinePic
     )
 
 
-def _verdict(shortlist: Sequence[Card], goals: Goals) -> tuple[str, str]:
-    """Return what to do, in one line, and what to expect of it, in a sentence or two."""
-    if not shortlist:
-        return "Nothing to send", "Every candidate failed or was excluded; the reasons are below."
-    alone = len(shortlist) == 1
+def _headline(advice: Advice, shortlist: Sequence[Card]) -> str:
+    """Return what to do, in one line."""
+    if advice.verdict == "keep":
+        return "Keep your current photo"
+    if advice.verdict == "unclear":
+        return "Not enough is known to tell"
     names = describe_list([shown(card.image) for card in shortlist])
     if len(names) > MAX_HEADLINE:
-        names = "the picture below" if alone else f"the {len(shortlist)} pictures below"
+        names = "the picture below" if len(shortlist) == 1 else f"the {len(shortlist)} pictures below"
+    return f"Test {names}"
+
+
+def _verdict(advice: Advice, cards: Sequence[Card], goals: Goals) -> str:
+    """Return what to expect of it, in a few sentences."""
+    chances = [card.p_better for card in cards if card.selected]
+    if not chances:
+        return advice.describe()
     keep = f" without losing {describe_list(goals.keep)}" if goals.keep else ""
-    chances = [card.p_better for card in shortlist]
     span = percent(max(chances))
     if percent(min(chances)) != span:
         span = f"{percent(min(chances)).removesuffix(' %')} to {span}"
-    of_each = "Chance" if alone else "Chance of each"
-    expect = f"{of_each} to beat your current photo on {describe_list(goals.improve)}{keep}: {span}."
-    if max(chances) > 0.5:
-        return f"Send {names}", expect
-    which = "It is" if alone else "Each is"
-    advice = f"{which} more likely to fall short than to do it; new pictures may be the better use of votes."
-    return f"If any, send {names}", f"{expect} {advice}"
+    means = f"To beat it means better on {describe_list(goals.improve, 'or' if goals.any_of else 'and')}{keep}."
+    alone = f"Each alone has a chance of {span}." if len(chances) > 1 else ""
+    higher = any(card.p_better > min(chances) for card in cards if not card.selected and not card.excluded_because)
+    why = "They were chosen together, so one with a higher chance alone can be left out." if higher else ""
+    return " ".join(part for part in (advice.describe(), means, alone, why) if part)
 
 
 def _warning(counts: Counts) -> str:

@@ -13,17 +13,23 @@ from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders.encoder import IDENTITY_BLOCK, IDENTITY_WIDTH, Encoder
 from prescreen.errors import UsageError
 from prescreen.images.files import ImageFile, find_images
+from prescreen.predictor.human_scores import SERVICE_OFFSET
 from prescreen.predictor.predictor import Predictor
+from prescreen.progress import ProgressReporter
 from prescreen.ranking.checks import References
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.posterior import vote_noise
-from prescreen.ratings.reliability import DEFAULT_ICC, spearman_brown
-from prescreen.ratings.vote_noise import score_to_z, z_to_score
+from prescreen.ranking.options import DEFAULT_VOTES, RankingOptions
+from prescreen.ranking.posterior import HumanScores
+from prescreen.ratings.reliability import DEFAULT_ICC
+from prescreen.ratings.vote_noise import noise_of_vote, score_to_z, z_to_score
 from prescreen.text import describe_list, parse_levels
 
 Floats = NDArray[np.float64]
 
 NO_FACE: Final = np.full(IDENTITY_WIDTH, np.nan)
+
+LEAST_NOISE: Final = 0.01
+"""Least noise variance of one vote in z that is taken for true."""
 
 LEAST_ICC: Final = 0.01
 """Least ICC(1) that is taken for true, and 1 minus it the largest.
@@ -34,26 +40,29 @@ With a measured 0 a vote would have infinite noise, with 1 none; so it has 99 ti
 
 @dataclass(frozen=True)
 class Baseline:
-    """The current photo, or its scores.
+    """The current photo, its scores from people, or both.
 
     Parameters
     ----------
     name : str
         Its file name, or how its scores were given.
     levels, low, high : mapping of str to float
-        Scores from 0 to 10 with the ends of their 90 % intervals, which are missing for scores given by hand.
+        Scores from 0 to 10 with the ends of their 90 % intervals: those from people where there are any, otherwise
+        predicted.
     file : Path or None
         The picture, where there is one.
     descriptor : ndarray of float32, shape (128,), or None
         Its face descriptor.
     irises : ndarray of float, shape (2,), or None
         Colour of its irises, CIELAB's a and b; NaN where they could not be seen.
-    covariance : ndarray of float, shape (t, t), or None
-        What is uncertain of scores from a known number of votes, in z.
     vector : ndarray of float16, shape (d,), or None
         The picture's vector.
     content : str
         SHA-256 of its file.
+    predicted : Baseline or None
+        The same picture with its predicted scores, where ``levels`` are from people.
+    human : HumanScores or None
+        What people said of the picture, as the only row; without a vector they are all that is known of it.
     """
 
     name: str
@@ -63,9 +72,10 @@ class Baseline:
     file: Path | None
     descriptor: NDArray[np.float32] | None = field(default=None, repr=False)
     irises: NDArray[np.float64] | None = None
-    covariance: NDArray[np.float64] | None = field(default=None, repr=False)
     vector: NDArray[np.float16] | None = field(default=None, repr=False)
     content: str = ""
+    predicted: "Baseline | None" = field(default=None, repr=False)
+    human: HumanScores | None = field(default=None, repr=False)
 
     def known_levels(self, traits: Sequence[str], goals: Goals) -> Floats:
         """Return the scores, shape (t,), NaN where a trait has none.
@@ -86,26 +96,22 @@ class Baseline:
         """Return the scores in z, shape (t,); NaN where a trait has none."""
         return score_to_z([self.levels.get(trait, np.nan) for trait in traits])
 
-    def given_covariance(self, traits: Sequence[str]) -> Floats:
-        """Return the error covariance of given scores in z, shape (t, t); 0 where they count as exact."""
-        return np.zeros((len(traits), len(traits))) if self.covariance is None else self.covariance
-
     def describe(self) -> str:
         """Return the scores as one phrase."""
         return ", ".join(f"{trait} {level:.1f}" for trait, level in self.levels.items())
 
 
 def read_baseline(
-    text: str, votes: int | None, predictor: Predictor, encoder: Encoder, cache: EmbeddingCache
+    text: str, options: RankingOptions, predictor: Predictor, encoder: Encoder, cache: EmbeddingCache
 ) -> Baseline:
-    """Read ``--baseline``: scores, or a picture, which is scored.
+    """Read ``--baseline``: a picture, which is scored, or the scores that people gave it; or both with its scores.
 
     Parameters
     ----------
     text : str
         A path, or scores such as ``competence=8.2,likeability=9.0``.
-    votes : int or None
-        Votes behind the scores; without them they count as exact.
+    options : RankingOptions
+        With the scores of the picture from people, their votes, and whether the predictor's raters gave them.
     predictor, encoder, cache
         What scores a picture.
 
@@ -115,22 +121,41 @@ def read_baseline(
         If it is neither, or the picture cannot be scored.
     """
     path = Path(text)
-    if path.is_file():
-        if votes is not None:
-            raise UsageError("--baseline-votes: goes with scores in --baseline, not with a picture")
-        photo = read_photo(path, encoder, cache)
-        predicted = predictor.predict(np.asarray(photo.vector)[None], [photo.content])
-        values = (predicted.score, predicted.score_low, predicted.score_high)
-        levels, low, high = (dict(zip(predictor.traits, map(float, v[0]), strict=True)) for v in values)
-        return replace(photo, levels=levels, low=low, high=high)
-    if "=" not in text:
-        raise UsageError(f"baseline {text!r}: no such picture; or give scores such as competence=8.2,likeability=9.0")
-    levels = parse_levels(text)
-    for trait in levels:
-        Goals(improve=(trait,)).check(predictor.traits)
-    if votes is None:
-        return Baseline("scores from raters", levels, {}, {}, None)
-    return _shrunk(levels, votes, predictor)
+    if not path.is_file():
+        if "=" not in text:
+            raise UsageError(
+                f"baseline {text!r}: no such picture; or give scores such as competence=8.2,likeability=9.0"
+            )
+        if options.baseline_scores:
+            raise UsageError(f"--baseline-scores: goes with a picture in --baseline, which is {text!r} here")
+        alone = Baseline(f"scores from {options.votes_of_baseline} votes", {}, {}, {}, None)
+        return with_scores(alone, parse_levels(text), options, predictor)
+    photo = read_photo(path, encoder, cache)
+    predicted = predictor.predict(np.asarray(photo.vector)[None], [photo.content])
+    values = (predicted.score, predicted.score_low, predicted.score_high)
+    levels, low, high = (dict(zip(predictor.traits, map(float, v[0]), strict=True)) for v in values)
+    photo = replace(photo, levels=levels, low=low, high=high)
+    if options.baseline_scores:
+        return with_scores(photo, parse_levels(options.baseline_scores), options, predictor)
+    if options.baseline_votes is not None:
+        raise UsageError("--baseline-votes: says how many votes scores come from; give the photo's --baseline-scores")
+    return photo
+
+
+def announce_comparison(goals: Goals, baseline: Baseline, options: RankingOptions, reporter: ProgressReporter) -> None:
+    """Say what candidates are compared with, and what was assumed of its scores."""
+    reporter.info(f"goals      {goals.describe()}; your current photo: {baseline.describe()}")
+    if baseline.human is not None and options.baseline_votes is None:
+        reporter.info(f"           its scores count as {DEFAULT_VOTES} votes each; say how many with --baseline-votes")
+    if baseline.human is not None and not options.same_raters:
+        reporter.info(
+            "           its scores are ranks among the pictures of the service that gave them, predicted ones among "
+            "the training portraits: that makes every chance less sure; --same-raters if both are the same"
+        )
+    if baseline.vector is None:
+        reporter.info(
+            "           without the photo itself chances are less sure: --baseline PHOTO --baseline-scores SCORES"
+        )
 
 
 def read_photo(path: Path, encoder: Encoder, cache: EmbeddingCache) -> Baseline:
@@ -148,21 +173,36 @@ def read_photo(path: Path, encoder: Encoder, cache: EmbeddingCache) -> Baseline:
     return Baseline(path.name, {}, {}, {}, path, descriptor, _irises(row), vector=row.vector, content=row.content)
 
 
-def _shrunk(levels: Mapping[str, float], votes: int, predictor: Predictor) -> Baseline:
-    """Shrink scores from few votes, which are partly luck.
+def with_scores(
+    photo: Baseline, scores: Mapping[str, float], options: RankingOptions, predictor: Predictor
+) -> Baseline:
+    """Add what people said of the current photo; its level is where they put it, as sure as their votes make it.
 
-    In z, where scores of portraits are standard normal, the mean of n votes of reliability r = nρ / (1 + (n − 1)ρ)
-    leaves the true score at r z ± √(1 − r).
+    Raises
+    ------
+    UsageError
+        For a trait that the predictor does not know.
     """
-    means, low, high, noise = {}, {}, {}, np.zeros(len(predictor.traits))
-    for trait, level in levels.items():
-        reliability = spearman_brown(icc_of_one_vote(predictor, trait), votes)
-        centre, spread = reliability * score_to_z(level), np.sqrt(1 - reliability)
-        means[trait], low[trait], high[trait] = (
-            float(z_to_score(centre + end * ndtri(0.95) * spread)) for end in (0, -1, 1)
-        )
-        noise[predictor.traits.index(trait)] = spread**2
-    return Baseline(f"scores from {votes} votes", means, low, high, None, covariance=np.diag(noise))
+    z, variance = _votes_in_z(scores, options, predictor)
+    levels, low, high = dict(photo.levels), dict(photo.low), dict(photo.high)
+    for t, trait in enumerate(predictor.traits):
+        if trait in scores:
+            levels[trait], low[trait], high[trait] = (
+                float(z_to_score(z[t] + end * ndtri(0.95) * np.sqrt(variance[t]))) for end in (0, -1, 1)
+            )
+    offset = np.full(len(z), 0.0 if options.same_raters else SERVICE_OFFSET**2)
+    human = HumanScores(np.zeros(1, dtype=np.intp), z[None], variance[None], offset)
+    predicted = None if photo.vector is None else photo
+    return replace(photo, levels=levels, low=low, high=high, predicted=predicted, human=human)
+
+
+def _votes_in_z(scores: Mapping[str, float], options: RankingOptions, predictor: Predictor) -> tuple[Floats, Floats]:
+    """Return scores from people as z, and the variance of each as a mean of votes, both (t,); NaN without a score."""
+    for trait in scores:
+        Goals(improve=(trait,)).check(predictor.traits)
+    z = score_to_z([scores.get(trait, np.nan) for trait in predictor.traits])
+    single = [noise_of_vote(level, noise) for level, noise in zip(z, noise_of_one_vote(predictor), strict=True)]
+    return z, np.array(single, dtype=np.float64) / options.votes_of_baseline
 
 
 def read_references(places: Sequence[Path], baseline: Baseline, encoder: Encoder, cache: EmbeddingCache) -> References:
@@ -199,16 +239,19 @@ def _irises(row: Embedded) -> NDArray[np.float64]:
 
 
 def noise_of_one_vote(predictor: Predictor) -> Floats:
-    """Return the noise variance of one vote on each trait in z, shape (t,), from the reliability of its ratings."""
-    return np.array([vote_noise(icc_of_one_vote(predictor, trait)) for trait in predictor.traits])
+    """Return the noise variance of one vote on each trait in z, shape (t,), averaged over pictures.
 
-
-def icc_of_one_vote(predictor: Predictor, trait: str) -> float:
-    """Return ICC(1) of single votes on a trait in its training ratings, from `LEAST_ICC` to 1 - `LEAST_ICC`.
-
-    Where it was not measured, `prescreen.ratings.reliability.DEFAULT_ICC` stands in.
+    As it was among the votes of the training ratings; where they do not tell, by their reliability, or else by
+    `prescreen.ratings.reliability.DEFAULT_ICC`.
     """
-    measured = predictor.manifest.reliability.get(trait, {}).get("icc1")
-    if measured is None or np.isnan(measured):
-        return DEFAULT_ICC
-    return float(np.clip(measured, LEAST_ICC, 1 - LEAST_ICC))
+    found = []
+    measured = predictor.calibration.vote_noise
+    for t, trait in enumerate(predictor.traits):
+        reliability = predictor.manifest.reliability.get(trait, {})
+        icc, of_mean = reliability.get("icc1"), reliability.get("of_mean")
+        icc = DEFAULT_ICC if icc is None or np.isnan(icc) else float(np.clip(icc, LEAST_ICC, 1 - LEAST_ICC))
+        # In z the ratings have a variance of 1, of which their reliability is the truth's.
+        estimated = (1 - icc) / icc * (1.0 if of_mean is None or np.isnan(of_mean) else max(of_mean, LEAST_ICC))
+        known = measured is not None and np.isfinite(measured[t])
+        found.append(max(float(measured[t]), LEAST_NOISE) if measured is not None and known else estimated)
+    return np.array(found)

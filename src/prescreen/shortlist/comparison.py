@@ -1,19 +1,21 @@
 """Scored candidates compared with the baseline by all that the predictor knows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.human_scores import Pictures
+from prescreen.predictor.predictor import Predictor, content_keys
 from prescreen.ranking.comparison import Comparison
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.posterior import Prior
-from prescreen.ratings.vote_noise import score_to_z
+from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.shortlist.baseline import Baseline
 from prescreen.text import OK
 
+Floats = NDArray[np.float64]
 Vectors = Mapping[str, NDArray[np.float16]]
 
 
@@ -33,38 +35,98 @@ def compare(
     goals : Goals
         What to improve and what to keep.
     vectors : mapping of str to ndarray
-        Vectors by name. A candidate without one is compared by its scores alone.
+        Vectors by name. A candidate without one counts as any picture of the person with its scores.
     """
-    traits, calibration = predictor.traits, predictor.calibration
+    traits = predictor.traits
     scored, results = predictor.scored()
+    scores = results.scores()
     errors = predictor.errors(*([] if baseline.descriptor is None else [baseline.descriptor]))
-    if baseline.vector is None:
-        anchors, given = scored, baseline.given_covariance(traits)
-        spread = calibration.error_covariance + given
+    usable = (table["status"] == OK).to_numpy() & np.isfinite(table[list(traits)].to_numpy(np.float64)).all(axis=1)
+    raw = _raw_predictions(table, predictor, vectors)
+    of_candidates = predictor.calibration.z(raw[usable])
+    level, given = baseline.z(traits), None
+    if baseline.vector is not None:
+        photo = predictor.featurize(baseline.vector[None], [baseline.content])
+        anchors = scored.concatenate(photo)
+        centre = _mean(np.concatenate([anchors.z, of_candidates]))
+        if baseline.human is not None:
+            scores = scores.with_row(len(scored), baseline.human)
+    elif baseline.human is not None:
+        # A picture of the person like the candidates, of which people have said more than was ever predicted.
+        centre = _mean(np.concatenate([scored.z, of_candidates]))
+        anchors = scored.concatenate(_unseen(scored, centre[None]))
+        around = predictor.calibration.within_person.mean_slope**2 * np.cov(of_candidates, rowvar=False, ddof=0)
+        around = np.atleast_2d(around if len(of_candidates) > 1 else np.zeros((len(traits),) * 2))
+        level, given = level_of_scores(baseline.human, centre, around + predictor.calibration.error_covariance)
+        scores = scores.with_row(len(scored), baseline.human, np.diag(around))
     else:
-        anchors, given = scored.concatenate(predictor.featurize(baseline.vector[None], [baseline.content])), None
-        # Both show one person, whose share of the errors cancels in the difference.
-        spread = 2 * (1 - calibration.person_share) * calibration.error_covariance
-    level = baseline.z(traits)
-    points = table[list(traits)].to_numpy(np.float64)
-    usable = (table["status"] == OK).to_numpy() & np.isfinite(points).all(axis=1)
+        raise ValueError(f"baseline {baseline.name}: expected a picture, or its scores")
     names, contents = table["image"].tolist(), table["content"].tolist()
-    # What a predictor without human scores says stands in the table already.
-    raw = table[[f"{trait}_raw" for trait in traits]].to_numpy(np.float64) if predictor.results is None else None
 
-    def prior(rows: NDArray[np.intp], jointly: bool) -> Prior:
-        stacked = np.stack([vectors[names[row]] for row in rows])
-        others = predictor.featurize(stacked, [contents[row] for row in rows], None if raw is None else raw[rows])
-        return errors.prior(anchors, others, jointly=jointly)
+    def pictures(rows: NDArray[np.intp]) -> Pictures:
+        here = np.array([names[row] in vectors for row in rows], dtype=bool)
+        if here.all() and len(rows):
+            stacked = np.stack([vectors[names[row]] for row in rows])
+            return predictor.featurize(stacked, [contents[row] for row in rows], raw[rows])
+        # What is not there any more is not known to look like anything.
+        found = replace(
+            _unseen(scored, predictor.calibration.z(raw[rows])),
+            keys=content_keys([contents[row] for row in rows]),
+        )
+        for place in np.flatnonzero(here):
+            one = pictures(rows[place : place + 1])
+            found.features[place], found.faces[place] = one.features[0], one.faces[0]
+        return found
+
+    def priors(rows: NDArray[np.intp], jointly: bool) -> Iterator[Prior]:
+        return errors.priors(anchors, pictures(rows), centre, jointly=jointly)
 
     return Comparison(
         traits=traits,
         goals=goals,
         level=level,
-        alone=(np.where(usable[:, None], score_to_z(points) - level, np.nan), spread),
-        comparable=usable & np.array([name in vectors for name in names], dtype=bool),
-        prior=prior,
-        scores=results.scores(),
+        usable=usable,
+        beliefs=predictor.calibration.within_person,
+        priors=priors,
+        scores=scores,
         anchors=len(anchors),
         given=given,
     )
+
+
+def _mean(z: Floats) -> Floats:
+    return z.mean(axis=0) if len(z) else np.zeros(z.shape[1])
+
+
+def _unseen(like: Pictures, z: Floats) -> Pictures:
+    """Return pictures of which nothing is known but predictions in z."""
+    features, faces = (np.full((len(z), part.shape[1]), np.nan, np.float32) for part in (like.features, like.faces))
+    return Pictures(z, features, faces, np.zeros(len(z), np.uint64))
+
+
+def level_of_scores(human: HumanScores, centre: Floats, covariance: Floats) -> tuple[Floats, Floats]:
+    """Return where a picture stands by its scores alone, (t,), and how sure that is, (t, t); in z.
+
+    Its truth is normal around the person's pictures; scores of few votes are partly luck and are drawn to them.
+    """
+    z, noise = human.z[0], human.variance[0]
+    known = np.flatnonzero(np.isfinite(z))
+    gain = np.linalg.solve(covariance[np.ix_(known, known)] + np.diag(noise[known]), covariance[known]).T
+    level = np.where(np.isfinite(z), centre + gain @ (z - centre)[known], np.nan)
+    left = covariance - gain @ covariance[known]
+    return level, (left + left.T) / 2 + np.diag(np.zeros(len(z)) if human.offset is None else human.offset)
+
+
+def _raw_predictions(table: pd.DataFrame, predictor: Predictor, vectors: Vectors) -> NDArray[np.float64]:
+    """Return what was predicted of the candidates before any human results, raw, (n, t).
+
+    It stands in the table, unless a predictor that has human results wrote it.
+    """
+    raw = table[[f"{trait}_raw" for trait in predictor.traits]].to_numpy(np.float64, copy=True)
+    if predictor.results is None:
+        return raw
+    here = [row for row, name in enumerate(table["image"]) if name in vectors]
+    if here:
+        stacked = np.stack([vectors[name] for name in table["image"].iloc[here]])
+        raw[here] = predictor.predict_before_results(stacked, content_keys(table["content"].iloc[here].tolist()))
+    return raw

@@ -17,6 +17,7 @@ from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.human_scores import HumanResults, offset
 from prescreen.predictor.predictor import Predictor, content_keys
 from prescreen.predictor.scores_table import DECIMALS, PARTS, check_scores
+from prescreen.ranking.options import DEFAULT_VOTES
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.stopping import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
 from prescreen.ratings.results import TypedResults
@@ -26,9 +27,6 @@ from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.provenance import ScoresMetadata, is_model_uri
 from prescreen.storage.tables import read_table, table_format
 from prescreen.text import OK, percent, shown
-
-DEFAULT_VOTES: Final = 20
-"""Votes behind a score whose file does not say, as many as raters' panels usually give at least."""
 
 _Z90: Final = float(ndtri(0.95))
 
@@ -160,6 +158,7 @@ def human_results(
         z=np.where(told, z, np.nan),
         variance=np.where(told, np.where(np.isfinite(errors), from_range, from_votes), np.nan),
         rounds=np.full(len(pictures), 1 + (0 if earlier is None else int(earlier.rounds.max())), dtype=np.int64),
+        foreign=np.full(len(pictures), not typed.raw),
     )
 
 
@@ -193,10 +192,10 @@ def agree(predictor: Predictor, results: HumanResults, pictures: Sequence[Tested
 def person_offset(predictor: Predictor) -> tuple[Offset, ...]:
     """Say what all scores so far tell of the person, apart from the single pictures."""
     scored, results = predictor.scored()
-    found = offset(predictor.errors(), scored, results)
-    spread = _Z90 * np.sqrt(np.diag(found.offset_covariance))
+    mean, variance = offset(predictor.errors(), scored, results)
+    spread = _Z90 * np.sqrt(np.maximum(variance, 0))
     middle = scored.z.mean(axis=0)
-    points = [z_to_score(middle + found.offset + end * spread) - z_to_score(middle) for end in (0, -1, 1)]
+    points = [z_to_score(middle + mean + end * spread) - z_to_score(middle) for end in (0, -1, 1)]
     return tuple(Offset(trait, *(float(part[t]) for part in points)) for t, trait in enumerate(predictor.traits))
 
 

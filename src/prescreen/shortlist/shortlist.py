@@ -12,6 +12,7 @@ from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.checks import Candidates, References, exclude
 from prescreen.ranking.options import RankingOptions
 from prescreen.ranking.ranked_table import best_first, check_scored, ranked_table
+from prescreen.ranking.stopping import Advice
 from prescreen.ranking.vote_plan import VotePlan, best_plan
 from prescreen.shortlist.baseline import NO_FACE, Baseline, noise_of_one_vote
 from prescreen.shortlist.comparison import compare
@@ -27,14 +28,14 @@ class Shortlist:
     ----------
     table : DataFrame
         As from `prescreen.ranking.ranked_table.ranked_table`.
-    p_any_better : float, 0 to 1
-        Chance that at least one of the selected pictures meets all goals; NaN where they cannot be compared.
+    advice : Advice
+        Whether to send the selected pictures to people, and the chance that at least one of them meets all goals.
     plans : sequence of VotePlan
         How the votes could be spent, by number of pictures; empty without votes.
     """
 
     table: pd.DataFrame
-    p_any_better: float
+    advice: Advice
     plans: Sequence[VotePlan] = ()
 
     @property
@@ -108,7 +109,6 @@ def make_shortlist(
         selection, plans = comparison.plan(free, options.votes, options.budget, noise_of_one_vote(predictor))
         votes = best_plan(plans).votes_each if plans else ()
         chosen = selection.chosen[: len(votes)]
-    any_better = selection.chance[: len(chosen)]
     table = ranked_table(
         scores,
         predictor.traits,
@@ -119,7 +119,10 @@ def make_shortlist(
         chosen=chosen,
         votes=votes,
     )
-    return Shortlist(table, 0.0 if not len(chosen) else float(any_better[-1]) if len(any_better) else np.nan, plans)
+    if not len(chosen):
+        return Shortlist(table, Advice(0, 0.0, 0.0, 0.0), plans)
+    chance = float(selection.chance[len(chosen) - 1])
+    return Shortlist(table, Advice(len(chosen), chance, *comparison.interval(selection, len(chosen))), plans)
 
 
 def face_descriptors(vectors: Vectors, specification: EncoderSpecification) -> dict[str, NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from prescreen.ranking.goals import Goals
 from prescreen.ranking.options import RankingOptions
 from prescreen.ranking.vote_plan import describe_plan
 from prescreen.reports.ranking_page import draw_report
-from prescreen.shortlist.baseline import Baseline, read_baseline, read_references
+from prescreen.shortlist.baseline import Baseline, announce_comparison, read_baseline, read_references
 from prescreen.shortlist.effects_table import DEFAULT_CHECKS, compare_folders
 from prescreen.shortlist.shortlist import Shortlist, make_shortlist
 from prescreen.storage.provenance import ScoresMetadata
@@ -54,14 +54,13 @@ class ComparedCandidates:
             reporter.info(f"{missing} of {scored} pictures {where}: shown without a preview")
         with reporter.progress("drawing", len(self.pictures)) as advance:
             return draw_report(
-                self.shortlist.table,
                 self.pictures,
                 advance,
+                shortlist=self.shortlist,
                 predictor=self.predictor,
                 baseline=self.current,
                 goals=self.goals,
                 metadata=self.note,
-                plan="" if self.shortlist.plan is None else f"{_capitalised(describe_plan(self.shortlist.plan))}.",
                 folders=self.folders(),
                 token=token,
                 keep_metadata=keep_metadata,
@@ -81,8 +80,8 @@ def compare_candidates(
     note, table, loaded, encoder = open_scores(scores, predictor, reporter)
     goals = options.goals(loaded.traits)
     with EmbeddingCache() as cache:
-        current = read_baseline(baseline, options.baseline_votes, loaded, encoder, cache)
-        reporter.info(f"goals      {goals.describe()}; your current photo: {current.describe()}")
+        current = read_baseline(baseline, options, loaded, encoder, cache)
+        announce_comparison(goals, current, options, reporter)
         references = read_references(options.references, current, encoder, cache)
         pictures = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:
@@ -101,7 +100,3 @@ def compare_candidates(
     if shortlist.plan is not None:
         reporter.info(f"votes      {describe_plan(shortlist.plan)}")
     return ComparedCandidates(shortlist, loaded, current, goals, pictures, note, table, vectors)
-
-
-def _capitalised(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]

@@ -17,11 +17,11 @@ from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.progress import NullReporter, ProgressReporter
-from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
+from prescreen.ranking.options import DEFAULT_OPTIONS, DEFAULT_VOTES, RankingOptions
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
 from prescreen.shortlist import feedback
-from prescreen.shortlist.baseline import read_baseline, read_references
+from prescreen.shortlist.baseline import announce_comparison, read_baseline, read_references
 from prescreen.shortlist.shortlist import make_shortlist
 from prescreen.storage.tables import write_table
 from prescreen.workflow.inputs import load_predictor, warn_of_simulation
@@ -62,7 +62,7 @@ def learn(
     tested_traits: Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
     raw: bool = False,
-    votes: int = feedback.DEFAULT_VOTES,
+    votes: int = DEFAULT_VOTES,
     baseline: str | None = None,
     options: RankingOptions = DEFAULT_OPTIONS,
     shortlist: Path | None = None,
@@ -143,8 +143,8 @@ def learn(
         agreed = feedback.agree(before, newer, pictures)
         after = feedback.with_results(before, newer, output.name)
         if table is not None and baseline is not None:
-            current = read_baseline(baseline, options.baseline_votes, after, encoder, cache)
-            reporter.info(f"goals      {goals.describe()}; your current photo: {current.describe()}")
+            current = read_baseline(baseline, options, after, encoder, cache)
+            announce_comparison(goals, current, options, reporter)
             references = read_references(options.references, current, encoder, cache)
             with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)
@@ -153,7 +153,7 @@ def learn(
         shortlist_ = make_shortlist(table, after, current, replace(options, votes=None), vectors, references)
         decision, name = feedback.decide_next(table, shortlist_.table, after)
         if decision.verdict == "test":
-            ranked, chance = shortlist_.table, shortlist_.p_any_better
+            ranked, chance = shortlist_.table, shortlist_.advice.chance
         else:  # nothing is to be sent
             ranked, chance = shortlist_.table.assign(selected=False), 0.0
     after.save(output)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
+from prescreen.ranking.stopping import Advice
 from prescreen.ranking.vote_plan import VotePlan
 from prescreen.reports.decisions import read_rejected
 from prescreen.storage.atomic import write_files_atomic
@@ -18,10 +19,11 @@ from prescreen.workflow.candidates import compare_candidates
 
 @dataclass(frozen=True)
 class Ranked:
-    """What `rank` made: the whole table, its first rows, the pictures to send, and how the votes could be spent."""
+    """What `rank` made: the whole table, its first rows, the pictures to send, what to do, and how to spend votes."""
 
     table: pd.DataFrame
     shortlist: pd.DataFrame
+    advice: Advice
     plans: Sequence[VotePlan] = ()
 
 
@@ -79,4 +81,4 @@ def rank(
     if report is not None and page is not None:
         written[report] = page.encode()
     write_files_atomic(written)
-    return Ranked(ranked, ranked[ranked["selected"]], done.shortlist.plans)
+    return Ranked(ranked, ranked[ranked["selected"]], done.shortlist.advice, done.shortlist.plans)

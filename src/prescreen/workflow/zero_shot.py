@@ -137,7 +137,9 @@ def _goals(options: RankingOptions) -> Goals:
         (options.improve_margin, "--improve-margin"),
         (options.keep_margin, "--keep-margin"),
         (options.votes, "--votes"),
+        (options.baseline_scores, "--baseline-scores"),
         (options.baseline_votes, "--baseline-votes"),
+        (options.same_raters, "--same-raters"),
     ):
         if value:
             raise UsageError(f"{option}: has no meaning with --zero-shot, which has no scores; train a predictor")
