@@ -174,3 +174,12 @@ def test_predictions_of_the_person_are_drawn_in_by_the_slope_and_those_of_others
     (prior,) = replace(model, calibration=calibration).priors(mine, other, centre)
     np.testing.assert_allclose(prior.mean[:3], (mine.z + centre) / 2)
     np.testing.assert_allclose(prior.mean[3:], other.z)
+
+
+def test_a_score_as_predicted_leaves_the_persons_other_pictures_where_they_are():
+    model = errors()
+    wide = replace(model, calibration=replace(model.calibration, within_person=WithinPerson.prior()))
+    scored, others = pictures(1, 1), pictures(5, 2)
+    mean, variance = update_predictions(wide, scored, results(scored, scored.z), others)
+    np.testing.assert_allclose(mean, others.z, atol=1e-9)
+    assert (variance < np.diag(COVARIANCE)).all()

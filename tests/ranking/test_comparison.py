@@ -171,3 +171,13 @@ def test_a_trait_without_a_goal_may_be_unknown():
     assert np.isnan(against.chance.per_trait[:, 1]).all()
     assert against.choose(rows(0, 1), 1).chosen.tolist() == [0]
     assert against.plan(rows(0, 1), 40, None, np.ones(2))[1][0].shown > 0
+
+
+def test_the_range_holds_the_chance():
+    beliefs = WithinPerson(np.array([0.0, 0.9]), np.ones(2), np.array([0.97, 0.03]))
+    against = comparison(prior([[0, 0], [2.0, 2.0]]), None, TRAITS, GOALS, 0, beliefs)
+    chance = against.chance
+    assert chance.low[1] <= chance.joint[1] <= chance.high[1]
+    selection = against.choose(rows(1), 1)
+    low, high = against.interval(selection, 1)
+    assert low <= selection.chance[0] <= high

@@ -22,7 +22,7 @@ TRAITS = (*MEASURED, "older")
 
 def predictor(vote_noise=None):
     reliability = {trait: {"icc1": icc} for trait, icc in MEASURED.items()}
-    calibration = SimpleNamespace(vote_noise=vote_noise)
+    calibration = SimpleNamespace(vote_noise=vote_noise, older_share=None)
     return SimpleNamespace(traits=TRAITS, manifest=SimpleNamespace(reliability=reliability), calibration=calibration)
 
 
@@ -40,6 +40,13 @@ def test_of_the_variance_in_z_only_the_reliable_part_is_the_pictures():
     one = predictor()
     one.manifest.reliability["little"]["of_mean"] = 0.8
     assert noise_of_one_vote(one)[1] == pytest.approx(0.8 * odds(0.2))
+
+
+def test_an_older_predictor_weighs_votes_as_it_did_so_that_scores_learned_before_count_once():
+    one = predictor()
+    one.manifest.reliability["little"]["of_mean"] = 0.8
+    one.calibration.older_share = 0.3
+    assert noise_of_one_vote(one)[1] == pytest.approx(odds(0.2))
 
 
 def test_where_the_votes_tell_their_noise_is_what_they_had():

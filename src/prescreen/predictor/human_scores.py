@@ -187,7 +187,9 @@ class Errors:
         squared = _squared(pictures.faces, self.reference)
         return np.asarray((squared <= SAME_FACE**2).any(axis=1) | np.isnan(pictures.faces).any(axis=1))
 
-    def priors(self, anchors: Pictures, others: Pictures, centre: Floats, *, jointly: bool = False) -> Iterator[Prior]:
+    def priors(
+        self, anchors: Pictures, others: Pictures, centre: Floats | None = None, *, jointly: bool = False
+    ) -> Iterator[Prior]:
         """Yield the prior of the anchors, then the others, by each belief about the person's pictures.
 
         Parameters
@@ -196,8 +198,9 @@ class Errors:
             Pictures with human scores, and the baseline.
         others : Pictures
             The candidates.
-        centre : ndarray (t,)
-            Mean prediction of the person's pictures in z, from which their predictions are drawn in by the slope.
+        centre : ndarray (t,) or None
+            Mean prediction of the person's pictures in z, to which their predictions are drawn in by the slope. None:
+            predictions stay as they are, because only some of the pictures, perhaps the best ones, are known.
         jointly : bool
             Whether to compute the correlations between candidates. Otherwise they count as independent, which is
             faster and makes no difference for statements about one candidate at a time.
@@ -219,7 +222,9 @@ class Errors:
             correlation[:a, a:] = correlation[a:, :a].T
             correlation[np.diag_indices(len(both))] = 1.0
             yield Prior(
-                mean=np.where(of_person[:, None], centre + slope * (both.z - centre), both.z),
+                mean=both.z
+                if centre is None
+                else np.where(of_person[:, None], centre + slope * (both.z - centre), both.z),
                 correlation=correlation,
                 covariance=self.calibration.error_covariance,
                 person=kernel.person,
@@ -244,14 +249,14 @@ def update_predictions(
     """
     if not len(scored):
         return pictures.z, np.broadcast_to(np.diag(errors.calibration.error_covariance), pictures.z.shape)
-    scores, centre = results.scores(), scored.z.mean(axis=0)
+    scores = results.scores()
     weights = after_scores(errors, scored, results).weight
     means, variances = np.zeros(pictures.z.shape), np.zeros(pictures.z.shape)
     for start in range(0, len(pictures), _CHUNK):
         rows = slice(start, start + _CHUNK)
         mean = np.zeros(pictures.z[rows].shape)
         square = np.zeros_like(mean)
-        for weight, prior in zip(weights, errors.priors(scored, pictures.take(rows), centre), strict=True):
+        for weight, prior in zip(weights, errors.priors(scored, pictures.take(rows)), strict=True):
             posterior = condition(prior, scores)
             each = posterior.mean[len(scored) :]
             own = np.diagonal(posterior.covariances(), axis1=1, axis2=2)[len(scored) :]
@@ -264,7 +269,7 @@ def update_predictions(
 def after_scores(errors: Errors, scored: Pictures, results: HumanResults) -> WithinPerson:
     """Return what is believed of the person's pictures after the human scores."""
     nobody = scored.take(slice(0, 0))
-    priors = errors.priors(scored, nobody, scored.z.mean(axis=0))
+    priors = errors.priors(scored, nobody)
     evidence = [condition(prior, results.scores()).log_evidence for prior in priors]
     return errors.calibration.within_person.updated(np.array(evidence))
 
@@ -274,7 +279,7 @@ def offset(errors: Errors, scored: Pictures, results: HumanResults) -> tuple[Flo
     nobody, scores = scored.take(slice(0, 0)), results.scores()
     weights = after_scores(errors, scored, results).weight
     mean = square = np.zeros(scored.z.shape[1])
-    for weight, prior in zip(weights, errors.priors(scored, nobody, scored.z.mean(axis=0)), strict=True):
+    for weight, prior in zip(weights, errors.priors(scored, nobody), strict=True):
         found = condition(prior, scores)
         mean = mean + weight * found.offset
         square = square + weight * (np.diag(found.offset_covariance) + found.offset**2)

@@ -120,7 +120,8 @@ class Comparison:
             every = np.stack(chances, axis=1)
             kept = self._kept
             joint[part] = every @ kept.weight
-            low[part], high[part] = kept.interval(every)
+            ends = kept.interval(every)
+            low[part], high[part] = np.minimum(ends[0], joint[part]), np.maximum(ends[1], joint[part])
             per_trait[part], expected[part] = traits, means
         return Chances(joint, low, high, per_trait, expected)
 
@@ -177,7 +178,8 @@ class Comparison:
     def interval(self, selection: Selection, count: int) -> tuple[float, float]:
         """Return the middle 90 % of the chance that one of the first ``count`` meets all goals, as in `Chances`."""
         low, high = self._kept.interval(selection.by_model[:, count - 1])
-        return float(low), float(high)
+        chance = selection.chance[count - 1]
+        return float(min(low, chance)), float(max(high, chance))
 
     def plan(
         self, rows: Rows, votes: int, budget: int | None, noise: Floats, *, seed: int = 0

@@ -77,10 +77,7 @@ class Advice:
         if self.verdict == "test":
             any_of = "at least one" if self.pictures > 1 else "it"
             return f"Test {these}: the chance that {any_of} beats your current photo is {chance}."
-        return (
-            f"What is known does not suffice to tell: the chance that {one} beats your current photo is {chance}. "
-            "Scores of your current photo from people make it surer: --baseline-scores."
-        )
+        return f"What is known does not suffice to tell: the chance that {one} beats your current photo is {chance}."
 
 
 @dataclass(frozen=True)

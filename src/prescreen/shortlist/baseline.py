@@ -152,6 +152,8 @@ def announce_comparison(goals: Goals, baseline: Baseline, options: RankingOption
             "           its scores are ranks among the pictures of the service that gave them, predicted ones among "
             "the training portraits: that makes every chance less sure; --same-raters if both are the same"
         )
+    if baseline.human is None:
+        reporter.info("           if people have rated it, their scores make chances surer: --baseline-scores")
     if baseline.vector is None:
         reporter.info(
             "           without the photo itself chances are less sure: --baseline PHOTO --baseline-scores SCORES"
@@ -251,7 +253,9 @@ def noise_of_one_vote(predictor: Predictor) -> Floats:
         icc, of_mean = reliability.get("icc1"), reliability.get("of_mean")
         icc = DEFAULT_ICC if icc is None or np.isnan(icc) else float(np.clip(icc, LEAST_ICC, 1 - LEAST_ICC))
         # In z the ratings have a variance of 1, of which their reliability is the truth's.
-        estimated = (1 - icc) / icc * (1.0 if of_mean is None or np.isnan(of_mean) else max(of_mean, LEAST_ICC))
+        older = predictor.calibration.older_share is not None  # so that scores learned before are known again
+        truth = 1.0 if older or of_mean is None or np.isnan(of_mean) else max(of_mean, LEAST_ICC)
+        estimated = (1 - icc) / icc * truth
         known = measured is not None and np.isfinite(measured[t])
         found.append(max(float(measured[t]), LEAST_NOISE) if measured is not None and known else estimated)
     return np.array(found)

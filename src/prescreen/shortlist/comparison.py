@@ -42,6 +42,10 @@ def compare(
     scores = results.scores()
     errors = predictor.errors(*([] if baseline.descriptor is None else [baseline.descriptor]))
     usable = (table["status"] == OK).to_numpy() & np.isfinite(table[list(traits)].to_numpy(np.float64)).all(axis=1)
+    names, contents = table["image"].tolist(), table["content"].tolist()
+    if predictor.results is not None:
+        # What a predictor with human results wrote of a picture that is gone is moved by them already.
+        usable &= np.array([name in vectors for name in names], dtype=bool)
     raw = _raw_predictions(table, predictor, vectors)
     of_candidates = predictor.calibration.z(raw[usable])
     level, given = baseline.z(traits), None
@@ -55,27 +59,23 @@ def compare(
         # A picture of the person like the candidates, of which people have said more than was ever predicted.
         centre = _mean(np.concatenate([scored.z, of_candidates]))
         anchors = scored.concatenate(_unseen(scored, centre[None]))
-        around = predictor.calibration.within_person.mean_slope**2 * np.cov(of_candidates, rowvar=False, ddof=0)
-        around = np.atleast_2d(around if len(of_candidates) > 1 else np.zeros((len(traits),) * 2))
+        around = np.zeros((len(traits),) * 2)
+        if len(of_candidates) > 1:
+            slope = predictor.calibration.within_person.mean_slope
+            around = slope**2 * np.atleast_2d(np.cov(of_candidates, rowvar=False, ddof=0))
         level, given = level_of_scores(baseline.human, centre, around + predictor.calibration.error_covariance)
         scores = scores.with_row(len(scored), baseline.human, np.diag(around))
     else:
         raise ValueError(f"baseline {baseline.name}: expected a picture, or its scores")
-    names, contents = table["image"].tolist(), table["content"].tolist()
 
     def pictures(rows: NDArray[np.intp]) -> Pictures:
-        here = np.array([names[row] in vectors for row in rows], dtype=bool)
-        if here.all() and len(rows):
-            stacked = np.stack([vectors[names[row]] for row in rows])
-            return predictor.featurize(stacked, [contents[row] for row in rows], raw[rows])
-        # What is not there any more is not known to look like anything.
-        found = replace(
-            _unseen(scored, predictor.calibration.z(raw[rows])),
-            keys=content_keys([contents[row] for row in rows]),
-        )
-        for place in np.flatnonzero(here):
-            one = pictures(rows[place : place + 1])
-            found.features[place], found.faces[place] = one.features[0], one.faces[0]
+        keys = content_keys([contents[row] for row in rows])
+        found = replace(_unseen(scored, predictor.calibration.z(raw[rows])), keys=keys)
+        here = np.array([place for place, row in enumerate(rows) if names[row] in vectors], dtype=np.intp)
+        if len(here):  # what is not there any more is not known to look like anything
+            stacked = np.stack([vectors[names[row]] for row in rows[here]])
+            seen = predictor.featurize(stacked, [contents[row] for row in rows[here]], raw[rows[here]])
+            found.features[here], found.faces[here] = seen.features, seen.faces
         return found
 
     def priors(rows: NDArray[np.intp], jointly: bool) -> Iterator[Prior]:
@@ -109,12 +109,12 @@ def level_of_scores(human: HumanScores, centre: Floats, covariance: Floats) -> t
 
     Its truth is normal around the person's pictures; scores of few votes are partly luck and are drawn to them.
     """
-    z, noise = human.z[0], human.variance[0]
+    z, noise = human.z[0], human.variance[0] + (0.0 if human.offset is None else human.offset)
     known = np.flatnonzero(np.isfinite(z))
     gain = np.linalg.solve(covariance[np.ix_(known, known)] + np.diag(noise[known]), covariance[known]).T
     level = np.where(np.isfinite(z), centre + gain @ (z - centre)[known], np.nan)
     left = covariance - gain @ covariance[known]
-    return level, (left + left.T) / 2 + np.diag(np.zeros(len(z)) if human.offset is None else human.offset)
+    return level, (left + left.T) / 2
 
 
 def _raw_predictions(table: pd.DataFrame, predictor: Predictor, vectors: Vectors) -> NDArray[np.float64]:

@@ -152,6 +152,8 @@ def learn(
         table = feedback.score_again(table, after, vectors)
         shortlist_ = make_shortlist(table, after, current, replace(options, votes=None), vectors, references)
         decision, name = feedback.decide_next(table, shortlist_.table, after)
+        if decision.verdict == "test" and shortlist_.advice.verdict == "keep":
+            decision = replace(decision, verdict="stay")
         if decision.verdict == "test":
             ranked, chance = shortlist_.table, shortlist_.advice.chance
         else:  # nothing is to be sent
