@@ -181,7 +181,7 @@ def test_the_given_table_is_left_alone():
         (lambda s: pd.concat([s, s], ignore_index=True), "two rows"),
     ],
 )
-def test_a_table_that_cannot_be_ranked_is_refused_in_words(change, said):
+def test_a_table_that_cannot_be_ranked_is_refused(change, said):
     check_scored(scored(FOUR), TRAITS)
     with pytest.raises(UsageError, match=said):
         check_scored(change(scored(FOUR)), TRAITS)

@@ -1,4 +1,4 @@
-"""The current photo and what people said of it."""
+"""The current photo and its human scores."""
 
 from types import SimpleNamespace
 

@@ -31,7 +31,7 @@ _COMPARISON = (
     click.option(
         "--baseline-scores",
         metavar="SCORES",
-        help="What people said of the photo in --baseline: competence=8.2,likeability=9.0.",
+        help="Human scores of the photo in --baseline: competence=8.2,likeability=9.0.",
     ),
     click.option(
         "--baseline-votes",

@@ -30,7 +30,6 @@ MAX_CANDIDATES: Final = 100
 """Candidates with the best single chances among which some are chosen together."""
 
 _CHUNK: Final = 512
-_NEGLIGIBLE: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,7 @@ class Comparison:
     def within_person(self) -> WithinPerson:
         """What is believed of the person's pictures after the human scores."""
         nobody = np.zeros(0, dtype=np.intp)
-        found = [condition(prior, self.scores).log_evidence for prior in self.priors(nobody, False)]
-        return self.beliefs.updated(np.array(found))
+        return self.beliefs.updated(np.array([found.log_evidence for found in self._posteriors(nobody, False)]))
 
     @cached_property
     def chance(self) -> Chances:
@@ -107,40 +105,19 @@ class Comparison:
         n, t = len(self.usable), len(self.traits)
         joint, low, high = np.full((3, n), np.nan)
         per_trait, expected = np.full((2, n, t), np.nan)
-        rows = np.flatnonzero(self.usable)
+        rows, within = np.flatnonzero(self.usable), self.within_person
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
-            chances, traits, means = [], np.zeros((len(part), t)), np.zeros((len(part), t))
-            for each, posterior in self._posteriors(part, False):
-                mean, covariance = self._differences(posterior)
-                found = p_better(mean, covariance, self.level, self.traits, self.goals)
-                chances.append(found.joint)
-                traits += each * found.per_trait
-                means += each * mean
-            every = np.stack(chances, axis=1)
-            kept = self._kept
-            joint[part] = every @ kept.weight
-            ends = kept.interval(every)
-            low[part], high[part] = np.minimum(ends[0], joint[part]), np.maximum(ends[1], joint[part])
-            per_trait[part], expected[part] = traits, means
+            differences = [self._differences(posterior) for posterior in self._posteriors(part, False)]
+            found = [p_better(*each, self.level, self.traits, self.goals) for each in differences]
+            joint[part], low[part], high[part] = within.summarize(np.stack([each.joint for each in found], axis=1))
+            per_trait[part] = np.tensordot(within.weight, [each.per_trait for each in found], 1)
+            expected[part] = np.tensordot(within.weight, [mean for mean, _ in differences], 1)
         return Chances(joint, low, high, per_trait, expected)
 
-    @property
-    def _kept(self) -> WithinPerson:
-        """The beliefs that are not negligible."""
-        within = self.within_person
-        kept = within.weight >= _NEGLIGIBLE
-        weight = within.weight[kept] / within.weight[kept].sum()
-        return WithinPerson(within.share[kept], within.slope[kept], weight)
-
-    def _posteriors(self, rows: Rows, jointly: bool) -> Iterable[tuple[float, Posterior]]:
-        """Yield the weight and the posterior of the anchors and of these candidates by each belief that counts."""
-        within, kept = self.within_person, self._kept
-        counted = within.weight >= _NEGLIGIBLE
-        weights = iter(kept.weight)
-        for counts, prior in zip(counted, self.priors(rows, jointly), strict=True):
-            if counts:
-                yield float(next(weights)), condition(prior, self.scores)
+    def _posteriors(self, rows: Rows, jointly: bool) -> Iterable[Posterior]:
+        """Yield the posterior of the anchors and of these candidates by each belief."""
+        return (condition(prior, self.scores) for prior in self.priors(rows, jointly))
 
     def _differences(self, posterior: Posterior) -> tuple[Floats, Floats]:
         """Return candidate minus baseline in z, (n, t), and the covariance of each, (n, t, t)."""
@@ -171,15 +148,14 @@ class Comparison:
         if not len(among):
             return Selection(among, np.zeros(0), np.zeros((1, 0)))
         level, traits = self._counted
-        parts = [subtract_last(*self._joint(posterior)) for _, posterior in self._posteriors(among, True)]
-        found = choose_together(parts, self._kept.weight, level, traits, self.goals, k, seed=seed)
+        parts = [subtract_last(*self._joint(posterior)) for posterior in self._posteriors(among, True)]
+        found = choose_together(parts, self.within_person.weight, level, traits, self.goals, k, seed=seed)
         return replace(found, chosen=among[found.chosen])
 
     def interval(self, selection: Selection, count: int) -> tuple[float, float]:
         """Return the middle 90 % of the chance that one of the first ``count`` meets all goals, as in `Chances`."""
-        low, high = self._kept.interval(selection.by_model[:, count - 1])
-        chance = selection.chance[count - 1]
-        return float(min(low, chance)), float(max(high, chance))
+        _, low, high = self.within_person.summarize(selection.by_model[:, count - 1])
+        return float(low), float(high)
 
     def plan(
         self, rows: Rows, votes: int, budget: int | None, noise: Floats, *, seed: int = 0
@@ -237,13 +213,11 @@ class Comparison:
 
     def _moments(self, rows: Rows) -> tuple[Floats, Floats]:
         """Return the mean and the covariance of the mixture, as in `_joint`."""
-        parts = [(weight, *self._joint(posterior)) for weight, posterior in self._posteriors(rows, True)]
-        mean = sum((weight * each for weight, each, _ in parts), np.zeros(parts[0][1].shape))
-        covariance = np.zeros(parts[0][2].shape)
-        for weight, each, spread in parts:
-            moved = (each - mean).ravel()
-            covariance += weight * (spread + np.outer(moved, moved))
-        return mean, covariance
+        weight = self.within_person.weight
+        means, covariances = zip(*(self._joint(posterior) for posterior in self._posteriors(rows, True)), strict=True)
+        mean = np.tensordot(weight, means, 1)
+        moved = (np.array(means) - mean).reshape(len(weight), -1)
+        return mean, np.tensordot(weight, covariances, 1) + (weight * moved.T) @ moved
 
     @property
     def _counted(self) -> tuple[Floats, Sequence[str]]:

@@ -33,7 +33,7 @@ class RankingOptions:
     votes : int, optional
         Votes that can be had in all; the shortlist then has no more pictures than get enough of them.
     baseline_scores : str, optional
-        What people said of the current photo where it is given as a picture: ``competence=8.2,likeability=9.0``.
+        Human scores of the current photo where it is given as a picture: ``competence=8.2,likeability=9.0``.
     baseline_votes : int, optional
         How many votes each of the current photo's scores comes from; `DEFAULT_VOTES` without it.
     same_raters : bool

@@ -74,7 +74,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class HumanScores:
-    """What people said about m pictures of the prior.
+    """Human scores of m pictures of the prior.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class HumanScores:
             raise ValueError("scores: every score needs a positive variance (the noise of one vote / votes)")
 
     def with_row(self, row: int, one: "HumanScores", unknown: Floats | None = None) -> "HumanScores":
-        """Add what people said of one more picture of the prior.
+        """Add human scores of one more picture of the prior.
 
         Parameters
         ----------

@@ -72,16 +72,16 @@ class WithinPerson:
         """Mean of the slope."""
         return float(self.weight @ self.slope)
 
-    def interval(self, values: Floats, level: float = 0.9) -> tuple[Floats, Floats]:
-        """Return the ends of the middle of values, (..., g) one for each pair: quantiles by weight, each (...)."""
-        tail = (1 - level) / 2
-        order = np.argsort(values, axis=-1, kind="stable")
-        reached = np.cumsum(self.weight[order], axis=-1)
-        ends = []
-        for share in (tail, 1 - tail):
-            place = np.minimum((reached < share - 1e-12).sum(axis=-1), values.shape[-1] - 1)
-            ends.append(np.take_along_axis(values, np.take_along_axis(order, place[..., None], -1), -1)[..., 0])
-        return ends[0], ends[1]
+    def interval(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the ends of the middle 90 % of values, (..., g) one for each pair; each (...)."""
+        low, high = np.quantile(values, (0.05, 0.95), axis=-1, weights=self.weight, method="inverted_cdf")
+        return low, high
+
+    def summarize(self, values: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the mean of values, (..., g) one for each pair, and the ends of a range that holds it; each (...)."""
+        mean = values @ self.weight
+        low, high = self.interval(values)
+        return mean, np.minimum(low, mean), np.maximum(high, mean)
 
     def to_array(self) -> Floats:
         """Return share, slope and weight as the columns of one array, (g, 3)."""

@@ -62,7 +62,7 @@ class Baseline:
     predicted : Baseline or None
         The same picture with its predicted scores, where ``levels`` are from people.
     human : HumanScores or None
-        What people said of the picture, as the only row; without a vector they are all that is known of it.
+        Human scores of the picture, as the only row; without a vector they are all that is known of it.
     """
 
     name: str
@@ -178,7 +178,7 @@ def read_photo(path: Path, encoder: Encoder, cache: EmbeddingCache) -> Baseline:
 def with_scores(
     photo: Baseline, scores: Mapping[str, float], options: RankingOptions, predictor: Predictor
 ) -> Baseline:
-    """Add what people said of the current photo; its level is where they put it, as sure as their votes make it.
+    """Add human scores of the current photo; its level is where they put it, as sure as their votes make it.
 
     Raises
     ------
