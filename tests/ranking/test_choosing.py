@@ -73,3 +73,9 @@ def test_of_a_mixture_each_part_counts_by_its_weight():
     assert selection.chosen.tolist() == [1, 0]
     np.testing.assert_allclose(selection.chance, [0.7, 1.0])
     np.testing.assert_allclose(selection.by_model, [[0.0, 1.0], [1.0, 1.0]])
+
+
+def test_where_the_gain_is_about_the_same_the_better_picture_is_taken():
+    """The first one almost always does it already; what the others add cannot be told apart."""
+    selection = choose([3.0, 1.0, 0.5], np.eye(3) + 0.5, 2)
+    assert selection.chosen.tolist() == [0, 1]

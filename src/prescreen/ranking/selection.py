@@ -25,6 +25,8 @@ from prescreen.ranking.probability import Floats, thresholds
 _POINTS: Final = 256
 """Sobol points of one Gaussian of a mixture, at least; a single one gets `_ALL`."""
 _ALL: Final = 4096
+_KNOWN: Final = 0.01
+"""A chance is known to about this much."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def choose_together(
     chosen, by_model = [], []
     for _ in range(min(k, m)):
         gain = weight[open_draws] @ flat[open_draws]
-        # Where nothing is gained any more in the draws, the better picture is still the better choice.
-        best = int(np.where(free, gain + 1e-6 * alone, -1.0).argmax())
+        # Of gains that differ by less than they are known, that of the better picture is taken.
+        best = int(np.where(free, gain + _KNOWN * alone, -1.0).argmax())
         free[best] = False
         open_draws &= ~flat[:, best]
         chosen.append(best)
