@@ -87,9 +87,10 @@ def rank(
     return ranked_table(
         scores,
         traits,
-        levels=levels,
         goals=goals,
+        merit=chance.joint,
         chance=chance,
+        levels=levels,
         excluded=excluded,
         chosen=np.array(free[:budget], dtype=np.intp),
     )

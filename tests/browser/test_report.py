@@ -35,7 +35,7 @@ def download(page, button):
 
 def test_sorting_follows_the_trait_that_is_chosen(page, made):
     page.locator("#stacked").uncheck()
-    for key, column in (("0", "competence"), ("2", "influence"), ("p", "p_better")):
+    for key, column in (("0", "competence"), ("2", "influence"), ("merit", "p_better")):
         choose(page, sort=key)
         expected = made.scored().sort_values(column, ascending=False, kind="stable")["image"].tolist()
         assert names(page) == expected, column
@@ -50,7 +50,7 @@ def test_names_are_sorted_as_people_count(page):
 
 def test_odd_names_are_shown_as_they_are(page, made):
     for name in made.table["image"][made.table["image"].str.contains("script|cmd|quoted")]:
-        choose(page, sort="p")
+        choose(page, sort="merit")
         assert tile(page, name).count() == 1
         tile(page, name).locator(".tile").click()
         assert page.locator("#viewer-name").text_content() == name

@@ -63,6 +63,31 @@ def test_scores_of_raters_serve_as_baseline(shell):
     assert pd.read_csv(shell.folder / "ranked.csv")["selected"].sum() == 5
 
 
+def test_without_a_current_photo_pictures_are_ranked_by_their_predicted_scores(shell, demo):
+    done = shell("rank", "demo/scores.csv", "--output", "best.csv", "--report", "best.html")
+    assert done.returncode == 0, done.stderr
+    first, *proposed = done.stdout.splitlines()
+    assert first.startswith("These 3 pictures have the highest predicted scores.")
+    best = pd.read_csv(shell.folder / "best.csv").query("gates.isna()")
+    mean = best[["competence", "likeability", "influence"]].mean(axis=1)
+    assert mean.dropna().is_monotonic_decreasing
+    assert [line.split()[1] for line in proposed] == best["image"].head(3).tolist()
+    assert f"<strong>{mean.iloc[0]:.1f}</strong> <span>mean predicted score" in (shell.folder / "best.html").read_text(
+        "utf-8"
+    )
+
+
+def test_scores_of_the_current_photo_come_from_the_file_that_came_back(shell, demo):
+    (shell.folder / "back.csv").write_text(
+        "Photo;Competence;Likeability;Influence;Votes\nother.jpg;1;1;1;9\nbaseline.jpg;8,2;9,0;7,1;40\n", "utf-8"
+    )
+    words = ("rank", "demo/scores.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "back-ranked.csv")
+    typed = ("--baseline-scores", "competence=8.2,likeability=9,influence=7.1", "--baseline-votes", "40")
+    read, said = (shell(*words, *more) for more in (("--baseline-scores", "back.csv"), typed))
+    assert read.returncode == said.returncode == 0, read.stderr
+    assert read.stdout == said.stdout
+
+
 def test_votes_decide_how_many_pictures_are_sent_and_the_page_and_the_table_say_so(shell, demo):
     words = ("rank", "demo/scores.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", "votes.csv")
     done = shell(*words, "--votes", "125", "--report", "votes.html")

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from prescreen.ranking.comparison import MAX_CANDIDATES
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior, condition
-from prescreen.ranking.stopping import decide
+from prescreen.ranking.stopping import Advice, decide
 from prescreen.ranking.within_person import WithinPerson
 from simulated import comparison
 
@@ -53,14 +53,15 @@ def test_a_picture_that_people_like_better_is_likely_better():
     told = scores([0, 1], [[0.0, 0.0], [2.0, 2.0]], variance=0.01)
     joint = comparison(prior([[0, 0], [0.3, 0.3], [0.1, 0.1]]), told, TRAITS, GOALS, 0).chance.joint
     tested = np.array([False, True, False])
-    assert decide(joint, tested, np.array([False, False, True])).verdict == "switch"
+    assert decide(joint, tested, np.array([False, False, True]), Advice(1, 0.5, 0.5, 0.5)).verdict == "switch"
 
 
 def test_nothing_is_likely_to_beat_a_current_photo_that_people_rate_far_above():
     told = scores([0], [[2.5, 2.5]])
-    joint = comparison(prior([[2.5, 2.5], [0, 0], [0.1, 0.1]], 0.1), told, TRAITS, GOALS, 0).chance.joint
+    chance = comparison(prior([[2.5, 2.5], [0, 0], [0.1, 0.1]], 0.1), told, TRAITS, GOALS, 0).chance
     left = np.array([False, True, True])
-    assert decide(joint, ~left & False, left).verdict == "stay"
+    advice = Advice(2, *(float(part[left].sum()) for part in (chance.joint, chance.low, chance.high)))
+    assert decide(chance.joint, ~left & False, left, advice).verdict == "stay"
 
 
 def test_only_what_may_be_sent_is_chosen_and_no_more_than_there_is():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from prescreen.ranking.posterior import HumanScores, Prior
-from prescreen.ranking.stopping import agreement, decide
+from prescreen.ranking.stopping import Advice, Decision, agreement, decide
 
 TRAITS = ("a", "b")
 NONE = np.zeros(4, dtype=bool)
@@ -32,17 +32,40 @@ def test_agreement_without_scores_of_a_trait_says_nothing_about_it():
     assert (second.pictures, second.pearson, second.offset, second.inside) == (0, None, None, None)
 
 
-def test_decisions():
-    joint = np.array([0.1, 0.9, 0.3, np.nan])
-    tested = np.array([False, True, False, False])
-    assert decide(joint, tested, ~tested) == decide(joint, tested, ~tested, switch_above=0.9)
-    assert decide(joint, tested, ~tested).verdict == "switch"
-    assert decide(joint, tested, ~tested).row == 1
-    test = decide(joint, tested, ~tested, switch_above=0.95)
-    assert (test.verdict, test.row, test.chance) == ("test", 2, 0.3)
-    stay = decide(joint, tested, ~tested, switch_above=0.95, stay_below=0.4)
-    assert (stay.verdict, stay.row) == ("stay", 2)
-    nothing = decide(joint, NONE, NONE)
-    assert (nothing.verdict, nothing.row, nothing.chance) == ("stay", None, 0.0)
-    with pytest.raises(ValueError, match="level 2"):
-        decide(joint, NONE, ALL, stay_below=2)
+def advice(chance, pictures=1):
+    return Advice(pictures, chance, chance, chance)
+
+
+JOINT = np.array([0.1, 0.9, 0.3, np.nan])
+TESTED = np.array([False, True, False, False])
+
+
+def test_a_tested_picture_that_is_likely_better_is_taken():
+    assert decide(JOINT, TESTED, ~TESTED, advice(0.4)) == Decision("switch", 1, 0.9)
+
+
+def test_pictures_worth_their_votes_are_tested_next():
+    assert decide(np.where(TESTED, 0.5, JOINT), TESTED, ~TESTED, advice(0.4)) == Decision("test", 2, 0.3)
+
+
+def test_where_no_picture_left_is_worth_its_votes_a_promising_tested_one_gets_more():
+    found = decide(np.where(TESTED, 0.5, JOINT), TESTED, ~TESTED, advice(0.1))
+    assert found == Decision("test", 1, 0.5, again=True)
+    assert decide(np.where(TESTED, 0.5, JOINT), TESTED, NONE, advice(0.0, 0)) == found
+
+
+def test_the_current_photo_stays_where_neither_tested_pictures_nor_others_are_likely_better():
+    assert decide(np.where(TESTED, 0.1, JOINT), TESTED, ~TESTED, advice(0.1)) == Decision("stay", 2, 0.3)
+    assert decide(JOINT, NONE, NONE, advice(0.0, 0)) == Decision("stay", None, 0.0)
+
+
+def test_what_is_not_known_well_enough_is_tested_rather_than_given_up():
+    unclear = Advice(2, 0.15, 0.01, 0.6)
+    assert unclear.verdict == "unclear"
+    assert decide(JOINT, NONE, ALL, unclear).verdict == "test"
+
+
+def test_without_a_current_photo_advice_says_that_nothing_was_compared():
+    assert Advice(3, np.nan, np.nan, np.nan).verdict == "ranked"
+    assert "no current photo was given" in Advice(3, np.nan, np.nan, np.nan).describe()
+    assert Advice(0, np.nan, np.nan, np.nan).describe() == "No picture is left to test."

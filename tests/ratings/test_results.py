@@ -113,3 +113,25 @@ def test_a_web_page_is_named(tmp_path):
 def test_a_file_that_is_not_there_is_a_mistake_in_the_request(tmp_path):
     with pytest.raises(UsageError, match=r"none\.csv: no such file"):
         read_results(tmp_path / "none.csv", TRAITS, KNOWN, where="scores.csv")
+
+
+def test_of_one_picture_all_others_may_be_unknown_and_traits_may_be_missing(tmp_path):
+    found = read(
+        tmp_path, "Photo;Likeability;Votes\ngone.jpg;0;1\ndesk/2.jpg;8,5;40\n", only="2.jpg", columns={"image": "Photo"}
+    )
+    assert found.images == ("2.jpg",)
+    assert found.scores.loc["2.jpg", "likeability"] == 8.5
+    assert np.isnan(found.scores.loc["2.jpg", "competence"])
+    assert found.votes.loc["2.jpg", "likeability"] == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("image,competence\n21.jpg,4\n", "no row of 2.jpg; did you mean '21.jpg'"),
+        ("image,warmth\n2.jpg,4\n", "scores of none of competence, likeability"),
+    ],
+)
+def test_where_the_one_picture_or_all_traits_are_missing_it_is_said(tmp_path, text, expected):
+    with pytest.raises(RatingsError, match=expected):
+        read(tmp_path, text, only="2.jpg")

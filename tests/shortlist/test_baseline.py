@@ -12,8 +12,9 @@ from prescreen.ranking.options import RankingOptions
 from prescreen.ranking.posterior import HumanScores, Prior, condition
 from prescreen.ranking.vote_plan import chance_to_show, plan_votes
 from prescreen.ratings.reliability import DEFAULT_ICC
+from prescreen.ratings.results import TypedResults
 from prescreen.ratings.vote_noise import noise_of_vote, score_to_z
-from prescreen.shortlist.baseline import LEAST_ICC, LEAST_NOISE, Baseline, noise_of_one_vote, with_scores
+from prescreen.shortlist.baseline import LEAST_ICC, LEAST_NOISE, Baseline, noise_of_one_vote, read_baseline, with_scores
 from prescreen.shortlist.comparison import level_of_scores
 
 MEASURED = {"none": 0.0, "little": 0.2, "not": None, "undefined": float("nan"), "all": 1.0}
@@ -24,6 +25,10 @@ def predictor(vote_noise=None):
     reliability = {trait: {"icc1": icc} for trait, icc in MEASURED.items()}
     calibration = SimpleNamespace(vote_noise=vote_noise, older_share=None)
     return SimpleNamespace(traits=TRAITS, manifest=SimpleNamespace(reliability=reliability), calibration=calibration)
+
+
+def typed(**scores):
+    return TypedResults.of_one("now.jpg", scores)
 
 
 def odds(icc):
@@ -72,7 +77,7 @@ def test_votes_without_reliability_move_next_to_nothing_and_break_nothing():
 def test_scores_of_a_photo_are_as_sure_as_their_votes_make_them_at_their_level():
     photo = Baseline("now.jpg", dict.fromkeys(TRAITS, 5.0), {}, {}, None)
     few, many = (
-        with_scores(photo, {"little": 9.0}, RankingOptions(baseline_votes=votes), predictor()) for votes in (20, 80)
+        with_scores(photo, typed(little=9.0), RankingOptions(baseline_votes=votes), predictor()) for votes in (20, 80)
     )
     assert few.levels == dict.fromkeys(TRAITS, 5.0) | {"little": pytest.approx(9.0)}
     assert few.low["little"] < many.low["little"] < 9 < many.high["little"] < few.high["little"]
@@ -82,7 +87,7 @@ def test_scores_of_a_photo_are_as_sure_as_their_votes_make_them_at_their_level()
 
 def test_without_a_number_of_votes_20_are_assumed_and_scores_are_never_exact():
     photo = Baseline("now.jpg", {}, {}, {}, None)
-    assumed, said = (with_scores(photo, {"all": 7.0}, options, predictor()) for options in
+    assumed, said = (with_scores(photo, typed(all=7.0), options, predictor()) for options in
                      (RankingOptions(), RankingOptions(baseline_votes=20)))  # fmt: skip
     np.testing.assert_array_equal(assumed.human.variance, said.human.variance)
     assert assumed.human.variance[0, 4] > 0
@@ -91,13 +96,37 @@ def test_without_a_number_of_votes_20_are_assumed_and_scores_are_never_exact():
 @pytest.mark.parametrize("same", [False, True])
 def test_scores_of_another_service_have_an_offset_in_common(same):
     photo = Baseline("now.jpg", {}, {}, {}, None)
-    found = with_scores(photo, {"all": 7.0}, RankingOptions(same_raters=same), predictor())
+    found = with_scores(photo, typed(all=7.0), RankingOptions(same_raters=same), predictor())
     np.testing.assert_allclose(found.human.offset, 0.0 if same else SERVICE_OFFSET**2)
 
 
+def read(baseline=None, **options):
+    return read_baseline(baseline, RankingOptions(**options), predictor(), None, None)
+
+
 def test_scores_on_a_trait_that_is_not_predicted_are_refused():
-    with pytest.raises(UsageError, match="'charm'"):
-        with_scores(Baseline("now.jpg", {}, {}, {}, None), {"charm": 7.0}, RankingOptions(), predictor())
+    with pytest.raises(UsageError, match=r"^--baseline-scores: .*'charm'"):
+        read("charm=7")
+
+
+@pytest.mark.parametrize("given", ["baseline", "baseline_scores"])
+def test_scores_alone_are_understood_in_either_option_and_in_any_case(given):
+    assert read(**{given: "ALL=7,little=6"}).levels == {"all": pytest.approx(7), "little": pytest.approx(6)}
+
+
+def test_without_a_photo_and_scores_there_is_no_baseline():
+    assert read() is None
+
+
+@pytest.mark.parametrize("options", [{"baseline_votes": 40}, {"same_raters": True}])
+def test_an_option_that_says_something_of_scores_needs_scores(options):
+    with pytest.raises(UsageError, match="give the photo's --baseline-scores"):
+        read(**options)
+
+
+def test_scores_that_are_neither_text_nor_a_file_are_refused():
+    with pytest.raises(UsageError, match=r"^--baseline-scores 'gone.csv': no such file"):
+        read(baseline_scores="gone.csv")
 
 
 def test_scores_alone_are_drawn_to_the_persons_pictures_the_more_the_fewer_their_votes_all_traits_together():

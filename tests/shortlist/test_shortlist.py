@@ -128,3 +128,17 @@ def test_zero_is_a_number_and_not_nothing(name):
     with pytest.raises(UsageError, match=f"{name} 0: expected at least 1"):
         RankingOptions(**{name: 0})
     assert getattr(RankingOptions(**{name: 1}), name) == 1
+
+
+def test_without_a_current_photo_the_best_predicted_come_first_and_nothing_is_said_of_chances():
+    done = shortlist(baseline=None, budget=2, rejected=("a.jpg",))
+    assert done.advice.verdict == "ranked"
+    assert done.table["image"].tolist() == ["copy.jpg", "c.jpg", "a.jpg", "d.jpg"]
+    assert done.table["selected"].tolist() == [True, True, False, False]
+    assert done.table["why"].iloc[0] == "predicted warm 7.0"
+    assert not [column for column in done.table.columns if column.startswith("p_")]
+
+
+def test_votes_cannot_be_planned_without_a_current_photo():
+    with pytest.raises(UsageError, match="give it with --baseline"):
+        shortlist(baseline=None, votes=100)

@@ -145,13 +145,14 @@ def _lowest(evaluation: "Evaluation") -> str | None:
 
 
 def shortlist_lines(shortlist: "pd.DataFrame") -> list[str]:
-    """Return rank, name, chance to meet all goals with its range, and reasons of each picture on the shortlist."""
-    columns = ("rank", "image", "p_better", "p_better_low", "p_better_high", "why")
-    rows = zip(*(shortlist[column].tolist() for column in columns), strict=True)
-    return [
-        f"{rank}. {shown(image)}  {chance_with_range(chance, low, high)}  {shown(why)}"
-        for rank, image, chance, low, high, why in rows
-    ]
+    """Return rank, name, reasons, and the chance to meet all goals if known, of each picture on the shortlist."""
+    lines = []
+    for row in shortlist.to_dict("records"):
+        chance = ""
+        if "p_better" in row:
+            chance = f"{chance_with_range(row['p_better'], row['p_better_low'], row['p_better_high'])}  "
+        lines.append(f"{row['rank']}. {shown(row['image'])}  {chance}{shown(row['why'])}")
+    return lines
 
 
 def zero_shot_lines(shortlist: "pd.DataFrame") -> list[str]:

@@ -14,6 +14,7 @@ from prescreen.cli.ranking_options import keep_metadata_option, make_options, ra
 EXAMPLES = """\b
 Examples:
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
+  prescreen rank scores.csv --output best.csv
   prescreen rank scores.csv --baseline now.jpg --reference me/ --no-gates blurred,novelty --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --votes 120 --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --decisions scores.decisions.csv --output shortlist.csv
@@ -25,7 +26,7 @@ Examples:
 
 @click.command(cls=Verb, short_help="Rank scored pictures; pick the few to send.", epilog=EXAMPLES)
 @click.argument("scores", type=LocalPath())
-@ranking_options(baseline_required=False)
+@ranking_options
 @click.option(
     "--zero-shot",
     is_flag=True,
@@ -82,8 +83,6 @@ def rank(
         return
     if encoder is not None:
         raise click.UsageError("--encoder: goes with --zero-shot; a predictor has its own")
-    if baseline is None:
-        raise click.UsageError("Missing option '--baseline'.")
     done = rank.rank(
         scores,
         baseline=baseline,

@@ -31,7 +31,7 @@ _COMPARISON = (
     click.option(
         "--baseline-scores",
         metavar="SCORES",
-        help="Human scores of the photo in --baseline: competence=8.2,likeability=9.0.",
+        help="Human scores of your current photo: competence=8.2,likeability=9.0, or a results file with it.",
     ),
     click.option(
         "--baseline-votes",
@@ -92,16 +92,12 @@ def comparison_options(function: Command) -> Command:
     return function
 
 
-def ranking_options(*, baseline_required: bool) -> Callable[[Command], Command]:
+def ranking_options(function: Command) -> Command:
     """Give a command those options, and what to compare with by which predictor."""
-
-    def decorate(function: Command) -> Command:
-        for option in reversed(_RANKING):
-            function = option(function)
-        baseline = click.option("--baseline", required=baseline_required, type=Place("picture"), help=BASELINE_HELP)
-        return baseline(function)
-
-    return decorate
+    for option in reversed(_RANKING):
+        function = option(function)
+    without = " Without either, pictures are ranked by their predicted scores."
+    return click.option("--baseline", type=Place("picture"), help=BASELINE_HELP + without)(function)
 
 
 def warn_of_renamed(terminal: Terminal, *lists: str) -> None:

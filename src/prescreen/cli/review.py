@@ -20,7 +20,7 @@ Examples:
 
 @click.command(cls=Verb, short_help="Look at ranked pictures, keep and reject.", epilog=EXAMPLES)
 @click.argument("scores", type=LocalPath())
-@ranking_options(baseline_required=True)
+@ranking_options
 @click.option(
     "--decisions",
     type=LocalPath(),
@@ -32,7 +32,7 @@ Examples:
 @verb
 def review(
     scores: Path,
-    baseline: str,
+    baseline: str | None,
     predictor: str | None,
     images: tuple[str, ...],
     decisions: Path | None,

@@ -101,7 +101,7 @@ def choose_goals(
     UsageError
         For an unknown trait, and as in :class:`Goals`.
     """
-    improve, keep = _as_known(improve, traits), _as_known(keep, traits)
+    improve, keep = (None if names is None else as_known(names, traits) for names in (improve, keep))
     if improve is None and keep is None:
         chosen = default_goals(traits)
         improve, keep = chosen.improve, chosen.keep
@@ -114,9 +114,7 @@ def choose_goals(
     return goals
 
 
-def _as_known(names: Sequence[str] | None, known: Sequence[str]) -> Sequence[str] | None:
+def as_known(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
     """Return names as the predictor spells them, where exactly one differs from them in case alone."""
-    if names is None:
-        return None
     alike = [[other for other in known if other.lower() == name.lower()] for name in names]
     return [name if name in known or len(same) != 1 else same[0] for name, same in zip(names, alike, strict=True)]

@@ -33,9 +33,9 @@ class RankingOptions:
     votes : int, optional
         Votes that can be had in all; the shortlist then has no more pictures than get enough of them.
     baseline_scores : str, optional
-        Human scores of the current photo where it is given as a picture: ``competence=8.2,likeability=9.0``.
+        Human scores of the current photo: ``competence=8.2,likeability=9.0``, or a file of results that it is in.
     baseline_votes : int, optional
-        How many votes each of the current photo's scores comes from; `DEFAULT_VOTES` without it.
+        How many votes each of the current photo's scores comes from, where no file says; `DEFAULT_VOTES` without it.
     same_raters : bool
         Whether these scores come from the raters, or the service, that the predictor was trained on. Otherwise a score
         is a rank among other pictures than the training portraits, which makes it less certain.

@@ -18,7 +18,7 @@ FEW = 0.05  # score points that one decimal place does not show
 
 
 def ranked_columns(traits: Sequence[str]) -> list[str]:
-    """Return the names of the columns of `ranked_table` in their order, with ``votes``, which only some tables have."""
+    """Return the names of the columns of `ranked_table` in their order; some tables lack ``votes``, or the chances."""
     return [
         "rank",
         "image",
@@ -49,9 +49,10 @@ def ranked_table(
     scores: pd.DataFrame,
     traits: Sequence[str],
     *,
-    levels: Floats,
     goals: Goals,
-    chance: Chances,
+    merit: Floats,
+    chance: Chances | None,
+    levels: Floats,
     excluded: Excluded,
     chosen: NDArray[np.intp],
     votes: Sequence[int] = (),
@@ -67,12 +68,15 @@ def ranked_table(
         One row a picture, as `check_scored` wants it. Columns that it does not name are ignored.
     traits : sequence of str
         The t predicted traits.
-    levels : ndarray (t,)
-        The baseline's scores (0-10); NaN where not known.
     goals : Goals
         What to improve and what to keep.
-    chance : Chances
-        Of all candidates; NaN without a prediction.
+    merit : ndarray (n,)
+        By which candidates are ranked: the chance that all goals are met, or the mean predicted score; NaN without a
+        prediction.
+    chance : Chances or None
+        Of all candidates; None without a baseline, and then the columns of chances are left out.
+    levels : ndarray (t,)
+        The baseline's scores (0-10); NaN where not known.
     excluded : Excluded
         Why some are excluded.
     chosen : ndarray of int
@@ -93,32 +97,38 @@ def ranked_table(
         failed) and ``why``.
     """
     images = scores["image"].tolist()
-    usable = np.isfinite(chance.joint)
+    usable = np.isfinite(merit)
     predicted = np.where(usable[:, None], numeric_columns(scores, traits), np.nan)
-    ranked = best_first(images, chance.joint)
+    ranked = best_first(images, merit)
     failed = sorted(np.flatnonzero(~usable).tolist(), key=lambda i: images[i])
     first = [i for i in ranked if i in set(chosen.tolist())]
     order = np.array([*first, *(i for i in ranked if i not in set(first)), *failed], dtype=np.intp)
 
     reasons = _failure_reasons(scores, usable)
-    expected = z_to_score(score_to_z(levels) + chance.difference)
+    expected = predicted if chance is None else z_to_score(score_to_z(levels) + chance.difference)
     because, checks = excluded.because, excluded.checks
     whys = []
     for i in range(len(scores)):
         if not usable[i]:
             whys.append(f"failed: {reasons[i]}")
         else:
-            gains = explain(traits, expected[i], levels, chance.per_trait[i], goals)
+            gains = (
+                "predicted " + ", ".join(f"{name} {expected[i, traits.index(name)]:.1f}" for name in goals.traits)
+                if chance is None
+                else explain(traits, expected[i], levels, chance.per_trait[i], goals)
+            )
             whys.append("; ".join(part for part in (because[i], gains) if part))
 
     columns: dict[str, pd.Series | NDArray[np.generic]] = {
         "rank": np.arange(1, len(scores) + 1),
         "image": _text([images[i] for i in order]),
-        "p_better": chance.joint[order].round(6),
-        "p_better_low": chance.low[order].round(6),
-        "p_better_high": chance.high[order].round(6),
         "selected": np.isin(order, chosen),
     }
+    if chance is not None:
+        columns["p_better"] = chance.joint[order].round(6)
+        columns["p_better_low"] = chance.low[order].round(6)
+        columns["p_better_high"] = chance.high[order].round(6)
+        columns |= {f"p_{name}": chance.per_trait[order, t].round(6) for t, name in enumerate(traits)}
     if len(votes):
         planned = np.zeros(len(scores), dtype=np.int64)
         planned[: len(votes)] = votes
@@ -128,8 +138,6 @@ def ranked_table(
         for end in ("low", "high"):
             bound = np.where(usable, numeric_columns(scores, [f"{name}_{end}"])[:, 0], np.nan)
             columns[f"{name}_{end}"] = bound[order].round(3)
-    for t, name in enumerate(traits):
-        columns[f"p_{name}"] = chance.per_trait[order, t].round(6)
     free = usable & np.array([not text for text in because], dtype=bool)
     columns["pareto"] = pareto_front(np.where(free[:, None], predicted, np.nan))[order]
     columns["status"] = _text([OK if usable[i] else FAILED for i in order])

@@ -12,9 +12,6 @@ from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.probability import Floats
 from prescreen.text import chance_with_range
 
-STAY_BELOW: Final = 0.05
-"""A picture less likely than this to meet all goals is not worth its votes."""
-
 SWITCH_ABOVE: Final = 0.8
 """Chance from which a tested picture is taken for better than the current photo."""
 
@@ -42,7 +39,7 @@ class Advice:
         How many are proposed.
     chance, low, high : float, 0 to 1
         Chance that at least one of them meets all goals, with the middle 90 % of it over what one person's pictures may
-        share.
+        share; NaN where there is no current photo to compare with.
     """
 
     pictures: int
@@ -51,8 +48,10 @@ class Advice:
     high: float
 
     @property
-    def verdict(self) -> Literal["test", "keep", "unclear"]:
-        """Test them, keep the current photo, or the ratings do not suffice to tell."""
+    def verdict(self) -> Literal["test", "keep", "unclear", "ranked"]:
+        """Test them, keep the current photo, the ratings do not suffice to tell, or nothing was compared with."""
+        if np.isnan(self.chance):
+            return "ranked"
         if not self.pictures or self.high < KEEP_BELOW:
             return "keep"
         return "test" if self.chance >= TEST_FROM else "unclear"
@@ -68,8 +67,14 @@ class Advice:
         'Keep your current photo: the chance that at least one of these 3 pictures beats it is 4 % (1 % to 9 %).'
         """
         if not self.pictures:
-            return "Keep your current photo: no picture is left to test."
+            return f"{'Keep your current photo: no' if self.verdict == 'keep' else 'No'} picture is left to test."
         these = f"these {self.pictures} pictures" if self.pictures > 1 else "this picture"
+        if self.verdict == "ranked":
+            have = "have the highest predicted scores" if self.pictures > 1 else "has the highest predicted scores"
+            return (
+                f"{these[0].upper()}{these[1:]} {have}. Whether one beats your current photo is not known: "
+                "no current photo was given."
+            )
         chance = chance_with_range(self.chance, self.low, self.high)
         one = f"at least one of {these}" if self.pictures > 1 else these
         if self.verdict == "keep":
@@ -145,28 +150,24 @@ class Decision:
     Parameters
     ----------
     verdict : {"switch", "test", "stay"}
-        Take the tested picture in ``row`` as the new one; test the picture in ``row`` and others; or stay with the
-        current photo, because nothing left is likely to beat it.
+        Take the tested picture in ``row`` as the new one; test pictures, of which the one in ``row`` is the most likely
+        to be better; or stay with the current photo.
     row : int or None
-        The best tested picture (switch), or the best one left (test, stay); None if there is none.
+        That picture, for "stay" the best one left; None if there is none.
     chance : float, 0 to 1
         Its chance to meet all goals; 0 if there is none.
+    again : bool
+        Whether it is a tested picture that deserves more votes, and no other is worth them.
     """
 
     verdict: Literal["switch", "test", "stay"]
     row: int | None
     chance: float
+    again: bool = False
 
 
-def decide(
-    joint: Floats,
-    tested: NDArray[np.bool_],
-    left: NDArray[np.bool_],
-    *,
-    stay_below: float = STAY_BELOW,
-    switch_above: float = SWITCH_ABOVE,
-) -> Decision:
-    """Decide whether to switch, to test more or to stay.
+def decide(joint: Floats, tested: NDArray[np.bool_], proposed: NDArray[np.bool_], advice: Advice) -> Decision:
+    """Decide after a round whether to switch, to test more or to stay.
 
     Parameters
     ----------
@@ -174,21 +175,19 @@ def decide(
         Each candidate's chance to meet all goals, NaN where not known.
     tested : ndarray (n,), bool
         Candidates that people have scored.
-    left : ndarray (n,), bool
-        Candidates that can still be sent.
-    stay_below, switch_above : float, 0 to 1
-        Stop if the best chance left is below the one; switch if a tested picture's is at least the other.
+    proposed : ndarray (n,), bool
+        Candidates that would be sent next.
+    advice : Advice
+        On sending those.
     """
-    for level in (stay_below, switch_above):
-        if not 0 <= level <= 1:
-            raise ValueError(f"level {level:g}: expected a chance from 0 to 1")
-    best_tested, best_left = _best(joint, tested), _best(joint, left)
-    if best_tested is not None and joint[best_tested] >= switch_above:
+    best_tested, best_left = _best(joint, tested), _best(joint, proposed)
+    if best_tested is not None and joint[best_tested] >= SWITCH_ABOVE:
         return Decision("switch", best_tested, float(joint[best_tested]))
-    if best_left is None:
-        return Decision("stay", None, 0.0)
-    chance = float(joint[best_left])
-    return Decision("stay" if chance < stay_below else "test", best_left, chance)
+    if best_left is not None and advice.verdict != "keep":
+        return Decision("test", best_left, float(joint[best_left]))
+    if best_tested is not None and joint[best_tested] >= TEST_FROM:
+        return Decision("test", best_tested, float(joint[best_tested]), again=True)
+    return Decision("stay", best_left, 0.0 if best_left is None else float(joint[best_left]))
 
 
 def _best(joint: Floats, among: NDArray[np.bool_]) -> int | None:

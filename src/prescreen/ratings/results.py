@@ -8,8 +8,9 @@ than a trait that was not asked for. Other columns are left out, which is said.
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ import pandas as pd
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import refuse
 from prescreen.ratings.formats import read_rows
-from prescreen.ratings.image_names import match_known, named_pictures
+from prescreen.ratings.image_names import match_known, named_pictures, suggest
 from prescreen.ratings.meanings import columns_option
 from prescreen.ratings.rows import Rows, UnknownTrait, refuse_beyond
 from prescreen.ratings.scale import ANSWERS, SCORES, Scale
@@ -58,6 +59,12 @@ class TypedResults:
     fingerprint: str
     notes: tuple[str, ...]
 
+    @classmethod
+    def of_one(cls, image: str, scores: Mapping[str, float]) -> Self:
+        """Return scores of one picture from 0 to 10, as somebody typed them, without a file."""
+        typed = pd.DataFrame(scores, index=[image])
+        return cls((image,), typed, False, typed * np.nan, typed * np.nan, Path(), "", ())
+
 
 def read_results(
     path: Path,
@@ -68,6 +75,7 @@ def read_results(
     training: Scale = SCORES,
     raw: bool = False,
     columns: Mapping[str, str] | None = None,
+    only: str | None = None,
 ) -> TypedResults:
     """Read results and refuse them if anything is not right.
 
@@ -87,6 +95,8 @@ def read_results(
         Whether scores and means are on it too; otherwise from 0 to 10.
     columns : mapping of str to str, optional
         {meaning, or name of a trait: column}, where the names of the columns do not tell.
+    only : str, optional
+        The picture whose rows alone count; the file may hold others that are not known, and traits without a score.
 
     Raises
     ------
@@ -99,13 +109,23 @@ def read_results(
     """
     remedy = "give the file of the scores that came back from people"
     scale = training if raw else SCORES
-    try:
-        rows = read_rows(path, {trait: trait for trait in traits}, columns, scale, remedy=remedy)
-    except UnknownTrait as error:
-        raise RatingsError(
-            f"{shown(path)}: no scores of {error.name!r}: every trait of the predictor is expected "
-            f"({', '.join(traits)}); {_remedy(error, traits, columns or {})}"
-        ) from None
+    wanted = list(traits)
+    while True:
+        try:
+            rows = read_rows(path, {trait: trait for trait in wanted}, columns, scale, remedy=remedy)
+            break
+        except UnknownTrait as error:
+            if only is None:
+                raise RatingsError(
+                    f"{shown(path)}: no scores of {error.name!r}: every trait of the predictor is expected "
+                    f"({', '.join(traits)}); {_remedy(error, traits, columns or {})}"
+                ) from None
+            wanted.remove(error.name)
+            if not wanted:
+                raise RatingsError(
+                    f"{shown(path)}: scores of none of {', '.join(traits)}; name its columns like these"
+                ) from None
+    rows = rows if only is None else _rows_of(rows, only)
     images, matched = named_pictures(
         rows, where, lambda names: match_known(names, known), lambda: known, "correct the name"
     )
@@ -127,12 +147,25 @@ def read_results(
     order = list(dict.fromkeys(table["image"].iloc[np.argsort(table.index, kind="stable")]))
     scores, votes, errors = (part.reindex(index=order, columns=list(traits)) for part in shaped)
     lacking = scores.isna().to_numpy()
-    if lacking.any():
+    if only is None and lacking.any():
         i, t = np.argwhere(lacking)[0]
         row = table.index[table["image"] == order[i]][0]
         what = f"image '{shown(order[i])}' has no score for {traits[t]!r}"
         raise RatingsError(f"{shown(path)}: row {row}: {what}; add it")
     return TypedResults(tuple(order), scores, raw or rows.single_votes, votes, errors, path, rows.fingerprint, notes)
+
+
+def _rows_of(rows: Rows, picture: str) -> Rows:
+    """Keep the rows of one picture."""
+    image = rows.frame["image"]
+    names = [str(name) for name in image.cat.categories]
+    fitting = [name for name, found in zip(names, match_known(names, [picture]), strict=True) if found.name is not None]
+    if not fitting:
+        remedy = f"did you mean '{shown(close)}'? " if (close := suggest(picture, names)) else ""
+        raise RatingsError(
+            f"{shown(rows.source)}: no row of {shown(picture)}; {remedy}the picture must have the same name there"
+        )
+    return replace(rows, frame=rows.frame[image.isin(fitting)])
 
 
 def _remedy(error: UnknownTrait, traits: Sequence[str], columns: Mapping[str, str]) -> str:

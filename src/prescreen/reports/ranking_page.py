@@ -22,7 +22,7 @@ def draw_report(
     advance: Callable[[], object],
     *,
     predictor: Predictor,
-    baseline: Baseline,
+    baseline: Baseline | None,
     goals: Goals,
     metadata: ScoresMetadata | None,
     shortlist: Shortlist,
@@ -31,19 +31,12 @@ def draw_report(
     keep_metadata: bool = False,
 ) -> str:
     """Draw the ranking with its pictures as one HTML file; with a token, it is the page that a server gives out."""
-    shown = baseline.predicted or baseline  # predictions are compared with predictions
-    values = {
-        trait: TraitValue(score, shown.low.get(trait), shown.high.get(trait)) for trait, score in shown.levels.items()
-    }
-    source = "predicted from the picture" if shown.human is None else "from people"
-    if baseline.predicted is not None:
-        source += f"; people said {baseline.describe()}, which the chances take into account"
     manifest = predictor.manifest
     summary = summarize_ranking(
         shortlist.table,
         predictor.traits,
         goals,
-        BaselinePicture(baseline.name, source, values),
+        None if baseline is None else _picture(baseline),
         origin={
             "Predictor": f"{manifest.name} ({predictor.fingerprint[:12]})",
             "Encoder": manifest.encoder.name,
@@ -58,8 +51,20 @@ def draw_report(
         folders=folders,
     )
     images = draw_thumbnails(files, shortlist.table["image"].tolist(), advance)
-    current = None if baseline.file is None else thumbnail(ImageFile(baseline.file, baseline.name), LARGE)
+    photo = None if baseline is None or baseline.file is None else ImageFile(baseline.file, baseline.name)
+    current = None if photo is None else thumbnail(photo, LARGE)
     return render_ranking(summary, images, current, token, keep_metadata)
+
+
+def _picture(baseline: Baseline) -> BaselinePicture:
+    shown = baseline.predicted or baseline  # predictions are compared with predictions
+    values = {
+        trait: TraitValue(score, shown.low.get(trait), shown.high.get(trait)) for trait, score in shown.levels.items()
+    }
+    source = "predicted from the picture" if shown.human is None else "from people"
+    if baseline.predicted is not None:
+        source += f"; people said {baseline.describe()}, which the chances take into account"
+    return BaselinePicture(baseline.name, source, values)
 
 
 def _capitalised(sentence: str) -> str:

@@ -69,10 +69,11 @@ def render_ranking(
         "signed": _signed,
         "told": _told,
     }
-    levels = {name: value.score for name, value in summary.baseline.values.items()}
+    levels = {} if summary.baseline is None else {name: value.score for name, value in summary.baseline.values.items()}
     return environment.get_template("ranking.html.j2").render(
         summary=summary,
         levels=levels,
+        measure=_measure(summary),
         pictures=pictures,
         baseline_picture=data_uri(baseline_image),
         style=style,
@@ -87,9 +88,8 @@ def render_ranking(
 
 def _data(summary: RankingSummary, pictures: Sequence[str | None]) -> dict[str, Any]:
     """Return what the page's script needs."""
-    levels = [
-        summary.baseline.values[name].score if name in summary.baseline.values else None for name in summary.traits
-    ]
+    values = {} if summary.baseline is None else summary.baseline.values
+    levels = [values[name].score if name in values else None for name in summary.traits]
     rows = [_row(card) for card in summary.candidates] + [_failed_row(failure) for failure in summary.failures]
     names = "\n".join(str(row["name"]) for row in rows)
     return {
@@ -97,8 +97,15 @@ def _data(summary: RankingSummary, pictures: Sequence[str | None]) -> dict[str, 
         "traits": [shown(name) for name in summary.traits],
         "roles": [field.role for field in summary.field],
         "baseline": levels,
+        "compared": summary.baseline is not None,
+        "measure": _measure(summary),
         "rows": [row | {"picture": picture is not None} for row, picture in zip(rows, pictures, strict=True)],
     }
+
+
+def _measure(summary: RankingSummary) -> str:
+    """Return what the candidates are ranked by."""
+    return "mean predicted score" if summary.baseline is None else "chance to meet all goals"
 
 
 def _failed_row(failure: Failure) -> dict[str, Any]:
@@ -109,7 +116,8 @@ def _row(card: Card) -> dict[str, Any]:
     return _any_row(card.image, typographic(card.why)) | {
         "rank": card.rank,
         "p": card.p_better,
-        "percent": percent(card.p_better),
+        "merit": card.mean if card.p_better is None else card.p_better,
+        "figure": f"{card.mean:.1f}" if card.p_better is None else percent(card.p_better),
         "selected": card.selected,
         "pareto": card.pareto,
         "excluded": shown(card.excluded_because),

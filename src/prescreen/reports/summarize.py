@@ -74,8 +74,10 @@ class Card:
     ----------
     rank : int
         1 is best.
-    p_better : float, 0 to 1
-        Chance to meet all goals.
+    p_better : float or None, 0 to 1
+        Chance to meet all goals; None where there is no current photo to beat.
+    mean : float, 0 to 10
+        Mean predicted score on the traits that have a goal.
     selected, pareto : bool
         Whether it is on the proposed shortlist; whether no other candidate is predicted as high on every trait and
         higher on one.
@@ -89,7 +91,8 @@ class Card:
 
     rank: int
     image: str
-    p_better: float
+    p_better: float | None
+    mean: float
     selected: bool
     pareto: bool
     excluded_because: str
@@ -165,7 +168,7 @@ class RankingSummary:
     simulated: bool
     traits: tuple[str, ...]
     counts: Counts
-    baseline: BaselinePicture
+    baseline: BaselinePicture | None
     baseline_readings: tuple[TraitReading, ...]
     shortlist: tuple[Card, ...]
     candidates: tuple[Card, ...]
@@ -182,7 +185,7 @@ def summarize_ranking(
     table: pd.DataFrame,
     traits: Sequence[str],
     goals: Goals,
-    baseline: BaselinePicture,
+    baseline: BaselinePicture | None,
     origin: Mapping[str, str],
     *,
     advice: Advice,
@@ -201,8 +204,8 @@ def summarize_ranking(
         The predicted traits in the order to show them.
     goals : Goals
         The goals of that ranking.
-    baseline : BaselinePicture
-        What the candidates were compared with.
+    baseline : BaselinePicture or None
+        What the candidates were compared with, if with anything.
     origin : mapping of str to str
         What made the scores, label to text.
     advice : Advice
@@ -217,7 +220,8 @@ def summarize_ranking(
         Effects of the folders that candidates lie in; columns in docs/effects.md.
     """
     rows = table.to_dict("records")
-    cards = tuple(_card(row, traits, goals, baseline) for row in rows if row["status"] == OK)
+    values = {} if baseline is None else baseline.values
+    cards = tuple(_card(row, traits, goals, values) for row in rows if row["status"] == OK)
     failures = tuple(Failure(str(row["image"]), str(row["reason"])) for row in rows if row["status"] != OK)
     shortlist = tuple(card for card in cards if card.selected)
     counts = Counts(
@@ -225,7 +229,7 @@ def summarize_ranking(
         scored=len(cards),
         failed=len(failures),
         excluded=sum(bool(card.excluded_because) for card in cards),
-        likely=sum(card.p_better > 0.5 and not card.excluded_because for card in cards),
+        likely=sum((card.p_better or 0) > 0.5 and not card.excluded_because for card in cards),
     )
     return RankingSummary(
         headline=_headline(advice, shortlist),
@@ -236,12 +240,12 @@ def summarize_ranking(
         counts=counts,
         baseline=baseline,
         baseline_readings=tuple(
-            TraitReading(name, _role(name, goals), baseline.values[name]) for name in traits if name in baseline.values
+            TraitReading(name, _role(name, goals), values[name]) for name in traits if name in values
         ),
         shortlist=shortlist,
         candidates=cards,
         failures=failures,
-        field=tuple(_field(name, cards, goals, baseline) for name in traits),
+        field=tuple(_field(name, cards, goals, values) for name in traits),
         accuracy=tuple(accuracy),
         origin=origin,
         warning=_warning(counts),
@@ -262,16 +266,17 @@ def _folders(table: pd.DataFrame, traits: Sequence[str]) -> tuple[FolderEffect, 
     return tuple(found)
 
 
-def _card(row: Mapping[Hashable, Any], traits: Sequence[str], goals: Goals, baseline: BaselinePicture) -> Card:
+def _card(row: Mapping[Hashable, Any], traits: Sequence[str], goals: Goals, baseline: Mapping[str, TraitValue]) -> Card:
     readings = []
     for name in traits:
         value = TraitValue(_number(row[name]) or 0.0, _number(row[f"{name}_low"]), _number(row[f"{name}_high"]))
-        change = value.score - baseline.values[name].score if name in baseline.values else None
-        readings.append(TraitReading(name, _role(name, goals), value, change, _number(row[f"p_{name}"])))
+        change = value.score - baseline[name].score if name in baseline else None
+        readings.append(TraitReading(name, _role(name, goals), value, change, _number(row.get(f"p_{name}"))))
     return Card(
         rank=int(str(row["rank"])),
         image=str(row["image"]),
-        p_better=_number(row["p_better"]) or 0.0,
+        p_better=_number(row.get("p_better")),
+        mean=float(np.mean([reading.value.score for reading in readings if reading.role])),
         selected=bool(row["selected"]),
         pareto=bool(row["pareto"]),
         excluded_because=str(row["demoted"]),
@@ -291,11 +296,11 @@ def _role(name: str, goals: Goals) -> str:
     return "improve" if name in goals.improve else "keep" if name in goals.keep else ""
 
 
-def _field(name: str, cards: Sequence[Card], goals: Goals, baseline: BaselinePicture) -> TraitField:
+def _field(name: str, cards: Sequence[Card], goals: Goals, baseline: Mapping[str, TraitValue]) -> TraitField:
     readings = [next(reading for reading in card.traits if reading.trait == name) for card in cards]
     scores = [reading.value.score for reading in readings]
     counts, _ = np.histogram(scores, bins=HISTOGRAM_BINS, range=(0, 10))
-    level = baseline.values[name].score if name in baseline.values else None
+    level = baseline[name].score if name in baseline else None
     return TraitField(
         trait=name,
         role=_role(name, goals),
@@ -315,12 +320,12 @@ def _headline(advice: Advice, shortlist: Sequence[Card]) -> str:
     names = describe_list([shown(card.image) for card in shortlist])
     if len(names) > MAX_HEADLINE:
         names = "the picture below" if len(shortlist) == 1 else f"the {len(shortlist)} pictures below"
-    return f"Test {names}"
+    return f"Best by predicted scores: {names}" if advice.verdict == "ranked" else f"Test {names}"
 
 
 def _verdict(advice: Advice, cards: Sequence[Card], goals: Goals) -> str:
     """Return what to expect of it, in a few sentences."""
-    chances = [card.p_better for card in cards if card.selected]
+    chances = [card.p_better for card in cards if card.selected and card.p_better is not None]
     if not chances:
         return advice.describe()
     keep = f" without losing {describe_list(goals.keep)}" if goals.keep else ""
@@ -329,7 +334,9 @@ def _verdict(advice: Advice, cards: Sequence[Card], goals: Goals) -> str:
         span = f"{percent(min(chances)).removesuffix(' %')} to {span}"
     means = f"To beat it means better on {describe_list(goals.improve, 'or' if goals.any_of else 'and')}{keep}."
     alone = f"Each alone has a chance of {span}." if len(chances) > 1 else ""
-    higher = any(card.p_better > min(chances) for card in cards if not card.selected and not card.excluded_because)
+    higher = any(
+        (card.p_better or 0) > min(chances) for card in cards if not card.selected and not card.excluded_because
+    )
     why = "They were chosen together, so one with a higher chance alone can be left out." if higher else ""
     return " ".join(part for part in (advice.describe(), means, alone, why) if part)
 

@@ -17,12 +17,14 @@ from prescreen.predictor.human_scores import SERVICE_OFFSET
 from prescreen.predictor.predictor import Predictor
 from prescreen.progress import ProgressReporter
 from prescreen.ranking.checks import References
-from prescreen.ranking.goals import Goals
+from prescreen.ranking.goals import Goals, as_known
 from prescreen.ranking.options import DEFAULT_VOTES, RankingOptions
 from prescreen.ranking.posterior import HumanScores
 from prescreen.ratings.reliability import DEFAULT_ICC
+from prescreen.ratings.results import TypedResults, read_results
+from prescreen.ratings.scale import Scale
 from prescreen.ratings.vote_noise import noise_of_vote, score_to_z, z_to_score
-from prescreen.text import describe_list, parse_levels
+from prescreen.text import describe_list, parse_levels, unknown_name
 
 Floats = NDArray[np.float64]
 
@@ -102,50 +104,91 @@ class Baseline:
 
 
 def read_baseline(
-    text: str, options: RankingOptions, predictor: Predictor, encoder: Encoder, cache: EmbeddingCache
-) -> Baseline:
-    """Read ``--baseline``: a picture, which is scored, or the scores that people gave it; or both with its scores.
+    text: str | None, options: RankingOptions, predictor: Predictor, encoder: Encoder, cache: EmbeddingCache
+) -> Baseline | None:
+    """Read ``--baseline`` and ``--baseline-scores``: a picture, which is scored, its scores from people, or both.
 
     Parameters
     ----------
-    text : str
+    text : str, optional
         A path, or scores such as ``competence=8.2,likeability=9.0``.
     options : RankingOptions
         With the scores of the picture from people, their votes, and whether the predictor's raters gave them.
     predictor, encoder, cache
         What scores a picture.
 
+    Returns
+    -------
+    Baseline or None
+        None where neither is given.
+
     Raises
     ------
     UsageError
-        If it is neither, or the picture cannot be scored.
+        If it is neither, the picture cannot be scored, or an option says something of scores that are not given.
     """
-    path = Path(text)
-    if not path.is_file():
+    scores = options.baseline_scores
+    is_picture = text is not None and Path(text).is_file()
+    if text is not None and not is_picture:
         if "=" not in text:
             raise UsageError(
                 f"baseline {text!r}: no such picture; or give scores such as competence=8.2,likeability=9.0"
             )
-        if options.baseline_scores:
+        if scores:
             raise UsageError(f"--baseline-scores: goes with a picture in --baseline, which is {text!r} here")
+        scores = text
+    if not scores:
+        for name, given in (("votes", options.baseline_votes is not None), ("raters", options.same_raters)):
+            if given:
+                option = {"votes": "--baseline-votes", "raters": "--same-raters"}[name]
+                raise UsageError(f"{option}: says which {name} scores come from; give the photo's --baseline-scores")
+    if text is None or not is_picture:
         alone = Baseline(f"scores from {options.votes_of_baseline} votes", {}, {}, {}, None)
-        return with_scores(alone, parse_levels(text), options, predictor)
-    photo = read_photo(path, encoder, cache)
+        return with_scores(alone, _read_scores(scores, "", predictor), options, predictor) if scores else None
+    photo = read_photo(Path(text), encoder, cache)
     predicted = predictor.predict(np.asarray(photo.vector)[None], [photo.content])
     values = (predicted.score, predicted.score_low, predicted.score_high)
     levels, low, high = (dict(zip(predictor.traits, map(float, v[0]), strict=True)) for v in values)
     photo = replace(photo, levels=levels, low=low, high=high)
-    if options.baseline_scores:
-        return with_scores(photo, parse_levels(options.baseline_scores), options, predictor)
-    if options.baseline_votes is not None:
-        raise UsageError("--baseline-votes: says how many votes scores come from; give the photo's --baseline-scores")
-    return photo
+    return with_scores(photo, _read_scores(scores, photo.name, predictor), options, predictor) if scores else photo
 
 
-def announce_comparison(goals: Goals, baseline: Baseline, options: RankingOptions, reporter: ProgressReporter) -> None:
+def _read_scores(text: str, photo: str, predictor: Predictor) -> TypedResults:
+    """Read scores of the photo: as text, or from a file of results in which the photo is."""
+    traits = predictor.traits
+    if not Path(text).is_file():
+        if "=" not in text:
+            raise UsageError(
+                f"--baseline-scores {text!r}: no such file; give one, or scores such as competence=8.2,likeability=9.0"
+            )
+        levels = parse_levels(text)
+        for given, name in zip(levels, as_known(list(levels), traits), strict=True):
+            if name not in traits:
+                raise UsageError(f"--baseline-scores: {unknown_name(given, traits)}")
+        return TypedResults.of_one(photo, dict(zip(as_known(list(levels), traits), levels.values(), strict=True)))
+    if not photo:
+        raise UsageError(
+            f"--baseline-scores {text}: a file of scores goes with the picture that they are of: --baseline"
+        )
+    return read_results(
+        Path(text), traits, [photo], where=f"{text}", training=Scale.parse(predictor.manifest.scale), only=photo
+    )
+
+
+def announce_comparison(
+    goals: Goals, baseline: Baseline | None, options: RankingOptions, predictor: Predictor, reporter: ProgressReporter
+) -> None:
     """Say what candidates are compared with, and what was assumed of its scores."""
+    if baseline is None:
+        reporter.info(f"ranked by  the mean of the predicted scores on {describe_list(goals.traits)}")
+        reporter.info("           with your current photo the ranking says which pictures beat it: --baseline")
+        return
     reporter.info(f"goals      {goals.describe()}; your current photo: {baseline.describe()}")
-    if baseline.human is not None and options.baseline_votes is None:
+    if (
+        baseline.human is not None
+        and options.baseline_votes is None
+        and not Path(options.baseline_scores or "").is_file()
+    ):
         reporter.info(f"           its scores count as {DEFAULT_VOTES} votes each; say how many with --baseline-votes")
     if baseline.human is not None and not options.same_raters:
         reporter.info(
@@ -154,6 +197,18 @@ def announce_comparison(goals: Goals, baseline: Baseline, options: RankingOption
         )
     if baseline.human is None:
         reporter.info("           if people have rated it, their scores make chances surer: --baseline-scores")
+    if predictor.results is not None and baseline.vector is not None:
+        tested = predictor.was_tested([baseline.content])[0]
+        if tested and baseline.human is not None:
+            reporter.warn(
+                f"{baseline.name} is among the pictures that {predictor.manifest.name} has learned from: "
+                "--baseline-scores counts in addition; leave it out where these are the same votes"
+            )
+        elif not tested and baseline.human is None:
+            reporter.warn(
+                f"{baseline.name} was not among the pictures that people scored: what they think of it is only "
+                "predicted, which makes every chance less sure; send it along next time"
+            )
     if baseline.vector is None:
         reporter.info(
             "           without the photo itself chances are less sure: --baseline PHOTO --baseline-scores SCORES"
@@ -175,39 +230,72 @@ def read_photo(path: Path, encoder: Encoder, cache: EmbeddingCache) -> Baseline:
     return Baseline(path.name, {}, {}, {}, path, descriptor, _irises(row), vector=row.vector, content=row.content)
 
 
-def with_scores(
-    photo: Baseline, scores: Mapping[str, float], options: RankingOptions, predictor: Predictor
-) -> Baseline:
+def with_scores(photo: Baseline, typed: TypedResults, options: RankingOptions, predictor: Predictor) -> Baseline:
     """Add human scores of the current photo; its level is where they put it, as sure as their votes make it.
 
-    Raises
-    ------
-    UsageError
-        For a trait that the predictor does not know.
+    Parameters
+    ----------
+    photo : Baseline
+        The picture, or one of which nothing else is known.
+    typed : TypedResults
+        Its scores, as the only row.
+    options : RankingOptions
+        With the votes behind a score where ``typed`` does not say, and whether the predictor's raters gave them.
+    predictor : Predictor
+        What predicts the candidates.
     """
-    z, variance = _votes_in_z(scores, options, predictor)
+    z, variance = (part[0] for part in typed_in_z(typed, predictor, options.votes_of_baseline))
     levels, low, high = dict(photo.levels), dict(photo.low), dict(photo.high)
     for t, trait in enumerate(predictor.traits):
-        if trait in scores:
+        if np.isfinite(z[t]):
             levels[trait], low[trait], high[trait] = (
                 float(z_to_score(z[t] + end * ndtri(0.95) * np.sqrt(variance[t]))) for end in (0, -1, 1)
             )
-    offset = np.full(len(z), 0.0 if options.same_raters else SERVICE_OFFSET**2)
+    offset = np.full(len(z), 0.0 if options.same_raters or typed.raw else SERVICE_OFFSET**2)
     human = HumanScores(np.zeros(1, dtype=np.intp), z[None], variance[None], offset)
     predicted = None if photo.vector is None else photo
     return replace(photo, levels=levels, low=low, high=high, predicted=predicted, human=human)
 
 
-def _votes_in_z(scores: Mapping[str, float], options: RankingOptions, predictor: Predictor) -> tuple[Floats, Floats]:
-    """Return scores from people as z, and the variance of each as a mean of votes, both (t,); NaN without a score."""
-    for trait in scores:
-        Goals(improve=(trait,)).check(predictor.traits)
-    z = score_to_z([scores.get(trait, np.nan) for trait in predictor.traits])
-    single = [noise_of_vote(level, noise) for level, noise in zip(z, noise_of_one_vote(predictor), strict=True)]
-    return z, np.array(single, dtype=np.float64) / options.votes_of_baseline
+def typed_in_z(typed: TypedResults, predictor: Predictor, votes: int) -> tuple[Floats, Floats]:
+    """Return typed scores of m pictures in z, and the variance of each as a mean of votes; NaN without a score.
+
+    Parameters
+    ----------
+    typed : TypedResults
+        The scores.
+    predictor : Predictor
+        Whose scale and traits they are on.
+    votes : int
+        Votes behind a score whose file does not say. The noise of a score follows from its votes and its level
+        (`prescreen.ratings.vote_noise`), or from its 90 % range where the file has one.
+
+    Returns
+    -------
+    z, variance : ndarray (m, t)
+    """
+    traits = list(predictor.traits)
+    values, errors, counted = (
+        part.reindex(columns=traits).to_numpy(np.float64) for part in (typed.scores, typed.errors, typed.votes)
+    )
+    told = np.isfinite(values)
+    middle = predictor.calibration.raw(np.zeros((1, len(traits)))) if typed.raw else np.full((1, 1), 5.0)
+
+    def in_z(points: Floats) -> Floats:
+        known = np.where(np.isfinite(points), points, middle)
+        return predictor.calibration.z(known) if typed.raw else score_to_z(known)
+
+    z, end = in_z(values), float(ndtri(0.95))
+    single = np.column_stack([noise_of_vote(z[:, t], noise) for t, noise in enumerate(noise_of_one_vote(predictor))])
+    from_votes = single / np.where(np.isfinite(counted), counted, votes)
+    from_range = ((in_z(values + end * errors) - in_z(values - end * errors)) / (2 * end)) ** 2
+    variance = np.where(np.isfinite(errors), from_range, from_votes)
+    return np.where(told, z, np.nan), np.where(told, variance, np.nan)
 
 
-def read_references(places: Sequence[Path], baseline: Baseline, encoder: Encoder, cache: EmbeddingCache) -> References:
+def read_references(
+    places: Sequence[Path], baseline: Baseline | None, encoder: Encoder, cache: EmbeddingCache
+) -> References:
     """Gather what candidates are compared with: the references, and the baseline where it is a picture.
 
     Raises
@@ -219,8 +307,9 @@ def read_references(places: Sequence[Path], baseline: Baseline, encoder: Encoder
     if places and not files:
         raise UsageError(f"reference {places[0]}: no pictures there (JPEG, PNG, WebP)")
     block = encoder.specification.blocks[IDENTITY_BLOCK]
-    person = [] if baseline.descriptor is None else [baseline.descriptor]
-    irises = [] if baseline.irises is None else [baseline.irises]
+    descriptor = None if baseline is None else baseline.descriptor
+    person = [] if descriptor is None else [descriptor]
+    irises = [] if baseline is None or baseline.irises is None else [baseline.irises]
     for row in embed_images(files, encoder, cache):
         if row.vector is None or row.quality is None:
             raise UsageError(f"reference {row.name}: {row.reason}")
@@ -230,7 +319,7 @@ def read_references(places: Sequence[Path], baseline: Baseline, encoder: Encoder
         irises.append(_irises(row))
     return References(
         person=np.array(person, dtype=np.float64).reshape(-1, NO_FACE.size),
-        baseline=baseline.descriptor,
+        baseline=descriptor,
         irises=np.array(irises, dtype=np.float64).reshape(-1, 2),
     )
 

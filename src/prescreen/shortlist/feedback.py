@@ -19,14 +19,15 @@ from prescreen.predictor.predictor import Predictor, content_keys
 from prescreen.predictor.scores_table import DECIMALS, PARTS, check_scores
 from prescreen.ranking.options import DEFAULT_VOTES
 from prescreen.ranking.posterior import HumanScores, Prior
-from prescreen.ranking.stopping import STAY_BELOW, SWITCH_ABOVE, Agreement, Decision, agreement, decide
+from prescreen.ranking.stopping import Agreement, agreement
 from prescreen.ratings.results import TypedResults
-from prescreen.ratings.vote_noise import noise_of_vote, score_to_z, z_to_score
-from prescreen.shortlist.baseline import Baseline, noise_of_one_vote
+from prescreen.ratings.vote_noise import z_to_score
+from prescreen.shortlist.baseline import typed_in_z
+from prescreen.shortlist.next_step import NextStep
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.provenance import ScoresMetadata, is_model_uri
 from prescreen.storage.tables import read_table, table_format
-from prescreen.text import OK, percent, shown
+from prescreen.text import OK, shown
 
 _Z90: Final = float(ndtri(0.95))
 
@@ -133,30 +134,15 @@ def human_results(
     predictor : Predictor
         What they were predicted by.
     votes : int
-        Votes behind a score whose file does not say. The noise of a score follows from its votes and its level
-        (`prescreen.ratings.vote_noise`), or from its 90 % range where the file has one.
+        Votes behind a score whose file does not say; see `prescreen.shortlist.baseline.typed_in_z`.
     """
-    traits = list(predictor.traits)
-    values, errors, counted = (
-        part.reindex(columns=traits).to_numpy(np.float64) for part in (typed.scores, typed.errors, typed.votes)
-    )
-    told = np.isfinite(values)
-    middle = predictor.calibration.raw(np.zeros((1, len(traits)))) if typed.raw else np.full((1, 1), 5.0)
-
-    def in_z(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        known = np.where(np.isfinite(points), points, middle)
-        return predictor.calibration.z(known) if typed.raw else score_to_z(known)
-
-    z = in_z(values)
-    single = np.column_stack([noise_of_vote(z[:, t], noise) for t, noise in enumerate(noise_of_one_vote(predictor))])
-    from_votes = single / np.where(np.isfinite(counted), counted, votes)
-    from_range = ((in_z(values + _Z90 * errors) - in_z(values - _Z90 * errors)) / (2 * _Z90)) ** 2
+    z, variance = typed_in_z(typed, predictor, votes)
     earlier = predictor.results
     return HumanResults(
         keys=content_keys(picture.content for picture in pictures),
         vectors=np.stack([picture.vector for picture in pictures]),
-        z=np.where(told, z, np.nan),
-        variance=np.where(told, np.where(np.isfinite(errors), from_range, from_votes), np.nan),
+        z=z,
+        variance=variance,
         rounds=np.full(len(pictures), 1 + (0 if earlier is None else int(earlier.rounds.max())), dtype=np.int64),
         foreign=np.full(len(pictures), not typed.raw),
     )
@@ -220,42 +206,6 @@ def score_again(table: pd.DataFrame, predictor: Predictor, vectors: Mapping[str,
     return table
 
 
-def decide_next(
-    table: pd.DataFrame,
-    ranked: pd.DataFrame,
-    predictor: Predictor,
-    *,
-    stay_below: float = STAY_BELOW,
-    switch_above: float = SWITCH_ABOVE,
-) -> tuple[Decision, str]:
-    """Decide whether to switch, to test more or to stay, and name the picture it is about.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Scores, with ``content``.
-    ranked : DataFrame
-        As from `prescreen.ranking.ranked_table.ranked_table`.
-    predictor : Predictor
-        Which has learned.
-    stay_below, switch_above : float, 0 to 1
-        As in `prescreen.ranking.stopping.decide`.
-
-    Returns
-    -------
-    decision : Decision
-        Rows are those of ``ranked``.
-    name : str
-        The picture, or the empty text.
-    """
-    contents = dict(zip(table["image"], table["content"], strict=True))
-    tested = predictor.was_tested([contents[name] for name in ranked["image"]])
-    left = (ranked["status"] == OK).to_numpy() & (ranked["demoted"] == "").to_numpy() & ~tested
-    chances = ranked["p_better"].to_numpy(np.float64)
-    decision = decide(chances, tested, left, stay_below=stay_below, switch_above=switch_above)
-    return decision, "" if decision.row is None else str(ranked["image"].iloc[decision.row])
-
-
 def with_results(predictor: Predictor, results: HumanResults, name: str) -> Predictor:
     """Return the predictor after it has learned from a round, under its new name."""
     earlier = predictor.results
@@ -263,34 +213,19 @@ def with_results(predictor: Predictor, results: HumanResults, name: str) -> Pred
     return replace(predictor, manifest=replace(predictor.manifest, name=name), results=together)
 
 
-def describe_decision(decision: Decision, name: str, baseline: Baseline) -> str:
-    """Say in one line what to do now."""
-    chance = percent(decision.chance)
-    if decision.verdict == "switch":
-        return f"take {shown(name)}: people have seen it, and it beats {shown(baseline.name)} with a chance of {chance}"
-    if decision.verdict == "test":
-        return f"keep testing: the best picture left, {shown(name)}, has a chance of {chance}"
-    left = f"the best picture left, {shown(name)}, has a chance of {chance}" if name else "no picture is left"
-    return f"stay with your current photo: {left}"
-
-
 def to_json(
-    round_: int,
-    agreed: Sequence[Agreement],
-    offsets: Sequence[Offset],
-    decision: Decision | None,
-    name: str,
-    proposed: Sequence[str],
-    chance: float | None,
+    round_: int, agreed: Sequence[Agreement], offsets: Sequence[Offset], step: NextStep | None
 ) -> dict[str, Any]:
     """Return all of a round for a machine."""
     return {
         "round": round_,
         "agreement": [asdict(part) for part in agreed],
         "offset": [asdict(part) for part in offsets],
-        "decision": None if decision is None else {"verdict": decision.verdict, "image": name, "p": decision.chance},
-        "proposed": list(proposed),
-        "p_any_better": None if chance is None or np.isnan(chance) else chance,
+        "decision": None
+        if step is None
+        else {"verdict": step.decision.verdict, "image": step.name, "p": step.decision.chance},
+        "proposed": [] if step is None else step.proposal["image"].tolist(),
+        "p_any_better": None if step is None else step.chance,
     }
 
 

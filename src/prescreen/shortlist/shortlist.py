@@ -8,14 +8,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
+from prescreen.errors import UsageError
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.checks import Candidates, References, exclude
 from prescreen.ranking.options import RankingOptions
-from prescreen.ranking.ranked_table import best_first, check_scored, ranked_table
+from prescreen.ranking.ranked_table import best_first, check_scored, numeric_columns, ranked_table
 from prescreen.ranking.stopping import Advice
 from prescreen.ranking.vote_plan import VotePlan, best_plan
 from prescreen.shortlist.baseline import NO_FACE, Baseline, noise_of_one_vote
 from prescreen.shortlist.comparison import compare
+from prescreen.text import OK
 
 Vectors = Mapping[str, NDArray[np.float16]]
 
@@ -54,7 +56,7 @@ class Shortlist:
 def make_shortlist(
     scores: pd.DataFrame,
     predictor: Predictor,
-    baseline: Baseline,
+    baseline: Baseline | None,
     options: RankingOptions,
     vectors: Vectors,
     references: References,
@@ -68,8 +70,9 @@ def make_shortlist(
         A table of scores by this predictor.
     predictor : Predictor
         Which may have learned from people.
-    baseline : Baseline
-        The current photo.
+    baseline : Baseline or None
+        The current photo. Without one the candidates are ranked by the mean of their predicted scores on the traits
+        that have a goal.
     options : RankingOptions
         What should improve, which checks exclude, and how many pictures or votes there are.
     vectors : mapping of str to ndarray
@@ -82,13 +85,20 @@ def make_shortlist(
     Raises
     ------
     UsageError
-        If columns or baseline scores are missing, or a name would stand for two columns.
+        If columns or baseline scores are missing, a name would stand for two columns, or votes are planned without a
+        current photo.
     """
     check_scored(scores, predictor.traits)
     goals = options.goals(predictor.traits)
-    levels = baseline.known_levels(predictor.traits, goals)
     names = scores["image"].tolist()
-    comparison = compare(scores, predictor, baseline, goals, vectors)
+    if baseline is None:
+        comparison, levels = None, np.full(len(predictor.traits), np.nan)
+        merit = numeric_columns(scores, goals.traits).mean(axis=1)
+        merit[(scores["status"] != OK).to_numpy()] = np.nan
+    else:
+        levels = baseline.known_levels(predictor.traits, goals)
+        comparison = compare(scores, predictor, baseline, goals, vectors)
+        merit = comparison.chance.joint
     candidates = Candidates(
         scores,
         stack_faces(names, face_descriptors(vectors, predictor.manifest.encoder)),
@@ -96,13 +106,18 @@ def make_shortlist(
         predictor.was_tested(scores["content"].tolist()),
         np.array([name in rejected for name in names], dtype=bool),
     )
-    ranked = best_first(names, comparison.chance.joint)
+    ranked = best_first(names, merit)
     excluded = exclude(candidates, ranked, options.gates_off)
     because = excluded.because
     free = np.array([row for row in ranked if not because[row]], dtype=np.intp)
     plans: Sequence[VotePlan] = ()
     votes: Sequence[int] = ()
-    if options.votes is None:
+    selection = None
+    if comparison is None:
+        if options.votes is not None:
+            raise UsageError("--votes: plans a test against your current photo; give it with --baseline")
+        chosen = free[: options.most]
+    elif options.votes is None:
         selection = comparison.choose(free, options.most or len(scores))
         chosen = selection.chosen
     else:
@@ -112,13 +127,16 @@ def make_shortlist(
     table = ranked_table(
         scores,
         predictor.traits,
-        levels=levels,
         goals=goals,
-        chance=comparison.chance,
+        merit=merit,
+        chance=None if comparison is None else comparison.chance,
+        levels=levels,
         excluded=excluded,
         chosen=chosen,
         votes=votes,
     )
+    if comparison is None or selection is None:
+        return Shortlist(table, Advice(len(chosen), np.nan, np.nan, np.nan))
     if not len(chosen):
         return Shortlist(table, Advice(0, 0.0, 0.0, 0.0), plans)
     chance = float(selection.chance[len(chosen) - 1])

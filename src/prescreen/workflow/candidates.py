@@ -31,7 +31,7 @@ class ComparedCandidates:
 
     shortlist: Shortlist
     predictor: Predictor
-    current: Baseline
+    current: Baseline | None
     goals: Goals
     pictures: Sequence[ImageFile]
     note: ScoresMetadata | None
@@ -69,19 +69,19 @@ class ComparedCandidates:
 
 def compare_candidates(
     scores: Path,
-    baseline: str,
+    baseline: str | None,
     options: RankingOptions,
     predictor: str | None,
     images: Sequence[str | Path],
     reporter: ProgressReporter,
     rejected: frozenset[str] = frozenset(),
 ) -> ComparedCandidates:
-    """Compare all scored pictures with the baseline, check and rank them."""
+    """Compare all scored pictures with the baseline, check and rank them; without one by predicted scores."""
     note, table, loaded, encoder = open_scores(scores, predictor, reporter)
     goals = options.goals(loaded.traits)
     with EmbeddingCache() as cache:
         current = read_baseline(baseline, options, loaded, encoder, cache)
-        announce_comparison(goals, current, options, reporter)
+        announce_comparison(goals, current, options, loaded, reporter)
         references = read_references(options.references, current, encoder, cache)
         pictures = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:

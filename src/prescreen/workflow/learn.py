@@ -22,7 +22,7 @@ from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
 from prescreen.shortlist import feedback
 from prescreen.shortlist.baseline import announce_comparison, read_baseline, read_references
-from prescreen.shortlist.shortlist import make_shortlist
+from prescreen.shortlist.next_step import decide_next
 from prescreen.storage.tables import write_table
 from prescreen.workflow.inputs import load_predictor, warn_of_simulation
 
@@ -38,7 +38,7 @@ class Learned:
     content : mapping
         The round as JSON: ``round``, ``agreement``, ``offset``, ``decision``, ``proposed`` and ``p_any_better``.
     answer : str
-        What to do now, in one line; empty without a current photo to compare with.
+        What to do now, in a sentence or two; empty without a current photo to compare with.
     proposal : DataFrame or None
         Rows of the table to send next; None if nothing was ranked.
     run_id : str
@@ -106,7 +106,7 @@ def learn(
     from prescreen.workflow.run_records import record_round
 
     reporter = reporter or NullReporter()
-    feedback.check_learn_paths(results, predictor, output, scores, baseline, shortlist)
+    feedback.check_learn_paths(results, predictor, output, scores, baseline or options.baseline_scores, shortlist)
     announce_overwrite(output, reporter)
     before = load_predictor(predictor)
     warn_of_simulation(before, reporter)
@@ -134,7 +134,7 @@ def learn(
     for line in typed.notes:
         reporter.info(line)
     reproducibility.check_reproducibility(before, encoder, reporter)
-    ranked, decision, name, current, chance = None, None, "", None, None
+    step = None
     with EmbeddingCache() as cache:
         pictures = feedback.find_pictures(typed.images, files, contents, encoder, cache)
         newer = feedback.human_results(typed, pictures, before, votes=votes)
@@ -142,31 +142,18 @@ def learn(
             reporter.info("these scores are in the predictor already: they count once, and this round adds nothing")
         agreed = feedback.agree(before, newer, pictures)
         after = feedback.with_results(before, newer, output.name)
-        if table is not None and baseline is not None:
-            current = read_baseline(baseline, options, after, encoder, cache)
-            announce_comparison(goals, current, options, reporter)
+        if table is not None and (current := read_baseline(baseline, options, after, encoder, cache)) is not None:
+            announce_comparison(goals, current, options, after, reporter)
             references = read_references(options.references, current, encoder, cache)
             with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)
-    if table is not None and current is not None:
-        table = feedback.score_again(table, after, vectors)
-        shortlist_ = make_shortlist(table, after, current, replace(options, votes=None), vectors, references)
-        decision, name = feedback.decide_next(table, shortlist_.table, after)
-        if decision.verdict == "test" and shortlist_.advice.verdict == "keep":
-            decision = replace(decision, verdict="stay")
-        if decision.verdict == "test":
-            ranked, chance = shortlist_.table, shortlist_.advice.chance
-        else:  # nothing is to be sent
-            ranked, chance = shortlist_.table.assign(selected=False), 0.0
+            table = feedback.score_again(table, after, vectors)
+            step = decide_next(table, after, current, replace(options, votes=None), vectors, references)
     after.save(output)
-    if ranked is not None and shortlist is not None:
-        write_table(ranked, shortlist)
-    proposal = None if ranked is None else ranked[ranked["selected"]]
-    proposed = [] if proposal is None else proposal["image"].tolist()
-    content = feedback.to_json(
-        int(newer.rounds[0]), agreed, feedback.person_offset(after), decision, name, proposed, chance
-    )
-    answer = "" if decision is None or current is None else feedback.describe_decision(decision, name, current)
+    if step is not None and shortlist is not None:
+        write_table(step.ranked, shortlist)
+    content = feedback.to_json(int(newer.rounds[0]), agreed, feedback.person_offset(after), step)
+    answer = "" if step is None else step.describe()
     record = record_round(
         content,
         before=before,
@@ -179,4 +166,4 @@ def learn(
         answer=answer,
     )
     run_id = tracking.track(record)
-    return Learned(output, content, answer, proposal, run_id)
+    return Learned(output, content, answer, None if step is None else step.proposal, run_id)

@@ -30,7 +30,7 @@ class Ranked:
 def rank(
     scores: Path,
     *,
-    baseline: str,
+    baseline: str | None = None,
     options: RankingOptions = DEFAULT_OPTIONS,
     output: Path,
     report: Path | None = None,
@@ -46,8 +46,9 @@ def rank(
     ----------
     scores : Path
         A table that `score` wrote.
-    baseline : str
-        The current photo: an image file, or scores such as ``competence=8.2,likeability=9.0``.
+    baseline : str, optional
+        The current photo: an image file, or scores such as ``competence=8.2,likeability=9.0``. Without it, and without
+        ``options.baseline_scores``, candidates are ranked by the mean of their predicted scores.
     options : RankingOptions
         What should improve, what must stay, how many pictures can be sent and which checks exclude pictures.
     output : Path
@@ -71,7 +72,7 @@ def rank(
     check_page(report)
     check_output_paths(
         {"--output": output, "--report": report},
-        {"SCORES": scores, "--baseline": Path(baseline), "--decisions": decisions},
+        {"SCORES": scores, "--baseline": None if baseline is None else Path(baseline), "--decisions": decisions},
     )
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
     done = compare_candidates(scores, baseline, options, predictor, images, reporter, rejected)

@@ -16,7 +16,7 @@ from prescreen.workflow.candidates import compare_candidates
 def review(
     scores: Path,
     *,
-    baseline: str,
+    baseline: str | None = None,
     options: RankingOptions = DEFAULT_OPTIONS,
     decisions: Path | None = None,
     port: int = 0,
@@ -44,7 +44,9 @@ def review(
     reporter = reporter or NullReporter()
     place = decisions or decisions_beside(scores)
     table_format(place)
-    check_output_paths({"--decisions": place}, {"SCORES": scores, "--baseline": Path(baseline)})
+    check_output_paths(
+        {"--decisions": place}, {"SCORES": scores, "--baseline": None if baseline is None else Path(baseline)}
+    )
     token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with review_server.listen(port) as listener:
         done = compare_candidates(scores, baseline, options, predictor, images, reporter)

@@ -26,7 +26,7 @@ const Exports = (() => {
     const list = chosen();
     const lines = [["order", "file", "image", "p_better", ...data.traits, "tags", "why"]];
     list.forEach((row, place) => lines.push([
-      place + 1, uploadName(row, place, list.length), row.name, row.failed ? "" : row.p,
+      place + 1, uploadName(row, place, list.length), row.name, row.p ?? "",
       ...data.traits.map((_, t) => row.traits[t]?.score ?? ""), Decisions.tags(row).join(", "), row.why,
     ]));
     return lines.map((line) => line.map(cell).join(",") + "\n").join("");

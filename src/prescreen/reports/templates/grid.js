@@ -50,7 +50,7 @@ const Grid = (() => {
     if (row.failed) {
       body.append(line(make("span", "p", "failed"), make("span")), name, make("span", "tag", row.why));
     } else {
-      body.append(line(make("span", "p", row.percent), make("span", "quiet", "#" + row.rank)), line(name, make("span")));
+      body.append(line(make("span", "p", row.figure), make("span", "quiet", "#" + row.rank)), line(name, make("span")));
       row.traits.forEach((trait, t) => {
         const change = make("span", "change " + direction(trait.change), trait.change === null ? "" : signed(trait.change));
         body.append(line(make("span", "trait", data.traits[t]), make("span", "", decimals(trait.score) + " ", change)));
@@ -114,7 +114,7 @@ const Grid = (() => {
       }));
   };
   const order = (key) => {
-    const value = (row) => (row.failed ? -Infinity : key === "p" ? row.p : row.traits[Number(key)].score);
+    const value = (row) => (row.failed ? -Infinity : key === "merit" ? row.merit : row.traits[Number(key)].score);
     return key === "name"
       ? (a, b) => a.name.localeCompare(b.name, "en", { numeric: true })
       : (a, b) => value(b) - value(a) || a.index - b.index;

@@ -56,7 +56,7 @@ const Scatter = (() => {
       if (onFront.has(row)) {
         made.setAttribute("role", "button");
         made.setAttribute("tabindex", row === front[0].row ? 0 : -1);
-        made.setAttribute("aria-label", `${row.name}: ${data.traits[across]} ${decimals(point.x)}, ${data.traits[up]} ${decimals(point.y)}, ${row.percent} chance`);
+        made.setAttribute("aria-label", `${row.name}: ${data.traits[across]} ${decimals(point.x)}, ${data.traits[up]} ${decimals(point.y)}, ${row.figure} ${data.measure}`);
       }
       return made;
     };
@@ -76,7 +76,7 @@ const Scatter = (() => {
     const image = make("img");
     image.alt = "";
     if (row.picture) image.src = Pictures.thumbnail(row);
-    tip.replaceChildren(...(row.picture ? [image] : []), make("bdi", "", row.name), make("span", "", row.percent));
+    tip.replaceChildren(...(row.picture ? [image] : []), make("bdi", "", row.name), make("span", "", row.figure));
     tip.style.left = Math.min(Math.max(box.left - frame.left - 50, 0), frame.width - 130) + "px";
     tip.style.top = box.top - frame.top + (box.top - frame.top > 200 ? -180 : 20) + "px";
   };

@@ -20,9 +20,10 @@ const Viewer = (() => {
     const name = make("th", "trait", data.traits[t]);
     name.scope = "row";
     const interval = trait.low === null ? "–" : decimals(trait.low) + "–" + decimals(trait.high);
+    const compared = data.compared ? [make("td", "wide", decimals(data.baseline[t])),
+      make("td", direction(trait.change), signed(trait.change)), make("td", "", trait.chance ?? "–")] : [];
     return make("tr", "", name, make("td", "", decimals(trait.score)), make("td", "", interval),
-      make("td", "wide drawn", bar(trait, data.baseline[t])), make("td", "wide", decimals(data.baseline[t])),
-      make("td", direction(trait.change), signed(trait.change)), make("td", "", trait.chance ?? "–"));
+      make("td", "wide drawn", bar(trait, data.baseline[t])), ...compared);
   };
   const thumb = (row, label) => {
     const button = make("button", row === current ? "current" : "");
@@ -61,7 +62,7 @@ const Viewer = (() => {
     sequence = through;
     const place = sequence.indexOf(row);
     byId("viewer-name").textContent = row.name;
-    byId("viewer-caption").textContent = row.failed ? "failed" : row.percent + " chance to meet all goals, rank " + row.rank;
+    byId("viewer-caption").textContent = row.failed ? "failed" : row.figure + " " + data.measure + ", rank " + row.rank;
     byId("viewer-why").textContent = row.why;
     byId("viewer-reasons").replaceChildren(...row.tags.concat(row.pareto ? ["best trade-off"] : [], row.selected ? ["on the shortlist"] : [], row.checks.map((check) => "excluded: " + check))
       .map((text) => make("li", "", text)));

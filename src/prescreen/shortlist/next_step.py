@@ -1,0 +1,112 @@
+"""What to do after a round of tests: take a tested picture, test others, or keep the current photo."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from prescreen.encoders.encoder import IDENTITY_BLOCK
+from prescreen.predictor.predictor import Predictor
+from prescreen.ranking.checks import References
+from prescreen.ranking.options import RankingOptions
+from prescreen.ranking.stopping import Advice, Decision, decide
+from prescreen.shortlist.baseline import Baseline
+from prescreen.shortlist.shortlist import make_shortlist
+from prescreen.text import percent, shown
+
+Vectors = Mapping[str, NDArray[np.float16]]
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What to do now.
+
+    Parameters
+    ----------
+    decision : Decision
+        Its row is that of ``ranked``.
+    ranked : DataFrame
+        As from `prescreen.ranking.ranked_table.ranked_table`; those to send next are ``selected``.
+    baseline : Baseline
+        The current photo.
+    advice : Advice
+        On sending the best pictures left: against the current photo, or after a switch against the picture taken.
+    """
+
+    decision: Decision
+    ranked: pd.DataFrame
+    baseline: Baseline
+    advice: Advice
+
+    @property
+    def name(self) -> str:
+        """The picture that it is about, or the empty text."""
+        return "" if self.decision.row is None else str(self.ranked["image"].iloc[self.decision.row])
+
+    @property
+    def proposal(self) -> pd.DataFrame:
+        """Rows of the pictures to send next."""
+        return self.ranked[self.ranked["selected"]]
+
+    @property
+    def chance(self) -> float:
+        """Chance that at least one of the pictures to send beats the current photo; 0 where none is sent."""
+        if self.decision.verdict != "test":
+            return 0.0
+        return self.decision.chance if self.decision.again else self.advice.chance
+
+    def describe(self) -> str:
+        """Say it in a sentence or two."""
+        chance = percent(self.decision.chance)
+        if self.decision.verdict == "switch":
+            few = f"at least one of the {self.advice.pictures} best" if self.advice.pictures > 1 else "the best"
+            others = f"; the chance that {few} of the pictures left beats it is {percent(self.advice.chance)}"
+            return (
+                f"Take {shown(self.name)}: people have seen it, and it beats {shown(self.baseline.name)} with a chance "
+                f"of {chance}{others if self.advice.pictures else ''}."
+            )
+        if self.decision.again:
+            return (
+                f"Test {shown(self.name)} again, with your current photo: its scores so far give it a chance of "
+                f"{chance}, and no picture left is worth its votes."
+            )
+        return self.advice.describe()
+
+
+def decide_next(
+    scores: pd.DataFrame,
+    predictor: Predictor,
+    baseline: Baseline,
+    options: RankingOptions,
+    vectors: Vectors,
+    references: References,
+) -> NextStep:
+    """Rank what is left against the current photo and decide; all arguments as in `make_shortlist`."""
+    found = make_shortlist(scores, predictor, baseline, options, vectors, references)
+    contents = dict(zip(scores["image"], scores["content"], strict=True))
+    ranked = found.table
+    tested = predictor.was_tested([contents[name] for name in ranked["image"]])
+    selected = ranked["selected"].to_numpy(dtype=bool)
+    decision = decide(ranked["p_better"].to_numpy(np.float64), tested, selected, found.advice)
+    if decision.verdict == "test" and not decision.again:
+        return NextStep(decision, ranked, baseline, found.advice)
+    again = np.arange(len(ranked)) == decision.row
+    step = NextStep(decision, ranked.assign(selected=again & decision.again), baseline, found.advice)
+    if decision.verdict != "switch" or step.name not in vectors:
+        return step
+    taken = _as_baseline(step.name, scores, predictor, vectors)
+    beyond = replace(references, baseline=taken.descriptor)
+    return replace(step, advice=make_shortlist(scores, predictor, taken, options, vectors, beyond).advice)
+
+
+def _as_baseline(name: str, scores: pd.DataFrame, predictor: Predictor, vectors: Vectors) -> Baseline:
+    """Return a candidate as what the others have to beat."""
+    (row,) = scores[scores["image"] == name].to_dict("records")
+    score, low, high = (
+        {trait: float(row[f"{trait}{part}"]) for trait in predictor.traits} for part in ("", "_low", "_high")
+    )
+    vector = vectors[name]
+    descriptor = vector[predictor.manifest.encoder.blocks[IDENTITY_BLOCK]].astype(np.float32)
+    return Baseline(name, score, low, high, None, descriptor, vector=vector, content=str(row["content"]))
