@@ -1,11 +1,12 @@
 """Pictures of real persons: the share of errors that they have in common, and whether chances between them come true.
 
 Takes the ratings and pictures of persons with two or more rated pictures, and a predictor of the same traits that was
-trained on others. Prints what the ratings say of share and slope, and for each pair of pictures the chance that the
-second is rated higher, on each trait alone, against what the ratings say; with the prior and with what the other
-persons say.
+trained on others; without one, the other persons of these ratings predict, out of fold. Prints what the ratings say of
+share and slope, and for each pair of pictures the chance that the second is rated higher, on each trait alone, against
+what the ratings say; with the prior and with what the other persons say.
 
     python benchmarks/persons.py RATINGS IMAGES --predictor models/omi
+    python benchmarks/persons.py RATINGS IMAGES --traits smart,trustworthy,dominant,attractive
 """
 
 import argparse
@@ -17,11 +18,13 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
 from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
-from prescreen.encoders import Encoder
+from prescreen.encoders import Encoder, make_encoder
 from prescreen.images.files import find_images
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.within_person import WithinPerson, fit_within_person
 from prescreen.ratings.reading import read_ratings
+from prescreen.training.dataset import join
+from prescreen.training.steps import cross_validate_dataset
 
 
 def in_z(values):
@@ -49,16 +52,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ratings", type=Path)
     parser.add_argument("images", type=Path)
-    parser.add_argument("--predictor", required=True)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--predictor")
+    source.add_argument("--traits")
     options = parser.parse_args()
-    predictor = Predictor.load(options.predictor)
-    traits = list(predictor.traits)
+    predictor = Predictor.load(options.predictor) if options.predictor else None
+    traits = list(predictor.traits) if predictor else options.traits.split(",")
     rated = read_ratings(options.ratings, {trait: trait for trait in traits}, images_dir=options.images)
-    encoder = Encoder(predictor.manifest.encoder)
+    encoder = Encoder(predictor.manifest.encoder) if predictor else make_encoder("bundled")
     with EmbeddingCache() as cache:
-        rows = {row.name: row for row in embed_images(find_images([options.images]), encoder, cache)}
-    names = [name for name in rated.wide().index if rows[name].vector is not None]
-    predicted = predictor.calibration.z(predictor.predict(np.stack([rows[name].vector for name in names])).raw)
+        embedded = list(embed_images(find_images([options.images]), encoder, cache))
+    if predictor:
+        rows = {row.name: row for row in embedded}
+        names = [name for name in rated.wide().index if rows[name].vector is not None]
+        predicted = predictor.calibration.z(predictor.predict(np.stack([rows[name].vector for name in names])).raw)
+    else:
+        dataset = join(rated, embedded, encoder.specification)
+        names, predicted = list(dataset.images), cross_validate_dataset(dataset, 0).predictions
     means = rated.wide().loc[names, traits].to_numpy(float)
     ratings = in_z(means)
     noise = (rated.sampling_variance().loc[names, traits] / np.nanvar(means, axis=0)).to_numpy(float).mean(axis=0)

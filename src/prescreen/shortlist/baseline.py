@@ -65,6 +65,8 @@ class Baseline:
         The same picture with its predicted scores, where ``levels`` are from people.
     human : HumanScores or None
         Human scores of the picture, as the only row; without a vector they are all that is known of it.
+    votes_assumed : bool
+        Whether nothing said how many votes these scores come from.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Baseline:
     content: str = ""
     predicted: "Baseline | None" = field(default=None, repr=False)
     human: HumanScores | None = field(default=None, repr=False)
+    votes_assumed: bool = False
 
     def known_levels(self, traits: Sequence[str], goals: Goals) -> Floats:
         """Return the scores, shape (t,), NaN where a trait has none.
@@ -184,13 +187,9 @@ def announce_comparison(
         reporter.info("           with your current photo the ranking says which pictures beat it: --baseline")
         return
     reporter.info(f"goals      {goals.describe()}; your current photo: {baseline.describe()}")
-    if (
-        baseline.human is not None
-        and options.baseline_votes is None
-        and not Path(options.baseline_scores or "").is_file()
-    ):
+    if baseline.votes_assumed:
         reporter.info(f"           its scores count as {DEFAULT_VOTES} votes each; say how many with --baseline-votes")
-    if baseline.human is not None and not options.same_raters:
+    if baseline.human is not None and baseline.human.offset is not None and baseline.human.offset.any():
         reporter.info(
             "           its scores are ranks among the pictures of the service that gave them, predicted ones among "
             "the training portraits: that makes every chance less sure; --same-raters if both are the same"
@@ -254,7 +253,9 @@ def with_scores(photo: Baseline, typed: TypedResults, options: RankingOptions, p
     offset = np.full(len(z), 0.0 if options.same_raters or typed.raw else SERVICE_OFFSET**2)
     human = HumanScores(np.zeros(1, dtype=np.intp), z[None], variance[None], offset)
     predicted = None if photo.vector is None else photo
-    return replace(photo, levels=levels, low=low, high=high, predicted=predicted, human=human)
+    silent = typed.scores.notna() & typed.votes.isna() & typed.errors.isna()
+    assumed = options.baseline_votes is None and bool(silent.to_numpy().any())
+    return replace(photo, levels=levels, low=low, high=high, predicted=predicted, human=human, votes_assumed=assumed)
 
 
 def typed_in_z(typed: TypedResults, predictor: Predictor, votes: int) -> tuple[Floats, Floats]:
