@@ -69,3 +69,22 @@ def test_without_a_current_photo_advice_says_that_nothing_was_compared():
     assert Advice(3, np.nan, np.nan, np.nan).verdict == "ranked"
     assert "no current photo was given" in Advice(3, np.nan, np.nan, np.nan).describe()
     assert Advice(0, np.nan, np.nan, np.nan).describe() == "No picture is left to test."
+
+
+@pytest.mark.parametrize(
+    "advice",
+    [Advice(3, 0.9, 0.8, 0.95, "not usable for a: r"), Advice(0, np.nan, np.nan, np.nan, "not usable for a: r")],
+)
+def test_a_predictor_that_cannot_be_used_advises_nothing(advice):
+    assert advice.verdict == "unclear"
+    text = advice.describe()
+    assert text.startswith("The predictor is not usable for a: r. ")
+    assert not any(word in text for word in ("%", "Test", "Keep", "chance"))
+
+
+def test_with_a_predictor_that_cannot_be_used_only_what_people_said_decides():
+    unusable = Advice(3, 0.4, 0.3, 0.5, "not usable for a: r")
+    assert decide(JOINT, TESTED, ~TESTED, unusable).verdict == "switch"
+    for joint in (np.where(TESTED, 0.5, JOINT), np.where(TESTED, 0.01, JOINT)):
+        assert decide(joint, TESTED, ~TESTED, unusable) == Decision("unclear", 2, 0.3)
+    assert decide(JOINT, NONE, NONE, unusable) == Decision("unclear", None, 0.0)

@@ -23,7 +23,7 @@ def manifest():
 
 
 def test_what_is_not_known_is_called_that_and_left_out_of_the_sentence(manifest):
-    text = summary(manifest, Evaluation(n=12, traits=(TraitEvaluation(TRAIT, 12, pearson=Estimate(0.5)),)))
+    text = summary(manifest, Evaluation(n=40, traits=(TraitEvaluation(TRAIT, 40, pearson=Estimate(0.5)),)))
     assert text.startswith(
         "Mean r unknown, cross-validated. Encoder `face`, 12 portraits, votes from `` v`o`tes.csv ``."
     )
@@ -35,9 +35,21 @@ def test_what_is_not_known_is_called_that_and_left_out_of_the_sentence(manifest)
 def test_known_figures_are_in_the_first_sentence(manifest):
     limits = NoiseCeiling(highest_r=0.9, r_share=Estimate(0.62), votes=Estimate(4.2, 1.0))
     overall = Overall(1, Estimate(0.56, 0.41, 0.68), r_share=Estimate(0.62), votes=Estimate(4.2, 1.0))
-    text = summary(manifest, Evaluation(12, 12, overall, (TraitEvaluation(TRAIT, 12, ceiling=limits),)))
+    trait = TraitEvaluation(TRAIT, 40, Estimate(0.56, 0.41, 0.68), ceiling=limits)
+    text = summary(manifest, Evaluation(40, 40, overall, (trait,)))
     said = "Mean r 0.560 [0.410, 0.680], cross-validated; 62 % of what the raters' noise leaves possible; "
     assert text.startswith(f"{said}a prediction is worth 4.2 [1.0, no limit] votes. ")
+
+
+def test_a_predictor_that_cannot_be_used_is_called_that_first_with_the_reason_of_each_trait(manifest):
+    good, bad = TraitEvaluation("warm", 40, Estimate(0.5)), TraitEvaluation(TRAIT, 40, Estimate(-0.1))
+    text = summary(manifest, Evaluation(n=40, traits=(bad,)))
+    assert text.startswith("**Not usable.** Mean r")
+    assert "_g\\_: r -0.10 on 40 pictures, not above 0" in text
+    text = summary(manifest, Evaluation(n=40, traits=(good, bad)))
+    assert text.startswith("Mean r")
+    assert "not above 0" in text
+    assert "Not usable" not in summary(manifest, Evaluation(n=40, traits=(good,)))
 
 
 def test_no_name_breaks_a_table(manifest):

@@ -55,12 +55,20 @@ def test_why_one_with_a_higher_chance_is_left_out_is_said_where_it_happens(summa
     [
         (Advice(1, 0.02, 0.01, 0.05), "Keep your current photo"),
         (Advice(1, 0.05, 0.01, 0.5), "Not enough is known to tell"),
+        (Advice(1, 0.9, 0.8, 0.95, "not usable for influence: r"), "The predictor is not usable for these goals"),
     ],
 )
 def test_testing_is_not_advised_where_nothing_is_likely_to_be_better(summary, advice, headline):
     made = summary({"low.jpg": (4.0, 4.0, 4.0)}, advice=advice)
     assert made.headline == headline
     assert made.verdict.startswith(advice.describe())
+
+
+def test_no_chance_is_said_by_a_predictor_that_cannot_be_used(summary):
+    made = summary(advice=Advice(2, 0.9, 0.8, 0.95, "not usable for influence: r -0.10 on 40 pictures, not above 0"))
+    assert made.verdict.startswith("The predictor is not usable for influence: r -0.10 on 40 pictures, not above 0. ")
+    assert "%" not in made.verdict
+    assert len(made.shortlist) == 2
 
 
 def test_nothing_to_test_is_said(summary):

@@ -9,6 +9,7 @@ import pytest
 from prescreen.embeddings.pipeline import Quality
 from prescreen.encoders import IDENTITY_BLOCK
 from prescreen.errors import UsageError
+from prescreen.evaluation.usability import Usability
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.human_scores import Errors, HumanResults, Pictures
 from prescreen.predictor.scores_table import score_columns
@@ -50,6 +51,8 @@ class Predictor:
     calibration = Calibration(
         np.linspace(0, 10, 20)[:, None], np.ones(1), np.array([[0.3]]), True, similar_share=0.4, similar_gamma=2.0
     )
+
+    usability = Usability({"warm": ""})
 
     def __init__(self, tested=()):
         self.tested = tested
@@ -128,6 +131,21 @@ def test_zero_is_a_number_and_not_nothing(name):
     with pytest.raises(UsageError, match=f"{name} 0: expected at least 1"):
         RankingOptions(**{name: 0})
     assert getattr(RankingOptions(**{name: 1}), name) == 1
+
+
+def test_a_predictor_that_cannot_be_used_for_a_goal_advises_nothing_and_plans_no_votes(monkeypatch):
+    good = shortlist(votes=30)
+    assert good.plan is not None
+    assert good.advice.verdict == "test"
+    monkeypatch.setattr(Predictor, "usability", Usability({"warm": "r -0.10", "smart": "r 0.05"}))
+    bad = shortlist(votes=30)
+    assert (bad.plan, bad.advice.verdict, bad.advice.unusable) == (None, "unclear", "not usable for warm: r -0.10")
+    pd.testing.assert_frame_equal(bad.table, good.table)
+
+
+def test_a_trait_without_a_goal_may_be_one_that_cannot_be_used(monkeypatch):
+    monkeypatch.setattr(Predictor, "usability", Usability({"warm": "", "smart": "r 0.05"}))
+    assert shortlist(votes=30).advice.verdict == "test"
 
 
 def test_without_a_current_photo_the_best_predicted_come_first_and_nothing_is_said_of_chances():

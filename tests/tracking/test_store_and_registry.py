@@ -151,6 +151,33 @@ def test_a_predictor_of_other_traits_does_not_take_the_alias(record):
     assert "predicts other traits and cannot be compared" in crowned(record, (0.9, tags[1]))[1]
 
 
+UNUSABLE = {"prescreen.unusable": "not usable for warm: r -0.10 on 40 pictures, not above 0"}
+
+
+def test_a_predictor_that_cannot_be_used_does_not_become_champion_where_there_is_none(record):
+    champions, comparison = crowned(record, (0.9, UNUSABLE))
+    assert champions == [False]
+    assert comparison == UNUSABLE["prescreen.unusable"]
+    assert aliases() == {"1": ()}
+    assert scored(record, 0.1).champion
+
+
+def test_a_champion_and_its_challenger_stay_when_one_comes_that_cannot_be_used(record):
+    champions, _ = crowned(record, (0.3, SIMULATED), (0.2, SIMULATED), (0.9, UNUSABLE | REAL))
+    assert champions == [True, False, False]
+    assert aliases() == {"1": ("champion",), "2": ("challenger",), "3": ()}
+
+
+def test_a_predictor_that_cannot_be_used_is_promoted_by_force_only_and_gives_way_to_one_that_can(record):
+    trained(replace(record, metrics={"mean/pearson": 0.9}, tags=UNUSABLE))
+    with pytest.raises(UsageError, match="not usable for warm.*--force promotes it anyway"):
+        tracking.promote("1")
+    assert tracking.promote("1", force=True)[0].aliases == ("champion",)
+    usable = scored(record, 0.3)
+    assert usable.champion
+    assert usable.comparison.endswith("version 1, which is not usable")
+
+
 def test_a_champion_from_before_the_tag_has_its_traits_among_the_parameters(record):
     old = replace(record, parameters={"traits": "smart,warm"}, metrics={"mean/pearson": 0.2})
     assert trained(old).champion

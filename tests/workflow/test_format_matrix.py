@@ -390,7 +390,7 @@ def is_listed(brought: Brought) -> None:
 
 
 def is_compared(brought: Brought) -> None:
-    done = well(brought.place("models", "compare", brought.version, "champion"))
+    done = well(brought.place("models", "compare", brought.version, "1"))
     assert f"version {brought.version}" in done.stdout.splitlines()[0]
 
 

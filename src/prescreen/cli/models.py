@@ -39,7 +39,7 @@ def list_(terminal: Terminal) -> None:
     rows = [
         [
             version.version,
-            ", ".join(version.aliases) or "-",
+            ", ".join(version.aliases) or ("not usable" if version.unusable else "-"),
             version.run_name,
             Estimate(version.metrics.get("mean/pearson")).text(),
             ", ".join(map(quoted, version.traits)),

@@ -24,12 +24,15 @@ def accuracy_table(evaluation: "Evaluation") -> str:
     The second table is about picking the best: the mean rating of all pictures, of those predicted best, of those that
     perfect predictions would pick and of those rated best, then how many of the best rated were found.
     """
+    from prescreen.evaluation.usability import usability
+
     tables = [_accuracy(evaluation), _screening(evaluation)]
     if any(trait.within_person for trait in evaluation.traits):
         tables.append(_persons(evaluation))
     if evaluation.learning_curve is not None:
         tables.append(_learning_curve(evaluation.learning_curve))
     notes = [line for line in (_lowest(evaluation), "(simulated votes)" if evaluation.simulated else "") if line]
+    notes += [f"not usable: {trait}: {reason}" for trait, reason in usability(evaluation).unusable.items()]
     return "\n\n".join("\n".join(lines) for lines in (*map(aligned, tables), notes) if lines)
 
 

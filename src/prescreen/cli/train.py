@@ -1,6 +1,6 @@
 """``prescreen train``: from ratings to a predictor."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from prescreen.cli.options import (
 )
 from prescreen.cli.output import accuracy_table
 from prescreen.cli.paths import LocalPath
+
+if TYPE_CHECKING:
+    from prescreen.evaluation.usability import Usability
 
 EXAMPLES = """\b
 Examples:
@@ -64,6 +67,7 @@ Examples:
 def train(terminal: Terminal, **given: Any) -> None:
     """Train a predictor on crowd ratings and log it to MLflow."""
     options = parsed(given)  # before the libraries load
+    from prescreen.evaluation.usability import usability
     from prescreen.workflow import train
 
     done = train.train(train.TrainingOptions(**options), terminal)
@@ -71,13 +75,25 @@ def train(terminal: Terminal, **given: Any) -> None:
     click.echo(accuracy_table(done.evaluation))
     terminal.info(f"predictor  {done.output}")
     terminal.info(f"MLflow     run {run.run_id} in {run.store}, model prescreen version {run.version}")
-    terminal.info(f"           {_standing(run.version, run.champion, run.comparison)}")
+    for line in _standing(run.version, run.champion, run.comparison, usability(done.evaluation)):
+        terminal.info(f"           {line}")
 
 
-def _standing(version: str, champion: bool, comparison: str) -> str:
-    """Say whether a new version is the champion, why, and what changes that."""
-    if champion:
-        return f"version {version} is now the champion: {comparison}"
-    return (
-        f"version {version} is not the champion: {comparison}; prescreen models promote {version} --force changes that"
-    )
+def _standing(version: str, champion: bool, comparison: str, found: "Usability") -> list[str]:
+    """Say whether a new version is the champion, why, what changes that, and which traits cannot be used."""
+    from prescreen.evaluation.usability import REMEDY
+
+    if not found.usable:
+        return [
+            f"version {version} is not the champion: {found.describe()}",
+            f"it is saved and logged all the same; to make it usable, {REMEDY}",
+        ]
+    lines = [
+        f"version {version} is now the champion: {comparison}"
+        if champion
+        else f"version {version} is not the champion: {comparison}; prescreen models promote {version} --force "
+        "changes that"
+    ]
+    if found.unusable:
+        lines.append(f"{found.describe()}; to make it usable there, {REMEDY}")
+    return lines

@@ -109,6 +109,8 @@ class Evaluation:
         Whether the predictor was trained on simulated votes.
     learning_curve : LearningCurve or None
         What more pictures and more votes would give, where it was measured.
+    scale_width : float or None
+        Highest possible rating less the lowest, where it is known.
     """
 
     n: int = 0
@@ -118,6 +120,7 @@ class Evaluation:
     slices: tuple[SliceEvaluation, ...] = ()
     simulated: bool = False
     learning_curve: LearningCurve | None = None
+    scale_width: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dictionaries and numbers, the traits by name, None where a figure is not known."""

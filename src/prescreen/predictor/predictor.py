@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -20,11 +20,13 @@ from safetensors.numpy import save as save_arrays
 from prescreen.encoders import IDENTITY_BLOCK, IDENTITY_WIDTH
 from prescreen.errors import PredictorError, PredictorMismatch
 from prescreen.evaluation.report import Evaluation
+from prescreen.evaluation.usability import Usability, usability
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.canaries import Canaries
 from prescreen.predictor.files import FILES, digests, read_files, write_files
 from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, update_predictions
 from prescreen.predictor.manifest import Manifest
+from prescreen.ratings.scale import Scale
 from prescreen.regressors.base import below
 from prescreen.regressors.novelty import NoveltyDetector
 from prescreen.regressors.stacking import TraitRegressors
@@ -135,6 +137,11 @@ class Predictor:
     def traits(self) -> tuple[str, ...]:
         """Traits in the order of the columns."""
         return self.manifest.traits
+
+    @property
+    def usability(self) -> Usability:
+        """Which traits can be used; evaluations of older versions lack the width of the scale."""
+        return usability(replace(self.evaluation, scale_width=Scale.parse(self.manifest.scale).width))
 
     @property
     def holdings(self) -> Mapping[str, int]:

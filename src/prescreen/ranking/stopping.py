@@ -29,6 +29,10 @@ TEST_FROM: Final = 0.2
 """Chance from which testing the proposed pictures is advised; in between the ratings do not suffice to tell."""
 
 
+NO_ADVICE: Final = "train it on more pictures or votes, or set goals that it is usable for"
+"""What to do where the predictor cannot be used."""
+
+
 @dataclass(frozen=True)
 class Advice:
     """What to do with the pictures that are proposed.
@@ -40,16 +44,21 @@ class Advice:
     chance, low, high : float, 0 to 1
         Chance that at least one of them meets all goals, with the middle 90 % of it over what one person's pictures may
         share; NaN where there is no current photo to compare with.
+    unusable : str
+        For which goals the predictor cannot be used, and why; empty if it can.
     """
 
     pictures: int
     chance: float
     low: float
     high: float
+    unusable: str = ""
 
     @property
     def verdict(self) -> Literal["test", "keep", "unclear", "ranked"]:
         """Test them, keep the current photo, the ratings do not suffice to tell, or nothing was compared with."""
+        if self.unusable:
+            return "unclear"
         if np.isnan(self.chance):
             return "ranked"
         if not self.pictures or self.high < KEEP_BELOW:
@@ -66,6 +75,8 @@ class Advice:
         >>> Advice(3, 0.04, 0.01, 0.09).describe()
         'Keep your current photo: the chance that at least one of these 3 pictures beats it is 4 % (1 % to 9 %).'
         """
+        if self.unusable:
+            return f"The predictor is {self.unusable}. So it cannot tell which pictures are better; {NO_ADVICE}."
         if not self.pictures:
             return f"{'Keep your current photo: no' if self.verdict == 'keep' else 'No'} picture is left to test."
         these = f"these {self.pictures} pictures" if self.pictures > 1 else "this picture"
@@ -149,9 +160,9 @@ class Decision:
 
     Parameters
     ----------
-    verdict : {"switch", "test", "stay"}
+    verdict : {"switch", "test", "stay", "unclear"}
         Take the tested picture in ``row`` as the new one; test pictures, of which the one in ``row`` is the most likely
-        to be better; or stay with the current photo.
+        to be better; stay with the current photo; or the predictor cannot be used to tell.
     row : int or None
         That picture, for "stay" the best one left; None if there is none.
     chance : float, 0 to 1
@@ -160,7 +171,7 @@ class Decision:
         Whether it is a tested picture that deserves more votes, and no other is worth them.
     """
 
-    verdict: Literal["switch", "test", "stay"]
+    verdict: Literal["switch", "test", "stay", "unclear"]
     row: int | None
     chance: float
     again: bool = False
@@ -183,6 +194,8 @@ def decide(joint: Floats, tested: NDArray[np.bool_], proposed: NDArray[np.bool_]
     best_tested, best_left = _best(joint, tested), _best(joint, proposed)
     if best_tested is not None and joint[best_tested] >= SWITCH_ABOVE:
         return Decision("switch", best_tested, float(joint[best_tested]))
+    if advice.unusable:
+        return Decision("unclear", best_left, 0.0 if best_left is None else float(joint[best_left]))
     if best_left is not None and advice.verdict != "keep":
         return Decision("test", best_left, float(joint[best_left]))
     if best_tested is not None and joint[best_tested] >= TEST_FROM:

@@ -38,6 +38,11 @@ class Scale:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
+    @property
+    def width(self) -> float:
+        """Highest vote less the lowest."""
+        return self.high - self.low
+
     def __str__(self) -> str:
         return f"{self.low:g}:{self.high:g}"
 

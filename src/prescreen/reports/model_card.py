@@ -7,6 +7,7 @@ from typing import Any
 
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation, TraitEvaluation
+from prescreen.evaluation.usability import Usability, usability
 from prescreen.predictor.manifest import Manifest
 from prescreen.text import shown
 
@@ -40,8 +41,8 @@ def summary(manifest: Manifest, evaluation: Evaluation) -> str:
     str
         Markdown. The first sentence has the figures that decide, since lists show no more of it.
     """
-    overall = evaluation.overall
-    parts = [f"Mean r {overall.pearson.text()}, cross-validated"]
+    overall, found = evaluation.overall, usability(evaluation)
+    parts = [f"{'' if found.usable else '**Not usable.** '}Mean r {overall.pearson.text()}, cross-validated"]
     if overall.r_share.value is not None:
         parts.append(f"{100 * overall.r_share.value:.0f} % of what the raters' noise leaves possible")
     if overall.votes.value is not None:
@@ -59,8 +60,16 @@ def summary(manifest: Manifest, evaluation: Evaluation) -> str:
             *rows,
             "",
             "In brackets 95 % intervals. Every figure: `evaluation.json`.",
+            *_unusable(found),
         ]
     )
+
+
+def _unusable(found: Usability) -> list[str]:
+    """Return a list of the traits that cannot be used, after what it is."""
+    if not found.unusable:
+        return []
+    return ["", "Not usable:", "", *(f"- {_plain(f'{trait}: {reason}')}" for trait, reason in found.unusable.items())]
 
 
 def _figures(trait: TraitEvaluation) -> list[str]:

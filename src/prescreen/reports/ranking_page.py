@@ -45,6 +45,7 @@ def draw_report(
             "prescreen": __version__,
         },
         accuracy=predictor.evaluation.traits,
+        unusable=predictor.usability.unusable,
         simulated=manifest.simulated,
         advice=shortlist.advice,
         plan="" if shortlist.plan is None else _capitalised(f"{describe_plan(shortlist.plan)}."),

@@ -179,6 +179,7 @@ class RankingSummary:
     warning: str = ""
     plan: str = ""
     folders: tuple[FolderEffect, ...] = ()
+    unusable: tuple[tuple[str, str], ...] = ()
 
 
 def summarize_ranking(
@@ -190,6 +191,7 @@ def summarize_ranking(
     *,
     advice: Advice,
     accuracy: Sequence[TraitEvaluation] = (),
+    unusable: Mapping[str, str] | None = None,
     simulated: bool = False,
     plan: str = "",
     folders: pd.DataFrame | None = None,
@@ -212,6 +214,8 @@ def summarize_ranking(
         What to do with the selected pictures.
     accuracy : sequence of TraitEvaluation
         Accuracy on training pictures that were left out in cross-validation.
+    unusable : mapping of str to str
+        Traits that the predictor cannot be used for, with the reasons.
     simulated : bool
         Whether the predictor learned from simulated votes.
     plan : str
@@ -251,6 +255,7 @@ def summarize_ranking(
         warning=_warning(counts),
         plan=plan,
         folders=_folders(folders, traits) if folders is not None and len(folders) else (),
+        unusable=tuple((unusable or {}).items()),
     )
 
 
@@ -313,6 +318,8 @@ def _field(name: str, cards: Sequence[Card], goals: Goals, baseline: Mapping[str
 
 def _headline(advice: Advice, shortlist: Sequence[Card]) -> str:
     """Return what to do, in one line."""
+    if advice.unusable:
+        return "The predictor is not usable for these goals"
     if advice.verdict == "keep":
         return "Keep your current photo"
     if advice.verdict == "unclear":
@@ -326,7 +333,7 @@ def _headline(advice: Advice, shortlist: Sequence[Card]) -> str:
 def _verdict(advice: Advice, cards: Sequence[Card], goals: Goals) -> str:
     """Return what to expect of it, in a few sentences."""
     chances = [card.p_better for card in cards if card.selected and card.p_better is not None]
-    if not chances:
+    if not chances or advice.unusable:
         return advice.describe()
     keep = f" without losing {describe_list(goals.keep)}" if goals.keep else ""
     span = percent(max(chances))

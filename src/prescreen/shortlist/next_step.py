@@ -65,7 +65,7 @@ class NextStep:
             others = f"; the chance that {few} of the pictures left beats it is {percent(self.advice.chance)}"
             return (
                 f"Take {shown(self.name)}: people have seen it, and it beats {shown(self.baseline.name)} with a chance "
-                f"of {chance}{others if self.advice.pictures else ''}."
+                f"of {chance}{others if self.advice.pictures and not self.advice.unusable else ''}."
             )
         if self.decision.again:
             return (

@@ -135,12 +135,15 @@ def make_shortlist(
         chosen=chosen,
         votes=votes,
     )
+    unusable = predictor.usability.describe(goals.traits)
+    if unusable:
+        plans = ()  # how to spend votes cannot be said either
     if comparison is None or selection is None:
-        return Shortlist(table, Advice(len(chosen), np.nan, np.nan, np.nan))
+        return Shortlist(table, Advice(len(chosen), np.nan, np.nan, np.nan, unusable))
     if not len(chosen):
-        return Shortlist(table, Advice(0, 0.0, 0.0, 0.0), plans)
+        return Shortlist(table, Advice(0, 0.0, 0.0, 0.0, unusable), plans)
     chance = float(selection.chance[len(chosen) - 1])
-    return Shortlist(table, Advice(len(chosen), chance, *comparison.interval(selection, len(chosen))), plans)
+    return Shortlist(table, Advice(len(chosen), chance, *comparison.interval(selection, len(chosen)), unusable), plans)
 
 
 def face_descriptors(vectors: Vectors, specification: EncoderSpecification) -> dict[str, NDArray[np.float32]]:

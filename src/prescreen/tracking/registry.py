@@ -60,6 +60,11 @@ class ModelVersion:
         return tuple(sorted(names_from_text(self.tags.get("prescreen.traits", self.parameters.get("traits", "")))))
 
     @property
+    def unusable(self) -> str:
+        """Why it cannot be used; empty if it can, or was made before prescreen asked."""
+        return self.tags.get("prescreen.unusable", "")
+
+    @property
     def data(self) -> str:
         """SHA-256 of the ratings that it was trained and measured on."""
         return self.tags.get("prescreen.data_sha256", "")
@@ -84,11 +89,12 @@ class PromotionDecision:
     reason: str
 
 
-def judge(new: ModelVersion, old: ModelVersion, metric: str) -> PromotionDecision:
-    """Decide whether one version should replace another.
+def judge(new: ModelVersion, old: ModelVersion | None, metric: str) -> PromotionDecision:
+    """Decide whether one version should replace another, or become the first champion.
 
-    Real votes win over simulated ones, however the metrics compare. A version of other traits never wins. Otherwise the
-    larger metric wins.
+    A version that cannot be used never wins. Real votes win over simulated ones, however the metrics compare. A version
+    of other traits never wins. Otherwise a version that can be used wins over one that cannot, and then the larger
+    metric.
 
     Examples
     --------
@@ -97,7 +103,12 @@ def judge(new: ModelVersion, old: ModelVersion, metric: str) -> PromotionDecisio
     >>> judge(new, old, "mean/pearson").reason
     'mean/pearson 0.600 against 0.500 of version 1'
     """
-    value, before = new.metrics.get(metric), old.metrics.get(metric)
+    if new.unusable:
+        return PromotionDecision(False, False, new.unusable)
+    value = new.metrics.get(metric)
+    if old is None:
+        return PromotionDecision(True, True, f"{metric} {_number(value)}, the first champion")
+    before = old.metrics.get(metric)
     compared = f"{metric} {_number(value)} against {_number(before)} of version {old.version}"
     if new.simulated != old.simulated:
         its, own = ("real", "simulated") if new.simulated else ("simulated", "real")
@@ -105,6 +116,8 @@ def judge(new: ModelVersion, old: ModelVersion, metric: str) -> PromotionDecisio
         return PromotionDecision(old.simulated, False, reason)
     if new.traits != old.traits:
         return PromotionDecision(False, False, f"{compared}, which predicts other traits and cannot be compared")
+    if old.unusable:
+        return PromotionDecision(True, False, f"{compared}, which is not usable")
     better = value is not None and (before is None or value > before)
     return PromotionDecision(better, True, compared + ("" if new.data == old.data else ", measured on other ratings"))
 
@@ -172,12 +185,10 @@ def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:
         old = _champion(client)
         if old is not None and old.version == new.version:
             return new, f"version {new.version} is the champion already"
-        decision = PromotionDecision(True, False, "the first champion")
-        if old is not None:
-            metric = client.get_model_version(REGISTERED_NAME, new.version).tags.get(_COMPARED_ON, "mean/pearson")
-            decision = judge(new, old, metric)
-            if not decision.better and not force:
-                raise UsageError(f"version {new.version} is not better: {decision.reason}; --force promotes it anyway")
+        metric = client.get_model_version(REGISTERED_NAME, new.version).tags.get(_COMPARED_ON, "mean/pearson")
+        decision = judge(new, old, metric)
+        if not decision.better and not force:
+            raise UsageError(f"version {new.version} is not better: {decision.reason}; --force promotes it anyway")
         _move(client, new, old)
         return _version(client, new.version), decision.reason
 
@@ -265,16 +276,14 @@ def update_aliases(client: "MlflowClient", version: str, metric: str) -> tuple[b
     """Update the aliases for a new version; return whether it is the champion, and the comparison in words.
 
     It becomes champion if it is the first or better than the champion, which becomes the challenger. Otherwise it
-    becomes the challenger itself if the two can be compared.
+    becomes the challenger itself if the two can be compared. A version that cannot be used becomes neither.
     """
     new, old = _version(client, version), _champion(client)
     r = _number(new.metrics.get(metric))
     # Short, because the registry's table shows little of a tag, and in this order.
     for key, value in {_COMPARED_ON: metric, "r": r, "votes": "simulated" if new.simulated else "real"}.items():
         client.set_model_version_tag(REGISTERED_NAME, version, key, value)
-    decision = PromotionDecision(True, True, f"{metric} {r}, the first champion")
-    if old is not None:
-        decision = judge(new, old, metric)
+    decision = judge(new, old, metric)
     if decision.better:
         _move(client, new, old)
     elif decision.comparable:

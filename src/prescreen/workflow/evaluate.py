@@ -135,7 +135,7 @@ def _measure(
         labels=steps.slice_labels(dataset, rated, names)[unseen],
         seed=loaded.manifest.seed,
     )
-    return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve)
+    return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve, scale_width=rated.scale.width)
 
 
 def _read(predictor: Predictor, options: EvaluationOptions) -> tuple[Ratings, dict[str, str]]:

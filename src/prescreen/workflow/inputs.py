@@ -1,6 +1,6 @@
 """Opens what verbs take as input: predictors, tables of scores, pictures and ratings."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +44,12 @@ def warn_of_simulation(predictor: Predictor, reporter: ProgressReporter) -> None
     """Report that a predictor's votes are simulated, where they are."""
     if predictor.manifest.simulated:
         reporter.info("the predictor was trained on simulated votes: what follows means nothing for real raters")
+
+
+def warn_of_unusable(predictor: Predictor, traits: Iterable[str], reporter: ProgressReporter) -> None:
+    """Report which of these traits a predictor cannot be used for, where there are any."""
+    if unusable := predictor.usability.describe(traits):
+        reporter.info(f"the predictor is {unusable}")
 
 
 def open_scores(

@@ -24,7 +24,7 @@ from prescreen.shortlist import feedback
 from prescreen.shortlist.baseline import announce_comparison, read_baseline, read_references
 from prescreen.shortlist.next_step import decide_next
 from prescreen.storage.tables import write_table
-from prescreen.workflow.inputs import load_predictor, warn_of_simulation
+from prescreen.workflow.inputs import load_predictor, warn_of_simulation, warn_of_unusable
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ def learn(
     warn_of_simulation(before, reporter)
     tracking.check_store(experiment)
     goals = options.goals(before.traits)
+    warn_of_unusable(before, goals.traits, reporter)
     encoder = Encoder(before.manifest.encoder)
     note, table = feedback.read_candidates(scores, before)
     files: list[ImageFile] = []

@@ -11,6 +11,7 @@ from prescreen.reports.decisions import Decisions, decisions_beside
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_format
 from prescreen.workflow.candidates import compare_candidates
+from prescreen.workflow.inputs import warn_of_unusable
 
 
 def review(
@@ -50,6 +51,7 @@ def review(
     token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with review_server.listen(port) as listener:
         done = compare_candidates(scores, baseline, options, predictor, images, reporter)
+        warn_of_unusable(done.predictor, done.goals.traits, reporter)
         server = review_server.ReviewServer(
             done.draw(reporter, token, keep_metadata=keep_metadata),
             {file.name: file for file in done.pictures},

@@ -64,6 +64,8 @@ def record_training(
         "prescreen.simulated": manifest.simulated,
         "prescreen.traits": names_as_text(manifest.traits),
     } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
+    if not predictor.usability.usable:  # it does not become champion
+        tags["prescreen.unusable"] = predictor.usability.describe()
     # Versions are compared by this mean, where a trait without a defined r counts as 0.
     mean = float(np.mean([trait.pearson.value or 0.0 for trait in evaluation.traits]))
     embedded, picture = example

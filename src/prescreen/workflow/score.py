@@ -19,7 +19,14 @@ from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_url
 from prescreen.text import unknown_name
-from prescreen.workflow.inputs import embed_inputs, find_inputs, load_predictor, local_paths, resolve_model_uri
+from prescreen.workflow.inputs import (
+    embed_inputs,
+    find_inputs,
+    load_predictor,
+    local_paths,
+    resolve_model_uri,
+    warn_of_unusable,
+)
 
 LOCAL: Final = "local"
 RAY: Final = "ray"
@@ -85,6 +92,8 @@ def score(
     if engine == RAY:
         ray_engine.check_installed()
     loaded = load_predictor(predictor)
+    if not loaded.usability.usable:
+        warn_of_unusable(loaded, loaded.traits, reporter)
     encoder = Encoder(loaded.manifest.encoder, device)
     files = find_inputs(inputs, follow_links)
     if not is_url(output):

@@ -186,6 +186,8 @@ def _fit(
         ),
         calibration=calibrate(dataset, validation, rated),
         portraits=TrainingPortraits.none(len(rated.traits)) if forget else steps.training_index(dataset, validation),
-        evaluation=replace(evaluation, simulated=options.simulated, learning_curve=curve),
+        evaluation=replace(
+            evaluation, simulated=options.simulated, learning_curve=curve, scale_width=rated.scale.width
+        ),
         novelty_detector=None if forget else NoveltyDetector.fit(dataset.features, dataset.groups),
     )

@@ -1,0 +1,105 @@
+"""The floor: whether predictions of a trait can be used at all, and why not; `benchmarks/floor.py` measures it."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from scipy.special import ndtri
+
+from prescreen.evaluation.metrics import LEVEL, Estimate
+from prescreen.evaluation.report import Evaluation, TraitEvaluation
+
+FEWEST_PICTURES: Final = 20
+"""Rated pictures below which cross-validation cannot tell useful predictors from useless ones.
+
+On 12 faces it passes a quarter of the traits that reach r 0.5 on unseen faces, on 20 faces five of six.
+"""
+
+BY_CHANCE: Final = 0.1
+"""An r is told from 0 where its one-sided interval at this level lies above 0.
+
+Cross-validated r of shuffled ratings is below 0 on average, so fewer than this pass: 6 to 8 % on 20 to 60 faces.
+"""
+
+REMEDY: Final = "get more pictures rated, or more votes on each"
+
+_LISTED: Final = 3  # traits that a sentence names with their reasons
+_NEARLY_ONE: Final = 1 - 1e-9
+
+
+@dataclass(frozen=True)
+class Usability:
+    """What can be used of a predictor.
+
+    Parameters
+    ----------
+    reasons : mapping of str to str
+        For each trait why its predictions cannot be used; empty where they can.
+    """
+
+    reasons: Mapping[str, str]
+
+    @property
+    def unusable(self) -> dict[str, str]:
+        """The traits that cannot be used, with the reasons."""
+        return {trait: reason for trait, reason in self.reasons.items() if reason}
+
+    @property
+    def usable(self) -> bool:
+        """Whether any trait can be used; also where nothing is known of any."""
+        return not self.reasons or len(self.unusable) < len(self.reasons)
+
+    def describe(self, traits: Iterable[str] | None = None) -> str:
+        """Say which of these traits cannot be used and why; empty if all can.
+
+        Examples
+        --------
+        >>> Usability({"warm": "", "smart": "r -0.10 on 40 pictures, not above 0"}).describe()
+        'not usable for smart: r -0.10 on 40 pictures, not above 0'
+        """
+        wanted = None if traits is None else set(traits)
+        found = [f"{trait}: {reason}" for trait, reason in self.unusable.items() if wanted is None or trait in wanted]
+        if not found:
+            return ""
+        more = f"; and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+        return f"not usable for {'; '.join(found[:_LISTED])}{more}"
+
+
+def usability(evaluation: Evaluation) -> Usability:
+    """Tell for each trait of an evaluation whether its predictions can be used.
+
+    They cannot if fewer than `FEWEST_PICTURES` were rated, if r is at or below 0 or cannot be told from it, or if the
+    90 % intervals are as wide as the scale. Older evaluations, without intervals of r, have Fisher's.
+    """
+    groups = evaluation.n_groups / evaluation.n if evaluation.n and evaluation.n_groups else 1.0
+    return Usability({trait.trait: _reason(trait, groups, evaluation.scale_width) for trait in evaluation.traits})
+
+
+def _reason(trait: TraitEvaluation, groups: float, scale_width: float | None) -> str:
+    """Return why a trait cannot be used, or the empty text; ``groups`` is how many there are a picture."""
+    r, width = trait.pearson, trait.covered.width
+    measured = f"r {r.text(2)} on {trait.n} pictures"
+    if trait.n < FEWEST_PICTURES:
+        return f"{measured}, too few to tell ({FEWEST_PICTURES} are needed)"
+    if r.value is None:
+        return f"{measured}: predictions, or ratings, do not vary"
+    if r.value <= 0:
+        return f"{measured}, not above 0"
+    if _low(r, trait.n * groups) <= 0:
+        return f"{measured}, which may be chance"
+    if width is not None and scale_width is not None and width >= scale_width:
+        return f"{measured}, but its 90 % intervals are as wide as the scale of the ratings"
+    return ""
+
+
+def _low(r: Estimate, n: float) -> float:
+    """Return the low end of r's one-sided interval on Fisher's scale, where r of n pictures is about normal."""
+    error = 1 / math.sqrt(max(n - 3, 1))
+    if r.low is not None and r.high is not None:
+        error = (_fisher(r.high) - _fisher(r.low)) / (2 * float(ndtri((1 + LEVEL) / 2)))
+    return _fisher(r.value or 0.0) - float(ndtri(1 - BY_CHANCE)) * error
+
+
+def _fisher(r: float) -> float:
+    return math.atanh(min(max(r, -_NEARLY_ONE), _NEARLY_ONE))

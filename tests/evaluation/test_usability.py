@@ -1,0 +1,80 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, TraitEvaluation, evaluate
+from prescreen.evaluation.slices import Coverage
+from prescreen.evaluation.usability import FEWEST_PICTURES, Usability, usability
+
+GOOD = Estimate(0.6, 0.4, 0.75)
+
+
+def reason(n=60, pearson=GOOD, width=2.0, n_groups=None, scale_width=4.0):
+    trait = TraitEvaluation("warm", n, pearson=pearson, coverage=Coverage(width=width))
+    return usability(Evaluation(n, n_groups or n, traits=(trait,), scale_width=scale_width)).reasons["warm"]
+
+
+def test_a_good_trait_of_few_pictures_can_be_used():
+    assert reason(FEWEST_PICTURES, Estimate(0.5, 0.1, 0.75)) == ""
+
+
+@pytest.mark.parametrize(
+    ("figures", "why"),
+    [
+        ({"n": 12, "pearson": Estimate(0.8, 0.5, 0.9)}, "r 0.80 [0.50, 0.90] on 12 pictures, too few to tell"),
+        ({"pearson": Estimate()}, "do not vary"),
+        ({"pearson": Estimate(-0.1, -0.3, 0.1)}, "r -0.10 [-0.30, 0.10] on 60 pictures, not above 0"),
+        ({"pearson": Estimate(0.1, -0.15, 0.35)}, "r 0.10 [-0.15, 0.35] on 60 pictures, which may be chance"),
+        ({"width": 4.0}, "as wide as the scale"),
+    ],
+)
+def test_the_reason_is_said(figures, why):
+    assert why in reason(**figures)
+
+
+def test_what_is_not_known_of_the_intervals_refuses_nothing():
+    assert reason(width=None) == reason(scale_width=None, width=9.0) == ""
+
+
+def test_an_older_evaluation_without_intervals_of_r_has_those_of_its_pictures():
+    assert reason(60, Estimate(0.2)) == ""
+    assert "chance" in reason(40, Estimate(0.2))
+
+
+def test_pictures_of_few_persons_say_as_much_as_persons():
+    assert reason(60, Estimate(0.3)) == ""
+    assert "chance" in reason(60, Estimate(0.3), n_groups=6)
+
+
+def test_predictions_of_shuffled_ratings_cannot_be_used_and_those_of_the_ratings_can():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(40, 2))
+    predictions = truth + rng.normal(size=truth.shape)
+    predictions[:, 1] = rng.permutation(predictions[:, 1])
+    found = usability(evaluate(truth, predictions, ["warm", "smart"], naive=np.zeros(2)))
+    assert list(found.unusable) == ["smart"]
+    assert found.usable
+
+
+def test_a_predictor_can_be_used_if_any_of_its_traits_can_or_nothing_is_known():
+    assert Usability({}).usable
+    assert Usability({"warm": "", "smart": "why"}).usable
+    assert not Usability({"warm": "why", "smart": "why"}).usable
+
+
+def test_only_traits_that_are_asked_for_are_described():
+    found = Usability({"warm": "", "smart": "a", "dull": "b", "tall": "c", "loud": "d"})
+    assert found.describe(["warm"]) == ""
+    assert found.describe(["warm", "dull"]) == "not usable for dull: b"
+    assert found.describe() == "not usable for smart: a; dull: b; tall: c; and 1 more"
+
+
+def test_the_width_of_the_scale_is_kept_and_may_be_missing():
+    evaluation = Evaluation(3, 3, scale_width=4.0)
+    content = json.loads(json.dumps(evaluation.to_json()))
+    assert Evaluation.from_json(content) == evaluation
+    del content["scale_width"]
+    assert Evaluation.from_json(content) == replace(evaluation, scale_width=None)
