@@ -135,6 +135,13 @@ def test_nothing_to_improve_is_a_usage_error(ranked, improve):
     assert not ranked
 
 
+def test_the_length_of_a_list_is_passed_on_and_checked(ranked):
+    assert rank("--votes", "300", "--wanted", "10").exit_code == 0
+    assert (ranked["options"].votes, ranked["options"].wanted) == (300, 10)
+    for number in ("1", "101"):
+        assert rank("--wanted", number).exit_code == 2
+
+
 def test_the_votes_of_a_baseline_are_passed_on(ranked):
     assert rank("--baseline-votes", "40").exit_code == 0
     assert ranked["options"].baseline_votes == 40

@@ -167,3 +167,70 @@ def test_requests_that_lack_something(place, words, message):
     assert done.returncode in {2, 3}
     assert message in done.stderr
     assert not (place.folder / "models" / "x").exists()
+
+
+def as_people_would_score(table, votes=None):
+    """Typed results of the selected pictures and the current photo, at what is predicted of them: SIMULATED."""
+    chosen = table[table["selected"]]
+    rows = [
+        f"{row.image},{row.competence},{row.likeability},{row.influence},{row.votes}" for row in chosen.itertuples()
+    ]
+    return "\n".join(
+        ["image,competence,likeability,influence,votes", *rows, f"baseline.jpg,6,6,6,{chosen['votes'].min()}"]
+    )
+
+
+def test_a_plan_for_a_list_goes_on_to_its_second_round_and_ends_with_the_list(place, inside):
+    common = ("--scores", "scores.csv", "--baseline", BASELINE, "--shortlist")
+    done = place("rank", "scores.csv", "--baseline", BASELINE, "--votes", "90", "--wanted", "4", "--output", "one.csv")
+    assert done.returncode == 0, done.stderr
+    assert "Round 1: send these " in done.stderr
+    assert "prescreen learn --plan one.csv" in done.stderr
+    first = pd.read_csv("one.csv")
+    plan = json.loads(Path("one.csv.plan.json").read_text("utf-8"))
+    assert (plan["wanted"], plan["current_photo"]) == (4, True)
+    assert first["votes"].sum() + first["votes"].max() + plan["votes"] == 90
+    Path("round1.csv").write_text(as_people_would_score(first), "utf-8")
+    done = place(
+        "learn", "round1.csv", "--predictor", "models/sample", "--output", "models/r1", "--plan", "one.csv", *common,
+        "two.csv",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "prescreen learn --plan then makes the list" in done.stdout
+    second = pd.read_csv("two.csv")
+    chosen = second[second["selected"]]
+    assert len(chosen) == plan["pictures"]
+    assert set(chosen["image"]) & set(first.loc[first["selected"], "image"])  # tested pictures may be sent again
+    assert (chosen["p_better"].diff().dropna() <= 0).all()
+    assert chosen["votes"].sum() + chosen["votes"].min() == plan["votes"]
+    assert json.loads(Path("two.csv.plan.json").read_text("utf-8"))["pictures"] == 0
+    Path("round2.csv").write_text(as_people_would_score(second), "utf-8")
+    done = place(
+        "learn", "round2.csv", "--predictor", "models/r1", "--output", "models/r2", "--plan", "two.csv", *common,
+        "list.csv",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "The list is ready: 4 pictures, of which " in done.stdout
+    listed = pd.read_csv("list.csv")
+    free = listed[listed["gates"].isna()]  # the check tested is off
+    assert listed.loc[listed["selected"], "image"].tolist() == free.nlargest(4, "p_better")["image"].tolist()
+    assert "votes" not in listed
+    assert not Path("list.csv.plan.json").exists()
+
+
+def test_a_plan_needs_its_note_and_a_place_for_what_comes_next(place, inside):
+    common = (SAMPLE / "results.csv", "--predictor", "models/sample", "--output", "models/x", "--scores", "scores.csv",
+              "--baseline", BASELINE)  # fmt: skip
+    done = place("learn", *common, "--plan", "scores.csv", "--shortlist", "n.csv")
+    assert (done.returncode, "scores.csv.plan.json is not beside it" in done.stderr) == (2, True)
+    done = place("learn", *common, "--plan", "scores.csv")
+    assert (done.returncode, "name one with --shortlist" in done.stderr) == (2, True)
+    done = place("learn", *common, "--plan", "n.csv", "--shortlist", "n.csv")
+    assert (done.returncode, "would write over --plan" in done.stderr) == (2, True)
+    assert not Path("models/x").exists()
+
+
+def test_a_ranking_without_a_plan_leaves_no_note_of_an_earlier_one(place, inside):
+    Path("again.csv.plan.json").write_text("{}", "utf-8")
+    rank.rank(Path("scores.csv"), baseline=str(BASELINE), output=Path("again.csv"))
+    assert not Path("again.csv.plan.json").exists()

@@ -182,3 +182,20 @@ def test_the_range_holds_the_chance():
     selection = against.choose(rows(1), 1)
     low, high = against.interval(selection, 1)
     assert low <= selection.chance[0] <= high
+
+
+def test_the_plan_for_a_list_sends_a_current_photo_that_is_a_picture_and_says_what_the_chances_add_up_to():
+    known = prior([[0, 0], *[[0.6 - 0.05 * n, 0.5 - 0.05 * n] for n in range(14)]])
+    beliefs = WithinPerson(np.array([0.0, 0.6]), np.array([0.5, 1.0]), np.array([0.4, 0.6]))
+    pictures = np.arange(1, 15)
+    against = comparison(known, None, TRAITS, GOALS, 0, beliefs)
+    plan = against.plan_list(pictures, 120, 4, None, np.ones(2))
+    assert plan.votes == 120
+    assert plan.first.present == plan.first.votes_each[0] >= 1
+    assert plan.first.pictures > plan.wanted == 4
+    assert plan.before == pytest.approx(against.chance.joint[1:5].sum())
+    assert plan.before < plan.hits < 4
+    given = comparison(known, None, TRAITS, GOALS, (np.zeros(2), 0.1 * np.eye(2)), beliefs)
+    assert given.plan_list(pictures, 120, 4, None, np.ones(2)).first.present == 0
+    assert against.plan_list(pictures, 120, 40, 6, np.ones(2)).first.pictures == 6
+    assert against.plan_list(rows(), 120, 4, None, np.ones(2)) is None

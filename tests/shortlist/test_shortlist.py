@@ -18,6 +18,7 @@ from prescreen.ranking.options import RankingOptions
 from prescreen.ranking.posterior import HumanScores
 from prescreen.ratings.vote_noise import score_to_z
 from prescreen.shortlist.baseline import Baseline
+from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.shortlist.shortlist import make_shortlist
 
 FACE, OTHER = np.eye(2, 128, dtype=np.float32)
@@ -77,6 +78,11 @@ def shortlist(table=TABLE, tested=(), rejected=(), baseline=BASELINE, **options)
     return make_shortlist(table, Predictor(tested), baseline, options, VECTORS, References(), rejected)
 
 
+def make(pending, tested=(), rejected=()):
+    options = RankingOptions(improve=["warm"])
+    return make_shortlist(TABLE, Predictor(tested), BASELINE, options, VECTORS, References(), rejected, pending)
+
+
 def test_the_table_has_what_the_checks_read():
     assert set(Quality.__dataclass_fields__) <= set(TABLE.columns)
 
@@ -120,6 +126,47 @@ def test_votes_decide_how_many_are_sent_and_each_of_them_gets_its_share():
     assert shortlist(votes=90, budget=1).table["votes"].tolist() == [90, 0, 0, 0]
 
 
+def selected(done):
+    return done.table.loc[done.table["selected"], "image"].tolist()
+
+
+def test_for_a_list_the_best_single_chances_count_and_votes_are_planned_in_two_rounds():
+    done = shortlist(votes=60, wanted=2, gates_off=("copies",))
+    assert done.plan is None
+    assert (done.rounds.wanted, done.rounds.votes) == (2, 60)
+    assert selected(done) == ["a.jpg", "copy.jpg", "c.jpg", "d.jpg"][: done.rounds.first.pictures]
+    assert done.table["votes"].tolist() == [*done.rounds.first.votes_each, 0, 0, 0][:4]
+    assert done.describe_plan().startswith(f"Round 1: send these {done.rounds.first.pictures} pictures")
+    assert 0 < done.rounds.before <= done.rounds.hits < 2
+    assert shortlist(votes=60, wanted=2, budget=1).rounds.first.pictures == 1
+
+
+def test_a_list_without_votes_has_the_pictures_with_the_best_chances():
+    assert selected(shortlist(wanted=3, gates_off=("copies",))) == ["a.jpg", "copy.jpg", "c.jpg"]
+    assert selected(shortlist(wanted=2)) == ["a.jpg", "c.jpg"]
+    assert selected(shortlist(wanted=3, budget=1)) == ["a.jpg"]
+    assert shortlist(wanted=3).describe_plan() == ""
+
+
+def test_the_next_round_of_a_plan_may_send_tested_pictures_and_no_more_than_are_left():
+    done = make(PendingPlan(2, 2, 31), tested=("a",))
+    assert selected(done) == ["a.jpg", "c.jpg"]
+    assert done.table["votes"].tolist() == [16, 15, 0, 0]
+    few = make(PendingPlan(2, 3, 31, current_photo=True), tested=("a",), rejected=("c.jpg", "d.jpg"))
+    assert (selected(few), few.table["votes"].max()) == (["a.jpg"], 16)
+    listed = make(PendingPlan(3), tested=("a", "c"))
+    assert selected(listed) == ["a.jpg", "c.jpg", "d.jpg"]
+    assert "votes" not in listed.table
+    nothing = make(PendingPlan(2, 2, 31), rejected=tuple(VECTORS))
+    assert (selected(nothing), nothing.advice.verdict) == ([], "keep")
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 101])
+def test_a_list_has_2_to_100_pictures(wanted):
+    with pytest.raises(UsageError, match=f"wanted {wanted}: expected a list of 2 to 100 pictures"):
+        RankingOptions(wanted=wanted)
+
+
 @pytest.mark.parametrize("levels", [{}, {"warm": 11.0}, {"warm": float("nan")}])
 def test_a_goal_needs_a_score_of_the_current_photo(levels):
     with pytest.raises(UsageError, match=r"baseline: no score from 0 to 10 for warm"):
@@ -140,7 +187,7 @@ def test_a_predictor_that_cannot_be_used_for_a_goal_advises_nothing_and_plans_no
     monkeypatch.setattr(Predictor, "usability", Usability({"warm": "r -0.10", "smart": "r 0.05"}))
     bad = shortlist(votes=30)
     assert (bad.plan, bad.advice.verdict, bad.advice.unusable) == (None, "unclear", "not usable for warm: r -0.10")
-    pd.testing.assert_frame_equal(bad.table, good.table)
+    pd.testing.assert_frame_equal(bad.table, good.table.drop(columns="votes"))
 
 
 def test_a_trait_without_a_goal_may_be_one_that_cannot_be_used(monkeypatch):

@@ -134,6 +134,7 @@ def test_the_same_order_again_and_without_a_present_picture_around_the_mean(tabl
     [
         (["--encoder", "bundled"], "learned from pictures alone and cannot compare them with words"),
         (["--votes", "100"], "--votes: has no meaning with --zero-shot"),
+        (["--wanted", "10"], "--wanted: has no meaning with --zero-shot"),
         (["--improve-margin", "0.5"], "--improve-margin: has no meaning"),
         (["--baseline", "competence=8"], "scores cannot be compared with words"),
         (["--baseline", "none.jpg"], "no such picture"),

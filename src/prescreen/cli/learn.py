@@ -19,6 +19,8 @@ Examples:
   prescreen learn results.csv --predictor models/mine --output models/me --scores scores.csv --baseline now.jpg
   prescreen learn round2.csv --predictor models/me --output models/me2 --scores scores.csv --baseline now.jpg \\
       --shortlist round3.csv
+  prescreen learn round1.csv --predictor models/mine --output models/me --scores scores.csv --baseline now.jpg \\
+      --plan shortlist.csv --shortlist second.csv
 """
 
 
@@ -58,6 +60,11 @@ Examples:
 )
 @comparison_options
 @click.option("--shortlist", type=LocalPath(), help="Table of the new ranking: .csv, .parquet or .jsonl.")
+@click.option(
+    "--plan",
+    type=LocalPath(),
+    help="The shortlist that was tested, where rank planned two rounds for a list: proposes the second, then the list.",
+)
 @click.option("--experiment", help="MLflow experiment of the round. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
 @verb
 def learn(
@@ -72,6 +79,7 @@ def learn(
     votes: int,
     baseline: str | None,
     shortlist: Path | None,
+    plan: Path | None,
     experiment: str | None,
     terminal: Terminal,
     **comparison: Any,
@@ -92,6 +100,7 @@ def learn(
         baseline=baseline,
         options=make_options(terminal, **comparison),
         shortlist=shortlist,
+        plan=plan,
         experiment=experiment,
         reporter=terminal,
     )

@@ -17,6 +17,7 @@ Examples:
   prescreen rank scores.csv --output best.csv
   prescreen rank scores.csv --baseline now.jpg --reference me/ --no-gates blurred,novelty --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --votes 120 --output shortlist.csv
+  prescreen rank scores.csv --baseline now.jpg --votes 300 --wanted 10 --output shortlist.csv
   prescreen rank scores.csv --baseline now.jpg --decisions scores.decisions.csv --output shortlist.csv
   prescreen rank portraits/ --zero-shot --output order.csv --report order.html
   prescreen rank scores.csv --baseline now.jpg --baseline-scores competence=8.2,likeability=9.0,influence=7.1 \\

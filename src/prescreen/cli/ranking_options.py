@@ -79,6 +79,12 @@ _RANKING = (
         help="Votes that you can get in all: says how many pictures to send, with how many votes each.",
     ),
     click.option(
+        "--wanted",
+        type=click.IntRange(min=2, max=100),
+        metavar="K",
+        help="A list of K good pictures is wanted, not one: sends those with the best chances, --votes in two rounds.",
+    ),
+    click.option(
         "--predictor", type=Place("predictor"), help="The predictor, where the scores' .meta.json does not name it."
     ),
     images_option,

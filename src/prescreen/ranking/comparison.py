@@ -20,6 +20,7 @@ from prescreen.ranking.posterior import HumanScores, Posterior, Prior, condition
 from prescreen.ranking.probability import Floats, p_better
 from prescreen.ranking.selection import Selection, choose_together
 from prescreen.ranking.stopping import SWITCH_ABOVE
+from prescreen.ranking.two_rounds import Believed, TwoRounds, best_rounds, plans_to_try
 from prescreen.ranking.vote_plan import VotePlan, chance_to_show, plan_votes, sizes_to_try
 from prescreen.ranking.within_person import WithinPerson
 from prescreen.ratings.vote_noise import noise_of_vote
@@ -30,6 +31,8 @@ MAX_CANDIDATES: Final = 100
 """Candidates with the best single chances among which some are chosen together."""
 
 _CHUNK: Final = 512
+_LEAST_WEIGHT: Final = 0.01
+"""Beliefs less likely than this are left out of the expected hits of a plan."""
 
 
 @dataclass(frozen=True)
@@ -187,29 +190,69 @@ class Comparison:
         count = len(selection.chosen)
         if not count:
             return selection, []
-        mean, covariance = self._moments(selection.chosen)
-        level, traits = self._counted
-        at_level = np.array(
-            [noise_of_vote(z, noise[self.traits.index(name)]) for z, name in zip(level, traits, strict=True)]
-        )
+        known = self._believed(self._moments(selection.chosen), noise)
         plans = []
         for k in sizes_to_try(count):
             entries = np.append(np.arange(k), count)  # the first k pictures, and the baseline
-            pick = (entries[:, None] * len(traits) + np.arange(len(traits))).ravel()
+            pick = (entries[:, None] * len(known.traits) + np.arange(len(known.traits))).ravel()
             plan = plan_votes(votes, k, with_present=is_picture)
             shown = chance_to_show(
-                mean[entries],
-                covariance[np.ix_(pick, pick)],
-                at_level,
+                known.mean[entries],
+                known.covariance[np.ix_(pick, pick)],
+                known.noise,
                 plan,
-                level,
-                traits,
+                known.level,
+                known.traits,
                 self.goals,
                 SWITCH_ABOVE,
                 seed=seed,
             )
             plans.append(replace(plan, better=float(selection.chance[k - 1]), shown=shown))
         return selection, plans
+
+    def plan_list(
+        self, rows: Rows, votes: int, wanted: int, budget: int | None, noise: Floats, *, seed: int = 0
+    ) -> TwoRounds | None:
+        """Plan two rounds of votes after which a list of candidates has as many as possible that meet all goals.
+
+        The first round sends the first of ``rows``, those with the highest chances by themselves. They are not chosen
+        together as in `choose`: each picture of a list counts, so the list's expected hits are the sum of the single
+        chances, whatever the pictures share.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Usable ones that may be sent, the most likely first. At most `MAX_CANDIDATES` of them are sent.
+        votes, wanted, budget
+            As in `prescreen.ranking.two_rounds.plans_to_try`.
+        noise, seed
+            As in `plan`.
+
+        Returns
+        -------
+        TwoRounds or None
+            None where there is no picture to send.
+        """
+        among = rows[:MAX_CANDIDATES]
+        if not len(among):
+            return None
+        plans = plans_to_try(votes, min(wanted, len(among)), len(among), budget, with_present=self.given is None)
+        contenders = among[: max(2 * wanted, *(plan.first.pictures for plan in plans), 0)]
+        likely = self.within_person.weight >= _LEAST_WEIGHT
+        weight = self.within_person.weight * likely / self.within_person.weight[likely].sum()
+        worlds = [
+            (float(part), self._believed(self._joint(posterior), noise))
+            for part, posterior in zip(weight, self._posteriors(contenders, True), strict=True)
+            if part
+        ]
+        known = self._believed(self._moments(contenders), noise)
+        return best_rounds(plans, known, worlds, float(self.chance.joint[among[:wanted]].sum()), seed=seed)
+
+    def _believed(self, moments: tuple[Floats, Floats], noise: Floats) -> Believed:
+        """Return what is believed, as in `_joint`, with what a test needs to know."""
+        level, traits = self._counted
+        at_level = [noise_of_vote(z, noise[self.traits.index(name)]) for z, name in zip(level, traits, strict=True)]
+        return Believed(*moments, np.array(at_level), level, traits, self.goals)
 
     def _moments(self, rows: Rows) -> tuple[Floats, Floats]:
         """Return the mean and the covariance of the mixture, as in `_joint`."""

@@ -12,6 +12,9 @@ from prescreen.ranking.goals import Goals, choose_goals
 DEFAULT_BUDGET: Final = 3
 """Pictures to send where nothing is said."""
 
+MOST_WANTED: Final = 100
+"""Longest list."""
+
 DEFAULT_VOTES: Final = 20
 """Votes behind a score where nothing is said, as many as raters' panels usually give at least."""
 
@@ -32,6 +35,10 @@ class RankingOptions:
         How many pictures can be sent to raters; without it as many as the votes pay for, or else `DEFAULT_BUDGET`.
     votes : int, optional
         Votes that can be had in all; the shortlist then has no more pictures than get enough of them.
+    wanted : int, optional
+        How many good pictures are wanted in the end, 2 to `MOST_WANTED`. Without it one is: pictures are then chosen
+        together, so that at least one is likely to meet all goals. For a list each picture counts, so those with the
+        highest single chances are sent, and ``votes`` are planned in two rounds.
     baseline_scores : str, optional
         Human scores of the current photo: ``competence=8.2,likeability=9.0``, or a file of results that it is in.
     baseline_votes : int, optional
@@ -47,7 +54,7 @@ class RankingOptions:
     Raises
     ------
     UsageError
-        For a check that does not exist, or a number below 1.
+        For a check that does not exist, a number below 1, or a list of another length.
     """
 
     improve: Sequence[str] | None = None
@@ -57,6 +64,7 @@ class RankingOptions:
     any_of: bool = False
     budget: int | None = None
     votes: int | None = None
+    wanted: int | None = None
     baseline_scores: str | None = None
     baseline_votes: int | None = None
     same_raters: bool = False
@@ -69,6 +77,8 @@ class RankingOptions:
             number = getattr(self, name)
             if number is not None and number < 1:
                 raise UsageError(f"{name} {number}: expected at least 1, or None")
+        if self.wanted is not None and not 2 <= self.wanted <= MOST_WANTED:
+            raise UsageError(f"wanted {self.wanted}: expected a list of 2 to {MOST_WANTED} pictures, or None for one")
 
     @property
     def votes_of_baseline(self) -> int:
@@ -78,7 +88,9 @@ class RankingOptions:
     @property
     def most(self) -> int | None:
         """How many pictures can be sent; None where the votes alone decide."""
-        return self.budget if self.budget is not None or self.votes is not None else DEFAULT_BUDGET
+        if self.budget is not None or self.votes is not None:
+            return self.budget
+        return DEFAULT_BUDGET if self.wanted is None else self.wanted
 
     def goals(self, traits: Sequence[str]) -> Goals:
         """Return the goals among the traits of a predictor.

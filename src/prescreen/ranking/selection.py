@@ -47,6 +47,10 @@ class Selection:
     chance: Floats
     by_model: Floats
 
+    def first(self, count: int) -> "Selection":
+        """Return the choice of the first few."""
+        return Selection(self.chosen[:count], self.chance[:count], self.by_model[:, :count])
+
 
 def choose_together(
     differences: Sequence[tuple[Floats, Floats]],

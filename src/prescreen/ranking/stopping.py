@@ -160,9 +160,10 @@ class Decision:
 
     Parameters
     ----------
-    verdict : {"switch", "test", "stay", "unclear"}
+    verdict : {"switch", "test", "stay", "list", "unclear"}
         Take the tested picture in ``row`` as the new one; test pictures, of which the one in ``row`` is the most likely
-        to be better; stay with the current photo; or the predictor cannot be used to tell.
+        to be better; stay with the current photo; take the list that was wanted, of which it is the first; or the
+        predictor cannot be used to tell.
     row : int or None
         That picture, for "stay" the best one left; None if there is none.
     chance : float, 0 to 1
@@ -171,7 +172,7 @@ class Decision:
         Whether it is a tested picture that deserves more votes, and no other is worth them.
     """
 
-    verdict: Literal["switch", "test", "stay", "unclear"]
+    verdict: Literal["switch", "test", "stay", "list", "unclear"]
     row: int | None
     chance: float
     again: bool = False

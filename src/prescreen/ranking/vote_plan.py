@@ -105,7 +105,12 @@ def plan_votes(
         )
         raise UsageError(f"{votes} votes: {needed}; collect more, or send no picture")
     pictures = votes // minimum - beside
-    pictures = pictures if budget is None else min(budget, pictures)
+    return share_votes(votes, pictures if budget is None else min(budget, pictures), with_present=with_present)
+
+
+def share_votes(votes: int, pictures: int, *, with_present: bool) -> VotePlan:
+    """Give pictures, and the current photo if it is part of the test, equal votes; those left over go to the first."""
+    beside = 1 if with_present else 0
     each, left = divmod(votes, pictures + beside)
     shares = [each + (k < left) for k in range(pictures + beside)]
     return VotePlan(tuple(shares[:pictures]), shares[-1] if with_present else 0)

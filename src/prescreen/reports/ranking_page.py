@@ -8,7 +8,6 @@ from prescreen import __version__
 from prescreen.images.files import ImageFile
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.goals import Goals
-from prescreen.ranking.vote_plan import describe_plan
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, TraitValue, summarize_ranking
 from prescreen.reports.thumbnails import LARGE, draw_thumbnails, thumbnail
@@ -48,7 +47,7 @@ def draw_report(
         unusable=predictor.usability.unusable,
         simulated=manifest.simulated,
         advice=shortlist.advice,
-        plan="" if shortlist.plan is None else _capitalised(f"{describe_plan(shortlist.plan)}."),
+        plan=_as_sentence(shortlist.describe_plan()),
         folders=folders,
     )
     images = draw_thumbnails(files, shortlist.table["image"].tolist(), advance)
@@ -68,5 +67,5 @@ def _picture(baseline: Baseline) -> BaselinePicture:
     return BaselinePicture(baseline.name, source, values)
 
 
-def _capitalised(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+def _as_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""

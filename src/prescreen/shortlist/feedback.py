@@ -23,7 +23,9 @@ from prescreen.ranking.stopping import Agreement, agreement
 from prescreen.ratings.results import TypedResults
 from prescreen.ratings.vote_noise import z_to_score
 from prescreen.shortlist.baseline import typed_in_z
+from prescreen.shortlist.list_step import ListStep
 from prescreen.shortlist.next_step import NextStep
+from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.provenance import ScoresMetadata, is_model_uri
 from prescreen.storage.tables import read_table, table_format
@@ -214,7 +216,7 @@ def with_results(predictor: Predictor, results: HumanResults, name: str) -> Pred
 
 
 def to_json(
-    round_: int, agreed: Sequence[Agreement], offsets: Sequence[Offset], step: NextStep | None
+    round_: int, agreed: Sequence[Agreement], offsets: Sequence[Offset], step: NextStep | ListStep | None
 ) -> dict[str, Any]:
     """Return all of a round for a machine."""
     return {
@@ -272,6 +274,22 @@ def check_learn_paths(
         {"--output": output, "--shortlist": shortlist},
         {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": photo},
     )
+
+
+def read_plan(plan: Path | None, shortlist: Path | None) -> PendingPlan | None:
+    """Read what is left of the plan for a list beside the shortlist that was tested.
+
+    Raises
+    ------
+    UsageError
+        If there is no plan beside it, or the new ranking has no other place to go to.
+    """
+    if plan is None:
+        return None
+    if shortlist is None:
+        raise UsageError("--plan: what comes next is written beside the new ranking; name one with --shortlist")
+    check_output_paths({"--shortlist": shortlist}, {"--plan": plan})
+    return PendingPlan.read(plan)
 
 
 def read_candidates(scores: Path | None, predictor: Predictor) -> tuple[ScoresMetadata | None, pd.DataFrame | None]:

@@ -11,12 +11,16 @@ from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import UsageError
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.checks import Candidates, References, exclude
+from prescreen.ranking.comparison import MAX_CANDIDATES, Comparison
 from prescreen.ranking.options import RankingOptions
 from prescreen.ranking.ranked_table import best_first, check_scored, numeric_columns, ranked_table
+from prescreen.ranking.selection import Selection
 from prescreen.ranking.stopping import Advice
-from prescreen.ranking.vote_plan import VotePlan, best_plan
+from prescreen.ranking.two_rounds import TwoRounds
+from prescreen.ranking.vote_plan import VotePlan, best_plan, describe_plan
 from prescreen.shortlist.baseline import NO_FACE, Baseline, noise_of_one_vote
 from prescreen.shortlist.comparison import compare
+from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.text import OK
 
 Vectors = Mapping[str, NDArray[np.float16]]
@@ -33,17 +37,26 @@ class Shortlist:
     advice : Advice
         Whether to send the selected pictures to people, and the chance that at least one of them meets all goals.
     plans : sequence of VotePlan
-        How the votes could be spent, by number of pictures; empty without votes.
+        How the votes could be spent on finding one picture, by number of pictures; empty without votes.
+    rounds : TwoRounds or None
+        How they are spent where a list is wanted.
     """
 
     table: pd.DataFrame
     advice: Advice
     plans: Sequence[VotePlan] = ()
+    rounds: TwoRounds | None = None
 
     @property
     def plan(self) -> VotePlan | None:
         """How the votes are spent."""
         return best_plan(self.plans) if self.plans else None
+
+    def describe_plan(self) -> str:
+        """Say how the votes are spent, and what to expect of it; the empty text without votes."""
+        if self.rounds is not None:
+            return self.rounds.describe()
+        return "" if self.plan is None else describe_plan(self.plan)
 
     def describe_excluded(self) -> str:
         """Count what checks exclude, the most frequent first: ``12 of 39 pictures: copies 9, person 4``."""
@@ -61,6 +74,7 @@ def make_shortlist(
     vectors: Vectors,
     references: References,
     rejected: Collection[str] = (),
+    pending: PendingPlan | None = None,
 ) -> Shortlist:
     """Rank the candidates; doubtful ones and near-copies of better ones are excluded, with the reason in their row.
 
@@ -81,6 +95,8 @@ def make_shortlist(
         What the candidates are checked against.
     rejected : collection of str
         Names of pictures that the user does not want.
+    pending : PendingPlan, optional
+        What is left of a plan for a list: its next round is proposed, or the list. Tested pictures may be in both.
 
     Raises
     ------
@@ -107,23 +123,19 @@ def make_shortlist(
         np.array([name in rejected for name in names], dtype=bool),
     )
     ranked = best_first(names, merit)
-    excluded = exclude(candidates, ranked, options.gates_off)
+    off = options.gates_off if pending is None else {*options.gates_off, "tested"}  # a list may hold tested pictures
+    excluded = exclude(candidates, ranked, off)
     because = excluded.because
     free = np.array([row for row in ranked if not because[row]], dtype=np.intp)
-    plans: Sequence[VotePlan] = ()
-    votes: Sequence[int] = ()
-    selection = None
-    if comparison is None:
-        if options.votes is not None:
-            raise UsageError("--votes: plans a test against your current photo; give it with --baseline")
-        chosen = free[: options.most]
-    elif options.votes is None:
-        selection = comparison.choose(free, options.most or len(scores))
-        chosen = selection.chosen
+    if comparison is not None:
+        sent = _propose(comparison, free, options, noise_of_one_vote(predictor), pending)
+    elif options.votes is not None:
+        raise UsageError("--votes: plans a test against your current photo; give it with --baseline")
     else:
-        selection, plans = comparison.plan(free, options.votes, options.budget, noise_of_one_vote(predictor))
-        votes = best_plan(plans).votes_each if plans else ()
-        chosen = selection.chosen[: len(votes)]
+        sent = _Proposal(free[: options.most])
+    if unusable := predictor.usability.describe(goals.traits):  # how to spend votes cannot be said either
+        sent = _Proposal(sent.chosen, sent.selection)
+    chosen = sent.chosen
     table = ranked_table(
         scores,
         predictor.traits,
@@ -133,17 +145,55 @@ def make_shortlist(
         levels=levels,
         excluded=excluded,
         chosen=chosen,
-        votes=votes,
+        votes=sent.votes,
     )
-    unusable = predictor.usability.describe(goals.traits)
-    if unusable:
-        plans = ()  # how to spend votes cannot be said either
-    if comparison is None or selection is None:
+    if comparison is None or sent.selection is None:
         return Shortlist(table, Advice(len(chosen), np.nan, np.nan, np.nan, unusable))
     if not len(chosen):
-        return Shortlist(table, Advice(0, 0.0, 0.0, 0.0, unusable), plans)
-    chance = float(selection.chance[len(chosen) - 1])
-    return Shortlist(table, Advice(len(chosen), chance, *comparison.interval(selection, len(chosen)), unusable), plans)
+        return Shortlist(table, Advice(0, 0.0, 0.0, 0.0, unusable), sent.plans, sent.rounds)
+    chance = float(sent.selection.chance[-1])
+    advice = Advice(len(chosen), chance, *comparison.interval(sent.selection, len(chosen)), unusable)
+    return Shortlist(table, advice, sent.plans, sent.rounds)
+
+
+@dataclass(frozen=True)
+class _Proposal:
+    """The pictures to send in their order, their votes if these are planned, and the plans."""
+
+    chosen: NDArray[np.intp]
+    selection: Selection | None = None
+    votes: Sequence[int] = ()
+    plans: Sequence[VotePlan] = ()
+    rounds: TwoRounds | None = None
+
+
+def _propose(
+    comparison: Comparison,
+    free: NDArray[np.intp],
+    options: RankingOptions,
+    noise: NDArray[np.float64],
+    pending: PendingPlan | None,
+) -> _Proposal:
+    """Choose pictures among free rows, the most likely first: for one picture together, for a list each by itself."""
+    most = options.most or len(free)
+    if pending is None and options.wanted is None:
+        if options.votes is None:
+            selection = comparison.choose(free, most)
+            return _Proposal(selection.chosen, selection)
+        selection, plans = comparison.plan(free, options.votes, options.budget, noise)
+        selection = selection.first(best_plan(plans).pictures if plans else 0)
+        return _Proposal(selection.chosen, selection, best_plan(plans).votes_each if plans else (), plans)
+    votes: Sequence[int] = ()
+    rounds = None
+    if pending is not None:
+        most = pending.wanted
+        if pending.pictures and len(free):
+            votes = pending.next_round(len(free)).votes_each
+    elif options.wanted is not None and options.votes is not None:
+        rounds = comparison.plan_list(free, options.votes, options.wanted, options.budget, noise)
+        votes = rounds.first.votes_each if rounds else ()
+    listed = free[: len(votes) or most][:MAX_CANDIDATES]
+    return _Proposal(listed, comparison.choose(listed, len(listed)), votes, rounds=rounds)
 
 
 def face_descriptors(vectors: Vectors, specification: EncoderSpecification) -> dict[str, NDArray[np.float32]]:

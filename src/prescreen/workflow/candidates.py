@@ -15,7 +15,6 @@ from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.progress import ProgressReporter
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.options import RankingOptions
-from prescreen.ranking.vote_plan import describe_plan
 from prescreen.reports.ranking_page import draw_report
 from prescreen.shortlist.baseline import Baseline, announce_comparison, read_baseline, read_references
 from prescreen.shortlist.effects_table import DEFAULT_CHECKS, compare_folders
@@ -97,6 +96,6 @@ def compare_candidates(
         reporter.info(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
     if excluded := shortlist.describe_excluded():
         reporter.info(f"excluded   {excluded}")
-    if shortlist.plan is not None:
-        reporter.info(f"votes      {describe_plan(shortlist.plan)}")
+    if plan := shortlist.describe_plan():
+        reporter.info(f"votes      {plan}")
     return ComparedCandidates(shortlist, loaded, current, goals, pictures, note, table, vectors)

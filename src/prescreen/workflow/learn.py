@@ -22,7 +22,9 @@ from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
 from prescreen.shortlist import feedback
 from prescreen.shortlist.baseline import announce_comparison, read_baseline, read_references
-from prescreen.shortlist.next_step import decide_next
+from prescreen.shortlist.list_step import ListStep, next_of_list
+from prescreen.shortlist.next_step import NextStep, decide_next
+from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.storage.tables import write_table
 from prescreen.workflow.inputs import load_predictor, warn_of_simulation, warn_of_unusable
 
@@ -66,6 +68,7 @@ def learn(
     baseline: str | None = None,
     options: RankingOptions = DEFAULT_OPTIONS,
     shortlist: Path | None = None,
+    plan: Path | None = None,
     experiment: str | None = None,
     reporter: ProgressReporter | None = None,
 ) -> Learned:
@@ -97,6 +100,9 @@ def learn(
         As in `rank`, but its ``votes`` plan nothing here: without ``budget``, `DEFAULT_BUDGET` pictures are proposed.
     shortlist : Path, optional
         Where the new ranking goes; needs ``baseline`` and ``scores``.
+    plan : Path, optional
+        The shortlist that was tested, beside which `rank` (or `learn`, after it) left what comes next: the second round
+        of a list, or the list. Needs ``shortlist``.
     experiment : str, optional
         MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     reporter : ProgressReporter, optional
@@ -107,6 +113,7 @@ def learn(
 
     reporter = reporter or NullReporter()
     feedback.check_learn_paths(results, predictor, output, scores, baseline or options.baseline_scores, shortlist)
+    pending = feedback.read_plan(plan, shortlist)
     announce_overwrite(output, reporter)
     before = load_predictor(predictor)
     warn_of_simulation(before, reporter)
@@ -135,7 +142,7 @@ def learn(
     for line in typed.notes:
         reporter.info(line)
     reproducibility.check_reproducibility(before, encoder, reporter)
-    step = None
+    step: NextStep | ListStep | None = None
     with EmbeddingCache() as cache:
         pictures = feedback.find_pictures(typed.images, files, contents, encoder, cache)
         newer = feedback.human_results(typed, pictures, before, votes=votes)
@@ -149,10 +156,12 @@ def learn(
             with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)
             table = feedback.score_again(table, after, vectors)
-            step = decide_next(table, after, current, replace(options, votes=None), vectors, references)
+            compared = (table, after, current, replace(options, votes=None), vectors, references)
+            step = decide_next(*compared) if pending is None else next_of_list(pending, *compared)
     after.save(output)
     if step is not None and shortlist is not None:
         write_table(step.ranked, shortlist)
+        PendingPlan.note(shortlist, step.left if isinstance(step, ListStep) else None)
     content = feedback.to_json(int(newer.rounds[0]), agreed, feedback.person_offset(after), step)
     answer = "" if step is None else step.describe()
     record = record_round(

@@ -11,9 +11,11 @@ from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.ranking.stopping import Advice
 from prescreen.ranking.vote_plan import VotePlan
 from prescreen.reports.decisions import read_rejected
+from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.storage.atomic import write_files_atomic
 from prescreen.storage.overwrite_checks import check_output_paths, check_page
 from prescreen.storage.tables import table_bytes, table_format
+from prescreen.text import shown
 from prescreen.workflow.candidates import compare_candidates
 
 
@@ -52,7 +54,8 @@ def rank(
     options : RankingOptions
         What should improve, what must stay, how many pictures can be sent and which checks exclude pictures.
     output : Path
-        ``.csv``, ``.parquet`` or ``.jsonl``.
+        ``.csv``, ``.parquet`` or ``.jsonl``. Where votes are planned in two rounds, a note beside it says what comes
+        after the first, for `learn`.
     report : Path, optional
         One HTML file with the pictures.
     predictor : str, optional
@@ -82,4 +85,11 @@ def rank(
     if report is not None and page is not None:
         written[report] = page.encode()
     write_files_atomic(written)
+    left = None if done.shortlist.rounds is None else PendingPlan.after_first(done.shortlist.rounds)
+    PendingPlan.note(output, left)
+    if left is not None:
+        reporter.info(
+            f"plan       {PendingPlan.beside(output)}: what comes after round 1, for prescreen learn --plan "
+            f"{shown(output)}"
+        )
     return Ranked(ranked, ranked[ranked["selected"]], done.shortlist.advice, done.shortlist.plans)

@@ -137,6 +137,7 @@ def _goals(options: RankingOptions) -> Goals:
         (options.improve_margin, "--improve-margin"),
         (options.keep_margin, "--keep-margin"),
         (options.votes, "--votes"),
+        (options.wanted, "--wanted"),
         (options.baseline_scores, "--baseline-scores"),
         (options.baseline_votes, "--baseline-votes"),
         (options.same_raters, "--same-raters"),
