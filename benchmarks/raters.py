@@ -1,117 +1,175 @@
-"""The gain from rater ids: ratings without the raters' levels and spreads against plain means.
+"""What knowing the raters gives: ratings without their levels, spreads and noise, and who of them stands out.
 
 Usage:  python benchmarks/raters.py [--draws 20] [--seed 0]
 
-Everything here is simulated: pictures with a planted quality, raters with planted levels and spreads, votes on 0:10.
-Each file of votes is read by `read_ratings` twice, with and without its column of raters, and the ratings are compared
-with the planted quality. The last columns say how many votes a picture plain means would need to be as accurate, and in
-how many draws rater ids gave the better ratings. Where raters do not differ there is nothing to gain, and the benchmark
-shows the cost of the model.
+Everything here is simulated: pictures with a planted quality, raters of planted kinds, whole votes. The ratings of four
+models are compared with the planted quality: plain means; levels and spreads, with one noise for all; noise of each
+rater's own; and the one that training takes, with straight-liners known and the model chosen from the votes. The last
+column is the same after the votes of the raters who were found have been left out. Claimed and true are the reliability
+that ratings claim and their squared correlation with the planted quality.
+
+The second table says who is found: of the planted raters of each kind, and of a thousand honest ones.
 """
 
 import argparse
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from prescreen.ratings.reading import read_ratings
-from prescreen.ratings.scale import Scale
+from prescreen.ratings.rater_checks import TraitVotes, check_raters
+from prescreen.ratings.raters import PictureVotes, plain_means, two_way_means
+from prescreen.ratings.reliability import reliability
 
 PICTURES = 200
 QUALITY, NOISE = 1.0, 1.5  # standard deviations on 0:10; ICC(1) of single votes is 0.31 before raters differ
+HONEST, SAME, REVERSED, RANDOM = range(4)
 
 
 @dataclass(frozen=True)
 class Crowd:
-    """Standard deviation of raters' levels and spreads, and how much each votes."""
+    """How raters differ (standard deviations of levels, spreads and log noise), and which share does not look."""
 
     name: str
-    level: float
-    spread: float
-    votes_a_picture: int
-    votes_a_rater: int
+    level: float = 0.8
+    spread: float = 0.3
+    noise: float = 0.0
+    same: float = 0.0
+    reversed: float = 0.0
+    random: float = 0.0
+    votes_a_picture: int = 10
+    votes_a_rater: int = 40
+    high: int = 10
 
 
 CROWDS = (
-    Crowd("raters alike", 0.0, 0.0, 10, 40),
-    Crowd("levels differ", 0.8, 0.0, 10, 40),
-    Crowd("spreads differ", 0.0, 0.5, 10, 40),
-    Crowd("both differ", 0.8, 0.5, 10, 40),
-    Crowd("both, 5 votes a picture", 0.8, 0.5, 5, 40),
-    Crowd("both, 20 votes a picture", 0.8, 0.5, 20, 40),
-    Crowd("both, 10 votes a rater", 0.8, 0.5, 10, 10),
-    Crowd("both, every rater on all", 0.8, 0.5, 10, PICTURES),
-    Crowd("levels differ widely", 1.5, 0.5, 10, 40),
+    Crowd("raters alike", level=0, spread=0),
+    Crowd("ordinary"),
+    Crowd("ordinary, 5 votes a picture", votes_a_picture=5),
+    Crowd("ordinary, 3 votes a rater", votes_a_rater=3, votes_a_picture=15),
+    Crowd("ordinary, votes 0 to 3", high=3),
+    Crowd("wide levels and spreads", level=1.5, spread=0.5),
+    Crowd("noise differs", noise=0.6),
+    Crowd("noise differs, votes 0 to 3", noise=0.6, high=3),
+    Crowd("30 % at random", random=0.3),
+    Crowd("30 % at random, votes 0 to 3", random=0.3, high=3),
+    Crowd("10 % reversed", reversed=0.1),
+    Crowd("15 % straight-liners", same=0.15),
+    Crowd("15 % straight-liners, 0 to 3", same=0.15, high=3),
+    Crowd("5 % of each", same=0.05, reversed=0.05, random=0.05),
+    Crowd(
+        "5 % of each, all see all", same=0.05, reversed=0.05, random=0.05, votes_a_rater=PICTURES, votes_a_picture=40
+    ),
 )
 
 
-def simulate(crowd: Crowd, generator: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the planted qualities and simulated votes, whole numbers from 0 to 10."""
-    raters = round(PICTURES * crowd.votes_a_picture / crowd.votes_a_rater)
-    quality = generator.normal(0, QUALITY, PICTURES)
-    levels = generator.normal(0, crowd.level, raters)
-    spreads = np.maximum(generator.normal(1, crowd.spread, raters), 0)
+def simulate(
+    crowd: Crowd, generator: np.random.Generator, traits: int = 1
+) -> tuple[np.ndarray, list[TraitVotes], np.ndarray]:
+    """Return planted qualities (traits, pictures), the votes of each trait, and the raters' kinds.
+
+    Traits correlate by 0.5, and half of the noise of a rater's votes on one picture is common to them.
+    """
+    raters = -(-PICTURES * crowd.votes_a_picture // crowd.votes_a_rater)
     # Raters cut shuffled decks of all pictures, so nobody sees a picture twice and all are seen equally often.
-    assert PICTURES % crowd.votes_a_rater == 0
     images = np.concatenate([generator.permutation(PICTURES) for _ in range(crowd.votes_a_picture)])
-    rater = np.repeat(np.arange(raters), crowd.votes_a_rater)
-    votes = 5 + spreads[rater] * quality[images] + levels[rater] + generator.normal(0, NOISE, images.size)
-    names = np.array([f"{number:03d}.jpg" for number in range(PICTURES)])
-    return quality, pd.DataFrame(
-        {"image": names[images], "trait": "quality", "vote": np.clip(np.round(votes), 0, 10), "rater": rater}
-    )
+    rater = np.arange(images.size) // crowd.votes_a_rater
+    kinds = np.full(raters, HONEST)
+    order, start = generator.permutation(raters), 0
+    for kind, share in ((SAME, crowd.same), (REVERSED, crowd.reversed), (RANDOM, crowd.random)):
+        kinds[order[start : start + round(share * raters)]] = kind
+        start += round(share * raters)
+    noise = NOISE * np.exp(generator.normal(0, crowd.noise, raters))
+    common, halo = generator.normal(0, 1, PICTURES), generator.normal(0, 1, images.size)
+    qualities, votes = [], []
+    for _ in range(traits):
+        quality = QUALITY * np.sqrt(0.5) * (common + generator.normal(0, 1, PICTURES))
+        levels = generator.normal(0, crowd.level, raters)
+        spreads = np.maximum(generator.normal(1, crowd.spread, raters), 0)
+        error = np.sqrt(0.5) * (halo + generator.normal(0, 1, images.size))
+        said = 5 + spreads[rater] * quality[images] + levels[rater] + noise[rater] * error
+        said = np.where(kinds[rater] == REVERSED, 10 - said, said)
+        said = np.where(kinds[rater] == RANDOM, generator.uniform(0, 10, images.size), said)
+        said = np.where(kinds[rater] == SAME, generator.integers(2, 9, raters)[rater], said)
+        qualities.append(quality)
+        votes.append(TraitVotes(images, rater, np.clip(np.round(said * crowd.high / 10), 0, crowd.high)))
+    return np.array(qualities), votes, kinds
 
 
-def accuracy(folder: Path, votes: pd.DataFrame, quality: np.ndarray, method: str) -> tuple[float, float]:
+def two_way(votes: TraitVotes, silent: np.ndarray | None = None, own_noise: bool | None = None) -> PictureVotes:
+    raters = int(votes.raters.max()) + 1
+    return two_way_means(votes.images, votes.raters, votes.votes, PICTURES, raters, silent, own_noise=own_noise).ratings
+
+
+def accuracy(ratings: PictureVotes, quality: np.ndarray) -> tuple[float, float]:
     """Return the correlation of the ratings with the planted quality, and the reliability that they claim."""
-    votes.to_csv(folder / "votes.csv", index=False)
-    rated = read_ratings(folder / "votes.csv", scale=Scale(0, 10))
-    assert rated.method == method
-    claimed = rated.reliability["quality"].of_mean
-    assert claimed is not None
-    return float(np.corrcoef(rated.wide()["quality"], quality)[0, 1]), claimed
+    claimed = reliability(ratings.means, ratings.stds, ratings.votes).of_mean
+    return float(np.corrcoef(ratings.means, quality)[0, 1]), np.nan if claimed is None else claimed
+
+
+def compare(crowd: Crowd, generators: Sequence[np.random.Generator]) -> str:
+    """Return a line of the first table."""
+    rows = []
+    for generator in generators:
+        (quality,), (votes,), _ = simulate(crowd, generator)
+        (checked,) = check_raters([votes], PICTURES, int(votes.raters.max()) + 1).single
+        rows_kept = ~checked.found[votes.raters]
+        kept = TraitVotes(votes.images[rows_kept], votes.raters[rows_kept], votes.votes[rows_kept])
+        models = (
+            plain_means(votes.images, votes.votes, PICTURES),
+            two_way(votes, own_noise=False),
+            two_way(votes, own_noise=True),
+            two_way(votes, checked.same),
+            two_way(kept),
+        )
+        rows.append([accuracy(ratings, quality) for ratings in models])
+    r, claimed = np.moveaxis(np.array(rows), 2, 0)
+    cells = [f"{r[:, 0].mean():6.3f}", f"{r[:, 1].mean():6.3f}"]
+    for model in (2, 3, 4):
+        gain = r[:, model] - r[:, 1]
+        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.nan
+        cells.append(f"{gain.mean():+.4f} ({error:.4f})")
+    cells += [f"{claimed[:, model].mean():.3f}/{np.mean(r[:, model] ** 2):.3f}" for model in (1, 3, 4)]
+    return f"{crowd.name:30s} | " + " | ".join(cells)
+
+
+def find(crowd: Crowd, generators: Sequence[np.random.Generator], traits: int) -> str:
+    """Return a line of the second table."""
+    planted, found = np.zeros(4), np.zeros(4)
+    for generator in generators:
+        _, votes, kinds = simulate(crowd, generator, traits)
+        checked = check_raters(votes, PICTURES, kinds.size)
+        named = np.any([checked.found(trait) for trait in range(traits)], axis=0)
+        planted += np.bincount(kinds, minlength=4)
+        found += np.bincount(kinds, named, 4)
+    shares = [f"{f:4.0f} of {p:4.0f}" if p else "-" for f, p in zip(found[1:], planted[1:], strict=True)]
+    honest = f"{found[0]:.0f} of {planted[0]:.0f}"
+    return f"{crowd.name:30s} {traits:6d} | {shares[0]:>12s} {shares[1]:>12s} {shares[2]:>12s} | {honest:>12s}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the gain from rater ids, on simulated raters.")
+    parser = argparse.ArgumentParser(description="Measure what knowing the raters gives, on simulated raters.")
     parser.add_argument("--draws", type=int, default=20, help="simulations of each crowd (default: 20)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
 
-    print(f"Simulated raters and votes, {PICTURES} pictures, mean of {options.draws} draws.")
-    print("r: correlation of the ratings with the planted quality; claimed: the root of the reliability they claim.")
+    print(f"Simulated raters and votes, {PICTURES} pictures, {options.draws} draws; standard errors in brackets.")
+    print("r with the planted quality of plain means and of one noise for all; gains in r over the latter;")
+    print("reliability claimed/true of one noise for all, of the model that training takes, and without those found.")
     print(
-        f"{'crowd':26s} {'votes':>5s} | {'plain r':>8s} {'claimed':>8s} | {'two-way r':>9s} {'claimed':>8s} | "
-        f"{'gain in r':>17s} {'votes that plain needs':>23s} {'better in':>10s}"
+        f"{'crowd':30s} |  plain | 1 noise | {'own noise':16s} | {'chosen':16s} | {'left out':16s} | "
+        f"{'1 noise':11s} | {'chosen':11s} | {'left out':11s}"
     )
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for number in range(PICTURES):
-            (folder / f"{number:03d}.jpg").touch()  # names are checked, contents are not
-        for place, crowd in enumerate(CROWDS):
-            rows = []
-            for draw in range(options.draws):
-                quality, votes = simulate(crowd, np.random.default_rng([options.seed, place, draw]))
-                plain = accuracy(folder, votes.drop(columns="rater"), quality, "mean")
-                rows.append((*plain, *accuracy(folder, votes, quality, "two-way")))
-            print_row(crowd, np.array(rows))
-
-
-def print_row(crowd: Crowd, rows: np.ndarray) -> None:
-    plain, plain_claimed, freed, freed_claimed = rows.T
-    gains = freed - plain
-    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
-    # A mean of votes that correlates r with the truth has odds r²/(1-r²) in proportion to its number of votes.
-    odds = [r.mean() ** 2 / (1 - r.mean() ** 2) for r in (plain, freed)]
-    needed = crowd.votes_a_picture * odds[1] / odds[0]
-    print(
-        f"{crowd.name:26s} {crowd.votes_a_picture:5d} | {plain.mean():8.3f} {np.sqrt(plain_claimed).mean():8.3f} | "
-        f"{freed.mean():9.3f} {np.sqrt(freed_claimed).mean():8.3f} | {gains.mean():+9.4f} ± {2 * error:.4f} "
-        f"{needed:23.1f} {(gains > 0).sum():6d}/{len(gains)}"
-    )
+    for place, crowd in enumerate(CROWDS):
+        print(
+            compare(crowd, [np.random.default_rng([options.seed, place, d]) for d in range(options.draws)]), flush=True
+        )
+    print("\nWho is found")
+    print(f"{'crowd':30s} {'traits':>6s} | {'same':>12s} {'reversed':>12s} {'random':>12s} | {'honest':>12s}")
+    for place, crowd in enumerate(CROWDS):
+        for traits in (1, 3):
+            generators = [np.random.default_rng([options.seed, place, d, traits]) for d in range(2 * options.draws)]
+            print(find(crowd, generators, traits), flush=True)
 
 
 if __name__ == "__main__":

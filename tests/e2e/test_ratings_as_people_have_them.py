@@ -36,7 +36,10 @@ def votes():
 @pytest.fixture(scope="module")
 def trained(place, votes, clip_folder):
     """A predictor from an export of a survey: a row a rater and picture, in a workbook, names without ending."""
-    wide = votes.pivot_table("vote", ["image", "rater"], "trait").reset_index()
+    clicked = pd.DataFrame(
+        {"image": [f"{name}.jpg" for name in NAMES], "rater": "w99", "competence": 1, "influence": 1}
+    )
+    wide = pd.concat([votes.pivot_table("vote", ["image", "rater"], "trait").reset_index(), clicked])
     survey = pd.DataFrame(
         {
             "Worker Id": wide["rater"],
@@ -51,6 +54,7 @@ def trained(place, votes, clip_folder):
         "train", "--ratings", "survey.xlsx", "--images", "rated", "--scale", "0:3",
         "--columns", "image=Input.picture,competence=Answer.competence,influence=Answer.influence",
         "--encoder", f"clip:tiny@{clip_folder}", "--output", "models/survey",
+        "--leave-out-raters",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done
@@ -65,6 +69,21 @@ def test_what_was_understood_is_told(trained):
     )
     assert r"matched    24 pictures by name without folder and ending: uploads\001 is 001.jpg" in told
     assert any(line.startswith("ratings    24 pictures, competence, influence") for line in told)
+
+
+def test_raters_who_tell_nothing_are_named_after_training_and_left_out(place, votes, trained):
+    told = trained.stderr.splitlines()
+    assert f"raters     48 of {len(votes) + 48} votes left out" in told
+    named = next(place for place, line in enumerate(told) if "no information" in line)
+    raters = votes["rater"].nunique() + 1
+    assert told[named] == (
+        f"raters     1 of {raters} gives no information: w99 on competence (all 24 votes are 1; on 1 more trait)"
+    )
+    assert told[named + 1] == "           their votes were left out"
+    assert named > next(place for place, line in enumerate(told) if line.startswith("groups"))
+    manifest = (place.folder / "models" / "survey" / "manifest.json").read_text("utf-8")
+    assert json.loads(manifest)["data"]["raters_left_out"] == 1
+    assert "w99" not in manifest  # a predictor names no rater
 
 
 def test_other_ratings_in_another_file_are_evaluated_alike(place, votes, trained):

@@ -56,6 +56,11 @@ Examples:
     help="Learn from the traits of the ratings that --traits leaves out, too; they are not predicted.",
 )
 @click.option(
+    "--leave-out-raters",
+    is_flag=True,
+    help="Train without the votes of raters that tell nothing or the opposite; without it they are only named.",
+)
+@click.option(
     "--forget-portraits",
     is_flag=True,
     help="Keep no vector, face descriptor or hash of any portrait in the predictor; see MODEL_CARD.md for the price.",

@@ -26,7 +26,8 @@ class Manifest:
         Whether raw ratings are 0-10 scores already.
     data : mapping
         Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
-        (``columns``), and whether the predictor keeps nothing of single portraits (``forgotten``).
+        (``columns``), whether the predictor keeps nothing of single portraits (``forgotten``), and, where asked for, of
+        how many raters votes were left out (``raters_left_out``).
     reliability : mapping of str to mapping
         For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
     seed : int

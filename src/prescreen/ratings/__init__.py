@@ -7,7 +7,9 @@ A file goes through these steps, each in the modules named:
 - tables to rows, by layout: `formats`, `wide`, `omi`, `label_studio`, `rows`
 - names in the file to pictures in the folder: `image_names`
 - rows to ratings: `reading` and `other_columns`, or to typed human scores: `results`
-- scales, raters and noise: `scale`, `raters`, `reliability`, `vote_noise`
+- raters: who can be compared and who stands out in `crowd` and `rater_checks`, votes freed of them in `raters` and
+  `rater_fit`
+- scales and noise: `scale`, `reliability`, `vote_noise`
 
 `prescreen.ratings.reading.read_ratings` does all of it. This package imports nothing, so that `scale` loads quickly.
 """

@@ -7,7 +7,7 @@ without ratings is not.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +17,18 @@ import pandas as pd
 
 from prescreen.errors import RatingsError
 from prescreen.ratings.columns import counted, refuse
+from prescreen.ratings.crowd import (
+    Crowd,
+    check_crowd,
+    describe_unknown_raters,
+    known_raters,
+    leave_out,
+    silent_raters,
+)
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import files_below, images_folder, match_files, named_pictures
-from prescreen.ratings.raters import PictureVotes, plain_means, raters_overlap, two_way_means
+from prescreen.ratings.rater_checks import CheckedRaters
+from prescreen.ratings.raters import PictureVotes, plain_means, two_way_means
 from prescreen.ratings.reliability import Reliability, pooled_variance, reliability
 from prescreen.ratings.rows import Rows, find_scale
 from prescreen.ratings.scale import SCORES, Scale
@@ -43,7 +52,7 @@ class Ratings:
         One row a rated picture and trait, ordered by trait (as in ``traits``) and picture. Columns: ``image`` (str,
         POSIX path relative to the folder of pictures), ``trait`` (str), ``mean`` (float, on ``scale``), ``votes``
         (float, independent votes, NaN if unknown) and ``std`` (float, sample standard deviation of the votes, NaN if
-        unknown; with method ``two-way`` that of the noise which is left in single votes).
+        unknown; without method ``mean`` that of the noise which is left in single votes).
     traits : tuple of str
         In the order asked for, otherwise as in the file.
     scale : Scale
@@ -63,8 +72,11 @@ class Ratings:
     is_score : bool
         Whether the values are already 0-10 scores as Photofeeler shows them.
     method : str
-        How votes became means: ``mean``, or ``two-way`` where rater ids allowed to take out the raters' own levels and
-        spreads (see :mod:`prescreen.ratings.raters`).
+        How votes became means: ``mean``, ``two-way`` where rater ids allowed to take out the raters' own levels and
+        spreads, or ``own noise`` where on some trait they have noise of their own, too (see
+        :mod:`prescreen.ratings.raters`).
+    crowd : Crowd
+        Who the raters are, and which of them stand out.
     columns : mapping of str to str
         Meanings of columns that the user gave; see `read_ratings`.
     errors : DataFrame
@@ -88,6 +100,7 @@ class Ratings:
     fingerprint: str
     is_score: bool
     method: str
+    crowd: Crowd = Crowd()
     columns: Mapping[str, str] = field(default_factory=dict)
     errors: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: tuple[str, ...] = ()
@@ -134,6 +147,8 @@ def read_ratings(
     min_images: int = MIN_IMAGES,
     columns: Mapping[str, str] | None = None,
     expected_scale: Scale | None = None,
+    *,
+    leave_out_raters: bool = False,
 ) -> Ratings:
     """Read ratings of any format (:mod:`prescreen.ratings.formats`); refuse them if anything is not right.
 
@@ -155,6 +170,8 @@ def read_ratings(
         (:mod:`prescreen.ratings.meanings`).
     expected_scale : Scale, optional
         That of the ratings that these go with; see `prescreen.ratings.rows.find_scale`.
+    leave_out_raters : bool
+        Whether the votes of raters who stand out are left out; see `prescreen.ratings.rater_checks`.
 
     Raises
     ------
@@ -174,12 +191,25 @@ def read_ratings(
     by_trait = [np.flatnonzero(frame["trait"].cat.codes == code) for code in range(len(wanted))]
     called = traits or {name: name for name in wanted}
     _refuse_few(rows, called, [np.unique(images[chosen]).size for chosen in by_trait], min_images)
-    raters = _known_raters(rows, images, by_trait)
-    parts = [
-        _summed(frame.iloc[chosen], images[chosen], len(names), None if raters is None else raters[chosen])
-        for chosen in by_trait
+    crowd, checked = check_crowd(rows, images, by_trait, len(names))
+    left: tuple[str, ...] = ()
+    if leave_out_raters:
+        crowd = replace(crowd, left_out=True)
+        by_trait, left = leave_out(rows, images, by_trait, checked)
+        _refuse_few(rows, called, [np.unique(images[chosen]).size for chosen in by_trait], min_images)
+    raters = known_raters(rows, images, by_trait)
+    summed = [
+        _summed(
+            frame.iloc[chosen],
+            images[chosen],
+            len(names),
+            None if raters is None else raters[chosen],
+            None if checked is None else checked.single[trait],
+        )
+        for trait, chosen in enumerate(by_trait)
     ]
-    tables = [_table(trait, names, part, scale) for trait, part in zip(wanted, parts, strict=True)]
+    own_noise = any(own for _, own in summed)
+    tables = [_table(trait, names, part, scale) for trait, (part, _) in zip(wanted, summed, strict=True)]
     _refuse_constant(rows, called, tables, scale)
     return Ratings(
         table=pd.concat(tables, ignore_index=True),
@@ -195,10 +225,11 @@ def read_ratings(
         images_dir=folder,
         fingerprint=rows.fingerprint,
         is_score=rows.format == "scores" and scale == SCORES,
-        method="mean" if raters is None else "two-way",
+        method="mean" if raters is None else "own noise" if own_noise else "two-way",
+        crowd=crowd,
         columns=dict(columns or {}),
         errors=_errors(frame, images, names, wanted),
-        notes=(*rows.notes, *matched, *guessed, *_unknown_raters(rows, raters is not None)),
+        notes=(*rows.notes, *matched, *guessed, *left, *describe_unknown_raters(frame, raters is not None)),
     )
 
 
@@ -264,35 +295,6 @@ def _refuse_traits(rows: Rows, traits: Mapping[str, str], faults: Mapping[str, s
     raise RatingsError(f"{shown(rows.source)}: {next(iter(faults.values()))}{remedy}")
 
 
-def _known_raters(rows: Rows, images: Codes, by_trait: list[Codes]) -> Codes | None:
-    """Return a number for each vote's rater; None unless at least half of the votes name raters who can be compared.
-
-    A vote without a rater gets its own number, of which nothing is known.
-    """
-    if not rows.single_votes or "rater" not in rows.frame:
-        return None
-    names = rows.frame["rater"]
-    raters = names.cat.codes.to_numpy().astype(np.intp)
-    known = (names != "").to_numpy()
-    for chosen in by_trait:
-        named = chosen[known[chosen]]
-        if 2 * named.size < chosen.size or not raters_overlap(images[named], raters[named]):
-            return None
-    raters[~known] = len(names.cat.categories) + np.arange(np.count_nonzero(~known))
-    return raters
-
-
-def _unknown_raters(rows: Rows, two_way: bool) -> tuple[str, ...]:
-    """Say how many votes have no rater in a file that names raters."""
-    if "rater" not in rows.frame:
-        return ()
-    blank = int((rows.frame["rater"] == "").sum())
-    if not blank or blank == len(rows.frame):
-        return ()
-    how = "each counts as a rater of its own" if two_way else "raters' leniency is not taken out"
-    return (f"raters     {counted(blank, 'vote')} without a rater: {how}",)
-
-
 def _errors(
     frame: pd.DataFrame, images: Codes, names: npt.NDArray[np.object_], traits: tuple[str, ...]
 ) -> pd.DataFrame:
@@ -304,17 +306,23 @@ def _errors(
     return wide.set_axis(wide.index.astype(str), axis="index").reindex(columns=pd.Index(traits, name="trait"))
 
 
-def _summed(frame: pd.DataFrame, images: Codes, n_images: int, raters: Codes | None) -> PictureVotes:
-    """Return the rows of one trait by picture; ``raters`` where their levels are to be taken out."""
+def _summed(
+    frame: pd.DataFrame, images: Codes, n_images: int, raters: Codes | None, checked: CheckedRaters | None
+) -> tuple[PictureVotes, bool]:
+    """Return the rows of one trait by picture, and whether raters have noise of their own.
+
+    ``raters`` are given where their levels are to be taken out.
+    """
     values = frame["value"].to_numpy(np.float64)
     if "votes" in frame:
         means, stds, votes = np.full((3, n_images), np.nan)
         means[images], stds[images], votes[images] = values, frame["std"], frame["votes"]
-        return PictureVotes(means, stds, votes)
+        return PictureVotes(means, stds, votes), False
     if raters is None:
-        return plain_means(images, values, n_images)
+        return plain_means(images, values, n_images), False
     distinct, codes = np.unique(raters, return_inverse=True)
-    return two_way_means(images, codes, values, n_images, distinct.size)[0]
+    found = two_way_means(images, codes, values, n_images, distinct.size, silent_raters(distinct, checked))
+    return found.ratings, found.own_noise
 
 
 def _table(trait: str, names: npt.NDArray[np.object_], summed: PictureVotes, scale: Scale) -> pd.DataFrame:

@@ -119,6 +119,7 @@ def build_manifest(
     forgets: bool = False,
 ) -> Manifest:
     """Write down what the predictor is and where it comes from."""
+    left_out = {found.rater for found in rated.crowd.findings} if rated.crowd.left_out else set()
     return Manifest(
         name=name,
         encoder=encoder,
@@ -135,7 +136,8 @@ def build_manifest(
             "columns": dict(columns),
             "auxiliary": list(rated.auxiliary.columns),
             "forgotten": forgets,
-        },
+        }
+        | ({"raters_left_out": len(left_out)} if left_out else {}),
         reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},
         seed=seed,
         simulated=simulated,

@@ -66,6 +66,7 @@ class Predictor:
         experiment: str | None = None,
         seed: int = 0,
         simulated: bool = False,
+        leave_out_raters: bool = False,
         forget_portraits: bool = False,
         trees: bool = False,
     ) -> Self:
@@ -86,6 +87,7 @@ class Predictor:
             experiment=experiment,
             seed=seed,
             simulated=simulated,
+            leave_out_raters=leave_out_raters,
             forget_portraits=forget_portraits,
             trees=trees,
         )

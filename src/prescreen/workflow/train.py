@@ -63,6 +63,9 @@ class TrainingOptions:
     auxiliary : bool
         Whether to learn from the traits of the ratings that ``traits`` leaves out, too; see
         `prescreen.ratings.other_columns.with_auxiliary`.
+    leave_out_raters : bool
+        Whether votes that tell nothing, or the opposite of what others say, are left out; see
+        `prescreen.ratings.rater_checks`.
     forget_portraits : bool
         Whether the predictor holds no vector, face descriptor or hash of any portrait. It then does without the
         regressors that need vectors, and so without auxiliary traits. It knows neither how unlike the training
@@ -86,6 +89,7 @@ class TrainingOptions:
     simulated: bool = False
     learning_curve: bool = False
     auxiliary: bool = True
+    leave_out_raters: bool = False
     forget_portraits: bool = False
     trees: bool = False
 
@@ -142,11 +146,20 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
             predictor.save(copy)
             record = record_training(predictor, copy, rated, dataset, validation, example, options.experiment)
             run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
+    for line in rated.crowd.describe():
+        reporter.info(line)
     return Training(output, predictor.evaluation, run)
 
 
 def _read(options: TrainingOptions, reporter: ProgressReporter) -> Ratings:
-    rated = read_ratings(options.ratings, options.traits, options.scale, options.images, columns=options.columns)
+    rated = read_ratings(
+        options.ratings,
+        options.traits,
+        options.scale,
+        options.images,
+        columns=options.columns,
+        leave_out_raters=options.leave_out_raters,
+    )
     check_names(rated.traits, options.traits)
     report_ratings(rated, reporter)
     if options.traits and options.auxiliary and not options.forget_portraits:
