@@ -86,7 +86,9 @@ LIMIT_VARIABLE: Final = "PRESCREEN_CACHE_LIMIT"
 
 _OWN_FOLDER: Final = 0o700
 
-_OURS: Final = re.compile(r"embeddings\.sqlite(-wal|-shm|-journal)?|\.prescreen-\S+|networks|canaries|runs|matplotlib")
+_OURS: Final = re.compile(
+    r"embeddings\.sqlite(-wal|-shm|-journal)?|\.prescreen-\S+|networks|canaries|runs|ballots|matplotlib"
+)
 """What prescreen makes in its cache folder."""
 
 _SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([kMGT]?)B?", re.IGNORECASE | re.ASCII)

@@ -8,7 +8,8 @@ import pytest
 import uvicorn
 
 from prescreen.images.files import content_hash, find_images
-from prescreen.reports.review_server import Decisions, ReviewServer, listen, private_link
+from prescreen.reports.local_server import listen, private_link
+from prescreen.reports.review_server import Decisions, ReviewServer
 from prescreen.reports.thumbnails import thumbnail
 from prescreen.storage.tables import read_table
 

@@ -43,6 +43,7 @@ VERBS = [
     ["cache", "info"],
     ["cache", "verify"],
     ["data", "--help"],
+    ["ballot", "sample/candidates", "--traits", "competence", "--output", "ballot"],
 ]
 RUN_ALL = """
 import json, sys

@@ -11,7 +11,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from prescreen.errors import RatingsError
+from prescreen.ratings.formats import read_rows
 from prescreen.ratings.reading import read_ratings
+from prescreen.storage.tables import write_table
 
 IMAGES = [f"{i:02d}.jpg" for i in range(1, 13)]
 
@@ -156,6 +158,18 @@ def test_semicolons_inside_of_cells_separate_nothing(folder, scores, plain):
     (folder / "r.csv").write_text(scores.to_csv(index=False))
     found = read_ratings(folder / "r.csv", dict(zip(plain.traits, plain.traits, strict=True)))
     assert_frame_equal(found.table, plain.table)
+
+
+def test_apostrophes_with_which_prescreen_defuses_formulas_are_taken_off(tmp_path):
+    """Votes collected by prescreen ballot, and shortlists filled in, name pictures so."""
+    names = ["=1.jpg", "- 2.jpg", "'3.jpg", "it's 4.jpg", "5.jpg"]
+    votes = pd.DataFrame({"image": names, "trait": ["+warm"] * 5, "vote": range(5), "rater": ["@anna"] * 5})
+    write_table(votes, tmp_path / "votes.csv")
+    assert (tmp_path / "votes.csv").read_text().splitlines()[1] == "'=1.jpg,'+warm,0,'@anna"
+    read = read_rows(tmp_path / "votes.csv").frame
+    assert [*read["image"]] == names
+    assert {*read["trait"]} == {"+warm"}
+    assert {*read["rater"]} == {"@anna"}
 
 
 def test_a_decimal_comma_among_points_is_a_mistake(folder, scores):

@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 
 from prescreen.errors import PrescreenError
 from prescreen.images.files import ImageFile, content_hash
-from prescreen.reports import review_server
-from prescreen.reports.review_server import LOOPBACK, Decisions, ReviewServer, listen
+from prescreen.reports import local_server, review_server
+from prescreen.reports.local_server import LOOPBACK, listen
+from prescreen.reports.review_server import Decisions, ReviewServer
 from prescreen.reports.thumbnails import thumbnail
 from prescreen.storage.tables import read_table
 
@@ -345,7 +346,7 @@ def asked(app, messages):
 
 
 def test_a_body_that_stalls_is_given_up_and_one_that_is_cut_off_is_no_error(client, saved, monkeypatch):
-    monkeypatch.setattr(review_server, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(local_server, "BODY_SECONDS", 0.05)
     first = {"type": "http.request", "body": b'{"decision"', "more_body": True}
     assert asked(client.app, [dict(first)]) == 408
     assert asked(client.app, [dict(first), {"type": "http.disconnect"}]) == 400
@@ -356,13 +357,13 @@ def test_it_ends_soon_whatever_a_client_does():
     """A client that has sent half a request keeps neither a thread nor the process."""
     code = """
 import os, signal, socket, sys, threading, time
-from prescreen.reports import review_server
-review_server.BODY_SECONDS = 60.0
+from prescreen.reports import local_server, review_server
+local_server.BODY_SECONDS = 60.0
 
 async def app(scope, receive, send):
     await review_server._decision(review_server.Request(scope, receive))
 
-listener = review_server.listen(0)
+listener = local_server.listen(0)
 def stall():
     with socket.create_connection(listener.getsockname()) as client:
         client.sendall(b"PUT /decisions/0 HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 100\\r\\n\\r\\nhalf")
@@ -371,7 +372,7 @@ def stall():
         time.sleep(60)
 threading.Thread(target=stall, daemon=True).start()
 try:
-    review_server.serve(app, listener)
+    local_server.serve(app, listener)
 except KeyboardInterrupt:
     pass
 """

@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 
 from prescreen.cli.main import main
 from prescreen.predictor.predictor import Predictor
-from prescreen.reports import review_server
+from prescreen.reports import local_server
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 TRAITS = ("competence", "likeability")
@@ -343,7 +343,7 @@ def reviews(brought: Brought) -> None:
         pages.append(client)
 
     words = ("review", brought.scores, "--baseline", BASELINE, "--improve", "competence", "--no-browser")
-    with patch.object(review_server, "serve", look):
+    with patch.object(local_server, "serve", look):
         done = well(brought.place(*words))
     address = done.stdout.strip()
     answer = pages[0].get(f"/?{address.partition('?')[2]}")

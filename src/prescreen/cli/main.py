@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from prescreen import __version__
+from prescreen.cli.ballot import ballot
 from prescreen.cli.cache import cache
 from prescreen.cli.console import interrupted
 from prescreen.cli.data import data
@@ -38,6 +39,7 @@ class _Main(click.Group):
 EXAMPLES = """\b
 Examples:
   prescreen demo
+  prescreen ballot rated/ --traits competence,likeability,influence --output ballot/
   prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
   prescreen score portraits/ --predictor models/mine --output scores.csv
   prescreen rank scores.csv --baseline now.jpg --output shortlist.csv --report report.html
@@ -56,5 +58,21 @@ def main() -> None:
     """Predict how a crowd would rate portraits, and pick the few worth sending to human raters."""
 
 
-for command in (doctor, train, evaluate, embed, score, rank, review, effects, learn, export, models, data, cache, demo):
+for command in (
+    doctor,
+    ballot,
+    train,
+    evaluate,
+    embed,
+    score,
+    rank,
+    review,
+    effects,
+    learn,
+    export,
+    models,
+    data,
+    cache,
+    demo,
+):
     main.add_command(command)

@@ -44,7 +44,7 @@ def review(
 ) -> None:
     """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
     from prescreen.reports.decisions import decisions_beside
-    from prescreen.reports.review_server import private_link
+    from prescreen.reports.local_server import private_link
     from prescreen.workflow import review
 
     stack = contextlib.ExitStack()

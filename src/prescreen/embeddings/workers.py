@@ -96,9 +96,9 @@ class Workers:
             start += math.prod(shape)
         return found, Quality(**answer["quality"])
 
-    def thumbnail(self, data: bytes, side: int, quality: int) -> bytes:
+    def thumbnail(self, data: bytes, side: int, quality: int, *, tolerant: bool = True) -> bytes:
         """Run `prescreen.images.decoding.draw_thumbnail` in a worker; raises as `inspect` does."""
-        _, image = self._ask({"job": "thumbnail", "side": side, "quality": quality}, data)
+        _, image = self._ask({"job": "thumbnail", "side": side, "quality": quality, "tolerant": tolerant}, data)
         return image
 
     def read_size(self, data: bytes) -> tuple[int, int]:
@@ -284,7 +284,7 @@ def _answer(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any],
 
 def _run_job(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any], Sequence[bytes]]:
     if request["job"] == "thumbnail":
-        return {}, [draw_thumbnail(data, request["side"], request["quality"])]
+        return {}, [draw_thumbnail(data, request["side"], request["quality"], tolerant=request["tolerant"])]
     if request["job"] == "read_size":
         width, height = read_size(data)
         return {"width": width, "height": height}, ()

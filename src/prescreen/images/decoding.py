@@ -140,8 +140,8 @@ def read_size(data: bytes) -> tuple[int, int]:
     return size
 
 
-def draw_thumbnail(data: bytes, side: int, quality: int) -> bytes:
-    """Return a small WebP without metadata; a truncated picture is drawn as far as it goes.
+def draw_thumbnail(data: bytes, side: int, quality: int, *, tolerant: bool = True) -> bytes:
+    """Return a small WebP without metadata.
 
     Parameters
     ----------
@@ -151,13 +151,15 @@ def draw_thumbnail(data: bytes, side: int, quality: int) -> bytes:
         Longer side of the thumbnail in pixels; a smaller picture keeps its size.
     quality : int, 0 to 100
         Of the WebP.
+    tolerant : bool
+        Whether a truncated picture is drawn as far as it goes.
 
     Raises
     ------
     PictureError
         The picture cannot be decoded.
     """
-    pixels = decode(data, tolerant=True, min_side=side).pixels
+    pixels = decode(data, tolerant=tolerant, min_side=side).pixels
     pixels.thumbnail((side, side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
     pixels.save(stream, "WEBP", quality=quality, method=4)

@@ -18,6 +18,7 @@ from prescreen.ratings.columns import one_line
 from prescreen.ratings.meanings import picture_pattern
 from prescreen.ratings.table import Table, filled_cells, header_name
 from prescreen.storage.bounded_files import check_csv
+from prescreen.storage.tables import undefused
 from prescreen.text import shown
 
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -145,6 +146,10 @@ def _read_csv(
                 _check_width(source, row, cells, 1 + named[-1], 0 < len(cells) <= named[-1])
     except (ValueError, csv.Error) as error:
         raise RatingsError(f"{shown(source)}: not a CSV ({one_line(error)}); expected {_EXPECTED}") from error
+    for place, name in enumerate(header):
+        if name in text:  # a table that prescreen wrote may have apostrophes before what a spreadsheet would run
+            marked = frame[place].str.contains("'", regex=False)
+            frame.loc[marked, place] = frame.loc[marked, place].map(undefused)
     frame.columns = pd.Index(list(header), dtype=object)
     frame.index = pd.RangeIndex(2 + len(skipped), 2 + len(skipped) + len(frame))
     return frame

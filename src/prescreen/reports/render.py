@@ -17,7 +17,7 @@ from prescreen.reports.summarize import Card, Failure, RankingSummary, TraitFiel
 from prescreen.text import describe_list, percent, shown
 
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
-_SCRIPTS = ("page.js", "decisions.js", "grid.js", "viewer.js", "scatter.js", "strip.js", "exports.js")
+_SCRIPTS = ("elements.js", "page.js", "decisions.js", "grid.js", "viewer.js", "scatter.js", "strip.js", "exports.js")
 
 
 def render_ranking(
@@ -56,8 +56,8 @@ def render_ranking(
     """
     names = [card.image for card in summary.candidates] + [failure.image for failure in summary.failures]
     pictures = [data_uri(images.get(name)) for name in names]
-    style = Markup(template_file("ranking.css"))
-    script = Markup("\n".join(template_file(name) for name in _SCRIPTS))
+    style = joined("base.css", "ranking.css")
+    script = joined(*_SCRIPTS)
     environment = page_environment()
     environment.filters |= {
         "decimals": _decimals,
@@ -168,6 +168,11 @@ def page_environment() -> Environment:
 def template_file(name: str) -> str:
     """Return one of the templates as it is."""
     return (resources.files("prescreen.reports") / "templates" / name).read_text("utf-8")
+
+
+def joined(*names: str) -> Markup:
+    """Return templates that are styles or scripts, one after the other."""
+    return Markup("\n".join(map(template_file, names)))
 
 
 def hash_of(text: str) -> str:

@@ -13,58 +13,38 @@ The pictures are private and the page can write a file, so access is restricted:
   metadata; only the export of the kept files hands out originals, and only those that are still what was scored.
 """
 
-import asyncio
 import json
-import logging
 import re
 import secrets
-import socket
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
 from http import HTTPStatus
-from pathlib import Path
 from typing import Final
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from prescreen.embeddings.workers import shared_workers
 from prescreen.errors import PictureError, PrescreenError
 from prescreen.images.files import ImageFile, content_hash, read_bytes
 from prescreen.reports.decisions import DECISIONS, Decisions
+from prescreen.reports.local_server import LOOPBACK, SecurityHeaders, check_origin, check_secret, read_body
 from prescreen.text import shown
 
-LOOPBACK: Final = "127.0.0.1"
 MAX_BODY: Final = 8192
 MAX_TAGS: Final = 20
 READERS: Final = 2
 """Pictures that are read at once; further requests wait."""
-BODY_SECONDS: Final = 5.0
-"""How long the body of a request may take to arrive."""
 
 _COOKIE: Final = "prescreen"
 _ROW: Final = re.compile("[0-9]{1,9}")
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "frame-ancestors 'none'",  # with the page's own policy, which is stricter
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 
 
 @dataclass(repr=False, eq=False)
@@ -115,7 +95,7 @@ class ReviewServer:
                 Route("/decisions/{row}", self._decide, methods=["PUT"]),
             ],
             middleware=[
-                Middleware(_SecurityHeaders),
+                Middleware(SecurityHeaders),
                 Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"], www_redirect=False),
             ],
         )
@@ -166,9 +146,7 @@ class ReviewServer:
 
     async def _decide(self, request: Request) -> Response:
         self._check_header(request)
-        origin = request.headers.get("origin")
-        if origin is not None and origin != f"http://{request.headers['host']}":
-            raise HTTPException(HTTPStatus.FORBIDDEN, "another site may not decide here")
+        check_origin(request)
         row = self._row(request)
         decision, tags = await _decision(request)
         try:
@@ -197,96 +175,11 @@ class ReviewServer:
 
 
 def _check(presented: str, secret: str) -> None:
-    if not secrets.compare_digest(presented.encode("utf-8", "surrogateescape"), secret.encode()):
-        raise HTTPException(HTTPStatus.FORBIDDEN, "open the address that prescreen review printed")
-
-
-@contextmanager
-def private_link(address: str) -> Iterator[Path]:
-    """Make a page, for this user only, that leads to an address; it goes when the ``with`` statement ends.
-
-    A browser is started with its path: all users of the machine can read the command lines of programs.
-    """
-    with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:  # mode 0700
-        page = Path(folder) / "review.html"
-        page.write_text(
-            '<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">'
-            f'<title>prescreen review</title><meta http-equiv="refresh" content="0; url={escape(address)}">'
-            f'<p><a href="{escape(address)}">Open the review page</a>',
-            "utf-8",
-        )
-        yield page
-
-
-def serve(app: Starlette, listener: socket.socket) -> None:
-    """Answer until interrupted."""
-    config = uvicorn.Config(
-        app,
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=1,  # a client that does not finish its request does not keep it from ending
-    )
-    _Server(config).run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """A server that reports nothing about requests that it cuts off when it ends."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        await super().shutdown(sockets)
-
-
-def listen(port: int) -> socket.socket:
-    """Open a port of the loopback address; 0 takes any that is free.
-
-    Raises
-    ------
-    PrescreenError
-        If the port is taken.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise PrescreenError(f"port {port} cannot be opened ({error.strerror}); give another one with --port") from None
-    return listener
-
-
-class _SecurityHeaders:
-    """Gives every response, errors included, the headers that keep browsers strict."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def strict(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                extra = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
-                message = dict(message) | {"headers": [*message.get("headers", []), *extra]}
-            await send(message)
-
-        await self.app(scope, receive, strict)
+    check_secret(presented, secret, "open the address that prescreen review printed")
 
 
 async def _decision(request: Request) -> tuple[str, list[str]]:
-    body = b""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MAX_BODY} bytes")
-    except TimeoutError:
-        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, f"not complete after {BODY_SECONDS:g} s") from None
-    except ClientDisconnect:  # nobody receives the answer
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "the request was cut off") from None
+    body = await read_body(request, MAX_BODY)
     try:
         content = json.loads(body)
         decision, tags = content["decision"], content["tags"]

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from markupsafe import Markup
-
-from prescreen.reports.render import data_uri, hash_of, page_environment, template_file
+from prescreen.reports.render import data_uri, hash_of, joined, page_environment
 
 WARNING: Final = (
     "by words alone: no ratings were learned from, nothing is calibrated, and how well this agrees with people "
@@ -68,7 +66,7 @@ class ZeroShotPage:
 
 def render_zero_shot(page: ZeroShotPage) -> str:
     """Render the page as one HTML file that needs nothing else."""
-    style = Markup(template_file("ranking.css"))
+    style = joined("base.css", "ranking.css")
     return (
         page_environment()
         .get_template("zero_shot.html.j2")

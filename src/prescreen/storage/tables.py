@@ -259,6 +259,11 @@ def escape(text: str) -> str:
     return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.replace("\\", "\\\\"))
 
 
+def undefused(cell: str) -> str:
+    """Return the text of a cell of a CSV that `write_table` wrote, without the apostrophes that defuse formulas."""
+    return _DEFUSED.sub("", cell)
+
+
 def _unescape(text: str) -> str:
     if not _ESCAPE.search(text):
         return text
@@ -323,7 +328,7 @@ def _read_csv(data: bytes, text: Collection[str]) -> dict[str, list[Any]]:
             raise ValueError(f"line {reader.line_num} has {len(row)} fields, the header has {len(header)}")
         if row:
             rows.append(row)
-    names = [_DEFUSED.sub("", name) for name in header]
+    names = [undefused(name) for name in header]
     if len(set(names)) < len(names):
         raise ValueError("two columns have the same name")
     cells = zip(*rows, strict=True) if rows else ((),) * len(names)
@@ -340,7 +345,7 @@ def _typed(cells: tuple[str, ...], text: bool) -> list[Any]:
             return [int(cell) if cell else None for cell in cells]
         if all(map(_NUMBER.fullmatch, filled)):
             return [float(cell) if cell else None for cell in cells]
-    return [_DEFUSED.sub("", cell) for cell in cells]
+    return [undefused(cell) for cell in cells]
 
 
 def _write_jsonl(columns: _Columns) -> bytes:

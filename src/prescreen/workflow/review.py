@@ -40,7 +40,7 @@ def review(
     ready : callable
         Called with an address that opens the page once, before the first request is answered.
     """
-    from prescreen.reports import review_server
+    from prescreen.reports import local_server, review_server
 
     reporter = reporter or NullReporter()
     place = decisions or decisions_beside(scores)
@@ -49,7 +49,7 @@ def review(
         {"--decisions": place}, {"SCORES": scores, "--baseline": None if baseline is None else Path(baseline)}
     )
     token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    with review_server.listen(port) as listener:
+    with local_server.listen(port) as listener:
         done = compare_candidates(scores, baseline, options, predictor, images, reporter)
         warn_of_unusable(done.predictor, done.goals.traits, reporter)
         server = review_server.ReviewServer(
@@ -63,4 +63,4 @@ def review(
         )
         host, bound = listener.getsockname()
         ready(f"http://{host}:{bound}/?code={code}")
-        review_server.serve(server.app(), listener)
+        local_server.serve(server.app(), listener)

@@ -12,16 +12,6 @@ const Exports = (() => {
     return String(place + 1).padStart(digits, "0") + "_" + base;
   };
 
-  // A spreadsheet runs a cell that starts like a formula: such texts get an apostrophe in front, and so does what follows
-  // a semicolon, a tab or a line break in them, where it may divide them. The rule is that of prescreen.storage.tables.
-  const sign = /^[ '"\x0b\x0c\x1c-\x1f\x85\xa0\u1680\u2000-\u200d\u2028\u2029\u202f\u205f\u2060\u3000\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫\u2212]/;
-  const defused = (text) => (/^'*[\t\r\n]/.test(text) ? "'" : "")
-    + text.split(/([;\t\r\n])/).map((part) => (sign.test(part) ? "'" + part : part)).join("");
-  const cell = (value) => {
-    if (typeof value === "number") return String(value);
-    const text = defused(value);
-    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
-  };
   const csv = () => {
     const list = chosen();
     const lines = [["order", "file", "image", "p_better", ...data.traits, "tags", "why"]];
@@ -29,7 +19,7 @@ const Exports = (() => {
       place + 1, uploadName(row, place, list.length), row.name, row.p ?? "",
       ...data.traits.map((_, t) => row.traits[t]?.score ?? ""), Decisions.tags(row).join(", "), row.why,
     ]));
-    return lines.map((line) => line.map(cell).join(",") + "\n").join("");
+    return csvText(lines);
   };
 
   const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -66,13 +56,6 @@ const Exports = (() => {
     return new Blob([...parts, ...directory, end], { type: "application/zip" });
   };
 
-  const download = (blob, name) => {
-    const link = make("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-  };
   const exportCsv = () => {
     download(new Blob(["\ufeff" + csv()], { type: "text/csv" }), "shortlist.csv");
     say(chosen().length + " rows exported");

@@ -1,8 +1,4 @@
-"use strict";
-// What the other scripts share: the candidates, their pictures, small helpers. One file after the other makes one script.
-// Texts only ever enter the page through textContent.
-
-const byId = (id) => document.getElementById(id);
+// What the scripts of the ranking share: the candidates and their pictures.
 const data = JSON.parse(byId("candidates").textContent);
 const token = byId("service") ? JSON.parse(byId("service").textContent) : null; // set where "prescreen review" serves
 
@@ -13,12 +9,6 @@ rows.forEach((row, index) => {
 });
 const stacks = Map.groupBy ? Map.groupBy(rows, (row) => row.stack) : rows.reduce((map, row) => map.set(row.stack, [...(map.get(row.stack) ?? []), row]), new Map());
 
-const make = (tag, className = "", ...children) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
-};
 const draw = (tag, attributes, ...children) => {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -32,7 +22,6 @@ const signed = (value) => {
   return text === "0.0" ? "±0.0" : (value < 0 ? "−" : "+") + text;
 };
 const direction = (value) => (value === null || Math.abs(value) < 0.05 ? "" : value < 0 ? "loss" : "gain");
-const say = (text) => { byId("live").textContent = text; };
 const typing = (event) => event.ctrlKey || event.metaKey || event.altKey
   || event.target.matches("input:not([type=checkbox]), select, textarea");
 

@@ -1,0 +1,324 @@
+// The ballot: one picture at a time, an answer to each question. Answers are kept in the browser as they are given, sent
+// where a server collects them, and leave as a file in any case.
+const data = JSON.parse(byId("ballot").textContent);
+const holders = document.getElementsByClassName("picture");
+const pictures = new Map(data.images.map((image, place) => [image, holders[place].textContent]));
+const questions = [...document.getElementsByClassName("question")].map((question) => [...question.getElementsByTagName("button")]);
+// A server's ballot is the same after a restart, with more pictures perhaps; a file is another one if anything differs.
+const key = "prescreen-ballot:" + (data.served ? location.pathname + JSON.stringify(data.traits) : data.id);
+const PAUSE = 220; // milliseconds for the eye, between the last answer and the next picture
+const number = (count, what) => count + " " + what + (count === 1 ? "" : "s");
+
+// {rater, order: [image], votes: {image: [answer or null for each trait]}, filed: the file as it was last taken}
+let state = null;
+let kept = true; // whether the browser keeps it
+const keep = () => {
+  try {
+    localStorage.setItem(key, JSON.stringify(state));
+    kept = true;
+  } catch { // no storage, or it is full
+    kept = false;
+  }
+};
+const recall = () => {
+  try {
+    const found = JSON.parse(localStorage.getItem(key));
+    const sound = typeof found?.rater === "string" && Array.isArray(found.order) && found.votes instanceof Object
+      && Object.values(found.votes).every((votes) => votes?.length === data.traits.length);
+    if (!sound) return null;
+    const added = data.each === null ? data.images.filter((image) => !found.order.includes(image)) : [];
+    return { ...found, order: [...found.order.filter((image) => pictures.has(image)), ...added] };
+  } catch {
+    return null;
+  }
+};
+
+const votesOf = (image) => (Object.hasOwn(state.votes, image) ? state.votes[image] : data.traits.map(() => null));
+const voted = () => data.images.filter((image) => Object.hasOwn(state.votes, image));
+const complete = (image) => !votesOf(image).includes(null);
+const open = () => state.order.filter((image) => !complete(image));
+
+// An order that the rater's name decides (Fisher-Yates, numbers from mulberry32 seeded with FNV-1a).
+const shuffled = (images, text) => {
+  let seed = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(text)) seed = Math.imul(seed ^ byte, 0x01000193);
+  const random = () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+  const order = [...images];
+  for (let last = order.length - 1; last > 0; last -= 1) {
+    const other = Math.floor(random() * (last + 1));
+    [order[last], order[other]] = [order[other], order[last]];
+  }
+  return order;
+};
+// Letters and digits only, and some by chance: two raters of one name are still two.
+const raterOf = (name) => {
+  const letters = "abcdefghjkmnpqrstuvwxyz23456789";
+  const chance = [...crypto.getRandomValues(new Uint8Array(6))].map((byte) => letters[byte % letters.length]).join("");
+  const plain = name.normalize("NFC").replace(/[^\p{L}\p{M}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "");
+  return (plain || "rater") + "-" + chance;
+};
+
+// The server's side, where there is one: all answers since the last time go in one request, and again until it took them.
+const Post = (() => {
+  const waiting = new Set();
+  let busy = false;
+  let wait = 1000;
+  let timer = 0;
+  const listeners = [];
+  const tell = () => listeners.forEach((listener) => listener());
+  const byTrait = (image) => Object.fromEntries(votesOf(image).map((vote, trait) => [data.traits[trait], vote]).filter(([, vote]) => vote !== null));
+  const send = async () => {
+    clearTimeout(timer);
+    if (busy || !waiting.size) return;
+    busy = true;
+    const now = [...waiting];
+    waiting.clear();
+    try {
+      const answer = await fetch("votes", {
+        method: "PUT",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ rater: state.rater, votes: Object.fromEntries(now.map((image) => [image, byTrait(image)])) }),
+        signal: AbortSignal.timeout?.(20000),
+      });
+      if (!answer.ok) throw new Error(String(answer.status));
+      wait = 1000;
+    } catch {
+      now.forEach((image) => waiting.add(image));
+      wait = Math.min(2 * wait, 30000);
+    }
+    busy = false;
+    if (waiting.size) timer = setTimeout(send, wait === 1000 ? 0 : wait);
+    tell();
+  };
+  addEventListener("online", send);
+  return {
+    send,
+    add: (...images) => { images.forEach((image) => waiting.add(image)); send(); },
+    done: () => !busy && waiting.size === 0,
+    failing: () => wait > 1000,
+    counts: () => fetch("counts").then((answer) => (answer.ok ? answer.json() : {})).catch(() => ({})),
+    onChange: (listener) => listeners.push(listener),
+  };
+})();
+
+const begin = async (name) => {
+  const rater = raterOf(name);
+  const order = shuffled(data.images, rater);
+  if (data.served) { // those that have fewest answers first
+    const counts = await Post.counts();
+    order.sort((one, other) => (counts[one] ?? 0) - (counts[other] ?? 0));
+  }
+  state = { rater, order: order.slice(0, data.each ?? order.length), votes: {}, filed: "" };
+  keep();
+};
+
+const show = (name) => {
+  for (const part of ["start", "vote", "end"]) byId(part).hidden = part !== name;
+  scrollTo(0, 0);
+};
+
+const Voting = (() => {
+  let place = 0;
+  let locked = false; // a second tap that was meant for the last picture
+  const current = () => state.order[place];
+  const asked = () => votesOf(current()).indexOf(null);
+
+  const draw = () => {
+    const votes = votesOf(current());
+    questions.forEach((buttons, trait) => {
+      buttons.forEach((button, answer) => button.setAttribute("aria-pressed", String(votes[trait] === answer)));
+      buttons[0].closest(".question").classList.toggle("asked", trait === asked());
+    });
+    const finished = state.order.length - open().length;
+    byId("bar").setAttribute("aria-valuenow", finished);
+    byId("bar").firstElementChild.style.transform = `scaleX(${finished / state.order.length})`;
+    byId("place").textContent = (place + 1) + " of " + state.order.length;
+    byId("next").lastElementChild.textContent = complete(current()) ? "Next" : "Skip";
+    byId("back").disabled = place === 0;
+    tell();
+  };
+  const tell = () => {
+    const text = !data.served ? (kept ? "" : "not kept by this browser: save the file before you close it")
+      : Post.failing() ? "not sent yet, trying again" : "";
+    byId("state").textContent = text;
+    byId("state").classList.toggle("loss", text !== "");
+  };
+  const to = (next) => {
+    if (next >= state.order.length) {
+      End.open();
+      return;
+    }
+    place = Math.max(next, 0);
+    const typed = document.activeElement?.matches("#questions :focus-visible");
+    byId("photo").src = pictures.get(current());
+    byId("photo").alt = `Picture ${place + 1} of ${state.order.length}`;
+    draw();
+    scrollTo(0, 0);
+    byId("questions").scrollTop = 0;
+    if (typed) questions[0][0].focus();
+    say(byId("photo").alt);
+    const ahead = state.order[place + 1];
+    if (ahead !== undefined) new Image().src = pictures.get(ahead); // decoded by the time it is its turn
+  };
+  const answer = (trait, value) => {
+    if (locked) return;
+    const before = complete(current());
+    const votes = [...votesOf(current())];
+    votes[trait] = value;
+    state.votes[current()] = votes;
+    keep();
+    if (data.served) Post.add(current());
+    draw();
+    if (before || !complete(current())) return;
+    locked = true;
+    setTimeout(() => { to(place + 1); setTimeout(() => { locked = false; }, PAUSE); }, PAUSE);
+  };
+
+  byId("bar").setAttribute("aria-valuemax", 1);
+  questions.forEach((buttons, trait) => buttons.forEach((button, value) => button.addEventListener("click", () => answer(trait, value))));
+  byId("back").addEventListener("click", () => { if (!locked) to(place - 1); });
+  byId("next").addEventListener("click", () => { if (!locked) to(place + 1); });
+  byId("finish").addEventListener("click", () => End.open());
+  addEventListener("keydown", (event) => {
+    if (byId("vote").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const value = "1234".indexOf(event.key);
+    if (event.key.length === 1 && value >= 0) {
+      const focused = questions.findIndex((buttons) => buttons.includes(document.activeElement));
+      if (asked() >= 0 || focused >= 0) answer(asked() >= 0 ? asked() : focused, value);
+    } else if (event.key === "ArrowLeft" || event.key === "Backspace") byId("back").click();
+    else if (event.key === "ArrowRight") byId("next").click();
+    else return;
+    event.preventDefault();
+  });
+  Post.onChange(tell);
+  return {
+    // The first picture without all answers, or the very first.
+    open: (first = null) => {
+      byId("bar").setAttribute("aria-valuemax", state.order.length);
+      show("vote");
+      to(first ?? Math.max(state.order.findIndex((image) => !complete(image)), 0));
+    },
+  };
+})();
+
+const End = (() => {
+  const name = () => {
+    const now = new Date();
+    const two = (part) => String(part).padStart(2, "0");
+    const stamp = [now.getFullYear(), now.getMonth() + 1, now.getDate()].map(two).join("") + "-" + two(now.getHours()) + two(now.getMinutes());
+    return `votes-${state.rater}-${stamp}.csv`;
+  };
+  const csv = () => {
+    const lines = [["image", "trait", "vote", "rater"]];
+    for (const image of voted()) {
+      votesOf(image).forEach((vote, trait) => { if (vote !== null) lines.push([image, data.traits[trait], vote, state.rater]); });
+    }
+    return csvText(lines);
+  };
+  const file = () => new File([csv()], byId("file-name").textContent, { type: "text/csv" });
+  const safe = () => (data.served ? Post.done() : voted().length > 0 && state.filed === csv());
+  const filed = () => {
+    state.filed = csv();
+    keep();
+    draw();
+  };
+  const draw = () => {
+    if (!state) return;
+    const left = open().length;
+    const count = state.order.length;
+    byId("done").textContent = left === 0 ? `You answered for ${count === 1 ? "the picture" : "all " + count + " pictures"}.`
+      : `You answered for ${count - left} of ${number(count, "picture")}.`;
+    byId("more").hidden = left === 0;
+    byId("more").textContent = left === 1 ? "Answer for the last one" : `Go on with the other ${left}`;
+    byId("file").hidden = voted().length === 0;
+    byId("change").hidden = voted().length === 0;
+    byId("other").hidden = !safe();
+    if (data.served) {
+      byId("sent").hidden = false;
+      byId("sent").classList.toggle("well", Post.done());
+      byId("sent").textContent = Post.done() ? "All your answers have arrived. You can close this page."
+        : "Some answers have not arrived yet. Keep this page open: it tries again by itself. Or save the file below.";
+      byId("file").hidden ||= Post.done();
+    }
+  };
+  const canShare = () => {
+    try {
+      return Boolean(navigator.canShare?.({ files: [file()] }));
+    } catch {
+      return false;
+    }
+  };
+
+  byId("save").addEventListener("click", () => { download(file(), byId("file-name").textContent); filed(); say("saved"); });
+  byId("share").addEventListener("click", async () => {
+    try {
+      await navigator.share({ files: [file()] });
+      filed();
+    } catch (error) {
+      if (error.name !== "AbortError") byId("text").open = true;
+    }
+  });
+  byId("copy").addEventListener("click", async () => {
+    byId("csv").select();
+    try {
+      await navigator.clipboard.writeText(byId("csv").value);
+    } catch { // not on pages without encryption
+      if (!document.execCommand("copy")) return;
+    }
+    byId("copy").textContent = "Copied";
+    filed();
+  });
+  byId("more").addEventListener("click", () => Voting.open());
+  byId("change").addEventListener("click", () => Voting.open(0));
+  byId("other").addEventListener("click", () => {
+    state = null;
+    try { localStorage.removeItem(key); } catch { /* it kept nothing */ }
+    Start.open();
+  });
+  Post.onChange(draw);
+  return {
+    draw,
+    open: () => {
+      byId("file-name").textContent = name();
+      byId("csv").value = csv();
+      byId("copy").textContent = "Copy";
+      byId("share").hidden = !canShare();
+      byId("save").classList.toggle("main", byId("share").hidden);
+      draw();
+      show("end");
+    },
+    safe,
+  };
+})();
+
+const Start = (() => {
+  const count = Math.min(data.each ?? pictures.size, pictures.size);
+  byId("count").textContent = number(count, "picture");
+  byId("enter").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (!state) await begin(byId("name").value);
+    Voting.open();
+  });
+  return { open: () => { byId("name").value = ""; show("start"); } };
+})();
+
+addEventListener("beforeunload", (event) => {
+  if (state && voted().length && !kept && !End.safe()) event.preventDefault();
+});
+
+addEventListener("storage", (event) => { // the same page in another tab
+  if (state && event.key === key) state = recall() ?? state;
+});
+
+state = recall();
+if (state) {
+  keep();
+  if (data.served) Post.add(...voted());
+  if (open().length) Voting.open();
+  else End.open();
+} else Start.open();

@@ -1,0 +1,168 @@
+"""The ballot as a file: everything in it, nothing from outside, nothing of a name but as text."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from PIL import Image
+
+from prescreen.errors import NothingScored, UsageError
+from prescreen.reports.ballot_page import render_ballot, words_for
+from prescreen.workflow import ballot
+from prescreen.workflow.ballot import BallotOptions, write_ballot
+
+TRAITS = {"competence": "competent", "warmth": "warm"}
+WEBP = b"RIFF\x00\x00\x00\x00WEBP"
+
+
+class Reporter:
+    def __init__(self):
+        self.warnings, self.infos = [], []
+
+    def info(self, message):
+        self.infos.append(message)
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+    progress = ballot.NullReporter.progress
+
+
+def draw(path, side=64, **options):
+    exif = Image.Exif()
+    exif[0x013B] = "Secret Photographer"
+    Image.new("RGB", (side, side * 3 // 4), "teal").save(path, exif=exif, **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "portraits"
+    (folder / "stage").mkdir(parents=True)
+    for name in ("=a.jpg", "b.png", "stage/c.webp"):
+        draw(folder / name)
+    return folder
+
+
+def contents(page):
+    """Return the data of a page and its pictures."""
+    parts = re.findall(r'<script type="text/plain" class="picture">(.*?)</script>', page)
+    return json.loads(re.search(r'id="ballot">(.*?)</script>', page)[1]), parts
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [
+            (tag, name) for name, value in attributes if name in ("src", "href", "action", "srcset") and value
+        ]
+
+
+def test_the_page_holds_all_pictures_and_asks_nobody_for_anything(folder, tmp_path):
+    pictures, size = write_ballot(folder, BallotOptions(TRAITS), tmp_path / "new" / "ballot.html")
+    page = (tmp_path / "new" / "ballot.html").read_text()
+    assert (pictures, size) == (3, len(page))
+    data, held = contents(page)
+    assert data["images"] == ["=a.jpg", "b.png", "stage/c.webp"]
+    assert len(held) == 3
+    assert all(picture.startswith("data:image/webp;base64,") for picture in held)
+    links = Links()
+    links.feed(page)
+    assert links.found == []
+    assert not re.search(r"https?://|@import|url\(", re.sub(r'class="picture">.*?</script>', "", page))
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)[1]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "connect-src" not in policy
+    assert "unsafe" not in policy
+
+
+def test_equal_input_gives_equal_pages_and_other_ballots_have_other_keys():
+    page = render_ballot({"a.jpg": WEBP}, TRAITS)
+    assert page == render_ballot({"a.jpg": WEBP}, TRAITS)
+    identities = {
+        contents(render_ballot(pictures, traits, each=each))[0]["id"]
+        for pictures, traits, each in [
+            ({"a.jpg": WEBP}, TRAITS, None),
+            ({"b.jpg": WEBP}, TRAITS, None),
+            ({"a.jpg": WEBP + b"x"}, TRAITS, None),
+            ({"a.jpg": WEBP}, {"warmth": "warm"}, None),
+            ({"a.jpg": WEBP}, TRAITS, 1),
+        ]
+    }
+    assert len(identities) == 5
+
+
+def test_no_name_escapes_its_place():
+    odd = "\"'></script><script>alert(1)</script><!--.png"
+    page = render_ballot({odd: WEBP}, {odd: odd})
+    assert page.count("<script>") == 1
+    assert "alert(1)</script>" not in page
+    assert contents(page)[0]["images"] == [odd]
+
+
+def test_pictures_that_cannot_be_shown_are_left_out_and_said(folder, tmp_path):
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no picture")
+    draw(folder / "cut.jpg", 400, quality=95)
+    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:-800])
+    draw(folder / "two\nlines.jpg")
+    (folder / "out.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    draw(tmp_path / "elsewhere.jpg")
+    reporter = Reporter()
+    pictures, _ = write_ballot(folder, BallotOptions(TRAITS), tmp_path / "ballot.html", reporter)
+    assert pictures == 3
+    said = dict(line.split(": left out: ") for line in reporter.warnings)
+    assert said.keys() == {"cut.jpg", "empty.jpg", "out.jpg", "text.jpg", r"two\nlines.jpg"}
+    assert "truncated" in said["cut.jpg"]
+    assert "empty" in said["empty.jpg"]
+    assert "link leads out" in said["out.jpg"]
+    assert "rename the file" in said[r"two\nlines.jpg"]
+    draw(folder / "z.jpg")
+    (folder / "zz.jpg").write_text("no picture")
+    reporter = Reporter()
+    write_ballot(folder, BallotOptions(TRAITS), tmp_path / "ballot.html", reporter)
+    assert reporter.warnings[-1] == "1 more left out"
+
+
+def test_pictures_are_drawn_anew_without_what_they_tell(folder, tmp_path):
+    assert b"Secret" in (folder / "=a.jpg").read_bytes()
+    draw(folder / "large.jpg", 3000)
+    files = ballot.find_inputs([folder], follow_links=False)
+    drawn = ballot.draw_pictures(files, Reporter())
+    assert not any(b"Secret" in picture or b"EXIF" in picture for picture in drawn.values())
+    (tmp_path / "drawn.webp").write_bytes(drawn["large.jpg"])
+    with Image.open(tmp_path / "drawn.webp") as picture:
+        assert picture.size == (800, 600)
+
+
+def test_many_pictures_are_drawn_smaller(folder, monkeypatch):
+    sides = []
+    monkeypatch.setattr(ballot.shared_workers(), "thumbnail", lambda data, side, *_, **__: sides.append(side) or WEBP)
+    for weight in (60_000, 40_000, 20_000, 5_000):
+        monkeypatch.setattr(ballot, "PICTURE_BYTES", 3 * weight)
+        ballot.draw_pictures(ballot.find_inputs([folder], follow_links=False), Reporter())
+    assert sides[::3] == [800, 640, 480, 320]
+
+
+def test_a_folder_without_a_picture_that_can_be_shown_ends_the_command(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jpg").write_text("no picture")
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(NothingScored, match=r"none of the 1 .* a\.jpg"):
+        write_ballot(tmp_path / "in", BallotOptions(TRAITS), tmp_path / "ballot.html")
+    assert not (tmp_path / "ballot.html").exists()
+
+
+def test_words_of_the_traits():
+    assert words_for("Influence") == "influential"
+    assert words_for("warm") == "warm"
+    given = BallotOptions({"competence": "competence", "likeability": "nice to talk to"})
+    assert given.words() == {"competence": "competent", "likeability": "nice to talk to"}
+
+
+@pytest.mark.parametrize("traits", [{}, {"image": "image"}, {"warm": "warm", "Warm": "Warm"}, {"two\nlines": "x"}])
+def test_traits_that_no_predictor_could_have_are_refused_before_anybody_votes(traits):
+    with pytest.raises(UsageError, match="trait"):
+        BallotOptions(traits)
