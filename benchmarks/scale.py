@@ -43,7 +43,8 @@ from prescreen.encoders import Encoder, EncoderSpecification, make_encoder
 from prescreen.encoders.bundled import FACE
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.regressors.stacking import fit_final
 
 QUALITY = Quality(

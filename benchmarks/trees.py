@@ -12,6 +12,7 @@ the ratings are the published means of 34 attributes; otherwise they are those t
 
 import argparse
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,13 +54,21 @@ def load(source: Path, images: Path | None, encoder_name: str) -> Dataset:
 def part(dataset: Dataset, pictures: int, seed: int) -> Dataset:
     """Return a random part of the pictures."""
     rows = np.sort(np.random.default_rng(seed).permutation(len(dataset.images))[:pictures])
+    return part_of(dataset, rows, range(len(dataset.traits)))
+
+
+def part_of(dataset: Dataset, rows: NDArray[np.intp] | NDArray[np.bool_], columns: Sequence[int]) -> Dataset:
+    """Return some pictures and traits."""
+    rows = np.arange(len(dataset.images))[rows]
+    cells = np.ix_(rows, list(columns))
     return replace(
         dataset,
         images=tuple(dataset.images[row] for row in rows),
+        traits=tuple(dataset.traits[column] for column in columns),
         contents=tuple(dataset.contents[row] for row in rows),
         features=dataset.features[rows],
-        ratings=dataset.ratings[rows],
-        sampling_variance=dataset.sampling_variance[rows],
+        ratings=dataset.ratings[cells],
+        sampling_variance=dataset.sampling_variance[cells],
         persons=dataset.persons[rows],
         groups=dataset.groups[rows],
         auxiliary=dataset.auxiliary[rows],

@@ -23,7 +23,8 @@ from prescreen.evaluation.report import Evaluation
 from prescreen.predictor import ray_engine
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import table_output

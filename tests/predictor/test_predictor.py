@@ -19,7 +19,8 @@ from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.canaries import Canaries
 from prescreen.predictor.files import FILES, FORMAT, announce_overwrite
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits, content_keys
+from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import TrainingPortraits, content_keys
 from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import atomic
@@ -177,8 +178,8 @@ def test_a_picture_that_was_trained_on_gets_what_was_predicted_without_it(predic
 
 def test_places_of_pictures_by_content(predictor):
     asked = [CONTENTS[7], "", "0" * 64, CONTENTS[0], CONTENTS[7][:16] + "f" * 48]
-    assert predictor.portraits.places(asked).tolist() == [7, -1, -1, 0, 7]
-    assert predictor.portraits.places([]).tolist() == []
+    assert predictor.portraits.find(content_keys(asked)).tolist() == [7, -1, -1, 0, 7]
+    assert predictor.portraits.find(content_keys([])).tolist() == []
 
 
 @pytest.mark.parametrize("shape", [(3, D + 1), (3, D - 1), (D,), (3, D, 1), (0, 5)])

@@ -16,8 +16,9 @@ from prescreen.predictor.canaries import Canaries
 from prescreen.predictor.files import FILES
 from prescreen.predictor.human_scores import HumanResults
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.reproducibility import TOLERANCE, check_reproducibility
+from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import provenance

@@ -11,8 +11,9 @@ from prescreen.errors import PredictorError, PredictorMismatch, PrescreenError
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits, content_keys
+from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import check_scores, score_columns, score_parts, score_pictures
+from prescreen.predictor.training_portraits import TrainingPortraits, content_keys
 from prescreen.storage.tables import TableWriter, read_table, write_table
 
 MEMBER = MemberSpecification("network", "nowhere", "00", ("chip",), 8, 2)
@@ -39,7 +40,7 @@ QUALITY = Quality(400, 300, 1, 2, "cnn", 0.25, -3.5, 9.75, **APPEARANCE)
 class Planted:
     """Predicts the features themselves: two features, two traits."""
 
-    def predict(self, features):
+    def predict(self, features, prior=None):
         return features.astype(np.float64)
 
 

@@ -21,7 +21,8 @@ from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.canaries import Canaries
 from prescreen.predictor.files import FILES
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.ratings.scale import Scale
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage.provenance import ScoresMetadata

@@ -9,7 +9,7 @@ from prescreen.errors import PredictorError, RatingsError
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
-from prescreen.regressors.stacking import STACK, TraitRegressors, candidates, cross_validate, fit_final
+from prescreen.regressors.stacking import BASE, STACK, TraitRegressors, candidates, cross_validate, fit_final
 
 
 def through_files(state):
@@ -184,3 +184,57 @@ def test_without_rows_nothing_of_a_single_row_is_kept():
     assert set(model.inner_errors) == {"ridge", "lightgbm", STACK}
     outer = cross_validate(X, Y, None, blocks, n_splits=3, hold_rows=False)
     assert all(set(errors) == {"ridge", "lightgbm", STACK} for errors in outer.inner_errors)
+
+
+@pytest.fixture(scope="module")
+def told():
+    """A trait of many features, 40 rated rows, and what others say: the trait itself in part, two others, noise."""
+    generator = np.random.default_rng(6)
+    X = generator.standard_normal((440, 60)).astype(np.float32)
+    truth = X @ generator.standard_normal(60) / np.sqrt(60)
+    others = X @ generator.standard_normal((60, 3)) / np.sqrt(60) + 0.3 * generator.standard_normal((440, 3))
+    prior = np.column_stack([0.7 * truth + others[:, 0], others])
+    Y = (truth + 0.3 * generator.standard_normal(440))[:, None]
+    return X, Y, prior, slice(0, 40), slice(40, None)
+
+
+def fit_and_test(told, prior, blocks=None):
+    X, Y, _, train, test = told
+    model = fit_final(X[train], Y[train], None, None, prior=prior[train], prior_blocks=blocks)
+    return model, np.corrcoef(model.predict(X[test], prior[test])[:, 0], Y[test, 0])[0, 1]
+
+
+def test_what_others_say_helps_where_ratings_are_few(told):
+    (_, alone), (model, with_base) = fit_and_test(told, told[2][:, :0]), fit_and_test(told, told[2])
+    assert model.weights[list(model.regressors).index(BASE), 0] > 0.3
+    assert with_base > alone + 0.15
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_said_of_other_rows_does_no_harm(told, seed):
+    order = np.random.default_rng(seed).permutation(len(told[2]))
+    assert fit_and_test(told, told[2][order])[1] > fit_and_test(told, told[2][:, :0])[1] - 0.03
+
+
+def test_state_with_a_prior_keeps_predictions_bit_for_bit(told):
+    X, _, prior, _, _ = told
+    model, _ = fit_and_test(told, prior, {"0": slice(0, 1), "1": slice(1, 4)})
+    again = TraitRegressors.from_state(*through_files(model.to_state()))
+    assert again.needs_prior
+    np.testing.assert_array_equal(again.predict(X, prior), model.predict(X, prior))
+    np.testing.assert_array_equal(again.predict(X[3:5], prior[3:5]), model.predict(X, prior)[3:5])
+    with pytest.raises(ValueError, match="predictions of their bases"):
+        again.predict(X)
+
+
+def test_cross_validation_gives_a_test_fold_its_own_prior(told):
+    X, Y, prior, train, _ = told
+    given = X[train], Y[train], None, None
+    found = cross_validate(*given, prior=prior[train], n_splits=5)
+    moved = prior[train].copy()
+    moved[found.folds == 0] += 1.0
+    again = cross_validate(*given, prior=moved, n_splits=5)
+    inside = found.folds == 0
+    splits = fit_final(X[train][~inside], Y[train][~inside], None, None, prior=prior[train][~inside])
+    np.testing.assert_allclose(again.predictions[inside], splits.predict(X[train][inside], moved[inside]))
+    assert (again.predictions[inside] != found.predictions[inside]).all()

@@ -62,3 +62,22 @@ def test_no_name_breaks_a_table(manifest):
         if line.startswith(f"| {name}"):
             assert len(re.findall(r"(?<!\\)\|", line)) in (5, 8)
     assert "\n# " not in card
+
+
+def test_bases_and_what_is_known_of_their_licences_are_on_the_card(manifest):
+    base = replace(manifest, name="faces", data=manifest.data | {"format": "omi", "source": "ratings.zip"})
+    between = replace(manifest, simulated=True, data=manifest.data | {"bases": [base.as_base("aa")]})
+    top = replace(manifest, data=manifest.data | {"bases": [between.as_base("bb")]})
+    assert Manifest.from_json(top.to_json()) == top
+    card = model_card(top, "", {}).partition("## Bases")[2].partition("## What it holds")[0]
+    rows = [line for line in card.splitlines() if line.startswith("| mine")]
+    assert "simulated" in rows[0]
+    assert rows[0].endswith("| bb |")
+    assert rows[1].startswith("| mine, based on faces |")
+    assert "CC BY-NC-SA" in rows[1]
+    assert "Known licences: CC BY-NC-SA 4.0" in card
+    assert "from `` v`o`tes.csv ``, on top of `mine`." in summary(top, Evaluation())
+    assert "## Bases" not in model_card(manifest, "", {})
+    assert "| licence | CC BY-NC-SA" in model_card(base, "", {})
+    with pytest.raises((LookupError, TypeError)):
+        Manifest.from_json(replace(manifest, data=manifest.data | {"bases": [{"name": "faces"}]}).to_json())

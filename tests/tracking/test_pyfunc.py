@@ -21,8 +21,9 @@ from prescreen.evaluation.report import Evaluation
 from prescreen.images.files import find_images
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import score_columns, score_pictures
+from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.tracking.pyfunc import PortraitModel, RequestLimits
 
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
@@ -33,7 +34,7 @@ SPECIFICATION = EncoderSpecification(name="face", members=(FACE,))
 class Planted:
     """Predicts two traits as fixed sums of the face descriptor."""
 
-    def predict(self, features):
+    def predict(self, features, prior=None):
         weights = np.random.default_rng(0).normal(size=(FACE.width, 2))
         return np.stack([row @ weights for row in features[:, : FACE.width].astype(np.float64)])
 

@@ -9,10 +9,10 @@ from prescreen.embeddings.pipeline import Embedded, Quality
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import RatingsError
+from prescreen.predictor.training_portraits import NEAR_DUPLICATE_DISTANCE
 from prescreen.ratings.reading import Ratings
 from prescreen.ratings.scale import Scale
 from prescreen.training.dataset import Dataset, join
-from prescreen.training.grouping import NEAR_DUPLICATE_DISTANCE
 
 SPECIFICATION = EncoderSpecification(name="face", members=(FACE,))
 QUALITY = Quality(10, 10, 1, 1, "hog", 0.3, 0.0, 9.0)

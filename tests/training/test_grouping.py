@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from prescreen.training.grouping import NEAR_DUPLICATE_DISTANCE, group, likely_persons, resembles
+from prescreen.predictor.training_portraits import NEAR_DUPLICATE_DISTANCE
+from prescreen.training.grouping import group, likely_persons
 
 
 def unit(vectors):
@@ -111,13 +112,3 @@ def test_where_all_are_named_none_are_guessed():
 @pytest.mark.parametrize("n", [0, 1])
 def test_of_one_picture_nothing_is_guessed(n):
     assert likely_persons(np.zeros((n, 128), np.float32)).tolist() == [0] * n
-
-
-def test_what_resembles_a_known_face():
-    known = np.eye(3, 128, dtype=np.float32)
-    asked = np.eye(5, 128, dtype=np.float32)
-    asked[2, 50] = 0.9 * NEAR_DUPLICATE_DISTANCE
-    asked[1, 50] = 1.1 * NEAR_DUPLICATE_DISTANCE
-    assert resembles(asked, known).tolist() == [True, False, True, False, False]
-    assert resembles(asked, known[:0]).tolist() == [False] * 5
-    assert resembles(asked[:0], known).tolist() == []

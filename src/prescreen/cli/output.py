@@ -31,7 +31,12 @@ def accuracy_table(evaluation: "Evaluation") -> str:
         tables.append(_persons(evaluation))
     if evaluation.learning_curve is not None:
         tables.append(_learning_curve(evaluation.learning_curve))
-    notes = [line for line in (_lowest(evaluation), "(simulated votes)" if evaluation.simulated else "") if line]
+    found = (
+        "" if evaluation.learning_curve is None else what_more_would_bring(evaluation.learning_curve),
+        _lowest(evaluation),
+        "(simulated votes)" if evaluation.simulated else "",
+    )
+    notes = [line for line in found if line]
     notes += [f"not usable: {trait}: {reason}" for trait, reason in usability(evaluation).unusable.items()]
     return "\n\n".join("\n".join(lines) for lines in (*map(aligned, tables), notes) if lines)
 
@@ -132,6 +137,38 @@ def _learning_curve(curve: "LearningCurve") -> Sequence[Sequence[str]]:
         )
         for point in [*curve.by_votes[:-1], *curve.by_pictures]
     ]
+
+
+def what_more_would_bring(curve: "LearningCurve") -> str:
+    """Say in a sentence what the last step of the curve brought, by pictures and by votes; empty if it has none.
+
+    Curves flatten: noise apart, another step of the same size brings no more than the last one.
+
+    Examples
+    --------
+    >>> from prescreen.evaluation.curves import CurvePoint, LearningCurve
+    >>> from prescreen.evaluation.metrics import Estimate
+    >>> half, whole = (CurvePoint(n, pearson=Estimate(r)) for n, r in ((40, 0.5), (80, 0.58)))
+    >>> what_more_would_bring(LearningCurve((half, whole)))
+    'from 40 to 80 pictures mean r changed by +0.080, so 160 would add at most about that'
+    """
+    said = []
+    for points in (curve.by_pictures, curve.by_votes):
+        known = [(point, point.pearson.value) for point in points[-2:] if point.pearson.value is not None]
+        if len(known) < 2:
+            continue
+        (before, r_before), (after, r_after) = known
+        change = f"mean r changed by {r_after - r_before:+.3f}"
+        more = round(after.pictures**2 / before.pictures) if before.votes is None else 0
+        if before.votes is not None:
+            said.append(f"from at most {before.votes:g} votes each to all of them {change}")
+        elif r_after > r_before:
+            said.append(
+                f"from {before.pictures} to {after.pictures} pictures {change}, so {more} would add at most about that"
+            )
+        else:
+            said.append(f"from {before.pictures} to {after.pictures} pictures {change}: no sign that more would help")
+    return "; ".join(said)
 
 
 def _lowest(evaluation: "Evaluation") -> str | None:

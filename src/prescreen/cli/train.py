@@ -9,7 +9,6 @@ from prescreen.cli.hints import Verb
 from prescreen.cli.options import (
     columns_option,
     device_option,
-    encoder_option,
     learning_curve_option,
     parsed,
     precision_option,
@@ -28,6 +27,7 @@ Examples:
   prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
   prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable \\
       --encoder bundled --output models/omi
+  prescreen train --ratings few.csv --images rated/ --base models/omi --output models/mine
   prescreen train --ratings batch.csv --images rated/ \\
       --columns image=Input.image_url,rater=WorkerId,competence=Answer.competence
 """
@@ -39,7 +39,17 @@ Examples:
 @click.option("--traits", help='Which traits, and under which names: competence=smart,likeability="warm, kind". [all]')
 @columns_option
 @scale_option
-@encoder_option
+@click.option(
+    "--base",
+    "bases",
+    multiple=True,
+    metavar="PREDICTOR",
+    help="Learn from what this predictor says of the rated pictures, too: a directory or a models:/ URI, for other "
+    "traits or from other raters. It becomes part of the new one. May be given several times.",
+)
+@click.option(
+    "--encoder", help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled. [that of the first --base, or clip]"
+)
 @precision_option
 @device_option
 @click.option("--output", type=LocalPath(), help="Where to save the predictor. [models/NAME_OF_RATINGS]")

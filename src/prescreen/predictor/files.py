@@ -4,7 +4,7 @@
 
     models/NAME/
       manifest.json          what it is, what it was trained on, and the SHA-256 of the other files
-      arrays.safetensors     regressors and calibration
+      arrays.safetensors     regressors and calibration, and the regressors of its bases
       regressors.json        configuration of the regressors
       evaluation.json        how well it did in cross-validation
       canaries.safetensors   drawn pictures with their predictions at training

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from prescreen.encoders import EncoderSpecification
+from prescreen.ratings.licences import LICENCES
 from prescreen.ratings.scale import Scale
 
 
@@ -26,8 +27,8 @@ class Manifest:
         Whether raw ratings are 0-10 scores already.
     data : mapping
         Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
-        (``columns``), whether the predictor keeps nothing of single portraits (``forgotten``), and, where asked for, of
-        how many raters votes were left out (``raters_left_out``).
+        (``columns``), whether the predictor keeps nothing of single portraits (``forgotten``), where asked for, of how
+        many raters votes were left out (``raters_left_out``), and what its bases are (``bases``, as from `as_base`).
     reliability : mapping of str to mapping
         For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
     seed : int
@@ -53,6 +54,36 @@ class Manifest:
     def forgets(self) -> bool:
         """Whether the predictor holds nothing of any single portrait that it was trained on."""
         return bool(self.data.get("forgotten", False))
+
+    @property
+    def bases(self) -> tuple[Mapping[str, Any], ...]:
+        """What its bases are, as from `as_base`."""
+        return tuple(self.data.get("bases", ()))
+
+    @property
+    def licence(self) -> str | None:
+        """Licence of the ratings, where their format tells."""
+        return LICENCES.get(self.data.get("format", ""))
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """All licences that are known of its ratings and of those of its bases, each once."""
+        own = [] if self.licence is None else [self.licence]
+        return tuple(dict.fromkeys([*own, *(found for base in self.bases for found in _licences(base))]))
+
+    def as_base(self, fingerprint: str) -> dict[str, Any]:
+        """Return what the manifest of a predictor says of this one, its base; ``fingerprint`` is that of the base."""
+        return {
+            "name": self.name,
+            "fingerprint": fingerprint,
+            "traits": list(self.traits),
+            "source": self.data["source"],
+            "sha256": self.data["sha256"],
+            "images": self.data["images"],
+            "licence": self.licence,
+            "simulated": self.simulated,
+            "bases": [dict(base) for base in self.bases],
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
@@ -90,8 +121,26 @@ class Manifest:
                 raise TypeError(f"data: {name} is {self.data[name]!r}")
         if type(self.data.get("forgotten", False)) is not bool:  # not there in older ones
             raise TypeError(f"data: forgotten is {self.data['forgotten']!r}")
+        for base in self.bases:
+            _check_base(base)
         figures = [value for known in self.reliability.values() for value in known.values()]
         figures += [self.reliability[trait]["icc1"] for trait in self.traits]
         if not all(value is None or type(value) in (int, float) for value in figures):
             raise TypeError("reliabilities are numbers")
         Scale.parse(self.scale)
+
+
+def _licences(base: Mapping[str, Any]) -> list[str]:
+    own = [] if base["licence"] is None else [base["licence"]]
+    return [*own, *(found for nested in base["bases"] for found in _licences(nested))]
+
+
+def _check_base(base: Mapping[str, Any]) -> None:
+    kinds = {"name": str, "fingerprint": str, "traits": list, "source": str, "sha256": str, "images": int}
+    for name, kind in {**kinds, "simulated": bool, "bases": list}.items():
+        if type(base[name]) is not kind:
+            raise TypeError(f"a base's {name} is {base[name]!r}")
+    if not all(isinstance(text, str) for text in (*base["traits"], base["licence"] or "")):
+        raise TypeError("a base's traits and licence are texts")
+    for nested in base["bases"]:
+        _check_base(nested)

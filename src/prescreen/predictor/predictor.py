@@ -6,8 +6,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,11 +21,13 @@ from prescreen.encoders import IDENTITY_BLOCK, IDENTITY_WIDTH
 from prescreen.errors import PredictorError, PredictorMismatch
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.usability import Usability, usability
+from prescreen.predictor.bases import Base
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.canaries import Canaries
 from prescreen.predictor.files import FILES, digests, read_files, write_files
 from prescreen.predictor.human_scores import Errors, HumanResults, Pictures, update_predictions
 from prescreen.predictor.manifest import Manifest
+from prescreen.predictor.training_portraits import TrainingPortraits, content_keys
 from prescreen.ratings.scale import Scale
 from prescreen.regressors.base import below
 from prescreen.regressors.novelty import NoveltyDetector
@@ -57,50 +59,6 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class TrainingPortraits:
-    """What a predictor keeps of the m pictures that it was trained on, to recognise them.
-
-    Parameters
-    ----------
-    keys : ndarray of uint64, shape (m,)
-        As `content_keys` makes them.
-    faces : ndarray of float16, shape (m, 128)
-        Face descriptors.
-    predictions : ndarray of float, shape (m, t)
-        Raw cross-validated predictions, by models that had not seen the picture.
-    """
-
-    keys: NDArray[np.uint64]
-    faces: NDArray[np.float16]
-    predictions: NDArray[np.float64]
-
-    @classmethod
-    def none(cls, traits: int) -> Self:
-        """Return what a predictor keeps that was told to forget."""
-        return cls(np.zeros(0, np.uint64), np.zeros((0, IDENTITY_WIDTH), np.float16), np.zeros((0, traits)))
-
-    def places(self, contents: Sequence[str]) -> NDArray[np.intp]:
-        """Return for each SHA-256 the row of the picture, or -1."""
-        return self.find(content_keys(contents))
-
-    def find(self, keys: NDArray[np.uint64]) -> NDArray[np.intp]:
-        """Return for each key the row of the picture, or -1."""
-        known = {int(key): row for row, key in enumerate(self.keys)}
-        return np.array([known.get(int(key), -1) for key in keys], dtype=np.intp)
-
-
-def content_keys(contents: Iterable[str]) -> NDArray[np.uint64]:
-    """Return the first 64 bits of SHA-256 hashes given in hexadecimal, shape (n,); 0 for an empty text.
-
-    Examples
-    --------
-    >>> content_keys(["00000000000000ff" + 48 * "0", ""]).tolist()
-    [255, 0]
-    """
-    return np.array([int(content[:16] or "0", 16) for content in contents], dtype=np.uint64)
-
-
-@dataclass(frozen=True)
 class Predictor:
     """Predicts what a crowd would say, from vectors.
 
@@ -122,6 +80,8 @@ class Predictor:
         Human scores of pictures of the one person for whom it has learned since.
     canaries : Canaries or None
         Pictures for `prescreen.predictor.reproducibility`.
+    bases : tuple of Base
+        Predictors whose predictions the regressors use; ``manifest.bases`` says what they are.
     """
 
     manifest: Manifest
@@ -132,6 +92,7 @@ class Predictor:
     novelty_detector: NoveltyDetector | None = None
     results: HumanResults | None = None
     canaries: Canaries | None = None
+    bases: tuple[Base, ...] = ()
 
     @property
     def traits(self) -> tuple[str, ...]:
@@ -148,15 +109,25 @@ class Predictor:
         """Number of pictures of people that it holds something of, by what it holds."""
         width = self.manifest.encoder.dimension
         components = 0 if self.novelty_detector is None else self.novelty_detector.components.shape[1]
+        # Bases that were trained on the same pictures count once.
+        parts = list({part.portraits.keys.tobytes(): part for part in self.as_base().parts()}.values())
         return {
-            "64 bits of the SHA-256 of the file, and the cross-validated prediction": len(self.portraits.keys),
-            f"face descriptor, {IDENTITY_WIDTH} numbers": len(self.portraits.faces),
-            f"whole vector, {width} numbers with the face descriptor among them": self.regressors.rows_held,
+            "64 bits of the SHA-256 of the file, and the cross-validated prediction": sum(
+                len(part.portraits.keys) for part in parts
+            ),
+            f"face descriptor, {IDENTITY_WIDTH} numbers": sum(len(part.portraits.faces) for part in parts),
+            f"whole vector, {width} numbers with the face descriptor among them": sum(
+                part.regressors.rows_held for part in parts
+            ),
             f"place among portraits, {components} numbers": 0
             if self.novelty_detector is None
             else len(self.novelty_detector.portraits),
             f"tested by people: whole vector, {width} numbers, and the scores": len(self.results or ()),
         }
+
+    def as_base(self) -> Base:
+        """Return the part of it that predicts raw ratings, before any human scores."""
+        return Base(self.traits, self.regressors, self.portraits, self.bases)
 
     @property
     def fingerprint(self) -> str:
@@ -249,10 +220,7 @@ class Predictor:
             raise PredictorMismatch(
                 f"vectors of shape {features.shape}: expected (n, {dimension}) from the same encoder"
             )
-        raw = self.regressors.predict(features.astype(np.float32))
-        rows = self.portraits.find(keys)
-        raw[rows >= 0] = self.portraits.predictions[rows[rows >= 0]]
-        return raw
+        return self.as_base().predict(features.astype(np.float32), keys)
 
     def _pictures(self, raw: NDArray[np.float64], vectors: Vectors, keys: NDArray[np.uint64]) -> Pictures:
         return Pictures(
@@ -312,13 +280,13 @@ class Predictor:
         try:
             arrays = load_arrays(contents[FILES.arrays])
             description = Manifest.from_json(manifest)
+            predicting = Base.from_state(description.traits, arrays, json.loads(contents[FILES.regressors]))
             predictor = cls(
                 manifest=description,
-                regressors=TraitRegressors.from_state(
-                    below("regressors/", arrays), json.loads(contents[FILES.regressors])
-                ),
+                regressors=predicting.regressors,
                 calibration=Calibration.from_arrays(below("calibration/", arrays), description.is_score),
-                portraits=TrainingPortraits(**below("portraits/", arrays)),
+                portraits=predicting.portraits,
+                bases=predicting.bases,
                 evaluation=Evaluation.from_json(json.loads(contents[FILES.evaluation])),
                 novelty_detector=NoveltyDetector.from_arrays(below("familiarity/", arrays)),
                 results=HumanResults.from_arrays(learned) if (learned := below("results/", arrays)) else None,
@@ -347,10 +315,10 @@ class Predictor:
             raise ValueError(f"{len(self.traits)} traits in the manifest, {found} in the arrays")
         if calibration.error_size is not None and calibration.error_size.slope.shape != (len(self.traits),):
             raise ValueError(f"sizes of errors for {calibration.error_size.slope.shape} traits")
-        shapes = [getattr(self.portraits, field.name).shape for field in fields(TrainingPortraits)]
-        m = len(self.portraits.keys)
-        if shapes != [(m,), (m, *shapes[1][1:]), (m, len(self.traits))]:
-            raise ValueError(f"training portraits of shapes {shapes}")
+        if len(self.manifest.bases) != len(self.bases):
+            raise ValueError(f"{len(self.manifest.bases)} bases in the manifest, {len(self.bases)} in the arrays")
+        for part in self.as_base().parts():
+            part.check_shapes()
         results = self.results
         if results is not None and results.z.shape[1] != len(self.traits):
             raise ValueError(f"human results on {results.z.shape[1]} traits")
@@ -365,10 +333,8 @@ class Predictor:
             raise ValueError("predictions for other traits")
 
     def _contents(self) -> dict[str, bytes]:
-        arrays, configuration = self.regressors.to_state()
-        parts = {f"regressors/{name}": array for name, array in arrays.items()}
+        parts, configuration = self.as_base().to_state()
         parts |= {f"calibration/{name}": array for name, array in self.calibration.to_arrays().items()}
-        parts |= {f"portraits/{field.name}": getattr(self.portraits, field.name) for field in fields(TrainingPortraits)}
         if self.novelty_detector is not None:
             parts |= {f"familiarity/{name}": array for name, array in self.novelty_detector.to_arrays().items()}
         if self.results is not None:

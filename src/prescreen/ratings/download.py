@@ -20,13 +20,12 @@ from typing import IO, Any, BinaryIO, Final
 
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.progress import ProgressReporter
+from prescreen.ratings.licences import LICENCES
 from prescreen.storage.bounded_files import open_plain
 from prescreen.text import shown
 
 OMI_URL: Final = "https://github.com/jcpeterson/omi/archive/HEAD.zip"
 """The public repository of One Million Impressions, as an archive of its newest state."""
-
-OMI_LICENCE: Final = "CC BY-NC-SA 4.0 (https://creativecommons.org/licenses/by-nc-sa/4.0/)"
 
 _WANTED: Final = re.compile(
     r"[^/]+/(LICENSE\.txt|README\.md|attribute_ratings\.zip|attribute_means\.csv|images/\w+\.jpg)"
@@ -90,7 +89,7 @@ def fetch_omi(
     """
     if not accept_licence:
         raise UsageError(
-            f"One Million Impressions has the licence {OMI_LICENCE}: no commercial use, and what is made from it is"
+            f"One Million Impressions has the licence {LICENCES['omi']}: no commercial use, and what is made from it is"
             " shared alike; give --accept-licence if you accept it"
         )
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):

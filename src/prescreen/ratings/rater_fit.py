@@ -192,9 +192,9 @@ def own_noise_pays(votes: Votes, variances: Components, plainer: RaterFit, riche
     """Whether qualities of the richer model go better with the votes of raters that neither model has seen.
 
     The correlation of votes with estimates is in proportion to that of the truth with them, so the better model is the
-    one with the higher correlation. It has to be higher by more than a standard error over the raters. Votes count as in
-    ``richer``, the richer model of all votes: much where they tell much, and perhaps in reverse. ``plainer`` is the other
-    model of all votes; both spare rounds here.
+    one with the higher correlation. It has to be higher by more than a standard error over the raters. Votes count as
+    in ``richer``, the richer model of all votes: much where they tell much, and perhaps in reverse. ``plainer`` is the
+    other model of all votes; both spare rounds here.
     """
     order = np.argsort(np.argsort(-votes.of_raters(), kind="stable"))  # as many votes in each part
     worth = richer.precision * richer.spread

@@ -18,14 +18,17 @@ from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float3
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds, require_groups
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
+from prescreen.regressors.kernel_solver import PENALTIES
 from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge, in_two_groups
 
 STACK = "stack"
+BASE = "base"
 _KINDS: dict[str, type[BlockRegressor]] = {
     kind.__name__: kind for kind in (BlockKernelRidge, SharedKernelRidge, BoostedTrees)
 }
 _COMMON = 0.5  # weight of the errors of all traits together in the shares of one trait
 _SMALLEST_SHARE = 0.05  # a candidate with less is left out of the trait
+_BASE_PENALTIES = tuple(penalty for penalty in PENALTIES if penalty > 0.3)  # smaller ones overfit 30 pictures
 
 
 def candidates(seed: int, *, hold_rows: bool = True, trees: bool = False) -> dict[str, BlockRegressor]:
@@ -58,6 +61,7 @@ class TraitRegressors:
         Standardisation, shared by all regressors.
     regressors : dict of str to BlockRegressor
         The candidates that some trait uses.
+        ``"base"``, a ridge on the predictions of other predictors, has a scaler of its own.
     weights : ndarray of float64, shape (len(regressors), t)
         Share of each regressor in the prediction of each trait; columns sum to 1.
     choices : tuple of str
@@ -78,14 +82,40 @@ class TraitRegressors:
         """Number of training rows that it holds whole."""
         return max(regressor.rows_held for regressor in self.regressors.values())
 
-    def predict(self, X: NDArray[Any]) -> Float64:
-        """Predict ``X`` (n, d); returns (n, t). A row's prediction does not depend on the other rows."""
-        return in_chunks(self._predict_standardised, self.scaler, X)
+    @property
+    def needs_prior(self) -> bool:
+        """Whether some trait uses predictions of other predictors."""
+        return BASE in self.regressors
+
+    def predict(self, X: NDArray[Any], prior: NDArray[Any] | None = None) -> Float64:
+        """Predict ``X`` (n, d); returns (n, t). A row's prediction does not depend on the other rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+            Features.
+        prior : ndarray of shape (n, k), optional
+            As in `fit_final`, for these rows.
+
+        Raises
+        ------
+        ValueError
+            If there is no prior, and some trait needs it.
+        """
+        predictions = in_chunks(self._predict_standardised, self.scaler, X)
+        if self.needs_prior:
+            if prior is None:
+                raise ValueError("these regressors need the predictions of their bases")
+            base = self.regressors[BASE]
+            share = self.weights[list(self.regressors).index(BASE)]
+            predictions += share * in_chunks(base.predict_standardised, base.scaler_, prior)
+        return predictions
 
     def _predict_standardised(self, Z: Float32) -> Float64:
         predictions = np.zeros((len(Z), self.weights.shape[1]))
-        for share, regressor in zip(self.weights, self.regressors.values(), strict=True):
-            predictions += share * regressor.predict_standardised(Z)
+        for share, (name, regressor) in zip(self.weights, self.regressors.items(), strict=True):
+            if name != BASE:
+                predictions += share * regressor.predict_standardised(Z)
         return predictions
 
     def to_state(self) -> State:
@@ -97,7 +127,11 @@ class TraitRegressors:
             head_arrays, head = regressor.state()
             arrays |= {f"{name}/{key}": array for key, array in head_arrays.items()}
             kind = type(regressor).__name__
-            configs.append({"name": name, "kind": kind, "parameters": regressor.parameters, "head": head})
+            saved = {"name": name, "kind": kind, "parameters": regressor.parameters, "head": head}
+            if name == BASE:
+                own_arrays, saved["scaler"] = regressor.scaler_.to_state()
+                arrays |= {f"{name}/scaler/{key}": array for key, array in own_arrays.items()}
+            configs.append(saved)
         return arrays, {
             "scaler": scaler_config,
             "regressors": configs,
@@ -116,12 +150,12 @@ class TraitRegressors:
         """
         try:
             scaler = BlockScaler.from_state(below("scaler/", arrays), config["scaler"])
-            regressors = {
-                saved["name"]: _KINDS[saved["kind"]].from_state(
-                    scaler, saved["parameters"], below(f"{saved['name']}/", arrays), saved["head"]
-                )
-                for saved in config["regressors"]
-            }
+            regressors = {}
+            for saved in config["regressors"]:
+                found = below(f"{saved['name']}/", arrays)
+                own = BlockScaler.from_state(below("scaler/", found), saved["scaler"]) if "scaler" in saved else scaler
+                kind = _KINDS[saved["kind"]]
+                regressors[saved["name"]] = kind.from_state(own, saved["parameters"], found, saved["head"])
             errors = {name: np.array(values) for name, values in config["inner_errors"].items()}
             return cls(scaler, regressors, arrays["weights"], tuple(config["choices"]), errors)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -136,6 +170,8 @@ def fit_final(
     *,
     sample_weight: NDArray[Any] | None = None,
     auxiliary: NDArray[Any] | None = None,
+    prior: NDArray[Any] | None = None,
+    prior_blocks: Blocks | None = None,
     seed: int = 0,
     hold_rows: bool = True,
     trees: bool = False,
@@ -161,6 +197,11 @@ def fit_final(
     auxiliary : ndarray of shape (n, a), optional
         Ratings of other traits, NaN where there are none. They are not predicted; `SharedKernelRidge` learns from them
         which pictures are alike.
+    prior : ndarray of shape (n, k), optional
+        What other predictors say of the pictures, on any traits and scales; without columns it is none. A ridge on it
+        is one more candidate. What they say of a picture must not come from a model that has seen its ratings.
+    prior_blocks : mapping of str to slice, optional
+        The columns of each of these predictors.
     seed : int
         For the trees and their inner folds.
     hold_rows, trees : bool
@@ -184,6 +225,9 @@ def fit_final(
             name: candidate.fit(design, *_with_auxiliary(candidate, Y, weight, codes, auxiliary), codes)
             for name, candidate in competitors.items()
         }
+        if prior is not None and prior.shape[1]:
+            ridge = BlockKernelRidge(penalties=_BASE_PENALTIES)
+            fitted[BASE] = ridge.fit(BlockDesign.fit(prior, prior_blocks), Y, weight, codes)
     left_out = {name: regressor.cv_predictions_ for name, regressor in fitted.items()}
     errors = {name: _weighted_mse(predictions, Y, weight) for name, predictions in left_out.items()}
     predictions = np.stack(list(left_out.values()))
@@ -288,6 +332,8 @@ def cross_validate(
     *,
     sample_weight: NDArray[Any] | None = None,
     auxiliary: NDArray[Any] | None = None,
+    prior: NDArray[Any] | None = None,
+    prior_blocks: Blocks | None = None,
     n_splits: int = 10,
     seed: int = 0,
     hold_rows: bool = True,
@@ -300,7 +346,7 @@ def cross_validate(
 
     Parameters
     ----------
-    X, Y, groups, blocks, sample_weight, auxiliary, hold_rows, trees
+    X, Y, groups, blocks, sample_weight, auxiliary, prior, prior_blocks, hold_rows, trees
         As in :func:`fit_final`.
     n_splits : int
         Outer folds; fewer when there are fewer groups.
@@ -329,11 +375,13 @@ def cross_validate(
             blocks,
             sample_weight=weight[train],
             auxiliary=None if auxiliary is None else auxiliary[train],
+            prior=None if prior is None else prior[train],
+            prior_blocks=prior_blocks,
             seed=seed,
             hold_rows=hold_rows,
             trees=trees,
         )
-        predictions[test] = model.predict(X[test])
+        predictions[test] = model.predict(X[test], None if prior is None else prior[test])
         naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])
         folds[test] = fold
         choices.append(model.choices)

@@ -48,11 +48,12 @@ def summary(manifest: Manifest, evaluation: Evaluation) -> str:
     if overall.votes.value is not None:
         parts.append(f"a prediction is worth {overall.votes.text(1)} votes")
     votes = "simulated votes" if manifest.simulated else "votes"
+    on_top = f", on top of {' and '.join(_code(base['name']) for base in manifest.bases)}" if manifest.bases else ""
     rows = [_row(_plain(trait.trait), *_figures(trait)) for trait in evaluation.traits]
     return "\n".join(
         [
             f"{'; '.join(parts)}. Encoder {_code(manifest.encoder.name)}, {manifest.data['images']} portraits, "
-            f"{votes} from {_code(manifest.data['source'])}.",
+            f"{votes} from {_code(manifest.data['source'])}{on_top}.",
             "",
             "| trait | r | ceiling of r | equivalent number of votes | r within persons | MAE (of the mean) "
             "| in 90 % intervals |",
@@ -120,10 +121,11 @@ def model_card(manifest: Manifest, summary: str, holdings: Mapping[str, int]) ->
                     "groups that are never split": manifest.data.get("groups"),
                     "scale": manifest.scale,
                     "votes": "simulated" if manifest.simulated else "of raters",
-                    "licence": "that of the ratings and pictures: the file does not tell",
+                    "licence": manifest.licence or "that of the ratings and pictures: the file does not tell",
                 }
             ),
             "",
+            *_bases(manifest),
             "## What it holds of people",
             "",
             "| of each picture | pictures |",
@@ -162,6 +164,42 @@ def model_card(manifest: Manifest, summary: str, holdings: Mapping[str, int]) ->
             "",
         ]
     )
+
+
+def _bases(manifest: Manifest) -> list[str]:
+    """Say what predictors it was trained on top of, and what that means for its use."""
+    if not manifest.bases:
+        return []
+    known = [f"{_plain(licence)}." for licence in manifest.licences]
+    return [
+        "## Bases",
+        "",
+        "It contains these predictors and uses what they say of a picture:",
+        "",
+        "| name | traits | ratings | portraits | votes | licence of the ratings | SHA-256 |",
+        "|---|---|---|---|---|---|---|",
+        *(row for base in manifest.bases for row in _base_rows(base)),
+        "",
+        "What holds for their ratings and pictures holds for this predictor, too: one whose licence allows no "
+        "commercial use allows none here.",
+        *([f"Known licences: {' '.join(known)}"] if known else []),
+        "",
+    ]
+
+
+def _base_rows(base: Mapping[str, Any], within: str = "") -> list[str]:
+    name = f"{within}{base['name']}"
+    cells = [
+        name,
+        ", ".join(base["traits"]),
+        base["source"],
+        base["images"],
+        "simulated" if base["simulated"] else "of raters",
+        base["licence"] or "the file does not tell",
+        base["fingerprint"],
+    ]
+    nested = [row for below in base["bases"] for row in _base_rows(below, f"{name}, based on ")]
+    return [_row(*map(_plain, cells)), *nested]
 
 
 def _table(values: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.predictor.human_scores import Pictures
-from prescreen.predictor.predictor import Predictor, content_keys
+from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import content_keys
 from prescreen.ranking.comparison import Comparison
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Prior

@@ -15,8 +15,9 @@ from prescreen.encoders import Encoder
 from prescreen.errors import NothingScored, PredictorMismatch, RatingsError, UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.human_scores import HumanResults, offset
-from prescreen.predictor.predictor import Predictor, content_keys
+from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import DECIMALS, PARTS, check_scores
+from prescreen.predictor.training_portraits import content_keys
 from prescreen.ranking.options import DEFAULT_VOTES
 from prescreen.ranking.posterior import HumanScores, Prior
 from prescreen.ranking.stopping import Agreement, agreement

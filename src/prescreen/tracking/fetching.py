@@ -15,6 +15,7 @@ from prescreen.tracking.standalone import LOADER
 from prescreen.tracking.store import masked_line, opened_store
 
 if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
 
@@ -64,17 +65,38 @@ def fetch_predictor(uri: str) -> Iterator[Path]:
         yield found[0].parent
 
 
+def logged_model(client: "MlflowClient", uri: str) -> str | None:
+    """Return the id of a logged model in the store; None where the URI names none, or another store's."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if of_version := re.fullmatch(r"models:/([^/@]+)/(\d+)", uri):
+            uri = str(client.get_model_version(*of_version.groups()).source)
+        if of_run := re.fullmatch(r"runs:/([^/]+)/([^/]+)", uri):
+            return next((model.model_id for model in _models_of_run(client, *of_run.groups())), None)
+        if of_model := re.fullmatch(r"models:/(m-[^/@]+)", uri):
+            return str(client.get_logged_model(of_model[1]).model_id)
+    except MlflowException:
+        return None
+    return None
+
+
+def _models_of_run(client: "MlflowClient", run_id: str, name: str) -> "Iterator[LoggedModel]":
+    run = client.get_run(run_id)
+    for made in run.outputs.model_outputs if run.outputs else ():
+        model = client.get_logged_model(made.model_id)
+        if model.name == name:
+            yield model
+
+
 def _location(client: "MlflowClient", uri: str) -> str:
     """Return the address of a model's files; MLflow itself would copy those of a run and never delete the copy."""
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
     if of_run := re.fullmatch(r"runs:/([^/]+)/([^/]+)", uri):
-        run = client.get_run(of_run[1])
-        for made in run.outputs.model_outputs if run.outputs else ():
-            model = client.get_logged_model(made.model_id)
-            if model.name == of_run[2]:
-                return str(model.artifact_location)
-        return f"{run.info.artifact_uri}/{of_run[2]}"
+        for model in _models_of_run(client, of_run[1], of_run[2]):
+            return str(model.artifact_location)
+        return f"{client.get_run(of_run[1]).info.artifact_uri}/{of_run[2]}"
     while uri.startswith("models:"):
         uri = str(ModelsArtifactRepository.get_underlying_uri(uri))
     return uri

@@ -68,6 +68,8 @@ class TrainingRecord(RunRecord):
         Scores of the example; its columns are the signature.
     example : str
         A drawn picture, of nobody, in base64 as a client would send it.
+    bases : mapping of str to mapping
+        Predictors that it was trained on top of: what the manifest says of each, by its directory or model URI.
     nested : sequence of RunRecord
         Parts with a row below the run: folds and candidates.
     """
@@ -78,4 +80,5 @@ class TrainingRecord(RunRecord):
     data_source: str
     output: pd.DataFrame
     example: str
+    bases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     nested: Sequence[RunRecord] = ()

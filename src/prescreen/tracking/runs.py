@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from prescreen.text import masked
+from prescreen.tracking.fetching import logged_model
 from prescreen.tracking.pyfunc import INPUT_COLUMN
 from prescreen.tracking.records import RunRecord, TrainingRecord
 from prescreen.tracking.registry import enter
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 MODEL_NAME: Final = "predictor"
 _BATCH: Final = (800, 100, 100)  # metrics, parameters and tags in one request; servers refuse more
+_DIGEST: Final = 36  # letters that MLflow keeps of a digest
 _SAMPLING: Final = 2.0
 """Seconds between samples of the system metrics; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL has precedence."""
 
@@ -95,7 +98,7 @@ def track_training(record: TrainingRecord, run_id: str, finish: Callable[[], obj
     """
     with opened_store() as client:
         _write(client, run_id, record)
-        _log_dataset(client, run_id, record)
+        _log_inputs(client, run_id, record)
         example = pd.DataFrame({INPUT_COLUMN: [record.example]})
         model = _log_model(client, run_id, record.predictor, signature=_signature(record.output), input_example=example)
         for part in record.nested:
@@ -227,14 +230,20 @@ def _write(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
         client.log_artifact(run_id, str(path))
 
 
-def _log_dataset(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
+def _log_inputs(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
+    """Log the ratings, those of the bases, and the bases that are models of the store."""
     import mlflow
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
-    given = DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, "training")])
-    retried(lambda: client.log_inputs(run_id, [given]))
+    given = [DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, "training")])]
+    for base in record.bases.values():
+        source = json.dumps({"uri": masked(base["source"])})
+        ratings = Dataset(Path(base["source"]).stem, base["sha256"][:_DIGEST], "local", source)
+        given.append(DatasetInput(ratings, [InputTag(MLFLOW_DATASET_CONTEXT, f"base {base['name']}")]))
+    models = [LoggedModelInput(found) for place in record.bases if (found := logged_model(client, place))]
+    retried(lambda: client.log_inputs(run_id, given, models))
 
 
 def _log_model(client: "MlflowClient", run_id: str, predictor: Path, **options: Any) -> "ModelInfo":

@@ -1,8 +1,8 @@
 """The training table: ratings joined with vectors by image, and the groups that must not be split."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from prescreen.embeddings.pipeline import Embedded, describe_faults
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.errors import RatingsError
+from prescreen.predictor.bases import Base, blocks, predict_all
+from prescreen.predictor.training_portraits import content_keys
 from prescreen.ratings.reading import Ratings
 from prescreen.ratings.reliability import DEFAULT_ICC
 from prescreen.ratings.vote_noise import noise_of_vote, score_slope, score_to_z
+from prescreen.regressors.stacking import TraitRegressors, fit_final
 from prescreen.training.grouping import group
 
 MODEL_SHARE: Final = 0.3
@@ -48,6 +51,10 @@ class Dataset:
         Mean votes in other traits, which are learned from but not predicted; NaN where a picture has none.
     grouping : str
         How the groups were found, in one line.
+    prior : ndarray of float, shape (n, k), optional
+        What other predictors say of the pictures, see `with_bases`.
+    prior_blocks : mapping of str to slice, optional
+        The columns of each of them.
     """
 
     images: tuple[str, ...]
@@ -61,6 +68,8 @@ class Dataset:
     groups: NDArray[np.int64]
     auxiliary: NDArray[np.float64]
     grouping: str = ""
+    prior: NDArray[np.float64] | None = None
+    prior_blocks: Mapping[str, slice] | None = None
 
     @property
     def faces(self) -> NDArray[np.float32]:
@@ -138,6 +147,38 @@ def join(ratings: Ratings, embedded: Iterable[Embedded], specification: EncoderS
         groups=found.labels,
         auxiliary=ratings.auxiliary.reindex(table.index).to_numpy(dtype=np.float64),
         grouping=found.describe(),
+    )
+
+
+def with_bases(dataset: Dataset, bases: Sequence[Base]) -> Dataset:
+    """Add what bases say of the pictures; of those that a base was trained on, its cross-validated predictions."""
+    if not bases:
+        return dataset
+    prior = predict_all(bases, dataset.traits, dataset.features, content_keys(dataset.contents), dataset.faces)
+    return replace(dataset, prior=prior, prior_blocks=blocks(bases, dataset.traits))
+
+
+def fit_dataset(
+    dataset: Dataset,
+    rows: NDArray[np.intp] | slice = slice(None),
+    *,
+    seed: int,
+    hold_rows: bool = True,
+    trees: bool = False,
+) -> TraitRegressors:
+    """Fit the regressors to some rows; the arguments are those of `prescreen.regressors.stacking.fit_final`."""
+    return fit_final(
+        dataset.features[rows],
+        dataset.ratings[rows],
+        dataset.groups[rows],
+        dataset.blocks,
+        sample_weight=dataset.weights[rows],
+        auxiliary=dataset.auxiliary[rows],
+        prior=None if dataset.prior is None else dataset.prior[rows],
+        prior_blocks=dataset.prior_blocks,
+        seed=seed,
+        hold_rows=hold_rows,
+        trees=trees,
     )
 
 

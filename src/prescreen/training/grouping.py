@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import linkage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import cdist, pdist, squareform
+from scipy.spatial.distance import pdist, squareform
 
-NEAR_DUPLICATE_DISTANCE: Final = 0.25
-"""Distance of face descriptors below which two pictures are taken for near-duplicates."""
+from prescreen.predictor.training_portraits import NEAR_DUPLICATE_DISTANCE
 
 DENSE: Final = 0.30
 """Mean distance up to which the pictures of a cluster are taken for one person's, whatever is around it."""
@@ -140,13 +139,6 @@ def likely_persons(descriptors: NDArray[np.float32]) -> NDArray[np.int64]:
     found = clusters(ISOLATED)
     together = np.bincount(found)[found] > 1
     return clusters(ISOLATED_AMONG_MANY) if together.mean() > 0.5 else found
-
-
-def resembles(descriptors: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell which faces, shape (n, 128), are near-duplicates of a known one, shape (m, 128); returns shape (n,)."""
-    if not len(known):
-        return np.zeros(len(descriptors), dtype=bool)
-    return np.asarray((cdist(descriptors, known) < NEAR_DUPLICATE_DISTANCE).any(axis=1))
 
 
 def _components(linked: NDArray[np.bool_]) -> NDArray[np.int64]:

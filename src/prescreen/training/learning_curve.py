@@ -11,8 +11,7 @@ from prescreen.evaluation.curves import CurvePoint, LearningCurve
 from prescreen.evaluation.noise_ceiling import VoteNoise
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.regressors.folds import grouped_folds
-from prescreen.regressors.stacking import fit_final
-from prescreen.training.dataset import Dataset
+from prescreen.training.dataset import Dataset, fit_dataset
 
 FOLDS: Final = 5
 SHARES: Final = (1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -78,18 +77,9 @@ def learning_curve(
         predictions = np.zeros(dataset.ratings.shape)
         sizes = []
         for rows, test in _splits(dataset.groups, thinning.share, seed):
-            model = fit_final(
-                thinned.features[rows],
-                thinned.ratings[rows],
-                thinned.groups[rows],
-                thinned.blocks,
-                sample_weight=thinned.weights[rows],
-                auxiliary=thinned.auxiliary[rows],
-                seed=seed,
-                hold_rows=hold_rows,
-                trees=trees,
-            )
-            predictions[test] = model.predict(dataset.features[test])
+            model = fit_dataset(thinned, rows, seed=seed, hold_rows=hold_rows, trees=trees)
+            prior = None if dataset.prior is None else dataset.prior[test]
+            predictions[test] = model.predict(dataset.features[test], prior)
             sizes.append(len(rows))
         found = evaluate(
             dataset.ratings,

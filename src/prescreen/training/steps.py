@@ -1,9 +1,9 @@
 """The inner steps of training: cross-validate, judge, calibrate, describe."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.evaluation.slices import label_slices
 from prescreen.predictor.canaries import draw_canaries
 from prescreen.predictor.manifest import Manifest
-from prescreen.predictor.predictor import TrainingPortraits, content_keys
+from prescreen.predictor.training_portraits import TrainingPortraits, content_keys
 from prescreen.progress import ProgressReporter
 from prescreen.ratings.other_columns import rated_attributes
 from prescreen.ratings.reading import Ratings
@@ -51,6 +51,8 @@ def cross_validate_dataset(
         dataset.blocks,
         sample_weight=dataset.weights,
         auxiliary=dataset.auxiliary,
+        prior=dataset.prior,
+        prior_blocks=dataset.prior_blocks,
         n_splits=folds,
         seed=seed,
         hold_rows=hold_rows,
@@ -117,8 +119,9 @@ def build_manifest(
     simulated: bool,
     *,
     forgets: bool = False,
+    bases: Sequence[Mapping[str, Any]] = (),
 ) -> Manifest:
-    """Write down what the predictor is and where it comes from."""
+    """Write down what the predictor is and where it comes from; ``bases`` as from `Manifest.as_base`."""
     left_out = {found.rater for found in rated.crowd.findings} if rated.crowd.left_out else set()
     return Manifest(
         name=name,
@@ -136,6 +139,7 @@ def build_manifest(
             "columns": dict(columns),
             "auxiliary": list(rated.auxiliary.columns),
             "forgotten": forgets,
+            "bases": list(bases),
         }
         | ({"raters_left_out": len(left_out)} if left_out else {}),
         reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},

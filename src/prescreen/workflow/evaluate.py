@@ -12,13 +12,13 @@ from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import content_keys
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.ratings.rows import UnknownTrait
 from prescreen.ratings.scale import Scale
 from prescreen.training import steps
-from prescreen.training.dataset import join
-from prescreen.training.grouping import resembles
+from prescreen.training.dataset import join, with_bases
 from prescreen.workflow.inputs import embed_inputs, load_predictor, rated_images, report_ratings
 
 
@@ -103,7 +103,7 @@ def _measure(
     encoder = Encoder(loaded.manifest.encoder)
     reproducibility.check_reproducibility(loaded, encoder, reporter)
     embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
-    dataset = join(rated, embedded, encoder.specification)
+    dataset = with_bases(join(rated, embedded, encoder.specification), loaded.bases)
     curve = None
     if learning_curve:
         trees = "lightgbm" in loaded.regressors.inner_errors
@@ -114,8 +114,8 @@ def _measure(
         return replace(loaded.evaluation, learning_curve=curve)
     if loaded.manifest.forgets:
         reporter.info("the predictor was told to forget its training portraits: those among these pictures count, too")
-    unseen = ~resembles(dataset.faces, loaded.portraits.faces.astype(np.float32))
-    unseen &= loaded.portraits.places(dataset.contents) < 0
+    keys = content_keys(dataset.contents)
+    unseen = np.all([part.portraits.find(keys, dataset.faces) < 0 for part in loaded.as_base().parts()], axis=0)
     if not unseen.all():
         reporter.info(f"{(~unseen).sum()} of {len(unseen)} pictures, or near-copies of them, were trained on: left out")
     if unseen.sum() < 10:

@@ -22,6 +22,7 @@ from prescreen.storage.commits import git_commit
 from prescreen.text import names_as_text, quoted
 from prescreen.tracking import RunRecord, TrainingRecord
 from prescreen.training.dataset import Dataset
+from prescreen.workflow.bases import OpenedBase
 
 Array = NDArray[np.float64]
 
@@ -34,11 +35,12 @@ def record_training(
     validation: CrossValidation,
     example: tuple[Embedded, str],
     experiment: str | None,
+    bases: Sequence[OpenedBase] = (),
 ) -> TrainingRecord:
     """Collect what MLflow keeps of a training run.
 
     The predictor lies in the directory; it was trained and cross-validated on the ratings and the dataset. The example
-    is that of `prescreen.training.steps.draw_example`.
+    is that of `prescreen.training.steps.draw_example`. The bases are those that are part of it.
     """
     from prescreen.reports.figures import evaluation_figures, training_figures  # matplotlib takes long to load
 
@@ -56,6 +58,8 @@ def record_training(
         "seed": manifest.seed,
         "simulated": manifest.simulated,
     } | {f"regressor/{trait}": choice for trait, choice in zip(predictor.traits, fitted.choices, strict=True)}
+    if manifest.bases:
+        parameters["base"] = ",".join(quoted(base["name"]) for base in manifest.bases)
     tags = {
         "prescreen.version": manifest.versions["prescreen"],
         "prescreen.data_sha256": rated.fingerprint,
@@ -64,6 +68,9 @@ def record_training(
         "prescreen.simulated": manifest.simulated,
         "prescreen.traits": names_as_text(manifest.traits),
     } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
+    if manifest.bases:
+        tags["prescreen.base_sha256"] = ",".join(base["fingerprint"] for base in manifest.bases)
+        tags["prescreen.licences"] = ", ".join(manifest.licences) or "not known"
     if not predictor.usability.usable:  # it does not become champion
         tags["prescreen.unusable"] = predictor.usability.describe()
     # Versions are compared by this mean, where a trait without a defined r counts as 0.
@@ -87,6 +94,7 @@ def record_training(
         documents={"evaluation.json": evaluation.to_json()},
         description=description,
         model_card=model_card(manifest, description, predictor.holdings),
+        bases={base.place: base.describe() for base in bases},
         nested=[
             *candidate_runs(
                 fitted.inner_errors, dict(zip(fitted.regressors, fitted.weights, strict=True)), dataset.traits

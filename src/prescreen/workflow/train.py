@@ -1,25 +1,27 @@
 """The verb ``train``: ratings and pictures to a predictor."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prescreen.encoders import EncoderSpecification, make_encoder
+from prescreen.encoders import EncoderSpecification
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite, check_place
-from prescreen.predictor.predictor import Predictor, TrainingPortraits
+from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ratings.other_columns import with_auxiliary
 from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.ratings.scale import Scale
 from prescreen.regressors.novelty import NoveltyDetector
-from prescreen.regressors.stacking import CrossValidation, fit_final
+from prescreen.regressors.stacking import CrossValidation
 from prescreen.training import steps
-from prescreen.training.dataset import Dataset, join
+from prescreen.training.dataset import Dataset, fit_dataset, join, with_bases
 from prescreen.training.error_model import calibrate
+from prescreen.workflow.bases import OpenedBase, check_ratings, make_training_encoder, open_bases, report_bases
 from prescreen.workflow.inputs import embed_inputs, rated_images, report_ratings
 from prescreen.workflow.trait_names import check_names
 
@@ -44,8 +46,12 @@ class TrainingOptions:
         `prescreen.ratings.meanings`. For instance ``{"image": "photo", "rater": "WorkerId", "competence": "Q1"}``.
     scale : Scale, optional
         Scale of the votes, where the file does not tell.
-    encoder : str
-        ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH`` or ``bundled``.
+    bases : sequence of str
+        Predictors, directories or MLflow model URIs, whose predictions on the rated pictures are learned from. Each
+        becomes a part of the new predictor as far as it helps.
+    encoder : str, optional
+        ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH`` or ``bundled``; by default that of the first base, or
+        ``clip``. It must be that of every base.
     precision : str
         Arithmetic of its networks, ``f32`` or ``bf16``.
     device : str, optional
@@ -80,7 +86,8 @@ class TrainingOptions:
     traits: Mapping[str, str] | None = None
     columns: Mapping[str, str] | None = None
     scale: Scale | None = None
-    encoder: str = "clip"
+    bases: Sequence[str] = ()
+    encoder: str | None = None
     precision: str = "f32"
     device: str | None = None
     output: Path | None = None
@@ -126,25 +133,30 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
     output = options.output or Path("models") / options.ratings.resolve().stem
     name = output.absolute().name
     announce_overwrite(output, reporter)
+    bases = open_bases(options)
     rated = _read(options, reporter)
+    check_ratings(rated, bases)
     tracking.check_store(options.experiment)
     check_place(output)  # a new store may lie there, where the output is the working directory
-    encoder = make_encoder(options.encoder, options.precision, options.device)
+    encoder = make_training_encoder(options, bases)
     with tracking.watched_run(options.experiment, name) as run_id:
         embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
-        dataset = join(rated, embedded, encoder.specification)
+        joined = join(rated, embedded, encoder.specification)
+        dataset = with_bases(joined, [base.predictor.as_base() for base in bases])
         reporter.info(f"groups     {dataset.grouping}")
+        report_bases(dataset, bases, encoder, reporter)
         with reporter.progress("cross-validating", steps.FOLDS) as advance:
             validation = steps.cross_validate_dataset(
                 dataset, options.seed, advance, hold_rows=not options.forget_portraits, trees=options.trees
             )
-        fitted = _fit(name, encoder.specification, rated, dataset, validation, options, reporter)
+        fitted = _fit(name, encoder.specification, rated, dataset, validation, options, bases, reporter)
         predictor = reproducibility.with_canaries(fitted, encoder)
         example = steps.draw_example(encoder)
         with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
             copy = Path(folder) / name
             predictor.save(copy)
-            record = record_training(predictor, copy, rated, dataset, validation, example, options.experiment)
+            used = bases if predictor.bases else ()
+            record = record_training(predictor, copy, rated, dataset, validation, example, options.experiment, used)
             run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
     for line in rated.crowd.describe():
         reporter.info(line)
@@ -175,6 +187,7 @@ def _fit(
     dataset: Dataset,
     validation: CrossValidation,
     options: TrainingOptions,
+    bases: Sequence[OpenedBase],
     reporter: ProgressReporter,
 ) -> Predictor:
     """Evaluate the cross-validation, and fit the predictor on all pictures."""
@@ -183,24 +196,28 @@ def _fit(
     evaluation = steps.evaluate_out_of_fold(dataset, validation, rated, seed, columns)
     stack = {"hold_rows": not forget, "trees": options.trees}
     curve = steps.measure_learning_curve(dataset, rated, seed, reporter, **stack) if options.learning_curve else None
+    regressors = fit_dataset(dataset, seed=seed, hold_rows=not forget, trees=options.trees)
+    if bases and not regressors.needs_prior:
+        reporter.info("base       no trait uses it: it is not part of the predictor")
+        bases = ()
     return Predictor(
         manifest=steps.build_manifest(
-            name, encoder, rated, dataset, rated.told(columns), seed, options.simulated, forgets=forget
+            name,
+            encoder,
+            rated,
+            dataset,
+            rated.told(columns),
+            seed,
+            options.simulated,
+            forgets=forget,
+            bases=[base.describe() for base in bases],
         ),
-        regressors=fit_final(
-            dataset.features,
-            dataset.ratings,
-            dataset.groups,
-            dataset.blocks,
-            sample_weight=dataset.weights,
-            auxiliary=dataset.auxiliary,
-            seed=seed,
-            **stack,
-        ),
+        regressors=regressors,
         calibration=calibrate(dataset, validation, rated),
         portraits=TrainingPortraits.none(len(rated.traits)) if forget else steps.training_index(dataset, validation),
         evaluation=replace(
             evaluation, simulated=options.simulated, learning_curve=curve, scale_width=rated.scale.width
         ),
         novelty_detector=None if forget else NoveltyDetector.fit(dataset.features, dataset.groups),
+        bases=tuple(base.predictor.as_base() for base in bases),
     )
