@@ -1,21 +1,27 @@
 """What knowing the raters gives: ratings without their levels, spreads and noise, and who of them stands out.
 
 Usage:  python benchmarks/raters.py [--draws 20] [--seed 0]
+        python benchmarks/raters.py --votes votes.csv --raters 10    # real votes: image,trait,vote,rater
 
-Everything here is simulated: pictures with a planted quality, raters of planted kinds, whole votes. The ratings of four
-models are compared with the planted quality: plain means; levels and spreads, with one noise for all; noise of each
-rater's own; and the one that training takes, with straight-liners known and the model chosen from the votes. The last
-column is the same after the votes of the raters who were found have been left out. Claimed and true are the reliability
-that ratings claim and their squared correlation with the planted quality.
+Without --votes everything is simulated: pictures with a planted quality, raters of planted kinds, whole votes. The
+ratings of four models are compared with the planted quality: plain means; levels and spreads, with one noise for all;
+noise of each rater's own; and the one that training takes, with straight-liners known and the model chosen from the
+votes. The last is also taken after the votes of the raters who were found have been left out. Claimed and true are the
+reliability that ratings claim and their squared correlation with the planted quality.
 
-The second table says who is found: of the planted raters of each kind, and of a thousand honest ones.
+The second table says who is found: of the planted raters of each kind, and of the honest ones.
+
+With --votes, ratings from some raters are compared with the plain means of all others. Raters are compared within those
+who saw the same pictures.
 """
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from prescreen.ratings.rater_checks import TraitVotes, check_raters
 from prescreen.ratings.raters import PictureVotes, plain_means, two_way_means
@@ -96,9 +102,22 @@ def simulate(
     return np.array(qualities), votes, kinds
 
 
-def two_way(votes: TraitVotes, silent: np.ndarray | None = None, own_noise: bool | None = None) -> PictureVotes:
+def models(votes: TraitVotes, pictures: int) -> tuple[PictureVotes, ...]:
+    """Return plain means, one noise, own noise, what training takes, and that without those who are found."""
     raters = int(votes.raters.max()) + 1
-    return two_way_means(votes.images, votes.raters, votes.votes, PICTURES, raters, silent, own_noise=own_noise).ratings
+    (checked,) = check_raters([votes], pictures, raters).single
+    rows = ~checked.found[votes.raters]
+    numbers = (pictures, raters)
+    of_all, of_kept = (
+        (votes.images[part], votes.raters[part], votes.votes[part]) for part in (np.ones_like(rows), rows)
+    )
+    return (
+        plain_means(votes.images, votes.votes, pictures),
+        two_way_means(*of_all, *numbers, own_noise=False).ratings,
+        two_way_means(*of_all, *numbers, own_noise=True).ratings,
+        two_way_means(*of_all, *numbers, checked.same).ratings,
+        two_way_means(*of_kept, *numbers, checked.same).ratings,
+    )
 
 
 def accuracy(ratings: PictureVotes, quality: np.ndarray) -> tuple[float, float]:
@@ -112,25 +131,40 @@ def compare(crowd: Crowd, generators: Sequence[np.random.Generator]) -> str:
     rows = []
     for generator in generators:
         (quality,), (votes,), _ = simulate(crowd, generator)
-        (checked,) = check_raters([votes], PICTURES, int(votes.raters.max()) + 1).single
-        rows_kept = ~checked.found[votes.raters]
-        kept = TraitVotes(votes.images[rows_kept], votes.raters[rows_kept], votes.votes[rows_kept])
-        models = (
-            plain_means(votes.images, votes.votes, PICTURES),
-            two_way(votes, own_noise=False),
-            two_way(votes, own_noise=True),
-            two_way(votes, checked.same),
-            two_way(kept),
-        )
-        rows.append([accuracy(ratings, quality) for ratings in models])
+        rows.append([accuracy(ratings, quality) for ratings in models(votes, PICTURES)])
     r, claimed = np.moveaxis(np.array(rows), 2, 0)
+    cells = gains(r)
+    cells += [f"{claimed[:, model].mean():.3f}/{np.mean(r[:, model] ** 2):.3f}" for model in (1, 3, 4)]
+    return f"{crowd.name:30s} | " + " | ".join(cells)
+
+
+def gains(r: np.ndarray) -> list[str]:
+    """Return the correlations (draws, models) of the first two models, and what the others gain over the second."""
     cells = [f"{r[:, 0].mean():6.3f}", f"{r[:, 1].mean():6.3f}"]
     for model in (2, 3, 4):
         gain = r[:, model] - r[:, 1]
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else np.nan
         cells.append(f"{gain.mean():+.4f} ({error:.4f})")
-    cells += [f"{claimed[:, model].mean():.3f}/{np.mean(r[:, model] ** 2):.3f}" for model in (1, 3, 4)]
-    return f"{crowd.name:30s} | " + " | ".join(cells)
+    return cells
+
+
+def compare_real(file: Path, raters: int, draws: int, seed: int) -> str:
+    """Return a line on real votes, the mean over all traits and groups of raters with the same pictures."""
+    frame = pd.read_csv(file, dtype={"image": str, "rater": str})
+    frame["block"] = frame.groupby(["trait", "rater"])["image"].transform("min")
+    rows = []
+    for place, (_, part) in enumerate(frame.groupby(["trait", "block"])):
+        images, names = pd.factorize(part["image"], sort=True)
+        of, ids = pd.factorize(part["rater"], sort=True)
+        votes = part["vote"].to_numpy(float)
+        for draw in range(draws if len(ids) >= raters + 10 else 0):
+            order = np.random.default_rng([seed, place, draw]).permutation(len(ids))
+            rank = np.argsort(order)[of]
+            chosen = rank < raters
+            truth = plain_means(images[~chosen], votes[~chosen], len(names)).means
+            found = models(TraitVotes(images[chosen], rank[chosen], votes[chosen]), len(names))
+            rows.append([np.corrcoef(ratings.means, truth)[0, 1] for ratings in found])
+    return f"{file.parent.name}, {raters} raters, {len(rows)} draws | " + " | ".join(gains(np.array(rows)))
 
 
 def find(crowd: Crowd, generators: Sequence[np.random.Generator], traits: int) -> str:
@@ -151,7 +185,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure what knowing the raters gives, on simulated raters.")
     parser.add_argument("--draws", type=int, default=20, help="simulations of each crowd (default: 20)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--votes", type=Path, help="CSV of real votes: image,trait,vote,rater")
+    parser.add_argument("--raters", type=int, default=10, help="how many of its raters rate (default: 10)")
     options = parser.parse_args()
+    if options.votes:
+        print("r with the others' means: plain | one noise | gains of own noise | chosen | left out")
+        print(compare_real(options.votes, options.raters, options.draws, options.seed))
+        return
 
     print(f"Simulated raters and votes, {PICTURES} pictures, {options.draws} draws; standard errors in brackets.")
     print("r with the planted quality of plain means and of one noise for all; gains in r over the latter;")

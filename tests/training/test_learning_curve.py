@@ -45,6 +45,17 @@ def test_fewer_votes_have_the_noise_of_as_many_votes():
     assert np.array_equal(same.ratings, dataset.ratings)
 
 
+def test_auxiliary_ratings_lose_as_many_votes():
+    _, dataset, noise = simulate(n=20000, d=2, votes=30, noise=3)
+    other = 10 * dataset.ratings[:, :1]
+    half = np.where(np.arange(20000) % 2, np.nan, other[:, 0])
+    thinned = with_fewer_votes(replace(dataset, auxiliary=np.column_stack([other, half])), noise, 5, 1)
+    share = np.mean((9 / 5 - 9 / 30) / dataset.ratings.var(axis=0))  # of their variance that the ratings get as noise
+    np.testing.assert_allclose((thinned.auxiliary[:, :1] - other).var(), share * other.var(), rtol=0.05)
+    np.testing.assert_array_equal(np.isnan(thinned.auxiliary[:, 1]), np.isnan(half))
+    assert np.array_equal(thinned.ratings, with_fewer_votes(dataset, noise, 5, 1).ratings)
+
+
 def test_points_of_the_curve():
     _, dataset, noise = simulate(n=240, votes=12)
     shares = [Thinning(1 / 4, None), Thinning(1 / 2, None), Thinning(1, None)]

@@ -182,7 +182,7 @@ def raters_seem_unequal(found: RaterFit) -> bool:
     slopes = found.slopes
     if np.count_nonzero(slopes.telling) < _FEWEST:
         return False
-    if np.any(found.spread[slopes.telling] < _LOWEST_SPREAD * 1.5):
+    if np.any(found.spread[slopes.telling] < _LOWEST_SPREAD * 1.5):  # at the limit, but for the mean of 1
         return True
     excess, error = _excess(slopes)
     return excess > _SURE * error

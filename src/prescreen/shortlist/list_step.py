@@ -67,6 +67,8 @@ class ListStep:
         """Test the pictures, or take them as the list."""
         first = len(self.proposal) > 0
         chance = float(self.proposal["p_better"].iloc[0]) if first else 0.0
+        if self.advice.unusable:
+            return Decision("unclear", None, 0.0)
         return Decision("test" if self.pending.pictures else "list", 0 if first else None, chance)
 
     @property

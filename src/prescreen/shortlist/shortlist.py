@@ -133,8 +133,8 @@ def make_shortlist(
         raise UsageError("--votes: plans a test against your current photo; give it with --baseline")
     else:
         sent = _Proposal(free[: options.most])
-    if unusable := predictor.usability.describe(goals.traits):  # how to spend votes cannot be said either
-        sent = _Proposal(sent.chosen, sent.selection)
+    if unusable := predictor.usability.describe(goals.traits):
+        sent = _Proposal(np.zeros(0, dtype=np.intp))
     chosen = sent.chosen
     table = ranked_table(
         scores,
@@ -147,12 +147,12 @@ def make_shortlist(
         chosen=chosen,
         votes=sent.votes,
     )
-    if comparison is None or sent.selection is None:
+    if comparison is None:
         return Shortlist(table, Advice(len(chosen), np.nan, np.nan, np.nan, unusable))
-    if not len(chosen):
+    if sent.selection is None or not len(chosen):
         return Shortlist(table, Advice(0, 0.0, 0.0, 0.0, unusable), sent.plans, sent.rounds)
     chance = float(sent.selection.chance[-1])
-    advice = Advice(len(chosen), chance, *comparison.interval(sent.selection, len(chosen)), unusable)
+    advice = Advice(len(chosen), chance, *comparison.interval(sent.selection, len(chosen)))
     return Shortlist(table, advice, sent.plans, sent.rounds)
 
 

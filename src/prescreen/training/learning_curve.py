@@ -98,18 +98,29 @@ def learning_curve(
 
 
 def with_fewer_votes(dataset: Dataset, noise: Mapping[str, VoteNoise], most: int, seed: int) -> Dataset:
-    """Return the dataset as if no rating were from more votes than ``most``, by adding the noise of a smaller mean."""
+    """Return the dataset as if no rating were from more votes than ``most``, by adding the noise of a smaller mean.
+
+    Nothing is known of the votes behind auxiliary ratings. They get as much noise as those of the traits, in units of
+    their variance: the mean over the traits that the picture is rated in.
+    """
     generator = np.random.default_rng(seed)
     ratings, variance = dataset.ratings.copy(), dataset.sampling_variance.copy()
+    relative = np.full(ratings.shape, np.nan)
     for column, trait in enumerate(dataset.traits):
         rows = np.isfinite(ratings[:, column])
         known = noise[trait][rows]
         kept = np.minimum(known.votes, most)
         single = known.variance * known.votes
         added = np.maximum(single / kept - single / known.votes, 0.0)
+        relative[rows, column] = added / max(ratings[rows, column].var(), np.finfo(float).tiny)
         ratings[rows, column] += np.sqrt(added) * generator.standard_normal(len(added))
         variance[rows, column] = single / kept
-    return replace(dataset, ratings=ratings, sampling_variance=variance)
+    auxiliary = dataset.auxiliary
+    if auxiliary.shape[1]:
+        share = np.nanmean(relative, axis=1, keepdims=True)
+        spread = np.nanvar(auxiliary, axis=0)
+        auxiliary = auxiliary + np.sqrt(share * spread) * generator.standard_normal(auxiliary.shape)
+    return replace(dataset, ratings=ratings, sampling_variance=variance, auxiliary=auxiliary)
 
 
 def _splits(groups: NDArray[np.int64], share: float, seed: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
