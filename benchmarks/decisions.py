@@ -110,9 +110,11 @@ def main():
                 chosen, advice = advise(after, np.flatnonzero(~tested))
                 proposed = np.isin(np.arange(CANDIDATES), chosen)
                 decision = decide(after.chance.joint, tested, proposed, advice)
-                any_better = better[decision.row] if decision.verdict == "switch" else better[chosen].any()
+                any_better = better[chosen].any()
+                if decision.verdict == "switch" or decision.again:
+                    any_better = better[decision.row]
                 verdict = {"switch": "take", "stay": "keep"}.get(decision.verdict, advice.verdict)
-                if verdict == "keep":
+                if decision.verdict == "stay":
                     any_better = any_better or better[sent].any()
                 chance = advice.chance if decision.verdict == "test" and not decision.again else decision.chance
                 rows.append((kind, "learn", "test again" if decision.again else verdict, share, chance, any_better))

@@ -3,7 +3,8 @@
 Takes the ratings and pictures of persons with two or more rated pictures, and a predictor of the same traits that was
 trained on others; without one, the other persons of these ratings predict, out of fold. Prints what the ratings say of
 share and slope, and for each pair of pictures the chance that the second is rated higher, on each trait alone, against
-what the ratings say; with the prior and with what the other persons say.
+what the ratings say; with the prior and with what the other persons say of share and slope. The scale of predictions
+and the size of errors are those of all persons.
 
     python benchmarks/persons.py RATINGS IMAGES --predictor models/omi
     python benchmarks/persons.py RATINGS IMAGES --traits smart,trustworthy,dominant,attractive

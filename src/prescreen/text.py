@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from prescreen.errors import UsageError
@@ -140,6 +141,14 @@ def _parse_pairs(text: str, what: str, example: str, *, plain_names: bool) -> di
             raise UsageError(f"{what}: {name!r} is given twice")
         chosen[name] = column
     return chosen
+
+
+def is_file(text: str) -> bool:
+    """Tell whether a text is the path of a file, and not one that is too long for a path."""
+    try:
+        return Path(text).is_file()
+    except OSError:
+        return False
 
 
 def parse_levels(text: str) -> dict[str, float]:

@@ -1,4 +1,6 @@
-from prescreen.cli.train import _standing
+from prescreen.cli.train import _standing, few_pictures
+from prescreen.evaluation.metrics import Estimate
+from prescreen.evaluation.report import Evaluation, Overall
 from prescreen.evaluation.usability import REMEDY, Usability
 
 FINE = Usability({"warm": "", "smart": ""})
@@ -22,3 +24,8 @@ def test_a_champion_names_the_traits_that_cannot_be_used():
     first, second = _standing("1", True, "the first champion", Usability({"warm": "", "smart": "r 0.05"}))
     assert first == "version 1 is now the champion: the first champion"
     assert second == f"not usable for smart: r 0.05; to make it usable there, {REMEDY}"
+
+
+def test_r_of_few_pictures_comes_with_its_interval_and_a_warning():
+    said = few_pictures(Evaluation(n=30, overall=Overall(3, Estimate(0.5, 0.2, 0.7))))
+    assert said.startswith("mean r 0.500 [0.200, 0.700] of only 30 pictures: cross-validation is pessimistic")

@@ -45,7 +45,13 @@ def test_a_tested_picture_that_is_likely_better_is_taken():
 
 
 def test_pictures_worth_their_votes_are_tested_next():
-    assert decide(np.where(TESTED, 0.5, JOINT), TESTED, ~TESTED, advice(0.4)) == Decision("test", 2, 0.3)
+    assert decide(np.where(TESTED, 0.5, JOINT), TESTED, ~TESTED, advice(0.6)) == Decision("test", 2, 0.3)
+
+
+def test_a_tested_picture_more_likely_than_all_that_are_left_gets_more_votes_first():
+    assert decide(np.where(TESTED, 0.79, JOINT), TESTED, ~TESTED, Advice(3, 0.4, 0.1, 0.6)) == Decision(
+        "test", 1, 0.79, again=True
+    )
 
 
 def test_where_no_picture_left_is_worth_its_votes_a_promising_tested_one_gets_more():
@@ -86,5 +92,5 @@ def test_with_a_predictor_that_cannot_be_used_only_what_people_said_decides():
     unusable = Advice(3, 0.4, 0.3, 0.5, "not usable for a: r")
     assert decide(JOINT, TESTED, ~TESTED, unusable).verdict == "switch"
     for joint in (np.where(TESTED, 0.5, JOINT), np.where(TESTED, 0.01, JOINT)):
-        assert decide(joint, TESTED, ~TESTED, unusable) == Decision("unclear", 2, 0.3)
-    assert decide(JOINT, NONE, NONE, unusable) == Decision("unclear", None, 0.0)
+        assert decide(joint, TESTED, ~TESTED, unusable) == Decision("unclear", None, np.nan)
+    assert decide(JOINT, NONE, NONE, unusable) == Decision("unclear", None, np.nan)

@@ -118,6 +118,17 @@ def test_without_a_photo_and_scores_there_is_no_baseline():
     assert read() is None
 
 
+@pytest.mark.parametrize("options", [{"votes": 100}, {"any_of": True}, {"improve_margin": 0.5}])
+def test_without_a_current_photo_options_about_beating_it_are_refused(options):
+    with pytest.raises(UsageError, match="is about beating your current photo; give it with --baseline"):
+        read(**options)
+
+
+def test_text_too_long_for_a_path_is_no_file():
+    with pytest.raises(UsageError, match="no such picture"):
+        read("x" * 5000)
+
+
 @pytest.mark.parametrize("options", [{"baseline_votes": 40}, {"same_raters": True}])
 def test_an_option_that_says_something_of_scores_needs_scores(options):
     with pytest.raises(UsageError, match="give the photo's --baseline-scores"):

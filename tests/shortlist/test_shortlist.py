@@ -203,8 +203,3 @@ def test_without_a_current_photo_the_best_predicted_come_first_and_nothing_is_sa
     assert done.table["selected"].tolist() == [True, True, False, False]
     assert done.table["why"].iloc[0] == "predicted warm 7.0"
     assert not [column for column in done.table.columns if column.startswith("p_")]
-
-
-def test_votes_cannot_be_planned_without_a_current_photo():
-    with pytest.raises(UsageError, match="give it with --baseline"):
-        shortlist(baseline=None, votes=100)

@@ -65,6 +65,11 @@ Examples:
     type=LocalPath(),
     help="The shortlist that was tested, where rank planned two rounds for a list: proposes the second, then the list.",
 )
+@click.option(
+    "--decisions",
+    type=LocalPath(exists=True, dir_okay=False),
+    help="What prescreen review saved: pictures rejected there are not proposed.",
+)
 @click.option("--experiment", help="MLflow experiment of the round. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
 @verb
 def learn(
@@ -80,6 +85,7 @@ def learn(
     baseline: str | None,
     shortlist: Path | None,
     plan: Path | None,
+    decisions: Path | None,
     experiment: str | None,
     terminal: Terminal,
     **comparison: Any,
@@ -101,6 +107,7 @@ def learn(
         options=make_options(terminal, **comparison),
         shortlist=shortlist,
         plan=plan,
+        decisions=decisions,
         experiment=experiment,
         reporter=terminal,
     )

@@ -24,7 +24,7 @@ def accuracy_table(evaluation: "Evaluation") -> str:
     The second table is about picking the best: the mean rating of all pictures, of those predicted best, of those that
     perfect predictions would pick and of those rated best, then how many of the best rated were found.
     """
-    from prescreen.evaluation.usability import usability
+    from prescreen.evaluation.usability import FEWEST_PICTURES, usability
 
     tables = [_accuracy(evaluation), _screening(evaluation)]
     if any(trait.within_person for trait in evaluation.traits):
@@ -37,7 +37,10 @@ def accuracy_table(evaluation: "Evaluation") -> str:
         "(simulated votes)" if evaluation.simulated else "",
     )
     notes = [line for line in found if line]
-    notes += [f"not usable: {trait}: {reason}" for trait, reason in usability(evaluation).unusable.items()]
+    enough = {trait.trait for trait in evaluation.traits if trait.n >= FEWEST_PICTURES}  # too few tell nothing
+    notes += [
+        f"not usable: {trait}: {reason}" for trait, reason in usability(evaluation).unusable.items() if trait in enough
+    ]
     return "\n\n".join("\n".join(lines) for lines in (*map(aligned, tables), notes) if lines)
 
 

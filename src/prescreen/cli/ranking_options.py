@@ -82,7 +82,8 @@ _RANKING = (
         "--wanted",
         type=click.IntRange(min=2, max=100),
         metavar="K",
-        help="A list of K good pictures is wanted, not one: sends those with the best chances, --votes in two rounds.",
+        help="A list of K good pictures is wanted, not one: proposes those with the best chances, at most --budget; "
+        "with --votes in two rounds.",
     ),
     click.option(
         "--predictor", type=Place("predictor"), help="The predictor, where the scores' .meta.json does not name it."

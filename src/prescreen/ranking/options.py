@@ -8,6 +8,7 @@ from typing import Final
 from prescreen.errors import UsageError
 from prescreen.ranking.checks import require_checks
 from prescreen.ranking.goals import Goals, choose_goals
+from prescreen.text import is_file
 
 DEFAULT_BUDGET: Final = 3
 """Pictures to send where nothing is said."""
@@ -91,6 +92,11 @@ class RankingOptions:
         if self.budget is not None or self.votes is not None:
             return self.budget
         return DEFAULT_BUDGET if self.wanted is None else self.wanted
+
+    def files_read(self) -> dict[str, Path]:
+        """Return the files that options name, by the option."""
+        scores = self.baseline_scores
+        return {"--baseline-scores": Path(scores)} if scores and is_file(scores) else {}
 
     def goals(self, traits: Sequence[str]) -> Goals:
         """Return the goals among the traits of a predictor.

@@ -167,9 +167,9 @@ class Decision:
     row : int or None
         That picture, for "stay" the best one left; None if there is none.
     chance : float, 0 to 1
-        Its chance to meet all goals; 0 if there is none.
+        Its chance to meet all goals; 0 if there is none, NaN if it cannot be told.
     again : bool
-        Whether it is a tested picture that deserves more votes, and no other is worth them.
+        Whether it is a tested picture that deserves more votes before others get any.
     """
 
     verdict: Literal["switch", "test", "stay", "list", "unclear"]
@@ -196,11 +196,12 @@ def decide(joint: Floats, tested: NDArray[np.bool_], proposed: NDArray[np.bool_]
     if best_tested is not None and joint[best_tested] >= SWITCH_ABOVE:
         return Decision("switch", best_tested, float(joint[best_tested]))
     if advice.unusable:
-        return Decision("unclear", best_left, 0.0 if best_left is None else float(joint[best_left]))
-    if best_left is not None and advice.verdict != "keep":
-        return Decision("test", best_left, float(joint[best_left]))
-    if best_tested is not None and joint[best_tested] >= TEST_FROM:
+        return Decision("unclear", None, np.nan)
+    stays = best_left is None or advice.verdict == "keep"
+    if best_tested is not None and joint[best_tested] >= TEST_FROM and (stays or joint[best_tested] > advice.chance):
         return Decision("test", best_tested, float(joint[best_tested]), again=True)
+    if not stays:
+        return Decision("test", best_left, float(joint[best_left]))
     return Decision("stay", best_left, 0.0 if best_left is None else float(joint[best_left]))
 
 

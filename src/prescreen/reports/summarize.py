@@ -324,6 +324,8 @@ def _headline(advice: Advice, shortlist: Sequence[Card]) -> str:
         return "Keep your current photo"
     if advice.verdict == "unclear":
         return "Not enough is known to tell"
+    if not shortlist:
+        return "No picture is left"
     names = describe_list([shown(card.image) for card in shortlist])
     if len(names) > MAX_HEADLINE:
         names = "the picture below" if len(shortlist) == 1 else f"the {len(shortlist)} pictures below"

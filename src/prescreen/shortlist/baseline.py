@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, embed_images
 from prescreen.encoders.encoder import IDENTITY_BLOCK, IDENTITY_WIDTH, Encoder
-from prescreen.errors import UsageError
+from prescreen.errors import RatingsError, UsageError
 from prescreen.images.files import ImageFile, find_images
 from prescreen.predictor.human_scores import SERVICE_OFFSET
 from prescreen.predictor.predictor import Predictor
@@ -24,7 +24,7 @@ from prescreen.ratings.reliability import DEFAULT_ICC
 from prescreen.ratings.results import TypedResults, read_results
 from prescreen.ratings.scale import Scale
 from prescreen.ratings.vote_noise import noise_of_vote, score_to_z, z_to_score
-from prescreen.text import describe_list, parse_levels, unknown_name
+from prescreen.text import describe_list, is_file, parse_levels, shown, unknown_name
 
 Floats = NDArray[np.float64]
 
@@ -67,6 +67,8 @@ class Baseline:
         Human scores of the picture, as the only row; without a vector they are all that is known of it.
     votes_assumed : bool
         Whether nothing said how many votes these scores come from.
+    notes : tuple of str
+        What was understood of the file that its scores come from.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Baseline:
     predicted: "Baseline | None" = field(default=None, repr=False)
     human: HumanScores | None = field(default=None, repr=False)
     votes_assumed: bool = False
+    notes: tuple[str, ...] = ()
 
     def known_levels(self, traits: Sequence[str], goals: Goals) -> Floats:
         """Return the scores, shape (t,), NaN where a trait has none.
@@ -131,20 +134,29 @@ def read_baseline(
         If it is neither, the picture cannot be scored, or an option says something of scores that are not given.
     """
     scores = options.baseline_scores
-    is_picture = text is not None and Path(text).is_file()
+    is_picture = text is not None and is_file(text)
     if text is not None and not is_picture:
         if "=" not in text:
             raise UsageError(
                 f"baseline {text!r}: no such picture; or give scores such as competence=8.2,likeability=9.0"
             )
         if scores:
-            raise UsageError(f"--baseline-scores: goes with a picture in --baseline, which is {text!r} here")
+            raise UsageError(f"--baseline-scores: --baseline is {text!r}, which are scores too; give one of them")
         scores = text
-    if not scores:
-        for name, given in (("votes", options.baseline_votes is not None), ("raters", options.same_raters)):
+    if not scores and options.baseline_votes is not None:
+        raise UsageError("--baseline-votes: says how many votes scores come from; give the photo's --baseline-scores")
+    if not scores and options.same_raters:
+        raise UsageError("--same-raters: says where scores come from; give the photo's --baseline-scores")
+    if text is None and not scores:
+        beating = (
+            ("--votes", options.votes is not None),
+            ("--any-of", options.any_of),
+            ("--improve-margin", options.improve_margin != 0),
+            ("--keep-margin", options.keep_margin != 0),
+        )
+        for option, given in beating:
             if given:
-                option = {"votes": "--baseline-votes", "raters": "--same-raters"}[name]
-                raise UsageError(f"{option}: says which {name} scores come from; give the photo's --baseline-scores")
+                raise UsageError(f"{option}: is about beating your current photo; give it with --baseline")
     if text is None or not is_picture:
         alone = Baseline(f"scores from {options.votes_of_baseline} votes", {}, {}, {}, None)
         return with_scores(alone, _read_scores(scores, "", predictor), options, predictor) if scores else None
@@ -159,7 +171,7 @@ def read_baseline(
 def _read_scores(text: str, photo: str, predictor: Predictor) -> TypedResults:
     """Read scores of the photo: as text, or from a file of results in which the photo is."""
     traits = predictor.traits
-    if not Path(text).is_file():
+    if not is_file(text):
         if "=" not in text:
             raise UsageError(
                 f"--baseline-scores {text!r}: no such file; give one, or scores such as competence=8.2,likeability=9.0"
@@ -173,19 +185,24 @@ def _read_scores(text: str, photo: str, predictor: Predictor) -> TypedResults:
         raise UsageError(
             f"--baseline-scores {text}: a file of scores goes with the picture that they are of: --baseline"
         )
-    return read_results(
-        Path(text), traits, [photo], where=f"{text}", training=Scale.parse(predictor.manifest.scale), only=photo
+    typed = read_results(
+        Path(text), traits, [photo], where=text, training=Scale.parse(predictor.manifest.scale), only=photo
     )
+    if not typed.images or typed.scores.isna().all(axis=None):
+        raise RatingsError(f"{shown(text)}: no score of {shown(photo)} there; add it, or leave --baseline-scores out")
+    return typed
 
 
 def announce_comparison(
-    goals: Goals, baseline: Baseline | None, options: RankingOptions, predictor: Predictor, reporter: ProgressReporter
+    goals: Goals, baseline: Baseline | None, predictor: Predictor, reporter: ProgressReporter
 ) -> None:
     """Say what candidates are compared with, and what was assumed of its scores."""
     if baseline is None:
         reporter.info(f"ranked by  the mean of the predicted scores on {describe_list(goals.traits)}")
         reporter.info("           with your current photo the ranking says which pictures beat it: --baseline")
         return
+    for note in baseline.notes:
+        reporter.info(note)
     reporter.info(f"goals      {goals.describe()}; your current photo: {baseline.describe()}")
     if baseline.votes_assumed:
         reporter.info(f"           its scores count as {DEFAULT_VOTES} votes each; say how many with --baseline-votes")
@@ -194,20 +211,14 @@ def announce_comparison(
             "           its scores are ranks among the pictures of the service that gave them, predicted ones among "
             "the training portraits: that makes every chance less sure; --same-raters if both are the same"
         )
-    if baseline.human is None:
+    tested = baseline.vector is not None and predictor.was_tested([baseline.content])[0]
+    if tested and baseline.human is not None:
+        reporter.warn(
+            f"{shown(baseline.name)} is among the pictures that {shown(predictor.manifest.name)} has learned from: "
+            "--baseline-scores counts in addition; leave it out where these are the same votes"
+        )
+    if not tested and baseline.human is None:
         reporter.info("           if people have rated it, their scores make chances surer: --baseline-scores")
-    if predictor.results is not None and baseline.vector is not None:
-        tested = predictor.was_tested([baseline.content])[0]
-        if tested and baseline.human is not None:
-            reporter.warn(
-                f"{baseline.name} is among the pictures that {predictor.manifest.name} has learned from: "
-                "--baseline-scores counts in addition; leave it out where these are the same votes"
-            )
-        elif not tested and baseline.human is None:
-            reporter.warn(
-                f"{baseline.name} was not among the pictures that people scored: what they think of it is only "
-                "predicted, which makes every chance less sure; send it along next time"
-            )
     if baseline.vector is None:
         reporter.info(
             "           without the photo itself chances are less sure: --baseline PHOTO --baseline-scores SCORES"
@@ -255,7 +266,16 @@ def with_scores(photo: Baseline, typed: TypedResults, options: RankingOptions, p
     predicted = None if photo.vector is None else photo
     silent = typed.scores.notna() & typed.votes.isna() & typed.errors.isna()
     assumed = options.baseline_votes is None and bool(silent.to_numpy().any())
-    return replace(photo, levels=levels, low=low, high=high, predicted=predicted, human=human, votes_assumed=assumed)
+    return replace(
+        photo,
+        levels=levels,
+        low=low,
+        high=high,
+        predicted=predicted,
+        human=human,
+        votes_assumed=assumed,
+        notes=typed.notes,
+    )
 
 
 def typed_in_z(typed: TypedResults, predictor: Predictor, votes: int) -> tuple[Floats, Floats]:

@@ -226,10 +226,14 @@ def to_json(
         "offset": [asdict(part) for part in offsets],
         "decision": None
         if step is None
-        else {"verdict": step.decision.verdict, "image": step.name, "p": step.decision.chance},
+        else {"verdict": step.decision.verdict, "image": step.name, "p": _known(step.decision.chance)},
         "proposed": [] if step is None else step.proposal["image"].tolist(),
         "p_any_better": None if step is None else step.chance,
     }
+
+
+def _known(chance: float) -> float | None:
+    return None if np.isnan(chance) else chance
 
 
 def picture_folder(results: Path, images: Path | None) -> Path:
@@ -254,7 +258,13 @@ def find_tested(folder: Path) -> list[ImageFile]:
 
 
 def check_learn_paths(
-    results: Path, predictor: str, output: Path, scores: Path | None, baseline: str | None, shortlist: Path | None
+    results: Path,
+    predictor: str,
+    output: Path,
+    scores: Path | None,
+    baseline: str | None,
+    shortlist: Path | None,
+    others: Mapping[str, Path],
 ) -> None:
     """Refuse a ranking that lacks something, or one file for two things.
 
@@ -273,7 +283,7 @@ def check_learn_paths(
     before = None if is_model_uri(predictor) else Path(predictor)
     check_output_paths(
         {"--output": output, "--shortlist": shortlist},
-        {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": photo},
+        {"RESULTS": results, "--predictor": before, "--scores": scores, "--baseline": photo, **others},
     )
 
 
@@ -286,6 +296,11 @@ def read_plan(plan: Path | None, shortlist: Path | None) -> PendingPlan | None:
         If there is no plan beside it, or the new ranking has no other place to go to.
     """
     if plan is None:
+        if shortlist is not None and PendingPlan.beside(shortlist).exists():
+            raise UsageError(
+                f"--shortlist {shown(shortlist)}: a plan for a list is beside it; go on with it by --plan "
+                f"{shown(shortlist)} and another --shortlist"
+            )
         return None
     if shortlist is None:
         raise UsageError("--plan: what comes next is written beside the new ranking; name one with --shortlist")

@@ -1,6 +1,6 @@
 """What to do after a round of a plan for a list: send the pictures of the next round, or take the list."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,12 +49,16 @@ class ListStep:
 
     @property
     def votes(self) -> VotePlan | None:
-        """The votes of the round; None for the list, and where no picture is left."""
+        """The votes of the round; None for the list, and where none is sent."""
+        if self.advice.verdict == "keep":
+            return None
         return self.pending.next_round(len(self.proposal)) if self.pending.pictures and len(self.proposal) else None
 
     @property
     def left(self) -> PendingPlan | None:
-        """What is left of the plan after this step; None after the list."""
+        """What is left of the plan after this step, all of it where nothing is proposed; None after the list."""
+        if not len(self.proposal) or self.advice.verdict == "keep":
+            return self.pending
         return PendingPlan(self.pending.wanted) if self.pending.pictures else None
 
     @property
@@ -68,16 +72,20 @@ class ListStep:
         first = len(self.proposal) > 0
         chance = float(self.proposal["p_better"].iloc[0]) if first else 0.0
         if self.advice.unusable:
-            return Decision("unclear", None, 0.0)
+            return Decision("unclear", None, np.nan)
+        if self.advice.verdict == "keep":
+            return Decision("stay", 0 if first else None, chance)
         return Decision("test" if self.pending.pictures else "list", 0 if first else None, chance)
 
     @property
-    def chance(self) -> float:
-        """Chance that at least one of the pictures beats the current photo."""
-        return self.advice.chance
+    def chance(self) -> float | None:
+        """Chance that at least one of the pictures beats the current photo; None if it is not known."""
+        return None if np.isnan(self.advice.chance) else self.advice.chance
 
     def describe(self) -> str:
         """Say it in a sentence or two."""
+        if self.advice.verdict == "keep":
+            return self.advice.describe()
         if self.votes is not None:
             these = "them" if self.advice.pictures > 1 else "it"
             plan = f"Round 2: send {these}{spending(self.votes)}; prescreen learn --plan then makes the list."
@@ -100,9 +108,10 @@ def next_of_list(
     options: RankingOptions,
     vectors: Vectors,
     references: References,
+    rejected: Collection[str] = (),
 ) -> ListStep:
     """Continue a plan after a round; arguments after the first as in `prescreen.shortlist.shortlist.make_shortlist`."""
-    found = make_shortlist(scores, predictor, baseline, options, vectors, references, pending=pending)
+    found = make_shortlist(scores, predictor, baseline, options, vectors, references, rejected, pending=pending)
     contents = dict(zip(scores["image"], scores["content"], strict=True))
     chosen = found.table.loc[found.table["selected"], "image"]
     tested = predictor.was_tested([contents[name] for name in chosen]) if len(chosen) else np.zeros(0, dtype=bool)

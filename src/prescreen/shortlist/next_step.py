@@ -1,6 +1,6 @@
 """What to do after a round of tests: take a tested picture, test others, or keep the current photo."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from prescreen.encoders.encoder import IDENTITY_BLOCK
 from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import content_keys
 from prescreen.ranking.checks import References
 from prescreen.ranking.options import RankingOptions
-from prescreen.ranking.stopping import Advice, Decision, decide
+from prescreen.ranking.stopping import TEST_FROM, Advice, Decision, decide
 from prescreen.shortlist.baseline import Baseline
 from prescreen.shortlist.shortlist import make_shortlist
 from prescreen.text import percent, shown
@@ -33,12 +34,15 @@ class NextStep:
         The current photo.
     advice : Advice
         On sending the best pictures left: against the current photo, or after a switch against the picture taken.
+    tested : (str, float) or None
+        The best tested picture and its chance, where that is high enough to test it again.
     """
 
     decision: Decision
     ranked: pd.DataFrame
     baseline: Baseline
     advice: Advice
+    tested: tuple[str, float] | None = None
 
     @property
     def name(self) -> str:
@@ -51,10 +55,10 @@ class NextStep:
         return self.ranked[self.ranked["selected"]]
 
     @property
-    def chance(self) -> float:
-        """Chance that at least one of the pictures to send beats the current photo; 0 where none is sent."""
+    def chance(self) -> float | None:
+        """Chance that one of the pictures to send beats the current photo; 0 where none is sent, None if not known."""
         if self.decision.verdict != "test":
-            return 0.0
+            return None if self.decision.verdict == "unclear" else 0.0
         return self.decision.chance if self.decision.again else self.advice.chance
 
     def describe(self) -> str:
@@ -68,10 +72,15 @@ class NextStep:
                 f"of {chance}{others if self.advice.pictures and not self.advice.unusable else ''}."
             )
         if self.decision.again:
+            left, best = self.advice.pictures, percent(self.advice.chance)
+            others = f"the {left} best pictures left have {best} together" if left > 1 else f"the best left has {best}"
             return (
                 f"Test {shown(self.name)} again, with your current photo: its scores so far give it a chance of "
-                f"{chance}, and no picture left is worth its votes."
+                f"{chance}; {others if left else 'no other picture is left'}."
             )
+        if self.tested is not None:
+            name, so_far = self.tested
+            return f"{self.advice.describe()} Of the tested pictures {shown(name)} is the best, with {percent(so_far)}."
         return self.advice.describe()
 
 
@@ -82,23 +91,40 @@ def decide_next(
     options: RankingOptions,
     vectors: Vectors,
     references: References,
+    rejected: Collection[str] = (),
 ) -> NextStep:
     """Rank what is left against the current photo and decide; all arguments as in `make_shortlist`."""
-    found = make_shortlist(scores, predictor, baseline, options, vectors, references)
+    found = make_shortlist(scores, predictor, baseline, options, vectors, references, rejected)
     contents = dict(zip(scores["image"], scores["content"], strict=True))
     ranked = found.table
     tested = predictor.was_tested([contents[name] for name in ranked["image"]])
+    if found.advice.unusable:  # then people's own scores alone can settle it
+        scored = _scored_on(options.goals(predictor.traits).traits, predictor)
+        photo = baseline.human is not None or bool(np.isin(content_keys([baseline.content]), scored)[0])
+        tested &= photo & np.isin(content_keys([contents[name] for name in ranked["image"]]), scored)
     selected = ranked["selected"].to_numpy(dtype=bool)
-    decision = decide(ranked["p_better"].to_numpy(np.float64), tested, selected, found.advice)
+    chances = ranked["p_better"].to_numpy(np.float64)
+    decision = decide(chances, tested, selected, found.advice)
     if decision.verdict == "test" and not decision.again:
-        return NextStep(decision, ranked, baseline, found.advice)
+        promising = np.flatnonzero(tested & (chances >= TEST_FROM))  # in the order of the table, the best first
+        best = (str(ranked["image"].iloc[promising[0]]), float(chances[promising[0]])) if len(promising) else None
+        return NextStep(decision, ranked, baseline, found.advice, best)
     again = np.arange(len(ranked)) == decision.row
     step = NextStep(decision, ranked.assign(selected=again & decision.again), baseline, found.advice)
-    if decision.verdict != "switch" or step.name not in vectors:
+    if decision.verdict != "switch":
         return step
     taken = _as_baseline(step.name, scores, predictor, vectors)
     beyond = replace(references, baseline=taken.descriptor)
-    return replace(step, advice=make_shortlist(scores, predictor, taken, options, vectors, beyond).advice)
+    return replace(step, advice=make_shortlist(scores, predictor, taken, options, vectors, beyond, rejected).advice)
+
+
+def _scored_on(traits: Sequence[str], predictor: Predictor) -> NDArray[np.uint64]:
+    """Return the keys of the pictures that people have scored on all of these traits."""
+    _, results = predictor.scored()
+    columns = [predictor.traits.index(trait) for trait in traits]
+    keys = np.unique(results.keys)
+    told = [results.told[results.keys == key].any(axis=0)[columns].all() for key in keys]
+    return np.asarray(keys[np.array(told, dtype=bool)], dtype=np.uint64)
 
 
 def _as_baseline(name: str, scores: pd.DataFrame, predictor: Predictor, vectors: Vectors) -> Baseline:

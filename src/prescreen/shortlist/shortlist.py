@@ -1,14 +1,13 @@
 """The shortlist: candidates checked, compared with the baseline, and without near-copies of better ones."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
-from prescreen.errors import UsageError
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.checks import Candidates, References, exclude
 from prescreen.ranking.comparison import MAX_CANDIDATES, Comparison
@@ -101,8 +100,7 @@ def make_shortlist(
     Raises
     ------
     UsageError
-        If columns or baseline scores are missing, a name would stand for two columns, or votes are planned without a
-        current photo.
+        If columns or baseline scores are missing, or a name would stand for two columns.
     """
     check_scored(scores, predictor.traits)
     goals = options.goals(predictor.traits)
@@ -127,15 +125,19 @@ def make_shortlist(
     excluded = exclude(candidates, ranked, off)
     because = excluded.because
     free = np.array([row for row in ranked if not because[row]], dtype=np.intp)
-    if comparison is not None:
-        sent = _propose(comparison, free, options, noise_of_one_vote(predictor), pending)
-    elif options.votes is not None:
-        raise UsageError("--votes: plans a test against your current photo; give it with --baseline")
-    else:
-        sent = _Proposal(free[: options.most])
-    if unusable := predictor.usability.describe(goals.traits):
+    unusable = predictor.usability.describe(goals.traits)
+    if unusable:
         sent = _Proposal(np.zeros(0, dtype=np.intp))
+    elif comparison is None:
+        sent = _Proposal(free[: options.most])
+    else:
+        sent = _propose(comparison, free, options, noise_of_one_vote(predictor), pending)
     chosen = sent.chosen
+    advice = Advice(len(chosen), np.nan, np.nan, np.nan, unusable)
+    if comparison is not None and not unusable:
+        advice = _advise(comparison, sent)
+        if advice.verdict == "keep":  # then no votes are spent
+            sent = replace(sent, votes=(), plans=(), rounds=None)
     table = ranked_table(
         scores,
         predictor.traits,
@@ -147,12 +149,6 @@ def make_shortlist(
         chosen=chosen,
         votes=sent.votes,
     )
-    if comparison is None:
-        return Shortlist(table, Advice(len(chosen), np.nan, np.nan, np.nan, unusable))
-    if sent.selection is None or not len(chosen):
-        return Shortlist(table, Advice(0, 0.0, 0.0, 0.0, unusable), sent.plans, sent.rounds)
-    chance = float(sent.selection.chance[-1])
-    advice = Advice(len(chosen), chance, *comparison.interval(sent.selection, len(chosen)))
     return Shortlist(table, advice, sent.plans, sent.rounds)
 
 
@@ -165,6 +161,13 @@ class _Proposal:
     votes: Sequence[int] = ()
     plans: Sequence[VotePlan] = ()
     rounds: TwoRounds | None = None
+
+
+def _advise(comparison: Comparison, sent: _Proposal) -> Advice:
+    if sent.selection is None or not len(sent.chosen):
+        return Advice(0, 0.0, 0.0, 0.0)
+    count = len(sent.chosen)
+    return Advice(count, float(sent.selection.chance[-1]), *comparison.interval(sent.selection, count))
 
 
 def _propose(

@@ -80,7 +80,7 @@ def compare_candidates(
     goals = options.goals(loaded.traits)
     with EmbeddingCache() as cache:
         current = read_baseline(baseline, options, loaded, encoder, cache)
-        announce_comparison(goals, current, options, loaded, reporter)
+        announce_comparison(goals, current, loaded, reporter)
         references = read_references(options.references, current, encoder, cache)
         pictures = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:

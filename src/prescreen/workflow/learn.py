@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from prescreen.embeddings.pipeline import EmbeddingCache
@@ -16,16 +17,19 @@ from prescreen.images.files import ImageFile
 from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
+from prescreen.predictor.training_portraits import content_keys
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.options import DEFAULT_OPTIONS, DEFAULT_VOTES, RankingOptions
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
+from prescreen.reports.decisions import read_rejected
 from prescreen.shortlist import feedback
 from prescreen.shortlist.baseline import announce_comparison, read_baseline, read_references
 from prescreen.shortlist.list_step import ListStep, next_of_list
 from prescreen.shortlist.next_step import NextStep, decide_next
 from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.storage.tables import write_table
+from prescreen.text import is_file, shown
 from prescreen.workflow.inputs import load_predictor, warn_of_simulation, warn_of_unusable
 
 
@@ -69,6 +73,7 @@ def learn(
     options: RankingOptions = DEFAULT_OPTIONS,
     shortlist: Path | None = None,
     plan: Path | None = None,
+    decisions: Path | None = None,
     experiment: str | None = None,
     reporter: ProgressReporter | None = None,
 ) -> Learned:
@@ -103,6 +108,8 @@ def learn(
     plan : Path, optional
         The shortlist that was tested, beside which `rank` (or `learn`, after it) left what comes next: the second round
         of a list, or the list. Needs ``shortlist``.
+    decisions : Path, optional
+        Table that `review` saved: pictures rejected there are not proposed.
     experiment : str, optional
         MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     reporter : ProgressReporter, optional
@@ -112,8 +119,11 @@ def learn(
     from prescreen.workflow.run_records import record_round
 
     reporter = reporter or NullReporter()
-    feedback.check_learn_paths(results, predictor, output, scores, baseline or options.baseline_scores, shortlist)
+    feedback.check_learn_paths(
+        results, predictor, output, scores, baseline or options.baseline_scores, shortlist, options.files_read()
+    )
     pending = feedback.read_plan(plan, shortlist)
+    rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
     announce_overwrite(output, reporter)
     before = load_predictor(predictor)
     warn_of_simulation(before, reporter)
@@ -127,7 +137,7 @@ def learn(
         with EmbeddingCache() as cache:
             files = find_candidates(note, table, (), cache, reporter)
     files += feedback.find_tested(feedback.picture_folder(results, images)) if table is None or images else []
-    if baseline is not None and Path(baseline).is_file():
+    if baseline is not None and is_file(baseline):
         files.append(ImageFile(Path(baseline), Path(baseline).name))  # it may have been tested too
     contents = {} if table is None else dict(zip(table["image"], table["content"], strict=True))
     typed = read_results(
@@ -151,12 +161,17 @@ def learn(
         agreed = feedback.agree(before, newer, pictures)
         after = feedback.with_results(before, newer, output.name)
         if table is not None and (current := read_baseline(baseline, options, after, encoder, cache)) is not None:
-            announce_comparison(goals, current, options, after, reporter)
+            announce_comparison(goals, current, after, reporter)
+            if current.vector is not None and not np.isin(content_keys([current.content]), newer.keys)[0]:
+                reporter.warn(
+                    f"{shown(current.name)} was not in this test: what people think of it is predicted, or comes from "
+                    "another test, which makes every chance less sure; send it along next time"
+                )
             references = read_references(options.references, current, encoder, cache)
             with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)
             table = feedback.score_again(table, after, vectors)
-            compared = (table, after, current, replace(options, votes=None), vectors, references)
+            compared = (table, after, current, replace(options, votes=None), vectors, references, rejected)
             step = decide_next(*compared) if pending is None else next_of_list(pending, *compared)
     after.save(output)
     if step is not None and shortlist is not None:

@@ -75,7 +75,12 @@ def rank(
     check_page(report)
     check_output_paths(
         {"--output": output, "--report": report},
-        {"SCORES": scores, "--baseline": None if baseline is None else Path(baseline), "--decisions": decisions},
+        {
+            "SCORES": scores,
+            "--baseline": None if baseline is None else Path(baseline),
+            "--decisions": decisions,
+            **options.files_read(),
+        },
     )
     rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
     done = compare_candidates(scores, baseline, options, predictor, images, reporter, rejected)

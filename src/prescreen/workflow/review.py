@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from prescreen.errors import UsageError
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.reports import thumbnails
@@ -42,11 +43,14 @@ def review(
     """
     from prescreen.reports import local_server, review_server
 
+    if options.votes is not None and options.wanted is not None:
+        raise UsageError("--wanted: prescreen rank plans the votes for a list; leave out --votes here")
     reporter = reporter or NullReporter()
     place = decisions or decisions_beside(scores)
     table_format(place)
     check_output_paths(
-        {"--decisions": place}, {"SCORES": scores, "--baseline": None if baseline is None else Path(baseline)}
+        {"--decisions": place},
+        {"SCORES": scores, "--baseline": None if baseline is None else Path(baseline), **options.files_read()},
     )
     token, code = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     with local_server.listen(port) as listener:

@@ -282,7 +282,7 @@ def _metrics(content: Mapping[str, Any]) -> dict[str, float]:
         if part[key] is not None
     }
     found |= {f"person_offset/{part['trait']}": part["points"] for part in content["offset"]}
-    if content["decision"] is not None:
+    if content["decision"] is not None and content["decision"]["p"] is not None:
         found["best_chance"] = content["decision"]["p"]
     if content["p_any_better"] is not None:
         found["p_any_better"] = content["p_any_better"]
