@@ -29,6 +29,11 @@ def ballot(tmp_path_factory):
     return path
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def watched(browser):
     """Opens contexts in which every error of a page, and every request to anywhere, fails the test."""
@@ -194,6 +199,46 @@ def test_a_browser_that_keeps_nothing_still_votes_and_says_so(watched, ballot, t
     assert len(read_votes(downloaded(page, tmp_path))[0]) == 3
 
 
+def test_a_page_runs_in_browsers_of_2020(watched, tmp_path):
+    """Chromium without what came later; what it would not even parse must not be in the script."""
+    page = render_ballot(IMAGES, WORDS)
+    script = page[page.rindex("<script>") :]
+    assert not re.search(r"\|\|=|&&=|\?\?=|\.at\(|#\w+ *[=(;]|\(\?<[=!]|static \{|\d_\d", script)
+    (tmp_path / "ballot.html").write_text(page, "utf-8")
+    context = watched(offline=True, **PHONE)
+    context.add_init_script(
+        """
+        delete Object.hasOwn;
+        delete String.prototype.replaceAll;
+        delete AbortSignal.timeout;
+        const matches = Element.prototype.matches;
+        Element.prototype.matches = function (text) {
+          if (text.includes(":focus-visible")) throw new SyntaxError(text);
+          return matches.call(this, text);
+        };
+        """
+    )
+    opened_page = opened(context, tmp_path / "ballot.html")
+    assert not opened_page.locator("#unable").is_visible()
+    start(opened_page)
+    for _ in IMAGES:
+        vote(opened_page, (1, 2, 3))
+    assert len(read_votes(downloaded(opened_page, tmp_path))[0]) == 3 * len(IMAGES)
+
+
+def test_a_browser_that_cannot_run_the_page_or_show_its_pictures_says_so(watched, tmp_path, ballot):
+    old = watched(offline=True, java_script_enabled=False).new_page()
+    old.goto(ballot.as_uri())
+    assert "the browser is too old" in old.locator("#unable").text_content()
+    assert old.locator("#unable").is_visible()
+    (tmp_path / "webp.html").write_text(render_ballot({"a.jpg": b"RIFF\x00\x00\x00\x00WEBP"}, WORDS), "utf-8")
+    page = opened(watched(offline=True), tmp_path / "webp.html")
+    page.locator("#name").fill("Anna")
+    page.get_by_role("button", name="Start").click()
+    page.locator("#unable").wait_for()
+    assert not page.locator("#vote").is_visible()
+
+
 def test_what_is_in_the_storage_may_be_damaged(watched, ballot):
     context = watched(offline=True)
     page = opened(context, ballot)
@@ -338,6 +383,56 @@ def test_two_raters_vote_at_once_and_the_least_voted_pictures_come_first(watched
     assert not first.locator("#file").is_visible()
 
 
+def test_a_served_page_that_is_not_kept_says_so_before_a_reload_makes_another_rater(watched, served):
+    context = watched()
+    context.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('no', 'SecurityError'); } })"
+    )
+    page = opened(context, served.address)
+    start(page)
+    assert "do not reload this page" in page.locator("#state").text_content()
+
+
+def test_start_pressed_twice_is_one_rater_and_slow_counts_are_not_waited_for(watched, served):
+    context = watched()
+    context.add_init_script(
+        "AbortSignal.timeout = ((timeout) => (ms) => timeout.call(AbortSignal, ms / 10))(AbortSignal.timeout)"
+    )
+    page = opened(context, served.address)
+    page.route("**/counts", lambda route: None)  # never answered
+    page.evaluate("window.raters = []; setInterval(() => state && raters.push(state.rater), 10);")
+    for _ in range(2):
+        page.evaluate("byId('enter').requestSubmit()")
+    assert page.locator("#enter button").is_disabled()
+    page.locator("#vote").wait_for(timeout=5000)
+    page.wait_for_timeout(600)
+    assert page.evaluate("new Set(raters).size") == 1
+
+
+def test_somebody_else_in_another_tab_gets_none_of_the_answers_that_wait_here(watched, served):
+    context = watched()
+    first = opened(context, served.address)
+    start(first, "Anna")
+    first.route("**/votes", lambda route: route.abort())
+    seen = vote(first, (3, 2, 1))
+    second = opened(context, served.address)  # sends what the browser kept
+    second.locator("#finish").click()
+    second.get_by_text("All your answers have arrived").wait_for()
+    second.locator("#other").click()
+    first.wait_for_function("left")
+    assert not first.locator("#vote").is_visible()
+    start(second, "Ben")
+    ben = vote(second, (0, 0, 0))
+    first.unroute("**/votes")
+    first.locator("#vote").wait_for(timeout=40_000)  # Ben's by now
+    second.locator("#finish").click()
+    second.get_by_text("All your answers have arrived").wait_for()
+    by_rater = {(rater.split("-")[0], image) for rater, image, _ in read_votes(served.path)[0]}
+    assert by_rater == {("Anna", seen), ("Ben", ben)}
+    assert first.evaluate("state.rater") == second.evaluate("state.rater")
+    watched.errors[:] = [text for text in watched.errors if "ERR_FAILED" not in text]
+
+
 def test_answers_given_while_the_server_is_away_arrive_later(watched, served):
     page = opened(watched(), served.address)
     start(page)
@@ -354,4 +449,24 @@ def test_answers_given_while_the_server_is_away_arrive_later(watched, served):
     page.reload()
     page.locator("#vote").wait_for()
     assert page.locator("#place").text_content() == f"3 of {len(IMAGES)}"
+    watched.errors[:] = [text for text in watched.errors if "ERR_CONNECTION_REFUSED" not in text]
+
+
+def test_very_many_votes_arrive_in_parts_and_those_on_gone_pictures_stop_no_others(watched, tmp_path, monkeypatch):
+    many = {f"{n:04d}.png": IMAGES["00.png"] for n in range(450)}
+    monkeypatch.setitem(globals(), "IMAGES", many)
+    server = Served(tmp_path / "votes.csv")
+    page = opened(watched(), server.address)
+    start(page)
+    server.end()
+    monkeypatch.setitem(globals(), "IMAGES", {name: data for name, data in many.items() if name != "0000.png"})
+    page.evaluate("for (const image of data.images) { state.votes[image] = [1, 2, 3]; Post.add(image); }")
+    server.start()
+    sizes = []
+    page.on("request", lambda request: sizes.append(len(request.post_data_json["votes"])))
+    page.locator("#finish").click()
+    page.get_by_text("All your answers have arrived").wait_for(timeout=40_000)
+    server.end()
+    assert len(read_votes(server.path)[0]) == 3 * 449
+    assert max(sizes) == 200
     watched.errors[:] = [text for text in watched.errors if "ERR_CONNECTION_REFUSED" not in text]

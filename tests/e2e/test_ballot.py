@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from tests.e2e.conftest import SAMPLE
 
 from prescreen.predictor.predictor import Predictor
@@ -51,8 +52,8 @@ def ballots():
 class Serving:
     """`prescreen ballot --serve` in a process of its own."""
 
-    def __init__(self, place):
-        words = ["ballot", "rated", "--traits", ",".join(TRAITS), "--serve", "--no-browser", "--output", "votes.csv"]
+    def __init__(self, place, folder="rated", output="votes.csv", wait=True):
+        words = ["ballot", folder, "--traits", ",".join(TRAITS), "--serve", "--no-browser", "--output", output]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "prescreen", *words],
             cwd=place.folder,
@@ -61,7 +62,7 @@ class Serving:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.link = self.process.stdout.readline().strip()
+        self.link = self.process.stdout.readline().strip() if wait else ""
 
     def end(self, how):
         self.process.send_signal(how)
@@ -134,6 +135,25 @@ def test_the_votes_train_a_predictor(collected, place, clip_folder):
     assert Predictor.load(place.folder / "models" / "mine").traits == TRAITS
 
 
+def test_an_interrupt_while_pictures_are_drawn_is_said(place):
+    """The port and the file of the address are there from before the first picture on."""
+    folder = place.folder / "large"
+    folder.mkdir()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (3000, 3000, 3), dtype=np.uint8)).save(folder / "0.jpg")
+    for number in range(1, 60):
+        os.link(folder / "0.jpg", folder / f"{number}.jpg")
+    before = set(place.cache.rglob("ballots/*"))
+    serving = Serving(place, folder="large", output="large.csv", wait=False)
+    while not set(place.cache.rglob("ballots/*")) - before:
+        assert serving.process.poll() is None
+        time.sleep(0.01)
+    told = serving.end(signal.SIGINT)
+    assert serving.process.returncode == 130, told
+    assert "prescreen: interrupted" in told
+    assert "votes      " not in told  # it had not begun to serve
+    assert "Traceback" not in told
+
+
 def test_files_that_raters_sent_give_the_same_votes(collected, place, ballots):
     """One of them sent two files, the second with a changed answer; another one's was saved by a spreadsheet."""
     for rater, by_image in ballots.items():
@@ -160,6 +180,8 @@ def test_files_that_raters_sent_give_the_same_votes(collected, place, ballots):
         (["rated", "rated", "--traits", "warm"], "one FOLDER at a time", 2),
         (["rated", "--traits", "warm", "--network"], "--network: only with --serve", 2),
         (["rated", "--traits", "warm", "--serve", "--collect"], "give one of them", 2),
+        (["--collect", "odd.csv", "--traits", "warm"], "--traits: not with --collect", 2),
+        (["--collect", "odd.csv", "--each", "3"], "--each: not with --collect", 2),
         (["rated", "--traits", "image"], "image", 2),
         (["rated", "--traits", "warm", "--output", "page.csv"], "a file that ends in .html", 2),
         (["rated", "--traits", "warm", "--serve", "--output", "page.html"], "a file that ends in .csv", 2),
@@ -169,6 +191,7 @@ def test_files_that_raters_sent_give_the_same_votes(collected, place, ballots):
         (["--collect", "odd.csv", "--output", "v.csv"], "expected votes with their raters", 1),
         (["--collect", "gone.csv", "--output", "v.csv"], "gone.csv: no such file", 2),
         (["--collect", "odd.csv", "--output", "odd.csv"], "would write over odd.csv", 2),
+        (["--collect", "votes.csv", "--output", "more.csv"], "which would be lost", 2),
         (["rated", "--traits", "warm", "--serve", "--no-browser", "--output", "odd.csv"], "expected votes with", 1),
         (["rated", "--traits", "warm", "--serve", "--no-browser", "--output", "more.csv"], "which would be lost", 2),
     ],

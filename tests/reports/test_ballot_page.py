@@ -9,6 +9,7 @@ from PIL import Image
 
 from prescreen.errors import NothingScored, UsageError
 from prescreen.reports.ballot_page import render_ballot, words_for
+from prescreen.reports.collected_votes import read_votes, write_votes
 from prescreen.workflow import ballot
 from prescreen.workflow.ballot import BallotOptions, write_ballot
 
@@ -127,6 +128,16 @@ def test_pictures_that_cannot_be_shown_are_left_out_and_said(folder, tmp_path):
     assert reporter.warnings[-1] == "1 more left out"
 
 
+def test_a_name_that_a_table_of_votes_gives_back_as_another_one_is_left_out(folder, tmp_path):
+    draw(folder / r"half\ud83d.jpg")
+    reporter = Reporter()
+    assert write_ballot(folder, BallotOptions(TRAITS), tmp_path / "ballot.html", reporter)[0] == 3
+    (warning,) = reporter.warnings
+    assert warning.startswith(r"half\ud83d.jpg: left out: its name")
+    write_votes({("anna", r"half\ud83d.jpg", "warm"): 1}, tmp_path / "votes.csv")
+    assert [image for _, image, _ in read_votes(tmp_path / "votes.csv")[0]] != [r"half\ud83d.jpg"]
+
+
 def test_pictures_are_drawn_anew_without_what_they_tell(folder, tmp_path):
     assert b"Secret" in (folder / "=a.jpg").read_bytes()
     draw(folder / "large.jpg", 3000)
@@ -145,6 +156,16 @@ def test_many_pictures_are_drawn_smaller(folder, monkeypatch):
         monkeypatch.setattr(ballot, "PICTURE_BYTES", 3 * weight)
         ballot.draw_pictures(ballot.find_inputs([folder], follow_links=False), Reporter())
     assert sides[::3] == [800, 640, 480, 320]
+
+
+def test_a_page_too_large_for_mail_and_phones_is_warned_of(folder, tmp_path, monkeypatch):
+    reporter = Reporter()
+    _, size = write_ballot(folder, BallotOptions(TRAITS), tmp_path / "ballot.html", reporter)
+    assert reporter.warnings == []
+    monkeypatch.setattr(ballot, "PAGE_BYTES", size - 1)
+    write_ballot(folder, BallotOptions(TRAITS), tmp_path / "ballot.html", reporter)
+    (warning,) = reporter.warnings
+    assert "much for mail and phones; choose fewer than 3 pictures" in warning
 
 
 def test_a_folder_without_a_picture_that_can_be_shown_ends_the_command(tmp_path):

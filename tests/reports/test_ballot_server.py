@@ -11,10 +11,11 @@ from starlette.testclient import TestClient
 from prescreen.errors import PrescreenError, RatingsError, UsageError
 from prescreen.reports import ballot_address, collected_votes
 from prescreen.reports.ballot_address import ballot_address as open_address
-from prescreen.reports.ballot_server import MAX_BODY, BallotServer
+from prescreen.reports.ballot_server import MAX_BODY, NOT_SAVED, BallotServer
 from prescreen.reports.collected_votes import CollectedVotes, read_votes, write_votes
 from prescreen.reports.local_server import LOOPBACK
 from prescreen.storage.tables import read_table
+from prescreen.workflow.ballot import collect
 
 TOKEN = "a-secret-token"
 IMAGES = ["=a.jpg", "b.jpg", "stage/c.jpg"]
@@ -82,13 +83,14 @@ def test_nothing_is_answered_without_the_token(client, saved, token):
     "path",
     ["passwords.txt", "../passwords.txt", "%2e%2e%2fpasswords.txt", "..%5cpasswords.txt", "/etc/passwd", "votes.csv"]
 )  # fmt: skip
-def test_no_path_leads_to_a_file(client, path):
+def test_no_path_leads_to_a_file(client, saved, path):
     for address in (f"/{TOKEN}/{path}", f"/{path}", f"/{TOKEN}/pictures/{path}"):
         answer = client.get(address)
         assert answer.status_code in (403, 404)
         assert "hunter2" not in answer.text
     body = {"rater": "x", "votes": {f"../{path}": {"warm": 1}}}
-    assert put(client, body).status_code == 409
+    put(client, body)
+    assert not saved.exists()
 
 
 @pytest.mark.parametrize("host", ["evil.example", "192.168.1.20.evil.example", "192.168.1.21", "[::1]", ""])
@@ -127,7 +129,7 @@ def test_every_answer_keeps_browsers_strict(client):
         ({"rater": "a\nb", "votes": {}}, 400), ({"rater": "a" * 81, "votes": {}}, 400),
         ({"rater": "a\ud800", "votes": {}}, 400),
         *(({"rater": "a", "votes": {"b.jpg": {"warm": vote}}}, 400) for vote in (4, -1, 1.5, 1.0, True, "1", None, [])),
-        ({"rater": "a", "votes": {"d.jpg": {"warm": 1}}}, 409), ({"rater": "a", "votes": {"b.jpg": {"cold": 1}}}, 409),
+        ({"rater": "a", "votes": {"gone.jpg": {"warm": 4}}}, 400),
         (b" " * (MAX_BODY + 1), 413),
     ],
 )  # fmt: skip
@@ -135,6 +137,15 @@ def test_what_is_no_vote_is_refused_and_changes_nothing(client, saved, body, sta
     assert put(client, body).status_code == status
     assert not saved.exists()
     assert put(client).status_code == 204
+
+
+def test_votes_on_what_the_ballot_no_longer_has_stop_no_others(client, saved):
+    """The owner takes a picture or a trait away while pages are open."""
+    assert put(client, {"rater": "a", "votes": {"gone.jpg": {"warm": 1}}}).status_code == 204
+    assert not saved.exists()
+    votes = {"gone.jpg": {"warm": 1}, "b.jpg": {"cold": 2, "warm": 3}}
+    assert put(client, {"rater": "a", "votes": votes}).status_code == 204
+    assert read_votes(saved)[0] == {("a", "b.jpg", "warm"): 3}
 
 
 def test_many_raters_at_once_are_all_saved(client, saved):
@@ -188,6 +199,7 @@ def test_a_write_that_fails_fails_for_all_who_wait_and_the_next_one_has_only_its
         go_on.set()
         assert all(isinstance(one.exception(), PrescreenError) for one in saving)
     monkeypatch.undo()
+    monkeypatch.setattr(collected_votes, "MAX_RATERS", 1)  # those whose votes were not saved do not count
     votes.save("z", {"b.jpg": {"warm": 2}})
     assert read_votes(saved)[0] == {("z", "b.jpg", "warm"): 2}
 
@@ -205,16 +217,24 @@ def test_a_disk_that_takes_nothing_is_told_and_the_vote_is_not_counted(tmp_path)
     blocked = tmp_path / "file"
     blocked.write_text("")
     votes = CollectedVotes(blocked / "votes.csv", {}, IMAGES, TRAITS)
-    client = TestClient(BallotServer("", votes, TOKEN).app(), base_url=f"http://{LOOPBACK}")
-    answer = put(client)
+    warnings = []
+    server = BallotServer("", votes, TOKEN, warn=warnings.append)
+    client = TestClient(server.app(), base_url=f"http://{LOOPBACK}")
+    answer = [put(client), put(client)][-1]
     assert answer.status_code == 507
-    assert "cannot be written" in answer.text
+    assert answer.text == NOT_SAVED  # a path of this machine is nothing for the network
+    (warning,) = warnings
+    assert "cannot be written" in warning
     assert votes.counts() == dict.fromkeys(IMAGES, 0)
 
 
 def test_made_up_raters_do_not_fill_the_disk(saved, monkeypatch):
     monkeypatch.setattr(collected_votes, "MAX_RATERS", 2)
     votes = CollectedVotes(saved, {}, IMAGES, TRAITS)
+    for rater in "defgh":  # nothing to save takes nobody's place
+        votes.save(rater, {})
+        votes.save(rater, {"b.jpg": {}})
+    assert not saved.exists()
     for rater in ("a", "b", "a"):
         votes.save(rater, {"b.jpg": {"warm": 1}})
     with pytest.raises(PrescreenError, match="has votes of 2 raters; collect into another file"):
@@ -238,6 +258,36 @@ def test_a_table_of_something_else_is_not_added_to(tmp_path, text, says):
     (tmp_path / "votes.csv").write_text(text)
     with pytest.raises(RatingsError, match=says):
         read_votes(tmp_path / "votes.csv")
+
+
+class TestCollect:
+    @pytest.fixture(autouse=True)
+    def _cache(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+
+    @pytest.fixture
+    def sent(self, tmp_path):
+        write_votes({("anna", "b.jpg", "warm"): 3}, tmp_path / "votes-anna.csv")
+        return tmp_path / "votes-anna.csv"
+
+    def test_votes_that_are_in_the_table_stay(self, saved, sent):
+        write_votes({("ben", "b.jpg", "warm"): 1, ("anna", "b.jpg", "warm"): 2}, saved)
+        assert collect([sent], saved) == (2, 2)
+        assert read_votes(saved)[0] == {("ben", "b.jpg", "warm"): 1, ("anna", "b.jpg", "warm"): 3}
+        assert collect([sent], saved) == (2, 2)
+
+    def test_a_table_of_something_else_is_not_written_over(self, saved, sent):
+        saved.parent.mkdir()
+        for text in ("image,trait,vote,rater,person\na.jpg,warm,1,anna,eve\n", "image,competence\na.jpg,3\n", "notes"):
+            saved.write_text(text)
+            with pytest.raises(PrescreenError, match=r"votes\.csv: "):
+                collect([sent], saved)
+            assert saved.read_text() == text
+
+    def test_a_table_that_a_server_writes_is_refused(self, saved, sent):
+        with open_address(saved), pytest.raises(PrescreenError, match="another prescreen ballot writes it"):
+            collect([sent], saved)
+        assert not saved.exists()
 
 
 class TestAddress:

@@ -63,6 +63,10 @@ def ballot(
     if (network or port) and not serve:
         raise UsageError(f"{'--network' if network else '--port'}: only with --serve")
     if collect:
+        if traits is not None or each is not None:
+            raise UsageError(
+                f"{'--traits' if traits is not None else '--each'}: not with --collect, which asks nothing"
+            )
         _collect(places, _file(output, "votes.csv"), terminal)
         return
     if len(places) > 1:
@@ -98,7 +102,7 @@ def _serve(
     from prescreen.reports.local_server import private_link
     from prescreen.workflow.ballot import serve_ballot
 
-    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
 
         def ready(links: Sequence[str]) -> None:
             for link in links:

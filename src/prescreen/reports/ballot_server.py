@@ -6,7 +6,8 @@ picture. Pictures travel inside the page, drawn anew without metadata, so that n
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from http import HTTPStatus
 from typing import Final
 
@@ -28,6 +29,8 @@ MAX_BODY: Final = 512 << 10
 """Bytes of a request: enough for the votes of one rater on ten thousand pictures."""
 MAX_NAME: Final = 80
 """Characters of a rater's name."""
+NOT_SAVED: Final = "not saved; tell the person who runs this page"
+"""What raters learn of a table that cannot be written; its path is nothing for a network."""
 
 
 class BallotServer:
@@ -43,10 +46,20 @@ class BallotServer:
         Begins every address.
     addresses : sequence of str
         Addresses of this machine, beside that for itself, under which it may be asked.
+    warn : callable
+        Receives why votes cannot be saved, each reason once.
     """
 
-    def __init__(self, page: str, votes: CollectedVotes, token: str, addresses: Sequence[str] = ()) -> None:
-        self._page = page
+    def __init__(
+        self,
+        page: str,
+        votes: CollectedVotes,
+        token: str,
+        addresses: Sequence[str] = (),
+        warn: Callable[[str], object] = lambda message: None,
+    ) -> None:
+        self._page = page.encode()
+        self._warn = cache(warn)
         self._votes = votes
         self._token = token
         self._hosts = [LOOPBACK, "localhost", *addresses]
@@ -80,7 +93,8 @@ class BallotServer:
         try:
             await run_in_threadpool(self._votes.save, rater, votes)
         except PrescreenError as error:
-            raise HTTPException(HTTPStatus.INSUFFICIENT_STORAGE, str(error)) from None
+            self._warn(str(error))
+            raise HTTPException(HTTPStatus.INSUFFICIENT_STORAGE, NOT_SAVED) from None
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     def _check(self, request: Request) -> None:
@@ -96,11 +110,14 @@ class BallotServer:
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"rater: expected a name of at most {MAX_NAME} characters")
         if not isinstance(votes, dict) or not all(isinstance(by_trait, dict) for by_trait in votes.values()):
             raise HTTPException(HTTPStatus.BAD_REQUEST, "votes: expected them by picture and trait")
-        if not (votes.keys() <= self._votes.images.keys()) or any(
-            not (by_trait.keys() <= self._votes.traits.keys()) for by_trait in votes.values()
-        ):
-            raise HTTPException(HTTPStatus.CONFLICT, "votes: on a picture or trait that this ballot does not have")
         given = [vote for by_trait in votes.values() for vote in by_trait.values()]
         if not all(type(vote) is int and 0 <= vote <= HIGHEST for vote in given):
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"votes: expected whole numbers from 0 to {HIGHEST}")
-        return rater.strip(), votes
+        # a page that was opened before a restart may have pictures and traits that are gone by now
+        images, traits = self._votes.images, self._votes.traits
+        known = {
+            image: {trait: vote for trait, vote in by_trait.items() if trait in traits}
+            for image, by_trait in votes.items()
+            if image in images
+        }
+        return rater.strip(), known

@@ -41,6 +41,7 @@ class CollectedVotes:
         self._votes = dict(votes)
         self._raters = {rater for rater, _, _ in votes}
         self._waiting: list[dict[Key, int]] = []
+        self._counting = threading.Lock()
         self._writing = threading.Lock()
 
     def save(self, rater: str, votes: Mapping[str, Mapping[str, int]]) -> None:
@@ -54,11 +55,14 @@ class CollectedVotes:
         PrescreenError
             If the table cannot be written, or has as many raters as it may; the votes are not in it then.
         """
-        if rater not in self._raters and len(self._raters) >= MAX_RATERS:
-            raise PrescreenError(f"{shown(self.path)}: has votes of {MAX_RATERS} raters; collect into another file")
-        self._raters.add(rater)
         mine = {(rater, image, trait): vote for image, by_trait in votes.items() for trait, vote in by_trait.items()}
-        self._waiting.append(mine)
+        if not mine:
+            return
+        with self._counting:
+            raters = self._raters.union(next(iter(one))[0] for one in self._waiting)
+            if rater not in raters and len(raters) >= MAX_RATERS:
+                raise PrescreenError(f"{shown(self.path)}: has votes of {MAX_RATERS} raters; collect into another file")
+            self._waiting.append(mine)
         with self._writing:
             place = next((place for place, one in enumerate(self._waiting) if one is mine), None)
             if place is None:
@@ -71,10 +75,13 @@ class CollectedVotes:
                 if changed != self._votes:
                     write_votes(changed, self.path)
             except BaseException:  # the others of the batch try for themselves
-                del self._waiting[place]
+                with self._counting:
+                    del self._waiting[place]
                 raise
-            self._votes = changed
-            del self._waiting[: len(batch)]
+            with self._counting:
+                self._votes = changed
+                self._raters |= {next(iter(one))[0] for one in batch}
+                del self._waiting[: len(batch)]
 
     def counts(self) -> dict[str, int]:
         """Return how many raters voted on each picture."""

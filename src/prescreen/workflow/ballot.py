@@ -16,13 +16,16 @@ from prescreen.reports.collected_votes import Key, read_votes, write_votes
 from prescreen.settings import processors
 from prescreen.storage.atomic import write_text_atomic
 from prescreen.storage.overwrite_checks import check_output_paths
-from prescreen.storage.tables import table_format
+from prescreen.storage.tables import escape, table_format
 from prescreen.text import shown
 from prescreen.workflow.inputs import find_inputs
 from prescreen.workflow.trait_names import check_names
 
 PICTURE_BYTES: Final = 15_000_000
 """What all pictures of a page should weigh: as a page they are a third larger, which mail and messengers still take."""
+
+PAGE_BYTES: Final = 25_000_000
+"""A page above it is warned of: mail servers refuse it, and phones may not open it."""
 
 _SIDES: Final = ((55_000, 800), (30_000, 640), (15_000, 480), (0, 320))
 """Longer side of the pictures in pixels, from so many bytes for each of them on."""
@@ -87,6 +90,7 @@ def write_ballot(
     check_output_paths({"--output": output}, {"FOLDER": folder})
     pictures = draw_pictures(find_inputs([folder], follow_links=False), reporter)
     page = render_ballot(pictures, options.words(), each=options.each)
+    _warn_if_large(page, len(pictures), "mail and phones", reporter)
     write_text_atomic(output, page)
     return len(pictures), len(page)
 
@@ -133,25 +137,31 @@ def serve_ballot(
     check_output_paths({"--output": output}, {"FOLDER": folder})
     files = find_inputs([folder], follow_links=False)
     with ballot_address(output) as address, contextlib.ExitStack() as stack:
-        votes, notes = read_votes(output) if output.exists() else ({}, ())
-        if notes:
-            raise UsageError(
-                f"{shown(output)}: more or other columns than image, trait, vote and rater, which would be lost; "
-                "collect into another file with --output"
-            )
+        votes = _votes_there(output)
         listeners = [stack.enter_context(listener) for listener in address.open(port, network=network)]
         pictures = draw_pictures(files, reporter)
         page = render_ballot(pictures, options.words(), each=options.each, served=True)
+        _warn_if_large(page, len(pictures), "phones", reporter)
         collected = CollectedVotes(output, votes, tuple(pictures), tuple(options.traits))
         hosts = [listener.getsockname()[0] for listener in listeners]
         ready(address.links(listeners))
-        local_server.serve(BallotServer(page, collected, address.token, hosts).app(), *listeners)
+        app = BallotServer(page, collected, address.token, hosts, reporter.warn).app()
+        with contextlib.suppress(KeyboardInterrupt):
+            local_server.serve(app, *listeners)
+
+
+def _warn_if_large(page: str, pictures: int, readers: str, reporter: ProgressReporter) -> None:
+    if len(page) > PAGE_BYTES:
+        reporter.warn(
+            f"the page has {len(page) / 1e6:.0f} MB, much for {readers}; choose fewer than {pictures} pictures "
+            "(--each makes the page no smaller)"
+        )
 
 
 def collect(files: Sequence[Path], output: Path, reporter: ProgressReporter | None = None) -> tuple[int, int]:
-    """Put the files that raters sent into one table of votes.
+    """Put the files that raters sent into one table of votes; those that are in it already stay.
 
-    Of two votes of one rater on the same picture and trait the one in the later file counts.
+    Of two votes of one rater on the same picture and trait the one in the later file counts, before it the table's.
 
     Parameters
     ----------
@@ -169,26 +179,42 @@ def collect(files: Sequence[Path], output: Path, reporter: ProgressReporter | No
 
     Raises
     ------
-    RatingsError
-        If a file holds no votes of a ballot.
+    PrescreenError
+        If a file, or what the table has, holds no votes of a ballot, or a server collects into the table.
     """
+    from prescreen.reports.ballot_address import ballot_address
+
     reporter = reporter or NullReporter()
     table_format(output)
     check_output_paths({"--output": output}, {shown(file): file for file in files})
-    votes: dict[Key, int] = {}
-    same = changed = 0
-    for file in files:
-        read, notes = read_votes(file)
-        for note in notes:
-            reporter.info(f"{shown(file)}: {' '.join(note.split())}")
-        twice = read.keys() & votes.keys()
-        changed += sum(read[key] != votes[key] for key in twice)
-        same += len(twice)
-        votes |= read
-    if same:
-        reporter.info(f"{same} votes are in several files, {changed} of them changed: the later file counts")
-    write_votes(votes, output)
+    with ballot_address(output):
+        votes = _votes_there(output)
+        if votes:
+            reporter.info(f"{shown(output)}: has {len(votes)} vote{'s' * (len(votes) != 1)}; a file may change them")
+        same = changed = 0
+        for file in files:
+            read, notes = read_votes(file)
+            for note in notes:
+                reporter.info(f"{shown(file)}: {' '.join(note.split())}")
+            twice = read.keys() & votes.keys()
+            changed += sum(read[key] != votes[key] for key in twice)
+            same += len(twice)
+            votes |= read
+        if same:
+            reporter.info(f"{same} votes are in several files, {changed} of them changed: the later file counts")
+        write_votes(votes, output)
     return len(votes), len({rater for rater, _, _ in votes})
+
+
+def _votes_there(output: Path) -> dict[Key, int]:
+    """Return the votes that a table has, none where there is no table; one that would lose columns is refused."""
+    votes, notes = read_votes(output) if output.exists() else ({}, ())
+    if notes:
+        raise UsageError(
+            f"{shown(output)}: more or other columns than image, trait, vote and rater, which would be lost; "
+            "collect into another file with --output"
+        )
+    return votes
 
 
 def draw_pictures(files: ImageFiles, reporter: ProgressReporter) -> dict[str, bytes]:
@@ -197,8 +223,8 @@ def draw_pictures(files: ImageFiles, reporter: ProgressReporter) -> dict[str, by
 
     def drawn(file: ImageFile) -> bytes | PictureError:
         try:
-            if shown(file.name) != file.name:
-                raise PictureError("its name has a character that a table of votes cannot hold; rename the file")
+            if not shown(file.name) == file.name == escape(file.name):
+                raise PictureError("its name has something that a table of votes cannot hold; rename the file")
             return shared_workers().thumbnail(read_bytes(file), side, _QUALITY, tolerant=False)
         except PictureError as error:
             return error

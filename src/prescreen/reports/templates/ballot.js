@@ -1,5 +1,7 @@
 // The ballot: one picture at a time, an answer to each question. Answers are kept in the browser as they are given, sent
 // where a server collects them, and leave as a file in any case.
+// It runs from Safari 14, Chrome 80 and Firefox 78 on; in older browsers the text that it takes away here stays.
+byId("unable").hidden = true;
 const data = JSON.parse(byId("ballot").textContent);
 const holders = document.getElementsByClassName("picture");
 const pictures = new Map(data.images.map((image, place) => [image, holders[place].textContent]));
@@ -7,12 +9,15 @@ const questions = [...document.getElementsByClassName("question")].map((question
 // A server's ballot is the same after a restart, with more pictures perhaps; a file is another one if anything differs.
 const key = "prescreen-ballot:" + (data.served ? location.pathname + JSON.stringify(data.traits) : data.id);
 const PAUSE = 220; // milliseconds for the eye, between the last answer and the next picture
+const has = (votes, image) => Object.prototype.hasOwnProperty.call(votes, image);
 const number = (count, what) => count + " " + what + (count === 1 ? "" : "s");
 
 // {rater, order: [image], votes: {image: [answer or null for each trait]}, filed: the file as it was last taken}
 let state = null;
 let kept = true; // whether the browser keeps it
+let left = false; // whether the browser keeps another rater's by now
 const keep = () => {
+  if (left) return;
   try {
     localStorage.setItem(key, JSON.stringify(state));
     kept = true;
@@ -33,8 +38,8 @@ const recall = () => {
   }
 };
 
-const votesOf = (image) => (Object.hasOwn(state.votes, image) ? state.votes[image] : data.traits.map(() => null));
-const voted = () => data.images.filter((image) => Object.hasOwn(state.votes, image));
+const votesOf = (image) => (has(state.votes, image) ? state.votes[image] : data.traits.map(() => null));
+const voted = () => data.images.filter((image) => has(state.votes, image));
 const complete = (image) => !votesOf(image).includes(null);
 const open = () => state.order.filter((image) => !complete(image));
 
@@ -76,8 +81,8 @@ const Post = (() => {
     clearTimeout(timer);
     if (busy || !waiting.size) return;
     busy = true;
-    const now = [...waiting];
-    waiting.clear();
+    const now = [...waiting].slice(0, 200); // of very many votes, so many that the server takes them
+    now.forEach((image) => waiting.delete(image));
     try {
       const answer = await fetch("votes", {
         method: "PUT",
@@ -101,7 +106,7 @@ const Post = (() => {
     add: (...images) => { images.forEach((image) => waiting.add(image)); send(); },
     done: () => !busy && waiting.size === 0,
     failing: () => wait > 1000,
-    counts: () => fetch("counts").then((answer) => (answer.ok ? answer.json() : {})).catch(() => ({})),
+    counts: () => fetch("counts", { signal: AbortSignal.timeout?.(5000) }).then((answer) => (answer.ok ? answer.json() : {})).catch(() => ({})),
     onChange: (listener) => listeners.push(listener),
   };
 })();
@@ -128,6 +133,14 @@ const Voting = (() => {
   const current = () => state.order[place];
   const asked = () => votesOf(current()).indexOf(null);
 
+  const focusShown = () => {
+    try {
+      return document.activeElement?.matches("#questions :focus-visible");
+    } catch { // Safari before 15.4 knows no :focus-visible
+      return false;
+    }
+  };
+
   const draw = () => {
     const votes = votesOf(current());
     questions.forEach((buttons, trait) => {
@@ -143,8 +156,9 @@ const Voting = (() => {
     tell();
   };
   const tell = () => {
-    const text = !data.served ? (kept ? "" : "not kept by this browser: save the file before you close it")
-      : Post.failing() ? "not sent yet, trying again" : "";
+    const text = data.served && Post.failing() ? "not sent yet, trying again"
+      : kept ? ""
+      : data.served ? "not kept by this browser: do not reload this page" : "not kept by this browser: save the file before you close it";
     byId("state").textContent = text;
     byId("state").classList.toggle("loss", text !== "");
   };
@@ -154,7 +168,7 @@ const Voting = (() => {
       return;
     }
     place = Math.max(next, 0);
-    const typed = document.activeElement?.matches("#questions :focus-visible");
+    const typed = focusShown();
     byId("photo").src = pictures.get(current());
     byId("photo").alt = `Picture ${place + 1} of ${state.order.length}`;
     draw();
@@ -184,6 +198,10 @@ const Voting = (() => {
   byId("back").addEventListener("click", () => { if (!locked) to(place - 1); });
   byId("next").addEventListener("click", () => { if (!locked) to(place + 1); });
   byId("finish").addEventListener("click", () => End.open());
+  byId("photo").addEventListener("error", () => { // without the picture, an answer says nothing about it
+    show("");
+    byId("unable").hidden = false;
+  });
   addEventListener("keydown", (event) => {
     if (byId("vote").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const value = "1234".indexOf(event.key);
@@ -243,7 +261,7 @@ const End = (() => {
       byId("sent").classList.toggle("well", Post.done());
       byId("sent").textContent = Post.done() ? "All your answers have arrived. You can close this page."
         : "Some answers have not arrived yet. Keep this page open: it tries again by itself. Or save the file below.";
-      byId("file").hidden ||= Post.done();
+      if (Post.done()) byId("file").hidden = true;
     }
   };
   const canShare = () => {
@@ -301,18 +319,35 @@ const Start = (() => {
   byId("count").textContent = number(count, "picture");
   byId("enter").addEventListener("submit", async (event) => {
     event.preventDefault();
+    const button = byId("enter").querySelector("button");
+    if (button.disabled) return;
+    button.disabled = true; // one person is one rater, however often they press
     if (!state) await begin(byId("name").value);
+    button.disabled = false;
     Voting.open();
   });
   return { open: () => { byId("name").value = ""; show("start"); } };
 })();
 
 addEventListener("beforeunload", (event) => {
-  if (state && voted().length && !kept && !End.safe()) event.preventDefault();
+  const alone = !kept || (left && data.served); // only this page has the answers
+  if (state && voted().length && alone && !End.safe()) event.preventDefault();
 });
 
-addEventListener("storage", (event) => { // the same page in another tab
-  if (state && event.key === key) state = recall() ?? state;
+// The same page in another tab: it goes on with this rater's answers, or somebody else answers there. Then this one begins
+// again, after its own answers have arrived.
+addEventListener("storage", (event) => {
+  if (!state || left || event.key !== key) return;
+  const found = recall();
+  if (found?.rater === state.rater) {
+    state = found;
+    return;
+  }
+  left = true;
+  show("");
+  const again = () => { if (!data.served || Post.done()) location.reload(); };
+  Post.onChange(again);
+  again();
 });
 
 state = recall();

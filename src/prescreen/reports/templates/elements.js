@@ -26,6 +26,6 @@ const defused = (text) => (/^'*[\t\r\n]/.test(text) ? "'" : "")
 const cell = (value) => {
   if (typeof value === "number") return String(value);
   const text = defused(value);
-  return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  return /[",\r\n]/.test(text) ? '"' + text.replace(/"/g, '""') + '"' : text;
 };
 const csvText = (lines) => lines.map((line) => line.map(cell).join(",") + "\n").join("");
