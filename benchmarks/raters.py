@@ -34,7 +34,10 @@ HONEST, SAME, REVERSED, RANDOM = range(4)
 
 @dataclass(frozen=True)
 class Crowd:
-    """How raters differ (standard deviations of levels, spreads and log noise), and which share does not look."""
+    """How raters differ (standard deviations of levels, spreads and log noise), and which share does not look.
+
+    ``middle`` and ``usual_noise`` are on 0:10; away from 5, many votes are at an end of a short scale.
+    """
 
     name: str
     level: float = 0.8
@@ -46,6 +49,8 @@ class Crowd:
     votes_a_picture: int = 10
     votes_a_rater: int = 40
     high: int = 10
+    middle: float = 5
+    usual_noise: float = NOISE
 
 
 CROWDS = (
@@ -66,6 +71,8 @@ CROWDS = (
     Crowd(
         "5 % of each, all see all", same=0.05, reversed=0.05, random=0.05, votes_a_rater=PICTURES, votes_a_picture=40
     ),
+    Crowd("most answers 0, votes 0 to 3", level=1.6, votes_a_rater=20, high=3, middle=0.6),
+    Crowd("most answers 2, votes 0 to 3", level=0, spread=0, votes_a_rater=20, high=3, middle=20 / 3, usual_noise=0.8),
 )
 
 
@@ -85,7 +92,7 @@ def simulate(
     for kind, share in ((SAME, crowd.same), (REVERSED, crowd.reversed), (RANDOM, crowd.random)):
         kinds[order[start : start + round(share * raters)]] = kind
         start += round(share * raters)
-    noise = NOISE * np.exp(generator.normal(0, crowd.noise, raters))
+    noise = crowd.usual_noise * np.exp(generator.normal(0, crowd.noise, raters))
     common, halo = generator.normal(0, 1, PICTURES), generator.normal(0, 1, images.size)
     qualities, votes = [], []
     for _ in range(traits):
@@ -93,7 +100,7 @@ def simulate(
         levels = generator.normal(0, crowd.level, raters)
         spreads = np.maximum(generator.normal(1, crowd.spread, raters), 0)
         error = np.sqrt(0.5) * (halo + generator.normal(0, 1, images.size))
-        said = 5 + spreads[rater] * quality[images] + levels[rater] + noise[rater] * error
+        said = crowd.middle + spreads[rater] * quality[images] + levels[rater] + noise[rater] * error
         said = np.where(kinds[rater] == REVERSED, 10 - said, said)
         said = np.where(kinds[rater] == RANDOM, generator.uniform(0, 10, images.size), said)
         said = np.where(kinds[rater] == SAME, generator.integers(2, 9, raters)[rater], said)

@@ -1,8 +1,10 @@
 """Ratings in the files of spreadsheets and surveys, from the command line to a predictor that has learned."""
 
+import contextlib
 import json
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pandas as pd
@@ -84,6 +86,9 @@ def test_raters_who_tell_nothing_are_named_after_training_and_left_out(place, vo
     manifest = (place.folder / "models" / "survey" / "manifest.json").read_text("utf-8")
     assert json.loads(manifest)["data"]["raters_left_out"] == 1
     assert "w99" not in manifest  # a predictor names no rater
+    with contextlib.closing(sqlite3.connect(place.folder / "mlruns" / "mlflow.db")) as store:
+        tags = store.execute("SELECT value FROM tags WHERE key = 'prescreen.raters_left_out'").fetchall()
+    assert tags == [("1",)]
 
 
 def test_other_ratings_in_another_file_are_evaluated_alike(place, votes, trained):
@@ -106,6 +111,7 @@ def test_the_same_file_is_the_same_ratings_only_with_the_same_columns(place, tra
         "--columns", columns,
     )  # fmt: skip
     assert ("these are the ratings it was trained on" in done.stderr) == known
+    assert ("votes left out" in done.stderr) == known  # as in the training
     assert (done.returncode == 0) == known  # otherwise all pictures were trained on, and none is left
 
 

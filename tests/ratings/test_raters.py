@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from prescreen.ratings.rater_checks import TraitVotes, check_raters
 from prescreen.ratings.raters import plain_means, raters_overlap, two_way_means
 from prescreen.ratings.reliability import reliability
 from simulated_crowd import simulated_votes
@@ -156,6 +157,22 @@ def test_ordinary_raters_share_one_noise_and_keep_their_ratings(high):
         assert (found.precision == 1).all()
 
 
+@pytest.mark.parametrize(
+    ("n_images", "n_raters", "middle", "size", "level"), [(60, 30, 0.2, 0.5, 0.5), (20, 30, 2, 0.25, 0)]
+)
+def test_honest_raters_share_one_noise_where_most_answers_are_the_same(n_images, n_raters, middle, size, level):
+    """Near an end of the scale, or between two answers, noise looks unequal."""
+    chosen = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        images = np.concatenate([rng.permutation(n_images)[:20] for _ in range(n_raters)])
+        raters = np.repeat(np.arange(n_raters), 20)
+        said = size * rng.normal(size=n_images)[images] + level * rng.normal(size=n_raters)[raters]
+        votes = np.clip(np.round(middle + said + size * rng.normal(size=images.size)), 0, 3)
+        chosen += two_way_means(images, raters, votes, n_images, n_raters).own_noise
+    assert chosen == 0
+
+
 def test_recovers_planted_noise_and_a_rater_in_reverse():
     quality, images, raters, votes, _ = simulated_votes(0, {"own noise": 1}, per_rater=100, high=100)
     votes = np.where(raters == 7, 100 - votes, votes)
@@ -193,11 +210,47 @@ def test_raters_who_tell_nothing_do_not_raise_the_reliability():
     assert np.mean(unsaid) - np.mean(true) > 0.025
 
 
-def test_a_picture_that_only_silent_raters_saw_gets_the_mean():
+@pytest.mark.parametrize("differ", [True, False])
+def test_a_picture_that_only_silent_raters_saw_is_not_rated(differ):
     _, images, raters, votes, kind = simulated_votes(0, {"straight": 0.1})
+    if not differ:
+        votes = np.where(
+            kind[raters] == "straight", votes, np.random.default_rng(0).permutation(np.tile([4.0, 6], 1000))
+        )
+        votes -= (plain_means(images, votes, 200).means - 5)[images]
     images = np.where((images == 0) & (kind[raters] != "straight"), 1, images)
     images, raters, votes = np.append(images, 0), np.append(raters, 0), np.append(votes, votes[raters == 0][0])
     ratings = two_way_means(images, raters, votes, 200, 50, kind == "straight").ratings
-    assert ratings.means[0] == pytest.approx(votes[(kind != "straight")[raters]].mean())
+    assert np.isnan([ratings.means[0], ratings.stds[0]]).all()
     assert ratings.votes[0] >= 1
-    assert np.isfinite(ratings.means).all()
+    assert np.isfinite(ratings.means[1:]).all()
+
+
+@pytest.mark.parametrize("own_noise", [True, None])
+@pytest.mark.parametrize("kind", ["the same", "in reverse", "at random", "concentrated", "three votes each"])
+def test_crowds_that_tell_little_get_ratings_near_the_scale(kind, own_noise):
+    """Most raters may have no noise at all, or no spread, and a rater may be the only one who tells anything."""
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        n_images, n_raters = rng.integers(10, 40), rng.integers(2, 20)
+        per_rater = 3 if kind == "three votes each" else rng.integers(3, n_images + 1)
+        images = np.concatenate([rng.permutation(n_images)[:per_rater] for _ in range(n_raters)])
+        raters = np.repeat(np.arange(n_raters), per_rater)
+        middle, size = (2, 0.3) if kind in ("concentrated", "three votes each") else (1.5, 1)
+        noise = size / 2 * rng.normal(size=images.size)
+        votes = np.clip(np.round(middle + size * rng.normal(size=n_images)[images] + noise), 0, 3)
+        careless = raters < n_raters * rng.random()
+        if kind == "the same":
+            votes[careless] = 2
+        elif kind == "in reverse":
+            votes[careless] = 3 - votes[careless]
+        elif kind == "at random":
+            votes[careless] = rng.integers(0, 4, careless.sum())
+        same = check_raters([TraitVotes(images, raters, votes)], n_images, n_raters).single[0].same
+        for silent in (None, same) if not same.all() else (None,):
+            found = two_way_means(images, raters, votes, n_images, n_raters, silent, own_noise=own_noise)
+            heard = np.unique(images if silent is None else images[~silent[raters]])
+            # Levels taken out of few votes can lead a little beyond the scale.
+            assert (np.abs(found.ratings.means[heard] - 1.5) < 2.5).all()
+            assert np.isfinite(found.spread).all()
+            assert (np.abs(found.precision - 10) <= 10 + 1e-9).all()

@@ -102,6 +102,15 @@ def test_a_comparison_across_ratings_says_so(record):
     assert "measured on other ratings" in other.comparison
 
 
+def test_ratings_without_some_raters_are_other_ratings(record):
+    trained(record)
+    fewer = replace(record, tags=record.tags | {"prescreen.raters_left_out": "2"})
+    assert "measured on other ratings" in trained(fewer).comparison
+    better = replace(fewer, metrics={"mean/pearson": 0.6})
+    trained(better)
+    assert "measured on other ratings" not in trained(better).comparison
+
+
 @pytest.mark.parametrize("uri", ["models:/prescreen@champion", "models:/prescreen/1", "runs:/{run}/predictor"])
 def test_a_registered_predictor_comes_back(record, uri):
     run = trained(record)

@@ -69,6 +69,8 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     rows.append(["aliases", *(", ".join(version.aliases) or "-" for version in (one, two)), ""])
     rows.append(["encoder", *(version.parameters.get("encoder", "-") for version in (one, two)), ""])
     rows.append(["ratings", *(version.data[:12] or "-" for version in (one, two)), ""])
+    if one.raters_left_out or two.raters_left_out:
+        rows.append(["raters left out", *(str(version.raters_left_out) for version in (one, two)), ""])
     wanted = [f"{trait}/{figure}" for trait in sorted({*one.traits, *two.traits}) for figure in ("pearson", "rmse")]
     for name in ["mean/pearson", *wanted]:
         a, b = (version.metrics.get(tracking.safe_name(name)) for version in (one, two))

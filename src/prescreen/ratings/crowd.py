@@ -185,6 +185,15 @@ def silent_raters(raters: Codes, checked: CheckedRaters | None) -> Flags | None:
     return np.where(named, checked.same[np.where(named, raters, 0)], False)
 
 
+def describe_unheard(ratings: int) -> tuple[str, ...]:
+    """Say how many ratings are left out because all their votes are from `silent_raters`."""
+    if not ratings:
+        return ()
+    return (
+        f"raters     {counted(ratings, 'rating')} left out: all votes are from raters who always give the same vote",
+    )
+
+
 def describe_unknown_raters(frame: pd.DataFrame, two_way: bool) -> tuple[str, ...]:
     """Say how many votes have no rater in a file that names raters."""
     if "rater" not in frame:

@@ -192,12 +192,11 @@ def own_noise_pays(votes: Votes, variances: Components, plainer: RaterFit, riche
     """Whether qualities of the richer model go better with the votes of raters that neither model has seen.
 
     The correlation of votes with estimates is in proportion to that of the truth with them, so the better model is the
-    one with the higher correlation. It has to be higher by more than a standard error over the raters. Votes count as
-    in ``richer``, the richer model of all votes: much where they tell much, and perhaps in reverse. ``plainer`` is the
-    other model of all votes; both spare rounds here.
+    one with the higher correlation. It has to be higher by more than a standard error over the raters. All votes count
+    the same: weights that either model fitted to them would favour it. ``plainer`` and ``richer`` are the models of all
+    votes, and spare rounds here.
     """
     order = np.argsort(np.argsort(-votes.of_raters(), kind="stable"))  # as many votes in each part
-    worth = richer.precision * richer.spread
     gains = []
     for part in range(FOLDS):
         held = (order % FOLDS == part)[votes.raters]
@@ -208,7 +207,7 @@ def own_noise_pays(votes: Votes, variances: Components, plainer: RaterFit, riche
         for start in (plainer, richer):
             estimate = fit(rest, variances, own_noise=start is richer, start=start).quality[test.images]
             estimate = estimate - (test.of_raters(estimate) / by_rater)[test.raters]
-            sums.append(worth * test.of_raters(own * estimate) / max(float(np.sqrt(estimate @ estimate)), 1e-12))
+            sums.append(test.of_raters(own * estimate) / max(float(np.sqrt(estimate @ estimate)), 1e-12))
         gains.append((sums[1] - sums[0])[test.of_raters() > 0])
     found = np.concatenate(gains)
     return bool(found.sum() > np.sqrt(found @ found))
@@ -235,22 +234,30 @@ def _spreads(found: Slopes, precision: Floats, by_rater: Floats, lowest: float) 
     noise = max(float(residual / found.freedom[telling].sum()), 1e-9 * float(precision @ found.syy) / by_rater.sum())
     weights = sxx[telling] / noise
     heterogeneity = float(weights @ (slopes - common) ** 2) - (weights.size - 1)
-    variance = max(heterogeneity / float(weights.sum() - weights @ weights / weights.sum()), 0.0)
+    scale = float(weights.sum() - weights @ weights / weights.sum())
+    variance = max(heterogeneity / scale, 0.0) if scale > 0 else 0.0  # 0 where one rater has all the weight
     trust = np.where(telling, variance * sxx / (variance * sxx + noise), 0.0)
     spread = np.maximum(1 + trust * (found.slope / common - 1), lowest)
     return np.asarray(spread / (by_rater @ spread / by_rater.sum())), trust * variance / common**2
+
+
+def _mean_variance(found: Slopes) -> float:
+    """Return the noise variance of all raters; above 0 even where most have no residual at all."""
+    return float(found.residual[found.telling].sum() / found.freedom[found.telling].sum())
 
 
 def _log_variances(found: Slopes) -> tuple[Floats, Floats]:
     """Return the logarithms of the raters' noise variances, free of bias, and the variance of each by chance."""
     half = found.freedom[found.telling] / 2
     variances = found.residual[found.telling] / (2 * half)
-    logs = np.log(np.maximum(variances, max(_LEAST_VARIANCE * float(np.median(variances)), 1e-12)))
+    logs = np.log(np.maximum(variances, max(_LEAST_VARIANCE * _mean_variance(found), 1e-12)))
     return logs + np.log(half) - digamma(half), polygamma(1, half)
 
 
 def _excess(found: Slopes) -> tuple[float, float]:
     """Return the variance of log noise between raters, beyond that by chance, and its standard error without any."""
+    if np.count_nonzero(found.telling) < 2:
+        return 0.0, np.inf
     logs, chance = _log_variances(found)
     return float(np.var(logs, ddof=1) - chance.mean()), float(np.sqrt(2 * np.mean(chance**2) / logs.size))
 
@@ -263,8 +270,8 @@ def _precisions(found: Slopes) -> tuple[Floats, Floats]:
     prior = 2 * _trigamma_inverse(excess)
     usual = float(np.exp(_log_variances(found)[0].mean() + digamma(prior / 2) - np.log(prior / 2)))
     own = np.where(found.telling, (prior * usual + found.residual) / (prior + found.freedom), usual)
-    mean = float(found.residual[found.telling].sum() / found.freedom[found.telling].sum())
-    return mean / own, prior + found.freedom
+    mean = _mean_variance(found)
+    return mean / np.maximum(own, _LEAST_VARIANCE * mean), prior + found.freedom
 
 
 def _trigamma_inverse(value: float) -> float:

@@ -140,7 +140,8 @@ def two_way_means(
     votes : ndarray of float64, shape (n_votes,)
     n_images, n_raters : int
     silent : ndarray of bool, shape (n_raters,), optional
-        Raters whose votes tell nothing, such as always the same. They count as votes, and for nothing else.
+        Raters whose votes tell nothing, such as always the same. They count as votes, and for nothing else; a picture
+        that nobody else saw has no mean and no standard deviation (NaN).
     own_noise : bool, optional
         Whether each rater has noise of their own; by default where left-out raters' votes say that it pays.
     """
@@ -150,10 +151,12 @@ def two_way_means(
     grand = float(votes[rows].mean())
     everything = Votes(images, raters, votes - grand, n_images, n_raters)
     told = everything if rows.all() else everything.chosen(rows)
+    unheard = told.of_images() == 0  # any mean would be made up
     variances = components(told)
     if variances.quality <= 0:  # the pictures do not differ, so there is nothing to tell raters by
-        alike = np.ones(n_raters)
-        return TwoWay(plain_means(images, votes, n_images), np.zeros(n_raters), alike, alike, own_noise=False)
+        plain, alike = plain_means(images, votes, n_images), np.ones(n_raters)
+        plain.means[unheard] = plain.stds[unheard] = np.nan
+        return TwoWay(plain, np.zeros(n_raters), alike, alike, own_noise=False)
 
     found = fit(told, variances)
     if own_noise or (own_noise is None and raters_seem_unequal(found)):
@@ -174,6 +177,7 @@ def two_way_means(
     with np.errstate(invalid="ignore", divide="ignore"):
         deviations = evidence / (information + ratio) * (count + ratio) / count
         stds = _stds(images, freed - a * (evidence / information)[images], count)
+    deviations[unheard] = stds[unheard] = np.nan
     left = _noise_left(told, variances, found)
     raw = float(pooled_variance(stds, count))
     stds *= np.sqrt(left / raw) if raw > 0 else 1.0

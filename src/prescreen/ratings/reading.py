@@ -20,6 +20,7 @@ from prescreen.ratings.columns import counted, refuse
 from prescreen.ratings.crowd import (
     Crowd,
     check_crowd,
+    describe_unheard,
     describe_unknown_raters,
     known_raters,
     leave_out,
@@ -208,6 +209,12 @@ def read_ratings(
         )
         for trait, chosen in enumerate(by_trait)
     ]
+    rated = [np.isfinite(part.means) for part, _ in summed]
+    _refuse_few(rows, called, [int(np.count_nonzero(known)) for known in rated], min_images)
+    unheard = sum(
+        np.unique(images[chosen]).size - int(np.count_nonzero(known))
+        for chosen, known in zip(by_trait, rated, strict=True)
+    )
     own_noise = any(own for _, own in summed)
     tables = [_table(trait, names, part, scale) for trait, (part, _) in zip(wanted, summed, strict=True)]
     _refuse_constant(rows, called, tables, scale)
@@ -229,7 +236,14 @@ def read_ratings(
         crowd=crowd,
         columns=dict(columns or {}),
         errors=_errors(frame, images, names, wanted),
-        notes=(*rows.notes, *matched, *guessed, *left, *describe_unknown_raters(frame, raters is not None)),
+        notes=(
+            *rows.notes,
+            *matched,
+            *guessed,
+            *left,
+            *describe_unheard(unheard),
+            *describe_unknown_raters(frame, raters is not None),
+        ),
     )
 
 

@@ -69,6 +69,11 @@ class ModelVersion:
         """SHA-256 of the ratings that it was trained and measured on."""
         return self.tags.get("prescreen.data_sha256", "")
 
+    @property
+    def raters_left_out(self) -> int:
+        """How many raters' votes were left out of these ratings."""
+        return int(self.tags.get("prescreen.raters_left_out", "0"))
+
 
 @dataclass(frozen=True)
 class PromotionDecision:
@@ -119,7 +124,8 @@ def judge(new: ModelVersion, old: ModelVersion | None, metric: str) -> Promotion
     if old.unusable:
         return PromotionDecision(True, False, f"{compared}, which is not usable")
     better = value is not None and (before is None or value > before)
-    return PromotionDecision(better, True, compared + ("" if new.data == old.data else ", measured on other ratings"))
+    same = (new.data, new.raters_left_out) == (old.data, old.raters_left_out)
+    return PromotionDecision(better, True, compared + ("" if same else ", measured on other ratings"))
 
 
 def list_versions() -> list[ModelVersion]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def _measure(
     loaded: Predictor, rated: Ratings, names: Mapping[str, str], learning_curve: bool, reporter: ProgressReporter
 ) -> Evaluation:
     """Evaluate on ratings that have been read."""
-    known = rated.fingerprint == loaded.manifest.data["sha256"] and rated.told(names) == loaded.manifest.data["columns"]
+    known = _trained_on(loaded, rated, names)
     if known:
         reporter.info("these are the ratings it was trained on: the cross-validated figures follow")
         if not learning_curve:
@@ -138,6 +139,12 @@ def _measure(
     return replace(measured, simulated=loaded.manifest.simulated, learning_curve=curve, scale_width=rated.scale.width)
 
 
+def _trained_on(predictor: Predictor, rated: Ratings, names: Mapping[str, str]) -> bool:
+    """Whether these are the predictor's own training ratings."""
+    data = predictor.manifest.data
+    return bool(rated.fingerprint == data["sha256"] and rated.told(names) == data["columns"])
+
+
 def _read(predictor: Predictor, options: EvaluationOptions) -> tuple[Ratings, dict[str, str]]:
     """Read the ratings of a predictor's traits, and return the names that the traits have there."""
     traits = options.traits
@@ -146,10 +153,18 @@ def _read(predictor: Predictor, options: EvaluationOptions) -> tuple[Ratings, di
         raise UsageError(f"the predictor's traits are {known}; --traits names {', '.join(traits)}")
 
     def read(names: dict[str, str]) -> tuple[Ratings, dict[str, str]]:
-        expected = Scale.parse(predictor.manifest.scale)
-        rated = read_ratings(
-            options.ratings, names, options.scale, options.images, columns=options.columns, expected_scale=expected
+        ratings = partial(
+            read_ratings,
+            options.ratings,
+            names,
+            options.scale,
+            options.images,
+            columns=options.columns,
+            expected_scale=Scale.parse(predictor.manifest.scale),
         )
+        rated = ratings()
+        if predictor.manifest.data.get("raters_left_out") and _trained_on(predictor, rated, names):
+            rated = ratings(leave_out_raters=True)  # as in the training
         return rated, names
 
     own = {trait: traits[trait] if traits else trait for trait in predictor.traits}

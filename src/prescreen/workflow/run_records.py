@@ -68,6 +68,8 @@ def record_training(
         "prescreen.simulated": manifest.simulated,
         "prescreen.traits": names_as_text(manifest.traits),
     } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
+    if left_out := manifest.data.get("raters_left_out"):
+        tags["prescreen.raters_left_out"] = left_out
     if manifest.bases:
         tags["prescreen.base_sha256"] = ",".join(base["fingerprint"] for base in manifest.bases)
         tags["prescreen.licences"] = ", ".join(manifest.licences) or "not known"
