@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 from prescreen.cli.train import _standing, few_pictures
+from prescreen.encoders import EncoderSpecification
+from prescreen.encoders.bundled import FACE
 from prescreen.evaluation.metrics import Estimate
-from prescreen.evaluation.report import Evaluation, Overall
+from prescreen.evaluation.report import Evaluation, Overall, TraitEvaluation
 from prescreen.evaluation.usability import REMEDY, Usability
+from prescreen.predictor.manifest import Manifest
 
 FINE = Usability({"warm": "", "smart": ""})
 
@@ -26,6 +31,27 @@ def test_a_champion_names_the_traits_that_cannot_be_used():
     assert second == f"not usable for smart: r 0.05; to make it usable there, {REMEDY}"
 
 
+def few(r, known=0, bases=()):
+    """Say of 30 pictures what the command says; bases are described by whether they forget."""
+    trait = TraitEvaluation("warm", 30, r)
+    nothing = {"icc1": None, "votes_per_image": None, "of_mean": None}
+    data = {"source": "a.csv", "sha256": "ab", "images": 30, "columns": {"warm": "warm"}, "known_to_bases": known}
+    encoder = EncoderSpecification(name="face", members=(FACE,))
+    manifest = Manifest("a", encoder, ("warm",), "0:10", True, data, {"warm": nothing}, 0, False, {"numpy": "2"})
+    described = [replace(manifest, data=data | {"forgotten": forgets}).as_base("aa") for forgets in bases]
+    manifest = replace(manifest, data=data | {"bases": described})
+    return few_pictures(Evaluation(n=30, overall=Overall(1, r), traits=(trait,)), manifest)
+
+
 def test_r_of_few_pictures_comes_with_its_interval_and_a_warning():
-    said = few_pictures(Evaluation(n=30, overall=Overall(3, Estimate(0.5, 0.2, 0.7))))
-    assert said.startswith("mean r 0.500 [0.200, 0.700] of only 30 pictures: cross-validation is pessimistic")
+    good = Estimate(0.5, 0.2, 0.7)
+    assert few(good).startswith("mean r 0.500 [0.200, 0.700] of only 30 pictures: cross-validation is pessimistic")
+    assert "r was 0.13 higher with 30" in few(good)
+    assert "r was with a base 0.06 higher with 30" in few(good, bases=[False])
+
+
+def test_nothing_is_said_of_few_pictures_where_it_may_be_wrong():
+    good = Estimate(0.5, 0.2, 0.7)
+    assert few(Estimate(-0.1, -0.4, 0.2)) == ""
+    assert few(good, known=3, bases=[False]) == ""
+    assert few(good, bases=[False, True]) == ""

@@ -41,7 +41,7 @@ def asked(monkeypatch):
 
     def train(options):
         found.append(options)
-        return verb.Training(Path("models/sample"), {}, None)
+        return verb.Training(Path("models/sample"), {}, None, None)
 
     monkeypatch.setattr(verb, "train", train)
     monkeypatch.setattr(inputs, "load_predictor", found.append)

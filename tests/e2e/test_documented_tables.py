@@ -17,7 +17,7 @@ def documented(heading):
     section = PAGE.read_text().split(f"## {heading}")[1].split("\n## ")[0]
     types = {}
     for names, kind, rest in re.findall(r"^\| (`.*?) \| (\w+) \|(.*)$", section, flags=re.MULTILINE):
-        if re.search(r"with `--[\w-]+` only", rest):
+        if re.search(r"with `--[\w-]+`[^:|]* only", rest):
             continue
         for name in re.findall(r"`(\w+)`", names):
             traits = TRAITS if re.match(r"(p_)?T(_|$)", name) else ("",)

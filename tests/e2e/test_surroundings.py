@@ -23,7 +23,7 @@ from tests.e2e.conftest import SAMPLE
 import prescreen
 
 TESTS = Path(__file__).parents[1]
-RATED, CANDIDATES = 15, 14
+RATED, CANDIDATES = 24, 14
 BASELINE = ["--baseline", "sample/baseline.jpg"]
 VERBS = [
     ["doctor"],

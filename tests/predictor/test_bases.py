@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,6 +125,22 @@ def test_it_holds_what_its_bases_hold(base, second, pictures):
     predictor = with_bases(pictures, base, second)
     face = next(number for what, number in predictor.holdings.items() if what.startswith("face descriptor"))
     assert face == 60 + 40 + 20
+
+
+def test_of_the_same_portraits_the_most_counts_that_a_part_holds(base, pictures):
+    rich, poor = (Base(base.traits, SimpleNamespace(rows_held=held), base.portraits) for held in (50, 0))
+    predictor = replace(with_bases(pictures, base), bases=(rich, poor))
+    assert [number for number in predictor.holdings.values() if number] == [60 + 20, 60 + 20, 50]
+
+
+def test_scoring_knows_files_and_no_near_copies(base, pictures):
+    predictor = with_bases(pictures, base)
+    known, near = predictor.predict(np.repeat(pictures[:1], 2, axis=0), [CONTENTS[0], "f" * 16]).raw
+    said = predict_all([base], predictor.traits, pictures[:1], content_keys([CONTENTS[0]]))
+    np.testing.assert_allclose(known, predictor.regressors.predict(pictures[:1], said)[0])
+    said = predict_all([base], predictor.traits, pictures[:1], NOBODY)
+    np.testing.assert_allclose(near, predictor.regressors.predict(pictures[:1], said)[0])
+    assert (known != near).all()
 
 
 def test_a_base_without_its_description_is_refused(base, pictures, tmp_path):

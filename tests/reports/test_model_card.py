@@ -81,3 +81,29 @@ def test_bases_and_what_is_known_of_their_licences_are_on_the_card(manifest):
     assert "| licence | CC BY-NC-SA" in model_card(base, "", {})
     with pytest.raises((LookupError, TypeError)):
         Manifest.from_json(replace(manifest, data=manifest.data | {"bases": [{"name": "faces"}]}).to_json())
+
+
+def test_figures_that_may_be_too_high_for_new_persons_are_called_that(manifest):
+    known = replace(manifest, data=manifest.data | {"known_to_bases": 7})
+    said = (
+        "7 of its portraits look like persons of whom a base has seen other pictures: for new persons the figures may"
+    )
+    assert said in summary(known, Evaluation())
+    assert "for new persons" not in summary(manifest, Evaluation())
+    with pytest.raises(TypeError, match="known_to_bases"):
+        Manifest.from_json(replace(manifest, data=manifest.data | {"known_to_bases": "7"}).to_json())
+
+
+def test_bases_that_forget_are_named_however_deep(manifest):
+    base = replace(manifest, name="faces", data=manifest.data | {"forgotten": True})
+    between = replace(manifest, data=manifest.data | {"bases": [base.as_base("aa")]})
+    top = replace(manifest, data=manifest.data | {"bases": [between.as_base("bb")]})
+    assert Manifest.from_json(top.to_json()) == top
+    assert "Trained to forget their portraits: faces. If portraits of this predictor" in model_card(top, "", {})
+    remembers = replace(manifest, data=manifest.data | {"bases": [manifest.as_base("cc")]})
+    assert "Trained to forget their" not in model_card(remembers, "", {})
+    older = {name: value for name, value in base.as_base("aa").items() if name != "forgotten"}
+    assert not replace(manifest, data=manifest.data | {"bases": [older]}).forgetful
+    wrong = manifest.data | {"bases": [base.as_base("aa") | {"forgotten": "no"}]}
+    with pytest.raises(TypeError, match="forgotten"):
+        Manifest.from_json(replace(manifest, data=wrong).to_json())

@@ -6,6 +6,7 @@ import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -13,13 +14,16 @@ import pandas as pd
 import pytest
 
 from prescreen.errors import PredictorMismatch, UsageError
+from prescreen.predictor.bases import Base
 from prescreen.predictor.predictor import Predictor
+from prescreen.predictor.training_portraits import TrainingPortraits, content_keys
 from prescreen.progress import NullReporter
 from prescreen.ratings.scale import Scale
 from prescreen.tracking import store_uri
 from prescreen.training.dataset import fit_dataset
 from prescreen.workflow import evaluate, score
 from prescreen.workflow import train as workflow
+from prescreen.workflow.bases import OpenedBase, known_persons
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
 ALL = [f"{number:03d}.jpg" for number in range(1, 61, 2)]
@@ -94,6 +98,9 @@ def test_it_takes_the_encoder_of_the_base_and_uses_what_it_says(trained, heard):
     assert [found["name"] for found in predictor.manifest.bases] == ["base"]
     assert trained.evaluation.overall.pearson.value > 0.9
     assert any("it was trained on 4 of the 18 pictures" in line for line in heard.lines)
+    told = Predictor.load("kept").usability.describe()
+    assert told
+    assert f"base       it is itself {told}" in heard.lines
 
 
 def test_scoring_needs_nothing_of_the_base(trained):
@@ -147,6 +154,16 @@ def test_a_base_that_no_trait_uses_is_not_carried(trained):
     assert (predictor.bases, predictor.manifest.bases) == ((), ())
 
 
+def test_bases_of_the_same_ratings_are_both_inputs(trained, base):
+    import mlflow
+
+    shutil.copytree("kept", "first")
+    train(replace(TRAINING, ratings=Path("base.csv"), encoder=None, bases=("first",), output=Path("second")))
+    done = train(replace(TRAINING, bases=("first", "second"), output=Path("upon two")))
+    inputs = mlflow.MlflowClient(store_uri()).get_run(done.run.run_id).inputs.dataset_inputs
+    assert [data.tags[0].value for data in inputs] == ["training", "base base, second"]
+
+
 def test_what_is_refused_is_refused_before_a_picture_is_read(trained, encoder):
     with patch.object(workflow, "embed_inputs", side_effect=AssertionError):
         for changes, message in (
@@ -169,3 +186,45 @@ def test_a_base_that_forgets_has_no_cross_validated_predictions_of_its_ratings(t
     train(replace(forgetful, bases=("forgets",), output=Path("both")), heard)
     assert any("told to forget its training portraits" in line for line in heard.lines)
     assert not any(Predictor.load("both").holdings.values())
+    with pytest.raises(
+        UsageError, match=r"both: its base forgets was trained on these ratings with --forget-portraits"
+    ):
+        train(replace(TRAINING, ratings=Path("base.csv"), bases=("both",), output=Path("refused")))
+    train(replace(TRAINING, bases=("forgets",), output=Path("between")))
+    heard = Heard()
+    train(replace(TRAINING, bases=("between",), output=Path("on top")), heard)
+    assert any("its base forgets was told to forget its training portraits" in line for line in heard.lines)
+
+
+@pytest.mark.parametrize("names", [("", "", ""), ("Ada", "Ada", "Eve")])
+@pytest.mark.parametrize("nested", [False, True])
+def test_other_pictures_of_a_bases_persons_are_found(names, nested):
+    rng = np.random.default_rng(0)
+    persons = rng.normal(0, 0.06, (20, 128)).astype(np.float32)
+    other = persons[3] + rng.normal(0, 0.024, 128).astype(np.float32)  # 0.27 away: no near-copy
+    contents = ["".zfill(15) + "1", "e" * 16, "f" * 16]
+    faces = np.vstack([persons[0], other, rng.normal(0, 0.06, 128)]).astype(np.float32)
+    dataset = SimpleNamespace(images="abc", contents=contents, faces=faces, persons=np.array(names))
+    part = Base(("warm",), None, TrainingPortraits(np.arange(1, 21, dtype=np.uint64), persons, np.zeros((20, 1))))
+    if nested:
+        part = Base(("kind",), None, TrainingPortraits.none(1), (part,))
+    base = OpenedBase("base", SimpleNamespace(as_base=lambda: part))
+    assert known_persons(dataset, [base]).tolist() == [False, True, False]
+    assert part.portraits.find(content_keys(contents), faces).max() == (-1 if nested else 0)
+    assert not known_persons(dataset, []).any()
+
+
+def test_how_many_there_are_is_told_and_written_down(trained):
+    def last_is_known(dataset, bases):
+        return np.arange(len(dataset.images)) >= len(dataset.images) - len(bases)
+
+    heard = Heard()
+    with (
+        patch.object(workflow, "known_persons", last_is_known),
+        patch("prescreen.workflow.bases.known_persons", last_is_known),
+    ):
+        train(replace(TRAINING, bases=("kept",), output=Path("known")), heard)
+    assert any(
+        "other pictures of persons that it was trained on: 1 of 18; for new persons" in line for line in heard.lines
+    )
+    assert Predictor.load("known").manifest.data["known_to_bases"] == 1

@@ -33,7 +33,7 @@ from prescreen.reports import local_server
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 TRAITS = ("competence", "likeability")
-RATED, OTHERS = range(1, 19), range(19, 31)
+RATED, OTHERS = range(1, 22), range(22, 34)
 CANDIDATES = tuple(f"{number:03}.jpg" for number in range(27, 37))
 BASELINE = SAMPLE / "baseline.jpg"
 
@@ -260,7 +260,7 @@ class Brought:
 
     def shortlist(self, name: str, baseline: str | Path, *options: str | Path) -> pd.DataFrame:
         output = self.folder / f"{name}.csv"
-        words = ("rank", self.scores, "--baseline", baseline, "--improve", "competence", "--budget", "2")
+        words = ("rank", self.scores, "--baseline", baseline, "--improve", "competence", "--keep", "", "--budget", "2")
         done = well(self.place(*words, "--output", output, *options))
         advice, *lines = done.stdout.splitlines()
         assert "your current photo" in advice
@@ -363,11 +363,11 @@ def learns(brought: Brought) -> None:
 
 
 def finds_effects(brought: Brought) -> None:
-    tags = brought.folder / "tags.csv"
+    scores, tags = brought.scores, brought.folder / "tags.csv"
     rows = [f"{name},{'indoors' if place % 2 else 'outdoors'}" for place, name in enumerate(CANDIDATES)]
     tags.write_text("\n".join(["image,scene", *rows]))
     output = brought.folder / "effects.csv"
-    well(brought.place("effects", brought.scores, "--tags", tags, "--gates", "none", "--output", output))
+    well(brought.place("effects", scores, "--tags", tags, "--gates", "none", "--output", output))
     assert set(pd.read_csv(output)["trait"]) == set(TRAITS)
 
 

@@ -20,10 +20,9 @@ from prescreen.cli.output import accuracy_table
 from prescreen.cli.paths import LocalPath
 
 if TYPE_CHECKING:
-    from prescreen.evaluation.usability import Usability
-
-if TYPE_CHECKING:
     from prescreen.evaluation.report import Evaluation
+    from prescreen.evaluation.usability import Usability
+    from prescreen.predictor.manifest import Manifest
 
 FEW = 60  # pictures, below which cross-validation says clearly less than unseen pictures do
 EXAMPLES = """\b
@@ -92,19 +91,29 @@ def train(terminal: Terminal, **given: Any) -> None:
     done = train.train(train.TrainingOptions(**options), terminal)
     run = done.run
     click.echo(accuracy_table(done.evaluation))
-    if done.evaluation.n < FEW:
-        click.echo(few_pictures(done.evaluation))
+    if told := few_pictures(done.evaluation, done.manifest):
+        terminal.info(told)
     terminal.info(f"predictor  {done.output}")
     terminal.info(f"MLflow     run {run.run_id} in {run.store}, model prescreen version {run.version}")
     for line in _standing(run.version, run.champion, run.comparison, usability(done.evaluation)):
         terminal.info(f"           {line}")
 
 
-def few_pictures(evaluation: "Evaluation") -> str:
-    """Say how far r is to be trusted where there are few pictures; `benchmarks/base.py` measures it."""
+def few_pictures(evaluation: "Evaluation", manifest: "Manifest") -> str:
+    """Say how far r is to be trusted where there are few pictures; `benchmarks/base.py` measures it.
+
+    Nothing is said where that was not measured: of predictors that cannot be used, and of those with a base that has
+    seen, or may have seen, the persons.
+    """
+    from prescreen.evaluation.usability import usability
+
+    seen = manifest.data.get("known_to_bases", 0) or manifest.forgetful
+    if evaluation.n >= FEW or not usability(evaluation).usable or seen:
+        return ""
+    more = "with a base 0.06 higher with 30, 0.03 with 60" if manifest.bases else "0.13 higher with 30, 0.05 with 60"
     return (
         f"mean r {evaluation.overall.pearson.text()} of only {evaluation.n} pictures: cross-validation is pessimistic "
-        "there (on unseen faces of One Million Impressions r was 0.13 higher with 30, 0.05 with 60)"
+        f"there (on unseen faces of One Million Impressions r was {more})"
     )
 
 

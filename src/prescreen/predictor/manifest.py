@@ -1,6 +1,6 @@
 """The manifest of a predictor: what it is and where it comes from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -28,7 +28,8 @@ class Manifest:
     data : mapping
         Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
         (``columns``), whether the predictor keeps nothing of single portraits (``forgotten``), where asked for, of how
-        many raters votes were left out (``raters_left_out``), and what its bases are (``bases``, as from `as_base`).
+        many raters votes were left out (``raters_left_out``), what its bases are (``bases``, as from `as_base`), and
+        how many of the pictures look like persons of whom bases have seen other pictures (``known_to_bases``).
     reliability : mapping of str to mapping
         For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
     seed : int
@@ -61,6 +62,11 @@ class Manifest:
         return tuple(self.data.get("bases", ()))
 
     @property
+    def forgetful(self) -> tuple[Mapping[str, Any], ...]:
+        """Those of its bases, theirs and so on that hold nothing of their portraits."""
+        return tuple(base for base in _all_bases(self.bases) if base.get("forgotten", False))
+
+    @property
     def licence(self) -> str | None:
         """Licence of the ratings, where their format tells."""
         return LICENCES.get(self.data.get("format", ""))
@@ -82,6 +88,7 @@ class Manifest:
             "images": self.data["images"],
             "licence": self.licence,
             "simulated": self.simulated,
+            "forgotten": self.forgets,
             "bases": [dict(base) for base in self.bases],
         }
 
@@ -116,11 +123,16 @@ class Manifest:
             raise TypeError("traits, columns and versions are texts")
         if len(set(self.traits)) < len(self.traits) or set(columns) != set(self.traits):
             raise ValueError(f"traits {self.traits}, with columns for {tuple(columns)}")
-        for name, kind in {"images": int, "source": str, "sha256": str}.items():
-            if type(self.data[name]) is not kind:
-                raise TypeError(f"data: {name} is {self.data[name]!r}")
-        if type(self.data.get("forgotten", False)) is not bool:  # not there in older ones
-            raise TypeError(f"data: forgotten is {self.data['forgotten']!r}")
+        data = {"forgotten": False, "known_to_bases": 0, **self.data}  # not there in older ones
+        for name, kind in {
+            "images": int,
+            "source": str,
+            "sha256": str,
+            "forgotten": bool,
+            "known_to_bases": int,
+        }.items():
+            if type(data[name]) is not kind:
+                raise TypeError(f"data: {name} is {data[name]!r}")
         for base in self.bases:
             _check_base(base)
         figures = [value for known in self.reliability.values() for value in known.values()]
@@ -128,6 +140,12 @@ class Manifest:
         if not all(value is None or type(value) in (int, float) for value in figures):
             raise TypeError("reliabilities are numbers")
         Scale.parse(self.scale)
+
+
+def _all_bases(bases: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for base in bases:
+        yield base
+        yield from _all_bases(base["bases"])
 
 
 def _licences(base: Mapping[str, Any]) -> list[str]:
@@ -140,6 +158,8 @@ def _check_base(base: Mapping[str, Any]) -> None:
     for name, kind in {**kinds, "simulated": bool, "bases": list}.items():
         if type(base[name]) is not kind:
             raise TypeError(f"a base's {name} is {base[name]!r}")
+    if type(base.get("forgotten", False)) is not bool:  # not there in older ones
+        raise TypeError(f"a base's forgotten is {base['forgotten']!r}")
     if not all(isinstance(text, str) for text in (*base["traits"], base["licence"] or "")):
         raise TypeError("a base's traits and licence are texts")
     for nested in base["bases"]:

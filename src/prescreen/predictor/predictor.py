@@ -109,16 +109,17 @@ class Predictor:
         """Number of pictures of people that it holds something of, by what it holds."""
         width = self.manifest.encoder.dimension
         components = 0 if self.novelty_detector is None else self.novelty_detector.components.shape[1]
-        # Bases that were trained on the same pictures count once.
-        parts = list({part.portraits.keys.tobytes(): part for part in self.as_base().parts()}.values())
+        held: dict[bytes, NDArray[np.int64]] = {}
+        # Parts that were trained on the same pictures count once, with the most that one holds.
+        for part in self.as_base().parts():
+            pictures = part.portraits.keys.tobytes()
+            numbers = np.array([len(part.portraits.keys), len(part.portraits.faces), part.regressors.rows_held])
+            held[pictures] = np.maximum(held.get(pictures, 0), numbers)
+        keys, faces, vectors = (int(number) for number in np.sum(list(held.values()), axis=0))
         return {
-            "64 bits of the SHA-256 of the file, and the cross-validated prediction": sum(
-                len(part.portraits.keys) for part in parts
-            ),
-            f"face descriptor, {IDENTITY_WIDTH} numbers": sum(len(part.portraits.faces) for part in parts),
-            f"whole vector, {width} numbers with the face descriptor among them": sum(
-                part.regressors.rows_held for part in parts
-            ),
+            "64 bits of the SHA-256 of the file, and the cross-validated prediction": keys,
+            f"face descriptor, {IDENTITY_WIDTH} numbers": faces,
+            f"whole vector, {width} numbers with the face descriptor among them": vectors,
             f"place among portraits, {components} numbers": 0
             if self.novelty_detector is None
             else len(self.novelty_detector.portraits),

@@ -55,7 +55,7 @@ def ranked_table(
     levels: Floats,
     excluded: Excluded,
     chosen: NDArray[np.intp],
-    votes: Sequence[int] = (),
+    votes: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """Return every candidate in one order, with its chances and with its reason in words.
 
@@ -81,8 +81,9 @@ def ranked_table(
         Why some are excluded.
     chosen : ndarray of int
         Rows of the shortlist.
-    votes : sequence of int
-        Votes planned for each picture of the shortlist, in the order of ``chosen``; none without a plan.
+    votes : sequence of int, optional
+        Votes planned for each picture of the shortlist, in the order of ``chosen``; the others get 0. None where no
+        votes are planned.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def ranked_table(
         columns["p_better_low"] = chance.low[order].round(6)
         columns["p_better_high"] = chance.high[order].round(6)
         columns |= {f"p_{name}": chance.per_trait[order, t].round(6) for t, name in enumerate(traits)}
-    if len(votes):
+    if votes is not None:
         planned = np.zeros(len(scores), dtype=np.int64)
         planned[: len(votes)] = votes
         columns["votes"] = planned

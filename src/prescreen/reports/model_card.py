@@ -61,9 +61,21 @@ def summary(manifest: Manifest, evaluation: Evaluation) -> str:
             *rows,
             "",
             "In brackets 95 % intervals. Every figure: `evaluation.json`.",
+            *_known_to_bases(manifest),
             *_unusable(found),
         ]
     )
+
+
+def _known_to_bases(manifest: Manifest) -> list[str]:
+    """Say where the figures may be too high for persons whom no base has seen."""
+    if not (known := manifest.data.get("known_to_bases", 0)):
+        return []
+    return [
+        "",
+        f"{known} of its portraits look like persons of whom a base has seen other pictures: for new persons the "
+        "figures may be too high.",
+    ]
 
 
 def _unusable(found: Usability) -> list[str]:
@@ -183,8 +195,16 @@ def _bases(manifest: Manifest) -> list[str]:
         "What holds for their ratings and pictures holds for this predictor, too: one whose licence allows no "
         "commercial use allows none here.",
         *([f"Known licences: {' '.join(known)}"] if known else []),
+        *_forgetful(manifest),
         "",
     ]
+
+
+def _forgetful(manifest: Manifest) -> list[str]:
+    """Name the bases that cannot tell whether they were trained on these portraits."""
+    names = dict.fromkeys(_plain(base["name"]) for base in manifest.forgetful)
+    told = f"Trained to forget their portraits: {', '.join(names)}. If portraits of this predictor are among them, its"
+    return ["", f"{told} cross-validated figures are too high."] if names else []
 
 
 def _base_rows(base: Mapping[str, Any], within: str = "") -> list[str]:

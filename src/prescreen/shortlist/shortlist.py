@@ -147,7 +147,7 @@ def make_shortlist(
         levels=levels,
         excluded=excluded,
         chosen=chosen,
-        votes=sent.votes,
+        votes=sent.votes if sent.votes or options.votes is not None else None,
     )
     return Shortlist(table, advice, sent.plans, sent.rounds)
 

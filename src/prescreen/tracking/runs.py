@@ -238,10 +238,13 @@ def _log_inputs(client: "MlflowClient", run_id: str, record: TrainingRecord) -> 
 
     data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
     given = [DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, "training")])]
+    # MLflow keeps one input of a name and a digest: bases of the same ratings share it.
+    shared: dict[tuple[str, str], list[str]] = {}
     for base in record.bases.values():
-        source = json.dumps({"uri": masked(base["source"])})
-        ratings = Dataset(Path(base["source"]).stem, base["sha256"][:_DIGEST], "local", source)
-        given.append(DatasetInput(ratings, [InputTag(MLFLOW_DATASET_CONTEXT, f"base {base['name']}")]))
+        shared.setdefault((base["source"], base["sha256"]), []).append(base["name"])
+    for (source, sha256), names in shared.items():
+        ratings = Dataset(Path(source).stem, sha256[:_DIGEST], "local", json.dumps({"uri": masked(source)}))
+        given.append(DatasetInput(ratings, [InputTag(MLFLOW_DATASET_CONTEXT, f"base {', '.join(names)}")]))
     models = [LoggedModelInput(found) for place in record.bases if (found := logged_model(client, place))]
     retried(lambda: client.log_inputs(run_id, given, models))
 

@@ -120,6 +120,7 @@ def build_manifest(
     *,
     forgets: bool = False,
     bases: Sequence[Mapping[str, Any]] = (),
+    known_to_bases: int = 0,
 ) -> Manifest:
     """Write down what the predictor is and where it comes from; ``bases`` as from `Manifest.as_base`."""
     left_out = {found.rater for found in rated.crowd.findings} if rated.crowd.left_out else set()
@@ -141,7 +142,8 @@ def build_manifest(
             "forgotten": forgets,
             "bases": list(bases),
         }
-        | ({"raters_left_out": len(left_out)} if left_out else {}),
+        | ({"raters_left_out": len(left_out)} if left_out else {})
+        | ({"known_to_bases": known_to_bases} if known_to_bases else {}),
         reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},
         seed=seed,
         simulated=simulated,

@@ -1,10 +1,11 @@
 """Opens the bases of a training: predictors whose predictions on the rated pictures are learned from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prescreen.encoders import Encoder, make_encoder
 from prescreen.errors import PredictorMismatch, UsageError
@@ -15,6 +16,7 @@ from prescreen.progress import ProgressReporter
 from prescreen.ratings.reading import Ratings
 from prescreen.text import shown
 from prescreen.training.dataset import Dataset
+from prescreen.training.grouping import group
 from prescreen.workflow.inputs import load_predictor, resolve_model_uri
 
 if TYPE_CHECKING:
@@ -32,6 +34,18 @@ class OpenedBase:
     def holds_portraits(self) -> bool:
         """Whether its part in another predictor holds anything of single portraits."""
         return any(len(part.portraits.keys) or part.regressors.rows_held for part in self.predictor.as_base().parts())
+
+    @property
+    def forgetful(self) -> list[Mapping[str, Any]]:
+        """What manifests say of those that forget their portraits: of it and its bases, theirs and so on."""
+        itself = [self.describe()] if self.predictor.manifest.forgets else []
+        return [*itself, *self.predictor.manifest.forgetful]
+
+    def part(self, described: Mapping[str, Any]) -> str:
+        """Return how a message calls it, or one of its bases."""
+        return (
+            "it" if described["fingerprint"] == self.predictor.fingerprint else f"its base {shown(described['name'])}"
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest says of it."""
@@ -85,7 +99,7 @@ def make_training_encoder(options: "TrainingOptions", bases: Sequence[OpenedBase
 
 
 def check_ratings(rated: Ratings, bases: Sequence[OpenedBase]) -> None:
-    """Refuse a base that forgets its portraits and was trained on these ratings.
+    """Refuse a base that forgets its portraits, or has such a base, and was trained on these ratings.
 
     Raises
     ------
@@ -93,12 +107,31 @@ def check_ratings(rated: Ratings, bases: Sequence[OpenedBase]) -> None:
         What it says of these pictures has seen their ratings, and it cannot tell which pictures those are.
     """
     for base in bases:
-        manifest = base.predictor.manifest
-        if manifest.forgets and manifest.data["sha256"] == rated.fingerprint:
-            raise UsageError(
-                f"--base {shown(base.place)}: trained on these ratings with --forget-portraits, so it has no "
-                "cross-validated predictions of them; train the base without --forget-portraits, or leave it out"
-            )
+        for forgetful in base.forgetful:
+            if forgetful["sha256"] == rated.fingerprint:
+                raise UsageError(
+                    f"--base {shown(base.place)}: {base.part(forgetful)} was trained on these ratings with "
+                    "--forget-portraits, so it has no cross-validated predictions of them; train it without "
+                    "--forget-portraits, or leave it out"
+                )
+
+
+def known_persons(dataset: Dataset, bases: Sequence[OpenedBase]) -> NDArray[np.bool_]:
+    """Tell which pictures look like persons of whom bases have seen other pictures; as far as they hold faces.
+
+    Of these pictures a base has seen no rating, so its cross-validated predictions do not replace what it says of them;
+    but it has seen the person's. `docs/bases.md` has what that does to the cross-validated accuracy.
+    """
+    keys, known = content_keys(dataset.contents), np.zeros(len(dataset.images), dtype=bool)
+    for part in (part for base in bases for part in base.predictor.as_base().parts()):
+        others = np.flatnonzero(part.portraits.find(keys, dataset.faces) < 0)
+        if not len(others) or not len(part.portraits.faces):
+            continue
+        faces = np.concatenate([dataset.faces[others], part.portraits.faces.astype(np.float32)])
+        names = np.concatenate([dataset.persons[others], np.full(len(part.portraits.faces), "")])
+        pictures, portraits = np.split(group(faces, names).labels, [len(others)])
+        known[others] |= np.isin(pictures, portraits)
+    return known
 
 
 def report_bases(dataset: Dataset, bases: Sequence[OpenedBase], encoder: Encoder, reporter: ProgressReporter) -> None:
@@ -110,14 +143,22 @@ def report_bases(dataset: Dataset, bases: Sequence[OpenedBase], encoder: Encoder
         votes = ", simulated votes" if manifest.simulated else ""
         licence = "" if manifest.licence is None else f"; licence of its ratings: {manifest.licence}"
         reporter.info(f"base       {shown(base.place)}: {', '.join(map(shown, predictor.traits))}{votes}{licence}")
+        if weak := predictor.usability.describe():
+            reporter.info(f"base       it is itself {weak}")
         found = [part.portraits.find(keys, dataset.faces) >= 0 for part in predictor.as_base().parts()]
-        if seen := np.any(found, axis=0).sum():
+        seen = np.any(found, axis=0)
+        if seen.any():
             reporter.info(
-                f"base       it was trained on {seen} of the {len(keys)} pictures, or near-copies of them: its "
+                f"base       it was trained on {seen.sum()} of the {len(keys)} pictures, or near-copies of them: its "
                 "cross-validated predictions are used for these"
             )
-        elif not base.holds_portraits:
+        if others := (known_persons(dataset, [base]) & ~seen).sum():
             reporter.info(
-                "base       it was told to forget its training portraits: if the rated pictures are among them, the "
-                "accuracy that follows is too high"
+                f"base       other pictures of persons that it was trained on: {others} of {len(keys)}; for new "
+                "persons the accuracy that follows may be too high"
+            )
+        for forgetful in base.forgetful:
+            reporter.info(
+                f"base       {base.part(forgetful)} was told to forget its training portraits: if the rated pictures "
+                "are among them, the accuracy that follows is too high"
             )

@@ -10,6 +10,7 @@ from prescreen.encoders import EncoderSpecification
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite, check_place
+from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.progress import NullReporter, ProgressReporter
@@ -21,7 +22,14 @@ from prescreen.regressors.stacking import CrossValidation
 from prescreen.training import steps
 from prescreen.training.dataset import Dataset, fit_dataset, join, with_bases
 from prescreen.training.error_model import calibrate
-from prescreen.workflow.bases import OpenedBase, check_ratings, make_training_encoder, open_bases, report_bases
+from prescreen.workflow.bases import (
+    OpenedBase,
+    check_ratings,
+    known_persons,
+    make_training_encoder,
+    open_bases,
+    report_bases,
+)
 from prescreen.workflow.inputs import embed_inputs, rated_images, report_ratings
 from prescreen.workflow.trait_names import check_names
 
@@ -103,10 +111,11 @@ class TrainingOptions:
 
 @dataclass(frozen=True)
 class Training:
-    """What `train` made: the predictor's directory, its cross-validated evaluation, and the MLflow run."""
+    """What `train` made: the predictor's directory, cross-validated evaluation and manifest, and the MLflow run."""
 
     output: Path
     evaluation: Evaluation
+    manifest: Manifest
     run: "TrackedRun"
 
 
@@ -160,7 +169,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
             run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
     for line in rated.crowd.describe():
         reporter.info(line)
-    return Training(output, predictor.evaluation, run)
+    return Training(output, predictor.evaluation, predictor.manifest, run)
 
 
 def _read(options: TrainingOptions, reporter: ProgressReporter) -> Ratings:
@@ -211,6 +220,7 @@ def _fit(
             options.simulated,
             forgets=forget,
             bases=[base.describe() for base in bases],
+            known_to_bases=int(known_persons(dataset, bases).sum()),
         ),
         regressors=regressors,
         calibration=calibrate(dataset, validation, rated),
