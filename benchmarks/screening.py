@@ -143,7 +143,7 @@ class Test:
         self.best = ranked(compare(world, faces, self.nothing))
 
     def seen(self, number):
-        """Return what people said, where ``number`` (n,) votes of each face were asked for."""
+        """Return the human scores, where ``number`` (n,) votes of each face were asked for."""
         rows = np.flatnonzero(number)
         votes = [[trait[row][: number[row]] for trait in self.pool] for row in rows]
         z, count = (np.array([[of(face) for face in faces] for faces in votes]) for of in (np.mean, len))

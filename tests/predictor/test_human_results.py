@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from prescreen.errors import RatingsError
 from prescreen.predictor.calibration import Calibration
+from prescreen.predictor.human_scores import HumanResults
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
 from prescreen.ratings.vote_noise import score_to_z
@@ -124,3 +125,14 @@ def test_single_votes_are_on_the_scale_of_the_training(learned, raw):
         RatingsError, match=r"row 2: competence 4 is outside the scale of the training, 0:3 .*; give votes on it"
     ):
         learned(VOTES, predictor("0:3"), raw=raw)
+
+
+def test_pictures_with_scores_on_all_of_some_traits_are_known_also_from_several_tests():
+    z = np.array([[1.0, np.nan], [np.nan, 2.0], [0.5, np.nan], [np.nan, np.nan]])
+    results = HumanResults(
+        np.array([7, 7, 8, 9], dtype=np.uint64), np.zeros((4, 3), np.float16), z, np.where(np.isnan(z), np.nan, 0.1),
+        np.array([1, 2, 1, 1]), np.ones(4, dtype=bool),
+    )  # fmt: skip
+    assert results.complete_on([0, 1]).tolist() == [7]
+    assert results.complete_on([0]).tolist() == [7, 8]
+    assert HumanResults.none(3, 2).complete_on([0]).tolist() == []

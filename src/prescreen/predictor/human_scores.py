@@ -6,7 +6,7 @@ matter. A prediction moves with the scored pictures as far as the predictor's er
 pictures of the person by the person's share of the errors, similar pictures more, pictures of somebody else hardly.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Self
 
@@ -108,6 +108,12 @@ class HumanResults:
     def told(self) -> NDArray[np.bool_]:
         """Where there is a score, shape (m, t)."""
         return np.isfinite(self.z)
+
+    def complete_on(self, columns: Sequence[int]) -> NDArray[np.uint64]:
+        """Return the keys of the pictures with a score on all of these traits, in one test or in several."""
+        keys = np.unique(self.keys)
+        told = [self.told[self.keys == key].any(axis=0)[columns].all() for key in keys]
+        return np.asarray(keys[np.array(told, dtype=bool)], dtype=np.uint64)
 
     def holds(self, others: Self) -> NDArray[np.bool_]:
         """Tell which scores of others, shape (m, t), are here: the same picture, trait, score and votes."""

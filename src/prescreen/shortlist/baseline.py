@@ -143,20 +143,8 @@ def read_baseline(
         if scores:
             raise UsageError(f"--baseline-scores: --baseline is {text!r}, which are scores too; give one of them")
         scores = text
-    if not scores and options.baseline_votes is not None:
-        raise UsageError("--baseline-votes: says how many votes scores come from; give the photo's --baseline-scores")
-    if not scores and options.same_raters:
-        raise UsageError("--same-raters: says where scores come from; give the photo's --baseline-scores")
-    if text is None and not scores:
-        beating = (
-            ("--votes", options.votes is not None),
-            ("--any-of", options.any_of),
-            ("--improve-margin", options.improve_margin != 0),
-            ("--keep-margin", options.keep_margin != 0),
-        )
-        for option, given in beating:
-            if given:
-                raise UsageError(f"{option}: is about beating your current photo; give it with --baseline")
+    if not scores:
+        _refuse_idle(options, photo=text is not None)
     if text is None or not is_picture:
         alone = Baseline(f"scores from {options.votes_of_baseline} votes", {}, {}, {}, None)
         return with_scores(alone, _read_scores(scores, "", predictor), options, predictor) if scores else None
@@ -166,6 +154,23 @@ def read_baseline(
     levels, low, high = (dict(zip(predictor.traits, map(float, v[0]), strict=True)) for v in values)
     photo = replace(photo, levels=levels, low=low, high=high)
     return with_scores(photo, _read_scores(scores, photo.name, predictor), options, predictor) if scores else photo
+
+
+def _refuse_idle(options: RankingOptions, *, photo: bool) -> None:
+    """Refuse options that mean nothing without scores of the current photo, or without the photo either."""
+    if options.baseline_votes is not None:
+        raise UsageError("--baseline-votes: says how many votes scores come from; give the photo's --baseline-scores")
+    if options.same_raters:
+        raise UsageError("--same-raters: says where scores come from; give the photo's --baseline-scores")
+    beating = {
+        "--votes": options.votes is not None,
+        "--any-of": options.any_of,
+        "--improve-margin": options.improve_margin != 0,
+        "--keep-margin": options.keep_margin != 0,
+    }
+    for option, given in beating.items():
+        if given and not photo:
+            raise UsageError(f"{option}: is about beating your current photo; give it with --baseline")
 
 
 def _read_scores(text: str, photo: str, predictor: Predictor) -> TypedResults:

@@ -1,11 +1,10 @@
 """What to do after a round of a plan for a list: send the pictures of the next round, or take the list."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.checks import References
@@ -14,10 +13,9 @@ from prescreen.ranking.stopping import Advice, Decision
 from prescreen.ranking.two_rounds import spending
 from prescreen.ranking.vote_plan import VotePlan
 from prescreen.shortlist.baseline import Baseline
+from prescreen.shortlist.comparison import Vectors
 from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.shortlist.shortlist import make_shortlist
-
-Vectors = Mapping[str, NDArray[np.float16]]
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,5 @@ def next_of_list(
 ) -> ListStep:
     """Continue a plan after a round; arguments after the first as in `prescreen.shortlist.shortlist.make_shortlist`."""
     found = make_shortlist(scores, predictor, baseline, options, vectors, references, rejected, pending=pending)
-    contents = dict(zip(scores["image"], scores["content"], strict=True))
-    chosen = found.table.loc[found.table["selected"], "image"]
-    tested = predictor.was_tested([contents[name] for name in chosen]) if len(chosen) else np.zeros(0, dtype=bool)
-    return ListStep(pending, found.table, found.advice, int(np.count_nonzero(tested)))
+    proposed = found.table.loc[found.table["selected"], "image"]
+    return ListStep(pending, found.table, found.advice, len(found.tested.intersection(proposed)))

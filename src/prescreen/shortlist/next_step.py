@@ -1,6 +1,6 @@
 """What to do after a round of tests: take a tested picture, test others, or keep the current photo."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,10 +14,9 @@ from prescreen.ranking.checks import References
 from prescreen.ranking.options import RankingOptions
 from prescreen.ranking.stopping import TEST_FROM, Advice, Decision, decide
 from prescreen.shortlist.baseline import Baseline
+from prescreen.shortlist.comparison import Vectors
 from prescreen.shortlist.shortlist import make_shortlist
 from prescreen.text import percent, shown
-
-Vectors = Mapping[str, NDArray[np.float16]]
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,10 @@ def decide_next(
 ) -> NextStep:
     """Rank what is left against the current photo and decide; all arguments as in `make_shortlist`."""
     found = make_shortlist(scores, predictor, baseline, options, vectors, references, rejected)
-    contents = dict(zip(scores["image"], scores["content"], strict=True))
     ranked = found.table
-    tested = predictor.was_tested([contents[name] for name in ranked["image"]])
+    tested = ranked["image"].isin(found.tested).to_numpy(dtype=bool)
     if found.advice.unusable:  # then people's own scores alone can settle it
-        scored = _scored_on(options.goals(predictor.traits).traits, predictor)
-        photo = baseline.human is not None or bool(np.isin(content_keys([baseline.content]), scored)[0])
-        tested &= photo & np.isin(content_keys([contents[name] for name in ranked["image"]]), scored)
+        tested &= _settled(ranked["image"].tolist(), scores, baseline, options, predictor)
     selected = ranked["selected"].to_numpy(dtype=bool)
     chances = ranked["p_better"].to_numpy(np.float64)
     decision = decide(chances, tested, selected, found.advice)
@@ -118,13 +114,16 @@ def decide_next(
     return replace(step, advice=make_shortlist(scores, predictor, taken, options, vectors, beyond, rejected).advice)
 
 
-def _scored_on(traits: Sequence[str], predictor: Predictor) -> NDArray[np.uint64]:
-    """Return the keys of the pictures that people have scored on all of these traits."""
+def _settled(
+    names: Sequence[str], scores: pd.DataFrame, baseline: Baseline, options: RankingOptions, predictor: Predictor
+) -> NDArray[np.bool_]:
+    """Tell which pictures people have scored on all traits with a goal, as they have the current photo."""
+    columns = [predictor.traits.index(trait) for trait in options.goals(predictor.traits).traits]
     _, results = predictor.scored()
-    columns = [predictor.traits.index(trait) for trait in traits]
-    keys = np.unique(results.keys)
-    told = [results.told[results.keys == key].any(axis=0)[columns].all() for key in keys]
-    return np.asarray(keys[np.array(told, dtype=bool)], dtype=np.uint64)
+    scored = results.complete_on(columns)
+    photo = baseline.human is not None or np.isin(content_keys([baseline.content]), scored)[0]
+    contents = dict(zip(scores["image"], scores["content"], strict=True))
+    return np.asarray(photo & np.isin(content_keys([contents[name] for name in names]), scored), dtype=bool)
 
 
 def _as_baseline(name: str, scores: pd.DataFrame, predictor: Predictor, vectors: Vectors) -> Baseline:

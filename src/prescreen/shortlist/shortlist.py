@@ -18,11 +18,9 @@ from prescreen.ranking.stopping import Advice
 from prescreen.ranking.two_rounds import TwoRounds
 from prescreen.ranking.vote_plan import VotePlan, best_plan, describe_plan
 from prescreen.shortlist.baseline import NO_FACE, Baseline, noise_of_one_vote
-from prescreen.shortlist.comparison import compare
+from prescreen.shortlist.comparison import Vectors, compare
 from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.text import OK
-
-Vectors = Mapping[str, NDArray[np.float16]]
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,15 @@ class Shortlist:
         How the votes could be spent on finding one picture, by number of pictures; empty without votes.
     rounds : TwoRounds or None
         How they are spent where a list is wanted.
+    tested : frozenset of str
+        Names of the candidates that people have scored.
     """
 
     table: pd.DataFrame
     advice: Advice
     plans: Sequence[VotePlan] = ()
     rounds: TwoRounds | None = None
+    tested: frozenset[str] = frozenset()
 
     @property
     def plan(self) -> VotePlan | None:
@@ -113,11 +114,12 @@ def make_shortlist(
         levels = baseline.known_levels(predictor.traits, goals)
         comparison = compare(scores, predictor, baseline, goals, vectors)
         merit = comparison.chance.joint
+    seen = predictor.was_tested(scores["content"].tolist())
     candidates = Candidates(
         scores,
         stack_faces(names, face_descriptors(vectors, predictor.manifest.encoder)),
         references,
-        predictor.was_tested(scores["content"].tolist()),
+        seen,
         np.array([name in rejected for name in names], dtype=bool),
     )
     ranked = best_first(names, merit)
@@ -149,7 +151,8 @@ def make_shortlist(
         chosen=chosen,
         votes=sent.votes if sent.votes or options.votes is not None else None,
     )
-    return Shortlist(table, advice, sent.plans, sent.rounds)
+    tested = frozenset(name for name, was_seen in zip(names, seen, strict=True) if was_seen)
+    return Shortlist(table, advice, sent.plans, sent.rounds, tested)
 
 
 @dataclass(frozen=True)
