@@ -97,7 +97,7 @@ def decide_next(
     ranked = found.table
     tested = ranked["image"].isin(found.tested).to_numpy(dtype=bool)
     if found.advice.unusable:  # then people's own scores alone can settle it
-        tested &= _settled(ranked["image"].tolist(), scores, baseline, options, predictor)
+        tested = tested & _settled(ranked["image"].tolist(), scores, baseline, options, predictor)
     selected = ranked["selected"].to_numpy(dtype=bool)
     chances = ranked["p_better"].to_numpy(np.float64)
     decision = decide(chances, tested, selected, found.advice)
