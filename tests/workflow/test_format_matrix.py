@@ -352,10 +352,10 @@ def reviews(brought: Brought) -> None:
 
 
 def learns(brought: Brought) -> None:
-    results = brought.folder / "results.csv"
+    scores, results = brought.scores, brought.folder / "results.csv"
     results.write_text("image,competence,likeability,votes\n027.jpg,7.1,6.3,30\n030.jpg,4.2,5.5,25\n")
     words = ("learn", results, "--predictor", brought.predictor, "--output", brought.folder / "taught")
-    options = ("--scores", brought.scores, "--baseline", BASELINE, "--improve", "competence", "--budget", "1")
+    options = ("--scores", scores, "--baseline", BASELINE, "--improve", "competence", "--budget", "1")
     done = well(brought.place(*words, *options, "--shortlist", brought.folder / "next.csv"))
     assert "competence" in done.stdout
     assert Predictor.load(brought.folder / "taught").results is not None
