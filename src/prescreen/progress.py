@@ -13,6 +13,12 @@ class ProgressReporter(Protocol):
     def info(self, message: str) -> None:
         """Take a message for the user."""
 
+    def note(self, message: str) -> None:
+        """Take what explains the result: it is shown after the result."""
+
+    def detail(self, message: str) -> None:
+        """Take what only somebody who looks closer wants to know."""
+
     def warn(self, message: str) -> None:
         """Take a message that must not be missed, even when quiet."""
 
@@ -24,6 +30,12 @@ class NullReporter:
     """A reporter that says nothing: the default of the library. Warnings are Python's."""
 
     def info(self, message: str) -> None:
+        """Say nothing."""
+
+    def note(self, message: str) -> None:
+        """Say nothing."""
+
+    def detail(self, message: str) -> None:
         """Say nothing."""
 
     def warn(self, message: str) -> None:

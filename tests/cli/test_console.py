@@ -270,6 +270,41 @@ def test_examples_can_be_pasted_into_a_shell(words):
         assert "  " not in line.strip().partition("  #")[0].rstrip(), line
 
 
+def test_what_explains_a_result_follows_it_and_details_come_only_when_asked_for():
+    @click.command()
+    @verb
+    def command(terminal):
+        terminal.note("note")
+        terminal.detail("detail")
+        terminal.info("info")
+        click.echo("result")
+
+    assert CliRunner().invoke(command, []).output == "info\nresult\nnote\n"
+    assert CliRunner().invoke(command, ["-v"]).output == "detail\ninfo\nresult\nnote\n"
+    assert CliRunner().invoke(command, ["-q"]).output == "result\n"
+    both = CliRunner().invoke(command, ["-q", "--verbose"])
+    assert both.exit_code == 2
+    assert "--quiet and --verbose: give one of them" in both.output
+
+
+def test_the_estimate_of_progress_leaves_out_what_loading_took(monkeypatch, capsys):
+    """Loading takes 60 s, and each batch of 4 takes 8 s: when the third of ten comes, a little over 60 s are left."""
+    now = [1000.0]
+    for place in ("prescreen.cli.console.time.time", "tqdm.std.time"):
+        monkeypatch.setattr(place, lambda: now[0])
+    with Terminal().progress("embedding", 40) as advance:
+        now[0] += 60
+        shown = []
+        for _ in range(3):
+            for _ in range(4):
+                advance()
+                now[0] += 0.01
+            now[0] += 8
+            shown.append(capsys.readouterr().err)
+    assert "<?" in shown[0]
+    assert "9/40 [00:16<01:02" in shown[2]
+
+
 def test_a_program_without_standard_error_draws_no_bar(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with Terminal().progress("embedding", 2) as advance:

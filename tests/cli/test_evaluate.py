@@ -20,7 +20,12 @@ def test_all_figures_and_the_headline_go_to_their_files(tmp_path, monkeypatch):
     done = CliRunner().invoke(main, ["evaluate", "--predictor", "p", "--ratings", "r.csv", *options])
     assert done.exit_code == 0
     assert json.loads(files["json"].read_text()) == REPORT.to_json()
-    assert "0.500 [0.100, 0.800]" in done.stdout
+    first, _, row = done.stdout.splitlines()
+    assert first.startswith("Not usable for smart: r 0.50 [0.10, 0.80] on 12 pictures, too few to tell")
+    assert row.split()[:4] == ["smart", "12", "0.50", "[0.10,"]
+    everything = CliRunner().invoke(main, ["evaluate", "--predictor", "p", "--ratings", "r.csv", "-v"])
+    assert "0.500 [0.100, 0.800]" in everything.stdout
+    assert "naive MAE" in everything.stdout
     assert json.loads(files["metrics"].read_text()) == {"smart": {"r": 0.5}}
 
 

@@ -1,4 +1,4 @@
-from prescreen.cli.output import accuracy_table, what_more_would_bring
+from prescreen.cli.output import accuracy_lines, accuracy_table, what_more_would_bring
 from prescreen.evaluation.curves import CurvePoint, LearningCurve
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import Evaluation
@@ -17,6 +17,7 @@ def test_what_more_pictures_and_votes_would_bring_is_said_below_the_table():
     )
     assert what_more_would_bring(curve) == said
     assert said in accuracy_table(Evaluation(n=80, learning_curve=curve)).splitlines()
+    assert said == accuracy_lines(Evaluation(n=80, learning_curve=curve))[-1]
 
 
 def test_nothing_is_promised_where_the_curve_shows_nothing():

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from prescreen.evaluation.metrics import Estimate
-from prescreen.evaluation.report import Evaluation, TraitEvaluation, evaluate
+from prescreen.evaluation.noise_ceiling import NoiseCeiling
+from prescreen.evaluation.report import Evaluation, Overall, TraitEvaluation, evaluate
 from prescreen.evaluation.slices import Coverage
-from prescreen.evaluation.usability import FEWEST_PICTURES, Usability, usability
+from prescreen.evaluation.usability import FEWEST_PICTURES, REMEDY, Usability, usability, verdict
 
 GOOD = Estimate(0.6, 0.4, 0.75)
 
@@ -78,3 +79,34 @@ def test_the_width_of_the_scale_is_kept_and_may_be_missing():
     assert Evaluation.from_json(content) == evaluation
     del content["scale_width"]
     assert Evaluation.from_json(content) == replace(evaluation, scale_width=None)
+
+
+def judged(**votes):
+    """Say the verdict on traits with these equivalent numbers of votes; None for a trait that cannot be used."""
+    traits = tuple(
+        TraitEvaluation(
+            name, 60, GOOD if worth is not None else Estimate(-0.1), ceiling=NoiseCeiling(votes=Estimate(worth))
+        )
+        for name, worth in votes.items()
+    )
+    return verdict(Evaluation(60, 60, Overall(len(traits), GOOD, votes=Estimate(16.2)), traits))
+
+
+def test_the_verdict_says_what_predictions_are_worth_and_where_they_are_weak():
+    assert judged(warm=16.2, smart=20) == "Usable: a prediction is worth about 16 votes a picture."
+    assert judged(warm=16.2, smart=7.04) == "Usable: a prediction is worth about 16 votes a picture; weak: smart (7.0)."
+
+
+def test_the_verdict_names_what_cannot_be_used():
+    assert judged(warm=16.2, smart=None).endswith(
+        "votes a picture. Not usable for smart: r -0.10 on 60 pictures, not above 0."
+    )
+    nothing = judged(smart=None)
+    assert nothing.startswith("Not usable for smart: r -0.10")
+    assert nothing.endswith(f"{REMEDY}.")
+
+
+def test_the_verdict_without_votes_is_r_and_simulated_votes_are_said():
+    plain = Evaluation(60, 60, Overall(1, GOOD), (TraitEvaluation("warm", 60, GOOD),))
+    assert verdict(plain) == "Usable: mean r 0.60 on pictures that it had not seen."
+    assert verdict(replace(plain, simulated=True)).startswith("Usable (simulated votes): mean r")

@@ -23,7 +23,7 @@ class Told(NullReporter):
     def __init__(self):
         self.lines = []
 
-    def info(self, text):
+    def note(self, text):
         self.lines.append(text)
 
 

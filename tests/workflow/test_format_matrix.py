@@ -276,8 +276,9 @@ class Brought:
 
 def trains(brought: Brought) -> None:
     done = well(brought.training)
-    rows = done.stdout.splitlines()
-    assert [row.split()[0] for row in rows[1:3]] == list(TRAITS)
+    verdict, _, *rows = done.stdout.splitlines()
+    assert verdict.startswith("Usable")
+    assert [row.split()[0] for row in rows[:2]] == list(TRAITS)
     predictor = Predictor.load(brought.predictor)
     assert predictor.traits == TRAITS
     known = brought.format not in NO_SPREAD

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -14,18 +15,35 @@ from prescreen.errors import PrescreenError
 from prescreen.text import masked
 
 P = ParamSpec("P")
+_FIRST_BATCH = 1.0  # seconds from the first step, in which the rest of its batch arrives
 
 
 class Terminal:
-    """Prints messages and progress bars on standard error; when quiet, only warnings."""
+    """Prints messages and progress bars on standard error; when quiet, only warnings; details when verbose."""
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
+        self.verbose = verbose
+        self._notes: list[str] = []
 
     def info(self, message: str) -> None:
         """Print a message for the user."""
         if not self.quiet:
             click.echo(masked(message), err=True)
+
+    def note(self, message: str) -> None:
+        """Keep what explains the result until the verb has printed that."""
+        self._notes.append(message)
+
+    def detail(self, message: str) -> None:
+        """Print a message with ``--verbose`` only."""
+        if self.verbose:
+            self.info(message)
+
+    def say_notes(self) -> None:
+        """Print the notes that were kept."""
+        while self._notes:
+            self.info(self._notes.pop(0))
 
     def warn(self, message: str) -> None:
         """Print a warning, even when quiet."""
@@ -43,27 +61,39 @@ class Terminal:
             file=sys.stderr,
             leave=False,
             mininterval=0.5,
+            smoothing=0,  # the estimate is the mean since the first batch; batches come in bursts
         ) as bar:
+            first = None
 
             def advance() -> None:
+                nonlocal first
                 if interrupts.asked():  # the exception was lost in a library
                     raise KeyboardInterrupt
+                now = time.time()
+                if first is None:  # loading took the time until now
+                    first = bar.start_t = now
+                bar.initial = 1 if now >= first + _FIRST_BATCH else bar.n + 1
                 bar.update()
 
             yield advance
 
 
 def verb(function: Callable[P, Any]) -> Callable[P, None]:
-    """Give a command ``--quiet`` and ``--debug``, and turn its errors into one line and an exit code."""
+    """Give a command ``--quiet``, ``--verbose`` and ``--debug``; turn its errors into one line and an exit code."""
 
     @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors and warnings.")
+    @click.option("--verbose", "-v", is_flag=True, help="Say more: every figure, and how inputs were understood.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
         debug = bool(kwargs.pop("debug"))
-        kwargs["terminal"] = Terminal(bool(kwargs.pop("quiet")))
+        quiet, verbose = bool(kwargs.pop("quiet")), bool(kwargs.pop("verbose"))
+        if quiet and verbose:
+            raise click.UsageError("--quiet and --verbose: give one of them")
+        terminal = kwargs["terminal"] = Terminal(quiet, verbose)
         try:
             function(*args, **kwargs)
+            terminal.say_notes()
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise  # click handles them; a closed output ends the command silently
         except Exception as error:

@@ -20,12 +20,13 @@ Examples:
 @verb
 def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
     """Train, score and rank on the sample portraits, whose votes are simulated."""
-    from prescreen.cli.output import accuracy_table, shortlist_lines
+    from prescreen.cli.output import accuracy_lines, shortlist_lines
     from prescreen.workflow import demo
 
     done = demo.demo(output, sample=sample, reporter=terminal)
     click.echo("Cross-validated on the sample:")
-    click.echo(accuracy_table(done.training.evaluation))
+    for line in accuracy_lines(done.training.evaluation, everything=terminal.verbose):
+        click.echo(line)
     click.echo("\nWorth sending to raters (simulated votes):")
     for line in shortlist_lines(done.ranking.shortlist):
         click.echo(f"  {line}")

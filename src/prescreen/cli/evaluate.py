@@ -16,7 +16,7 @@ from prescreen.cli.options import (
     ratings_option,
     scale_option,
 )
-from prescreen.cli.output import accuracy_table
+from prescreen.cli.output import accuracy_lines
 from prescreen.cli.paths import LocalPath, Place
 
 EXAMPLES = """\b
@@ -58,4 +58,5 @@ def evaluate(json_file: Path | None, metrics: Path | None, terminal: Terminal, *
     for path, figures in ((json_file, report.to_json()), (metrics, headline(report))):
         if path is not None:
             write_text_atomic(path, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-    click.echo(accuracy_table(report))
+    for line in accuracy_lines(report, everything=terminal.verbose):
+        click.echo(line)

@@ -111,13 +111,14 @@ def learn(
         experiment=experiment,
         reporter=terminal,
     )
-    for line in round_lines(done.content):
-        click.echo(line)
     if done.answer:
         click.echo(done.answer)
     if done.proposal is not None:
         for line in shortlist_lines(done.proposal):
             click.echo(line)
+    for line in round_lines(done.content):
+        click.echo(line)
+    terminal.say_notes()
     terminal.info(f"predictor  {output}")
     if shortlist is not None:
         terminal.info(f"shortlist  {shortlist}")

@@ -14,6 +14,45 @@ if TYPE_CHECKING:
     from prescreen.ranking.vote_plan import VotePlan
 
 
+def accuracy_lines(evaluation: "Evaluation", everything: bool = False) -> list[str]:
+    """Say whether predictions can be used, then how accurate they are; every figure if asked for.
+
+    The short table has one trait a row: pictures, r with its 95 % interval, the highest r that ratings this noisy
+    allow, how many votes a panel needs to be as accurate, the share of ratings inside the 90 % intervals, and r within
+    persons where it is known.
+    """
+    from prescreen.evaluation.usability import verdict
+
+    if everything:
+        return [verdict(evaluation), "", *accuracy_table(evaluation).splitlines()]
+    curve = evaluation.learning_curve
+    more = "" if curve is None else what_more_would_bring(curve)
+    return [verdict(evaluation), *aligned(_short(evaluation)), *([more] if more else [])]
+
+
+def _short(evaluation: "Evaluation") -> Sequence[Sequence[str]]:
+    persons = any(trait.within_person for trait in evaluation.traits)
+    overall = evaluation.overall
+    head = ("trait", "pictures", "r", "ceiling", "votes", "cover", *(["r within persons"] * persons))
+    rows = [
+        (
+            trait.trait,
+            str(trait.n),
+            trait.pearson.text(2),
+            _number(trait.limits.highest_r, 2),
+            trait.limits.votes.text(1),
+            _coverage(trait.covered)[0],
+            *([trait.within.pearson.text(2)] * persons),
+        )
+        for trait in evaluation.traits
+    ]
+    if overall.n_traits > 1:
+        means = (overall.pearson.text(2), "", overall.votes.text(1), _coverage(overall.covered)[0])
+        within = [overall.within_person_pearson.text(2)] * persons
+        rows.append((f"mean of {overall.n_traits}", str(evaluation.n), *means, *within))
+    return [head, *rows]
+
+
 def accuracy_table(evaluation: "Evaluation") -> str:
     """Lay out an evaluation, one trait a row, with 95 % intervals in brackets.
 
@@ -24,8 +63,6 @@ def accuracy_table(evaluation: "Evaluation") -> str:
     The second table is about picking the best: the mean rating of all pictures, of those predicted best, of those that
     perfect predictions would pick and of those rated best, then how many of the best rated were found.
     """
-    from prescreen.evaluation.usability import FEWEST_PICTURES, usability
-
     tables = [_accuracy(evaluation), _screening(evaluation)]
     if any(trait.within_person for trait in evaluation.traits):
         tables.append(_persons(evaluation))
@@ -34,13 +71,8 @@ def accuracy_table(evaluation: "Evaluation") -> str:
     found = (
         "" if evaluation.learning_curve is None else what_more_would_bring(evaluation.learning_curve),
         _lowest(evaluation),
-        "(simulated votes)" if evaluation.simulated else "",
     )
     notes = [line for line in found if line]
-    enough = {trait.trait for trait in evaluation.traits if trait.n >= FEWEST_PICTURES}  # too few tell nothing
-    notes += [
-        f"not usable: {trait}: {reason}" for trait, reason in usability(evaluation).unusable.items() if trait in enough
-    ]
     return "\n\n".join("\n".join(lines) for lines in (*map(aligned, tables), notes) if lines)
 
 

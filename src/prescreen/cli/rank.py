@@ -80,6 +80,7 @@ def rank(
         )
         for line in zero_shot_lines(ranked.shortlist):
             click.echo(line)
+        terminal.say_notes()
         _written(terminal, output, report)
         return
     if encoder is not None:
@@ -101,6 +102,7 @@ def rank(
         click.echo(line)
     for line in plan_lines(done.plans):
         click.echo(line)
+    terminal.say_notes()
     _written(terminal, output, report)
 
 

@@ -16,7 +16,7 @@ from prescreen.cli.options import (
     ratings_option,
     scale_option,
 )
-from prescreen.cli.output import accuracy_table
+from prescreen.cli.output import accuracy_lines
 from prescreen.cli.paths import LocalPath
 
 if TYPE_CHECKING:
@@ -90,10 +90,12 @@ def train(terminal: Terminal, **given: Any) -> None:
 
     done = train.train(train.TrainingOptions(**options), terminal)
     run = done.run
-    click.echo(accuracy_table(done.evaluation))
+    for line in accuracy_lines(done.evaluation, everything=terminal.verbose):
+        click.echo(line)
+    terminal.say_notes()
     if told := few_pictures(done.evaluation, done.manifest):
         terminal.info(told)
-    terminal.info(f"predictor  {done.output}")
+    terminal.info(f"predictor  {done.output}; every figure is in its evaluation.json, or with --verbose")
     terminal.info(f"MLflow     run {run.run_id} in {run.store}, model prescreen version {run.version}")
     for line in _standing(run.version, run.champion, run.comparison, usability(done.evaluation)):
         terminal.info(f"           {line}")
@@ -118,20 +120,12 @@ def few_pictures(evaluation: "Evaluation", manifest: "Manifest") -> str:
 
 
 def _standing(version: str, champion: bool, comparison: str, found: "Usability") -> list[str]:
-    """Say whether a new version is the champion, why, what changes that, and which traits cannot be used."""
-    from prescreen.evaluation.usability import REMEDY
-
+    """Say whether a new version is the champion, why, and what changes that."""
     if not found.usable:
-        return [
-            f"version {version} is not the champion: {found.describe()}",
-            f"it is saved and logged all the same; to make it usable, {REMEDY}",
-        ]
-    lines = [
+        return [f"version {version} is saved and logged, but not the champion: it is not usable"]
+    return [
         f"version {version} is now the champion: {comparison}"
         if champion
         else f"version {version} is not the champion: {comparison}; prescreen models promote {version} --force "
         "changes that"
     ]
-    if found.unusable:
-        lines.append(f"{found.describe()}; to make it usable there, {REMEDY}")
-    return lines

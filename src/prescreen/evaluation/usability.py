@@ -66,6 +66,33 @@ class Usability:
         return f"not usable for {'; '.join(found[:_LISTED])}{more}"
 
 
+def verdict(evaluation: Evaluation) -> str:
+    """Say in a sentence whether a predictor can be used, what its predictions are worth, and where they are weak.
+
+    A trait is weak where its equivalent number of votes is below half of the median over the traits.
+    """
+    found = usability(evaluation)
+    simulated = " (simulated votes)" if evaluation.simulated else ""
+    if not found.usable:
+        return f"N{found.describe()[1:]}{simulated}; to make it usable, {REMEDY}."
+    worth, r = evaluation.overall.votes.value, evaluation.overall.pearson.value
+    told = f"mean r {r:.2f} on pictures that it had not seen" if r is not None else "its accuracy is not known"
+    if worth is not None:
+        told = f"a prediction is worth about {_votes(worth)} votes a picture"
+        each = [
+            (trait.trait, trait.limits.votes.value)
+            for trait in evaluation.traits
+            if trait.trait not in found.unusable and trait.limits.votes.value is not None
+        ]
+        weak = [f"{trait} ({_votes(votes)})" for trait, votes in each if votes < worth / 2]
+        told += f"; weak: {', '.join(weak)}" if weak else ""
+    return f"Usable{simulated}: {told}." + (f" N{found.describe()[1:]}." if found.unusable else "")
+
+
+def _votes(votes: float) -> str:
+    return f"{votes:.0f}" if votes >= 10 else f"{votes:.1f}"
+
+
 def usability(evaluation: Evaluation) -> Usability:
     """Tell for each trait of an evaluation whether its predictions can be used.
 

@@ -52,9 +52,9 @@ def places_to_search(
         return [str(place) for place in images]
     here = [place for place in note.inputs if not is_elsewhere(place)]
     if here:
-        reporter.info(f"pictures   in {_listed(here)}, says the note beside the scores; --images names another place")
+        reporter.note(f"pictures   in {_listed(here)}, says the note beside the scores; --images names another place")
     if far := [place for place in note.inputs if is_elsewhere(place)]:
-        reporter.info(f"pictures   were scored at {_listed(far)}: not fetched; --images {shown(far[0])} fetches them")
+        reporter.note(f"pictures   were scored at {_listed(far)}: not fetched; --images {shown(far[0])} fetches them")
     return here
 
 

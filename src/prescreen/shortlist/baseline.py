@@ -203,16 +203,16 @@ def announce_comparison(
 ) -> None:
     """Say what candidates are compared with, and what was assumed of its scores."""
     if baseline is None:
-        reporter.info(f"ranked by  the mean of the predicted scores on {describe_list(goals.traits)}")
-        reporter.info("           with your current photo the ranking says which pictures beat it: --baseline")
+        reporter.note(f"ranked by  the mean of the predicted scores on {describe_list(goals.traits)}")
+        reporter.note("           with your current photo the ranking says which pictures beat it: --baseline")
         return
     for note in baseline.notes:
-        reporter.info(note)
-    reporter.info(f"goals      {goals.describe()}; your current photo: {baseline.describe()}")
+        reporter.note(note)
+    reporter.note(f"goals      {goals.describe()}; your current photo: {baseline.describe()}")
     if baseline.votes_assumed:
-        reporter.info(f"           its scores count as {DEFAULT_VOTES} votes each; say how many with --baseline-votes")
+        reporter.note(f"           its scores count as {DEFAULT_VOTES} votes each; say how many with --baseline-votes")
     if baseline.human is not None and baseline.human.offset is not None and baseline.human.offset.any():
-        reporter.info(
+        reporter.note(
             "           its scores are ranks among the pictures of the service that gave them, predicted ones among "
             "the training portraits: that makes every chance less sure; --same-raters if both are the same"
         )
@@ -223,9 +223,9 @@ def announce_comparison(
             "--baseline-scores counts in addition; leave it out where these are the same votes"
         )
     if not tested and baseline.human is None:
-        reporter.info("           if people have rated it, their scores make chances surer: --baseline-scores")
+        reporter.note("           if people have rated it, their scores make chances surer: --baseline-scores")
     if baseline.vector is None:
-        reporter.info(
+        reporter.note(
             "           without the photo itself chances are less sure: --baseline PHOTO --baseline-scores SCORES"
         )
 

@@ -87,15 +87,15 @@ def compare_candidates(
             vectors = scored_vectors(table, pictures, encoder, cache, advance)
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
-        reporter.info(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
+        reporter.note(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
     shortlist = make_shortlist(table, loaded, current, options, vectors, references, rejected)
     if unscored := len(table) - scored:
         why = describe_faults(note.faults) if note else ""
-        reporter.info(f"no scores  {unscored} of {len(table)} pictures failed{': ' * bool(why)}{why}")
+        reporter.note(f"no scores  {unscored} of {len(table)} pictures failed{': ' * bool(why)}{why}")
     if unknown := len(rejected - set(table["image"])):
-        reporter.info(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
+        reporter.note(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
     if excluded := shortlist.describe_excluded():
-        reporter.info(f"excluded   {excluded}")
+        reporter.note(f"excluded   {excluded}")
     if plan := shortlist.describe_plan():
-        reporter.info(f"votes      {plan}")
+        reporter.note(f"votes      {plan}")
     return ComparedCandidates(shortlist, loaded, current, goals, pictures, note, table, vectors)

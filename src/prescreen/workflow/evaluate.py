@@ -93,7 +93,7 @@ def _measure(
     """Evaluate on ratings that have been read."""
     known = _trained_on(loaded, rated, names)
     if known:
-        reporter.info("these are the ratings it was trained on: the cross-validated figures follow")
+        reporter.note("these are the ratings it was trained on: the figures are those of its cross-validation")
         if not learning_curve:
             return loaded.evaluation
     if str(rated.scale) != loaded.manifest.scale:
@@ -114,11 +114,11 @@ def _measure(
     if known:
         return replace(loaded.evaluation, learning_curve=curve)
     if loaded.manifest.forgets:
-        reporter.info("the predictor was told to forget its training portraits: those among these pictures count, too")
+        reporter.note("the predictor was told to forget its training portraits: those among these pictures count, too")
     keys = content_keys(dataset.contents)
     unseen = np.all([part.portraits.find(keys, dataset.faces) < 0 for part in loaded.as_base().parts()], axis=0)
     if not unseen.all():
-        reporter.info(f"{(~unseen).sum()} of {len(unseen)} pictures, or near-copies of them, were trained on: left out")
+        reporter.note(f"{(~unseen).sum()} of {len(unseen)} pictures, or near-copies of them, were trained on: left out")
     if unseen.sum() < 10:
         raise RatingsError(f"{rated.source}: {unseen.sum()} unseen pictures, at least 10 are needed")
     predictions = loaded.predict(dataset.features[unseen])

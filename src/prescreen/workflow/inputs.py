@@ -43,7 +43,7 @@ def resolve_model_uri(place: str) -> str:
 def warn_of_simulation(predictor: Predictor, reporter: ProgressReporter) -> None:
     """Report that a predictor's votes are simulated, where they are."""
     if predictor.manifest.simulated:
-        reporter.info("the predictor was trained on simulated votes: what follows means nothing for real raters")
+        reporter.note("the predictor was trained on simulated votes: this means nothing for real raters")
 
 
 def warn_of_unusable(predictor: Predictor, traits: Iterable[str], reporter: ProgressReporter) -> None:
@@ -83,7 +83,7 @@ def open_scores(
                 f"{shown(scores)}: the note beside it names a predictor at {shown(note.predictor)}, which is not "
                 "fetched; say with --predictor where it is on this machine"
             )
-        reporter.info(f"predictor  {shown(note.predictor)}, says the note beside the scores")
+        reporter.note(f"predictor  {shown(note.predictor)}, says the note beside the scores")
     table = read_table(scores)
     try:
         loaded = load_predictor(predictor or (note.predictor if note else ""))
@@ -144,6 +144,8 @@ def report_ratings(rated: Ratings, reporter: ProgressReporter) -> None:
     for note in rated.notes:
         reporter.info(note)
     images = rated.table["image"].nunique()
-    votes = rated.table["votes"].sum()
-    counted = f", {votes:.0f} votes" if votes else ""
+    votes = rated.table["votes"].dropna()
+    fewest, most = (f"{votes.quantile(share, interpolation='nearest'):.0f}" for share in (0.0, 1.0))
+    each = fewest if fewest == most else f"{fewest} to {most}"
+    counted = f", {each} vote{'s' * (each != '1')} a picture" if len(votes) else ""
     reporter.info(f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})")

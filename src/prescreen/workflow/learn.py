@@ -157,7 +157,7 @@ def learn(
         pictures = feedback.find_pictures(typed.images, files, contents, encoder, cache)
         newer = feedback.human_results(typed, pictures, before, votes=votes)
         if feedback.known_already(before, newer):
-            reporter.info("these scores are in the predictor already: they count once, and this round adds nothing")
+            reporter.note("these scores are in the predictor already: they count once, and this round adds nothing")
         agreed = feedback.agree(before, newer, pictures)
         after = feedback.with_results(before, newer, output.name)
         if table is not None and (current := read_baseline(baseline, options, after, encoder, cache)) is not None:

@@ -93,7 +93,7 @@ def rank(
     left = None if done.shortlist.rounds is None else PendingPlan.after_first(done.shortlist.rounds)
     PendingPlan.note(output, left)
     if left is not None:
-        reporter.info(
+        reporter.note(
             f"plan       {PendingPlan.beside(output)}: what comes after round 1, for prescreen learn --plan "
             f"{shown(output)}"
         )

@@ -152,7 +152,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
         embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
         joined = join(rated, embedded, encoder.specification)
         dataset = with_bases(joined, [base.predictor.as_base() for base in bases])
-        reporter.info(f"groups     {dataset.grouping}")
+        reporter.detail(f"groups     {dataset.grouping}")
         report_bases(dataset, bases, encoder, reporter)
         with reporter.progress("cross-validating", steps.FOLDS) as advance:
             validation = steps.cross_validate_dataset(
@@ -168,7 +168,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
             record = record_training(predictor, copy, rated, dataset, validation, example, options.experiment, used)
             run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
     for line in rated.crowd.describe():
-        reporter.info(line)
+        reporter.note(line)
     return Training(output, predictor.evaluation, predictor.manifest, run)
 
 
@@ -185,7 +185,7 @@ def _read(options: TrainingOptions, reporter: ProgressReporter) -> Ratings:
     report_ratings(rated, reporter)
     if options.traits and options.auxiliary and not options.forget_portraits:
         rated = with_auxiliary(rated, options.traits)
-        reporter.info(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
+        reporter.detail(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
     return rated
 
 
@@ -207,7 +207,7 @@ def _fit(
     curve = steps.measure_learning_curve(dataset, rated, seed, reporter, **stack) if options.learning_curve else None
     regressors = fit_dataset(dataset, seed=seed, hold_rows=not forget, trees=options.trees)
     if bases and not regressors.needs_prior:
-        reporter.info("base       no trait uses it: it is not part of the predictor")
+        reporter.note("base       no trait uses it: it is not part of the predictor")
         bases = ()
     return Predictor(
         manifest=steps.build_manifest(
