@@ -3,10 +3,10 @@
 # Not even `typing` is imported: with ``python -m prescreen`` modules still come from the working directory.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from prescreen.workflow.api import Predictor
+    from prescreen.workflow.api import Predictor, pick
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__"]
+__all__ = ["Predictor", "__version__", "pick"]
 
 
 def __dir__() -> list[str]:
@@ -16,11 +16,11 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> object:
     """Import the interface at its first use, so that ``import prescreen`` loads no large library."""
-    if name == "Predictor":
+    if name in ("Predictor", "pick"):
         from prescreen.process import check_interpreter
 
         check_interpreter()
-        from prescreen.workflow.api import Predictor
+        from prescreen.workflow import api
 
-        return Predictor
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -87,7 +87,7 @@ LIMIT_VARIABLE: Final = "PRESCREEN_CACHE_LIMIT"
 _OWN_FOLDER: Final = 0o700
 
 _OURS: Final = re.compile(
-    r"embeddings\.sqlite(-wal|-shm|-journal)?|\.prescreen-\S+|networks|canaries|runs|ballots|matplotlib"
+    r"embeddings\.sqlite(-wal|-shm|-journal)?|\.prescreen-\S+|networks|canaries|runs|ballots|trained|matplotlib"
 )
 """What prescreen makes in its cache folder."""
 

@@ -34,6 +34,7 @@ VERBS = [
     ["score", "sample/candidates", "--predictor", "models:/prescreen@champion", "--output", "champion.csv"],
     ["score", "sample/candidates", "--predictor", "mine", "--output", "scores.csv"],
     ["rank", "scores.csv", *BASELINE, "--output", "shortlist.csv", "--report", "report.html"],
+    ["pick", "sample/candidates", "--current", "sample/baseline.jpg", "--predictor", "mine"],
     ["rank", "sample/candidates", "--zero-shot", "--encoder", "clip:tiny@../clip", "--output", "order.csv"],
     ["learn", "results.csv", "--predictor", "mine", "--output", "me", "--scores", "scores.csv", *BASELINE],
     ["effects", "scores.csv", "--tags", "tags.csv", "--output", "effects.csv"],

@@ -135,3 +135,29 @@ def test_of_one_picture_all_others_may_be_unknown_and_traits_may_be_missing(tmp_
 def test_where_the_one_picture_or_all_traits_are_missing_it_is_said(tmp_path, text, expected):
     with pytest.raises(RatingsError, match=expected):
         read(tmp_path, text, only="2.jpg")
+
+
+def test_votes_of_a_ballot_are_answers_where_the_training_had_another_scale(tmp_path):
+    votes = "image,trait,vote,rater\n" + "".join(
+        f"{image},{trait},{vote},{rater}\n"
+        for image in ("2.jpg", "a/1.jpg")
+        for trait in ("competence", "likeability")
+        for rater, vote in (("x", 0), ("y", 3), ("z", 3))
+    )
+    stretched = read(tmp_path, votes, training=Scale(0, 100))
+    np.testing.assert_allclose(stretched.scores.to_numpy(), 200 / 3)
+    assert any("taken for answers on 0:3" in note for note in stretched.notes)
+    np.testing.assert_allclose(read(tmp_path, votes, training=Scale(1, 7)).scores.to_numpy(), 5)
+    np.testing.assert_allclose(read(tmp_path, votes, training=Scale(0, 3)).scores.to_numpy(), 2)
+    larger = votes.replace(",3,y", ",9,y")
+    np.testing.assert_allclose(read(tmp_path, larger, training=Scale(0, 10)).scores.to_numpy(), 4)
+
+
+def test_copies_and_what_the_page_exported_are_their_originals(tmp_path):
+    text = "image,competence,likeability\n1-1.jpg,7,8\n02_2.jpg,6,5\n"
+    found = read(tmp_path, text, copies={"1-1.jpg": "a/1.jpg"})
+    assert found.images == ("a/1.jpg", "2.jpg")
+    assert any("by the name of its copy: 1-1.jpg is a/1.jpg" in note for note in found.notes)
+    assert any("without the number that the page's export put before it: 02_2.jpg is 2.jpg" in n for n in found.notes)
+    with pytest.raises(RatingsError, match="a second score"):
+        read(tmp_path, "image,competence,likeability\n1-1.jpg,7,8\na/1.jpg,6,5\n", copies={"1-1.jpg": "a/1.jpg"})

@@ -11,10 +11,13 @@ from prescreen.cli.options import columns_option
 from prescreen.cli.output import round_lines, shortlist_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import BASELINE_HELP, comparison_options, make_options
-from prescreen.text import parse_columns, parse_names
+from prescreen.errors import UsageError
+from prescreen.text import parse_columns, parse_names, shown
 
 EXAMPLES = """\b
 Examples:
+  prescreen learn results.csv
+  prescreen learn results.csv --session portraits-shortlist
   prescreen learn results.csv --predictor models/mine --output models/me --images tested/
   prescreen learn results.csv --predictor models/mine --output models/me --scores scores.csv --baseline now.jpg
   prescreen learn round2.csv --predictor models/me --output models/me2 --scores scores.csv --baseline now.jpg \\
@@ -27,12 +30,16 @@ Examples:
 @click.command(cls=Verb, short_help="Learn from human scores; propose the next round.", epilog=EXAMPLES)
 @click.argument("results", type=LocalPath())
 @click.option(
-    "--predictor",
-    required=True,
-    type=Place("predictor"),
-    help="Directory, or MLflow model URI; after a round, what that made.",
+    "--session",
+    type=LocalPath(),
+    help="What prescreen pick wrote: it knows predictor, scores and current photo. [that beside RESULTS, or here]",
 )
-@click.option("--output", type=LocalPath(), required=True, help="Directory of the predictor that has learned.")
+@click.option(
+    "--predictor",
+    type=Place("predictor"),
+    help="Directory, or MLflow model URI; after a round, what that made. [that of the session]",
+)
+@click.option("--output", type=LocalPath(), help="Directory of the predictor that has learned. [in the session]")
 @click.option("--scores", type=LocalPath(), help="Scores of all candidates: what prescreen score wrote.")
 @click.option(
     "--images",
@@ -74,8 +81,9 @@ Examples:
 @verb
 def learn(
     results: Path,
-    predictor: str,
-    output: Path,
+    session: Path | None,
+    predictor: str | None,
+    output: Path | None,
     scores: Path | None,
     images: Path | None,
     traits: str | None,
@@ -92,25 +100,29 @@ def learn(
 ) -> None:
     """Learn from human scores that came back; RESULTS is a table image,TRAIT,TRAIT...,votes as somebody typed it."""
     from prescreen.workflow import learn
+    from prescreen.workflow.learn_pick import learn_pick
 
-    done = learn.learn(
-        results,
-        predictor=predictor,
-        output=output,
-        scores=scores,
-        images=images,
-        tested_traits=None if traits is None else parse_names(traits),
-        columns=None if columns is None else parse_columns(columns),
-        raw=raw,
-        votes=votes,
-        baseline=baseline,
-        options=make_options(terminal, **comparison),
-        shortlist=shortlist,
-        plan=plan,
-        decisions=decisions,
-        experiment=experiment,
-        reporter=terminal,
-    )
+    given: dict[str, Any] = {
+        "images": images,
+        "tested_traits": None if traits is None else parse_names(traits),
+        "columns": None if columns is None else parse_columns(columns),
+        "raw": raw,
+        "votes": votes,
+        "baseline": baseline,
+        "options": make_options(terminal, **comparison),
+        "shortlist": shortlist,
+        "plan": plan,
+        "decisions": decisions,
+        "experiment": experiment,
+        "reporter": terminal,
+    }
+    folder = _session_of(results, session, predictor, output, scores)
+    picked = None
+    if folder is not None:
+        picked = learn_pick(results, folder, predictor=predictor, output=output, **given)
+        done, shortlist = picked.learned, picked.shortlist
+    else:
+        done = learn.learn(results, predictor=str(predictor), output=Path(output or ""), scores=scores, **given)
     if done.answer:
         click.echo(done.answer)
     if done.proposal is not None:
@@ -119,7 +131,34 @@ def learn(
     for line in round_lines(done.content):
         click.echo(line)
     terminal.say_notes()
-    terminal.info(f"predictor  {output}")
+    terminal.info(f"predictor  {done.output}")
     if shortlist is not None:
         terminal.info(f"shortlist  {shortlist}")
     terminal.info(f"run        {done.run_id}")
+    if picked is not None and picked.copies:
+        along = f", and {shown(picked.current_copy)}, your current photo" if picked.current_copy else ""
+        click.echo(f"pictures   {picked.folder}: {', '.join(map(shown, picked.copies))}{along}")
+        again = results.with_stem(f"{results.stem.rstrip('0123456789')}{picked.round}")
+        click.echo(f"next       have people rate them, type their scores into {shown(again)}")
+        click.echo(f"           then: prescreen learn {shown(again)}")
+
+
+def _session_of(
+    results: Path, session: Path | None, predictor: str | None, output: Path | None, scores: Path | None
+) -> Path | None:
+    """Return the folder of `pick` that results belong to; None where all is given that it would tell."""
+    from prescreen.workflow.session import find_session
+
+    if not results.exists():
+        raise UsageError(f"{shown(results)}: no such file; give the scores that came back from people")
+    if scores is not None and session is not None:
+        raise UsageError("--scores: the session has its own; leave out one of --session and --scores")
+    if session is not None or (predictor is not None and output is not None):
+        return session
+    if scores is None and (found := find_session(results)) is not None:
+        return found
+    missing = "--predictor" if predictor is None else "--output"
+    raise UsageError(
+        f"{missing} is missing, and no folder that prescreen pick wrote is beside {shown(results)} or here; give "
+        f"{missing}, or the folder with --session"
+    )

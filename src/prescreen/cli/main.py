@@ -17,6 +17,7 @@ from prescreen.cli.evaluate import evaluate
 from prescreen.cli.export import export
 from prescreen.cli.learn import learn
 from prescreen.cli.models import models
+from prescreen.cli.pick import pick
 from prescreen.cli.rank import rank
 from prescreen.cli.review import review
 from prescreen.cli.score import score
@@ -39,6 +40,7 @@ class _Main(click.Group):
 EXAMPLES = """\b
 Examples:
   prescreen demo
+  prescreen pick portraits/ --current now.jpg
   prescreen ballot rated/ --traits competence,likeability,influence --output ballot/
   prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine
   prescreen score portraits/ --predictor models/mine --output scores.csv
@@ -60,6 +62,7 @@ def main() -> None:
 
 for command in (
     doctor,
+    pick,
     ballot,
     train,
     evaluate,

@@ -31,7 +31,7 @@ Examples:
   prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable \\
       --encoder bundled --output models/omi
   prescreen train --ratings few.csv --images rated/ --base models/omi --output models/mine
-  prescreen train --ratings batch.csv --images rated/ \\
+  prescreen train --ratings batch.csv --images rated/ --encoder bundled \\
       --columns image=Input.image_url,rater=WorkerId,competence=Answer.competence
 """
 

@@ -33,6 +33,9 @@ _REASONS = {
 LEADS_OUT: Final = "link leads out of the folder; score and embed follow it with --follow-links"
 """Reason of a link whose target is in none of the folders that were given."""
 
+PICK_NOTE: Final = "prescreen-pick.json"
+"""The note in a folder that ``prescreen pick`` wrote. Pictures there are copies, so such a folder is not searched."""
+
 FileKey = tuple[bytes, int, int, int]
 """Path, size, time of change and inode of a file: changes when the file does."""
 
@@ -80,11 +83,11 @@ class ImageFiles(Sequence[ImageFile]):
 def find_images(inputs: Sequence[Path | str], *, follow_links: bool = False, gone_ok: bool = False) -> ImageFiles:
     """List the pictures in folders, and files given one by one, sorted by name.
 
-    Folders are searched to the bottom. Hidden files and folders, and files without a picture's extension, are left
-    out; a file that is given itself is always listed. A folder is listed once: links to folders that are listed
-    already, and folders that cannot be read, are entries with a ``problem``. So are links in a folder whose target is
-    in none of the given folders: whoever made the folder could have any picture of this machine scored. A given path
-    may itself be a link.
+    Folders are searched to the bottom. Hidden files and folders, folders in them that ``prescreen pick`` wrote (their
+    pictures are copies), and files without a picture's extension are left out; what is given itself is always listed.
+    A folder is listed once: links to folders that are listed already, and folders that cannot be read, are entries
+    with a ``problem``. So are links in a folder whose target is in none of the given folders: whoever made the folder
+    could have any picture of this machine scored. A given path may itself be a link.
 
     Names are relative to the folder given. With several inputs they are relative to the deepest folder that holds all
     of them, so that they are unique and do not depend on the order of the inputs.
@@ -150,6 +153,8 @@ def _walk(root: str, inside: Sequence[str] | None) -> Iterator[tuple[str, str | 
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as listing:
                 entries = sorted((entry for entry in listing if not entry.name.startswith(".")), key=attrgetter("name"))
+            if folder != root and any(entry.name == PICK_NOTE for entry in entries):
+                continue
         except OSError as error:
             yield folder, f"folder cannot be read: {_reason(error)}"
             continue

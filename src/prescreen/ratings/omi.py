@@ -25,9 +25,17 @@ from prescreen.ratings.rows import Rows, choose_rows, choose_traits, constant_tr
 from prescreen.ratings.scale import Scale
 from prescreen.text import shown
 
+STAND_INS: Final = {"competence": "smart", "likeability": "outgoing", "influence": "electable"}
+"""{trait: the attribute that comes nearest}; competence, likeability and influence themselves were not asked for."""
+
 _TEXT: Final = ("stimulus", "attribute", "rating_type")
 _VOTES: Final = ("normal", "fill-in")
 _TYPES: Final = (*_VOTES, "repeat")
+
+
+def is_omi(place: Path) -> bool:
+    """Tell a folder in this layout."""
+    return place.is_dir() and any((place / name).is_file() for name in ("attribute_ratings.zip", "attribute_means.csv"))
 
 
 def read_omi(folder: Path, traits: Mapping[str, str] | None) -> Rows:

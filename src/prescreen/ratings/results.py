@@ -7,23 +7,26 @@ than a trait that was not asked for. Other columns are left out, which is said.
 """
 
 import difflib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Self
+from pathlib import Path, PurePosixPath
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from prescreen.errors import RatingsError
-from prescreen.ratings.columns import refuse
+from prescreen.ratings.columns import counted, refuse
 from prescreen.ratings.formats import read_rows
-from prescreen.ratings.image_names import match_known, named_pictures, suggest
+from prescreen.ratings.image_names import Match, match_known, named_pictures, suggest
 from prescreen.ratings.meanings import columns_option
 from prescreen.ratings.rows import Rows, UnknownTrait, refuse_beyond
 from prescreen.ratings.scale import ANSWERS, SCORES, Scale
 from prescreen.text import shown, traits_option
+
+_PLACE: Final = re.compile(r"^[0-9]{1,4}[-_](?=.)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +79,7 @@ def read_results(
     raw: bool = False,
     columns: Mapping[str, str] | None = None,
     only: str | None = None,
+    copies: Mapping[str, str] | None = None,
 ) -> TypedResults:
     """Read results and refuse them if anything is not right.
 
@@ -95,6 +99,8 @@ def read_results(
         Whether scores and means are on it too; otherwise from 0 to 10.
     columns : mapping of str to str, optional
         {meaning, or name of a trait: column}, where the names of the columns do not tell.
+    copies : mapping of str to str, optional
+        {name of a copy: the picture that it was made of}; results of a copy are results of that picture.
     only : str, optional
         The picture whose rows alone count; the file may hold others that are not known, and traits without a score.
 
@@ -126,10 +132,9 @@ def read_results(
                     f"{shown(path)}: scores of none of {', '.join(traits)}; name its columns like these"
                 ) from None
     rows = rows if only is None else _rows_of(rows, only)
-    images, matched = named_pictures(
-        rows, where, lambda names: match_known(names, known), lambda: known, "correct the name"
-    )
-    if rows.format == "votes":
+    images, matched = _tested_pictures(rows, known, copies or {}, where)
+    ballot = rows.format == "votes" and not raw and _are_answers(rows.frame["value"], training)
+    if rows.format == "votes" and not ballot:
         refuse_beyond(
             rows, training, f"the scale of the training, {training}", "give votes on it, or scores from 0 to 10"
         )
@@ -138,9 +143,11 @@ def read_results(
         refuse_beyond(rows, scale, f"{scale}", "correct it")
     table = _table(rows, images)
     notes = (*rows.notes, *matched)
-    if rows.format == "votes" and not raw:
+    if ballot:
+        notes = (*notes, f"votes      0 to 3 only, as prescreen ballot asks: taken for answers on {ANSWERS}")
+    elif rows.format == "votes" and not raw:
         notes = (*notes, f"votes      their means count on the scale of the training, {training}")
-    if rows.format == "answers" and training != ANSWERS:
+    if (ballot or rows.format == "answers") and training != ANSWERS:
         table["score"] = training.low + table["score"] / ANSWERS.high * (training.high - training.low)
         notes = (*notes, f"answers    their means, on {ANSWERS}, are stretched to the training scale {training}")
     shaped = [table.pivot(index="image", columns="trait", values=column) for column in ("score", "votes", "error")]
@@ -153,6 +160,44 @@ def read_results(
         what = f"image '{shown(order[i])}' has no score for {traits[t]!r}"
         raise RatingsError(f"{shown(path)}: row {row}: {what}; add it")
     return TypedResults(tuple(order), scores, raw or rows.single_votes, votes, errors, path, rows.fingerprint, notes)
+
+
+def _tested_pictures(
+    rows: Rows, known: Collection[str], copies: Mapping[str, str], where: str
+) -> tuple[npt.NDArray[np.object_], tuple[str, ...]]:
+    """Return the picture that each row is about, and how names were matched; see `named_pictures`."""
+    known = {*known, *copies}
+    images, matched = named_pictures(
+        rows, where, lambda names: _match_tested(names, known), lambda: known, "correct the name"
+    )
+    tested = [name for name in dict.fromkeys(images) if name in copies]
+    if not tested:
+        return images, matched
+    copy = "its copy" if len(tested) == 1 else "their copies"
+    told = f"{shown(tested[0])} is {shown(copies[tested[0]])}"
+    note = f"matched    {counted(len(tested), 'picture')} by the name of {copy}: {told}"
+    return np.array([copies.get(name, name) for name in images], dtype=object), (*matched, note)
+
+
+def _are_answers(votes: "pd.Series[float]", training: Scale) -> bool:
+    """Tell answers from 0 to 3 from votes on a larger scale, on which nobody would have gone beyond 3.
+
+    On a scale from 1 up a 0 tells.
+    """
+    whole = votes.isin(range(int(ANSWERS.low), int(ANSWERS.high) + 1)).all()
+    beyond = training.low >= ANSWERS.low and training.high > ANSWERS.high
+    return bool(whole and beyond and (training.low == ANSWERS.low or (votes == ANSWERS.low).any()))
+
+
+def _match_tested(names: Sequence[str], known: Collection[str]) -> list[Match]:
+    """Find the pictures; of a name that fits none, a number before it is its place in what the page exported."""
+    found = match_known(names, known)
+    plain = match_known([_PLACE.sub("", PurePosixPath(name).name) for name in names], known)
+    how = "without the number that the page's export put before it"
+    return [
+        replace(without, how=how) if match.name is None and not match.among and without.name else match
+        for match, without in zip(found, plain, strict=True)
+    ]
 
 
 def _rows_of(rows: Rows, picture: str) -> Rows:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prescreen.errors import StoreError, UsageError
 from prescreen.text import masked, names_from_text
-from prescreen.tracking.store import none_if_missing, opened_store, retried
+from prescreen.tracking.store import is_there, none_if_missing, opened_store, retried
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -162,6 +162,20 @@ def find_version(which: str) -> ModelVersion:
                 f"{which}: no such version or alias of the model {REGISTERED_NAME} in {masked(client.tracking_uri)}; "
                 "prescreen models list shows them"
             ) from error
+
+
+def find_champion() -> ModelVersion | None:
+    """Return the champion; None if there is none, or no store.
+
+    Raises
+    ------
+    StoreError
+        If there is a store that cannot be read.
+    """
+    if not is_there():
+        return None
+    with opened_store(wanted=f"models:/{REGISTERED_NAME}@{CHAMPION}") as client:
+        return _champion(client)
 
 
 def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:

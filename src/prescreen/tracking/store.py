@@ -53,6 +53,11 @@ def store_uri() -> str:
     return os.environ.get(_VARIABLE) or _default_uri()
 
 
+def is_there() -> bool:
+    """Tell whether there is a store already; one that is not a file of this machine is taken to be there."""
+    return _missing_file(store_uri()) is None
+
+
 def store_name() -> str:
     """Return the tracking URI in force as it may be shown: without user and password."""
     return masked(store_uri())
@@ -236,6 +241,17 @@ def store_below(folder: Path) -> Iterator[None]:
         yield
     finally:
         _FOLDER.reset(token)
+
+
+@contextlib.contextmanager
+def private_store(folder: Path) -> Iterator[None]:
+    """Use a store below a folder, whatever the environment names: what goes there is no champion of the user's."""
+    named = {name: os.environ.pop(name) for name in (_VARIABLE, _REGISTRY) if name in os.environ}
+    try:
+        with store_below(folder):
+            yield
+    finally:
+        os.environ.update(named)
 
 
 @contextlib.contextmanager

@@ -6,17 +6,23 @@
 >>> table.nlargest(3, "influence")[["image", "influence", "influence_low", "influence_high"]]  # doctest: +SKIP
 """
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 
+from prescreen.images.in_memory import Picture, is_picture, listed, save_pictures
 from prescreen.predictor import predictor as saved
+from prescreen.ranking.options import RankingOptions
 from prescreen.ratings.scale import Scale
-from prescreen.text import parse_traits
+from prescreen.text import parse_names, parse_traits, quoted
 from prescreen.workflow import evaluate, inputs, score, train
+from prescreen.workflow import pick as workflow_pick
+from prescreen.workflow.pick import Picked, PickOptions
 
 PathLike = str | os.PathLike[str]
 
@@ -33,6 +39,7 @@ class Predictor:
     def __init__(self, inner: saved.Predictor, place: str) -> None:
         self._inner = inner
         self.place = place
+        self._lasting = place
 
     @classmethod
     def load(cls, place: PathLike) -> Self:
@@ -50,7 +57,10 @@ class Predictor:
         prescreen.errors.StoreError
             If the MLflow store has no such model.
         """
-        return cls(inputs.load_predictor(os.fspath(place)), os.fspath(place))
+        lasting = inputs.resolve_model_uri(os.fspath(place))  # an alias may move
+        loaded = cls(inputs.load_predictor(lasting), os.fspath(place))
+        loaded._lasting = lasting
+        return loaded
 
     @classmethod
     def train(
@@ -121,14 +131,19 @@ class Predictor:
         return self._inner.evaluation.to_json()
 
     def score(
-        self, pictures: PathLike | Iterable[PathLike], *, tolerant: bool = False, follow_links: bool = False
+        self,
+        pictures: PathLike | Picture | Iterable[PathLike | Picture],
+        *,
+        tolerant: bool = False,
+        follow_links: bool = False,
     ) -> pd.DataFrame:
         """Score pictures; vectors come from the cache where it has them.
 
         Parameters
         ----------
-        pictures : path, or paths
-            Folders or image files.
+        pictures : path or picture, or several
+            Folders or image files; or pictures of Pillow or arrays, see `prescreen.images.in_memory.Picture`. Those in
+            memory are rows ``001.png``, ``002.png`` ... in their order.
         tolerant : bool
             Score truncated pictures as far as they go instead of failing them.
         follow_links : bool
@@ -145,9 +160,49 @@ class Predictor:
         prescreen.errors.NothingScored
             If there is no picture there. Pictures that all fail are rows here, and no error.
         """
-        given = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-        return score.score_table(
-            [Path(path) for path in given], self._inner, tolerant=tolerant, follow_links=follow_links
+        given = listed(pictures)
+        with contextlib.ExitStack() as stack:
+            if any(map(is_picture, given)):
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="prescreen-"))
+                given = [save_pictures(given, Path(folder) / "pictures")[0].parent]
+            return score.score_table(
+                [Path(path) for path in given], self._inner, tolerant=tolerant, follow_links=follow_links
+            )
+
+    def rank(
+        self,
+        pictures: PathLike | Picture | Iterable[PathLike | Picture],
+        current: PathLike | Picture | None = None,
+        *,
+        current_scores: Mapping[str, float] | PathLike | None = None,
+        current_votes: int | None = None,
+        same_raters: bool = False,
+        improve: Iterable[str] | None = None,
+        keep: Iterable[str] | None = None,
+        budget: int | None = None,
+        references: PathLike | Iterable[PathLike] = (),
+        gates_off: Iterable[str] = (),
+        output: PathLike | None = None,
+        keep_metadata: bool = False,
+    ) -> Picked:
+        """Score pictures and rank them by their chance to beat the current photo: `pick` by this predictor.
+
+        The arguments and what is returned are those of `pick`.
+        """
+        return pick(
+            pictures,
+            current,
+            current_scores=current_scores,
+            current_votes=current_votes,
+            same_raters=same_raters,
+            improve=improve,
+            keep=keep,
+            budget=budget,
+            references=references,
+            gates_off=gates_off,
+            predictor=self._lasting,
+            output=output,
+            keep_metadata=keep_metadata,
         )
 
     def evaluate(
@@ -182,6 +237,97 @@ class Predictor:
         return f"<prescreen.Predictor {self.name}: {', '.join(self.traits)} from {self.encoder}{votes}>"
 
 
+def pick(
+    pictures: PathLike | Picture | Iterable[PathLike | Picture],
+    current: PathLike | Picture | None = None,
+    *,
+    current_scores: Mapping[str, float] | PathLike | None = None,
+    current_votes: int | None = None,
+    same_raters: bool = False,
+    improve: Iterable[str] | None = None,
+    keep: Iterable[str] | None = None,
+    budget: int | None = None,
+    references: PathLike | Iterable[PathLike] = (),
+    gates_off: Iterable[str] = (),
+    predictor: PathLike | None = None,
+    ratings: PathLike | None = None,
+    images: PathLike | None = None,
+    traits: Mapping[str, str] | Iterable[str] | None = None,
+    simulated: bool = False,
+    accept_licence: bool = False,
+    source: PathLike | None = None,
+    output: PathLike | None = None,
+    seed: int = 0,
+    keep_metadata: bool = False,
+) -> Picked:
+    """Find the few pictures that are worth sending to human raters, and copy them into a folder.
+
+    Parameters
+    ----------
+    pictures : path or picture, or several
+        Folders or image files; or pictures of Pillow or arrays. Those in memory are called ``001.png``, ``002.png`` ...
+        in their order, and are kept in the folder.
+    current : path or picture, optional
+        The current photo. Without it, pictures are ranked by their predicted scores.
+    current_scores : mapping of str to float, or path, optional
+        Its scores from people, 0 to 10 by trait, or a file of results that it is in.
+    current_votes : int, optional
+        How many votes each of these scores comes from; 20 without it.
+    same_raters, improve, keep, budget, references, gates_off
+        As in `prescreen.ranking.options.RankingOptions`.
+    predictor : path or str, optional
+        Directory or MLflow model URI; without it, and without ratings, the champion of the MLflow store here, or else
+        the predictor of public ratings.
+    ratings, images, traits, simulated, accept_licence, source, output, seed, keep_metadata
+        As in `prescreen.workflow.pick.PickOptions`.
+
+    Returns
+    -------
+    Picked
+        With ``table`` (all candidates, the best first), ``shortlist`` (the rows to send), ``advice`` (what to do),
+        ``folder`` and ``report``; a notebook shows the page.
+
+    Raises
+    ------
+    prescreen.errors.UsageError
+        If there is no predictor and ``accept_licence`` is not given, or the output holds other things.
+    prescreen.errors.NothingScored
+        If there is no picture, or none could be scored.
+    """
+    scores = current_scores
+    if isinstance(scores, Mapping):
+        scores = ",".join(f"{quoted(trait)}={level}" for trait, level in scores.items())
+    options = RankingOptions(
+        improve=_names(improve),
+        keep=_names(keep),
+        budget=budget,
+        baseline_scores=None if scores is None else os.fspath(scores),
+        baseline_votes=current_votes,
+        same_raters=same_raters,
+        references=[Path(place) for place in listed(references)],
+        gates_off=list(gates_off),
+    )
+    by = PickOptions(
+        predictor=None if predictor is None else os.fspath(predictor),
+        ratings=_path(ratings),
+        images=_path(images),
+        traits=_as_mapping(traits),
+        simulated=simulated,
+        accept_licence=accept_licence,
+        source=None if source is None else os.fspath(source),
+        output=_path(output),
+        seed=seed,
+        keep_metadata=keep_metadata,
+    )
+    given = [os.fspath(place) if isinstance(place, os.PathLike) else place for place in listed(pictures)]
+    photo = os.fspath(current) if isinstance(current, os.PathLike) else current
+    return workflow_pick.pick(given, current=photo, options=options, by=by)
+
+
+def _names(given: Iterable[str] | None) -> Sequence[str] | None:
+    return None if given is None else parse_names(given) if isinstance(given, str) and given else tuple(given)
+
+
 def _path(place: PathLike | None) -> Path | None:
     return None if place is None else Path(place)
 
@@ -196,4 +342,4 @@ def _as_mapping(traits: Mapping[str, str] | Iterable[str] | None) -> Mapping[str
     return parse_traits(traits) if isinstance(traits, str) else {name: name for name in traits}
 
 
-__all__: Sequence[str] = ["Predictor"]
+__all__: Sequence[str] = ["Predictor", "pick"]

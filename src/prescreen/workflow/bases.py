@@ -98,6 +98,14 @@ def make_training_encoder(options: "TrainingOptions", bases: Sequence[OpenedBase
     return encoder
 
 
+def describe_encoder(options: "TrainingOptions", bases: Sequence[OpenedBase], encoder: Encoder) -> str:
+    """Say which encoder a training takes, and why."""
+    name = shown(encoder.specification.name)
+    if options.encoder is None:
+        return f"{name}, that of the base" if bases else f"{name}, the default; --encoder bundled needs no download"
+    return f"{name}: its weights came with the installation" if name == "bundled" else f"{name}, as asked for"
+
+
 def check_ratings(rated: Ratings, bases: Sequence[OpenedBase]) -> None:
     """Refuse a base that forgets its portraits, or has such a base, and was trained on these ratings.
 

@@ -74,6 +74,7 @@ def learn(
     shortlist: Path | None = None,
     plan: Path | None = None,
     decisions: Path | None = None,
+    copies: Mapping[str, str] | None = None,
     experiment: str | None = None,
     reporter: ProgressReporter | None = None,
 ) -> Learned:
@@ -110,6 +111,8 @@ def learn(
         of a list, or the list. Needs ``shortlist``.
     decisions : Path, optional
         Table that `review` saved: pictures rejected there are not proposed.
+    copies : mapping of str to str, optional
+        {name of a copy that was tested: the picture that it was made of}.
     experiment : str, optional
         MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     reporter : ProgressReporter, optional
@@ -148,6 +151,7 @@ def learn(
         training=Scale.parse(before.manifest.scale),
         raw=raw,
         columns=columns,
+        copies=copies,
     )
     for line in typed.notes:
         reporter.info(line)

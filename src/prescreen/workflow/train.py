@@ -25,6 +25,7 @@ from prescreen.training.error_model import calibrate
 from prescreen.workflow.bases import (
     OpenedBase,
     check_ratings,
+    describe_encoder,
     known_persons,
     make_training_encoder,
     open_bases,
@@ -148,6 +149,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
     tracking.check_store(options.experiment)
     check_place(output)  # a new store may lie there, where the output is the working directory
     encoder = make_training_encoder(options, bases)
+    reporter.info(f"encoder    {describe_encoder(options, bases, encoder)}")
     with tracking.watched_run(options.experiment, name) as run_id:
         embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
         joined = join(rated, embedded, encoder.specification)
