@@ -48,7 +48,7 @@ test: lint imports ## All checks, as CI runs them: lint, types, imports, tests
 
 .PHONY: docs
 docs: $(STAMP) ## Run the guides on the sample and compare what is printed
-	$(BIN)/python tests/check_guides.py docs/guides/portraits.md
+	$(BIN)/python tests/check_guides.py docs/guides/portraits.md docs/guides/ballot.md
 
 .PHONY: lint
 lint: $(STAMP) ## Check format and style

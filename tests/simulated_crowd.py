@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from prescreen.ratings.pairs import Pairs
+
 
 def simulated_votes(
     seed: int,
@@ -35,3 +37,21 @@ def simulated_votes(
     votes = np.where(kind[raters] == "random", rng.uniform(0, 10, votes.size), votes)
     votes = np.where(kind[raters] == "straight", rng.integers(2, 9, n_raters)[raters], votes)
     return quality, images, raters, np.clip(np.round(low + votes * (high - low) / 10), low, high), kind
+
+
+def simulated_pairs(
+    seed: int, n_images: int = 60, n_raters: int = 30, per_rater: int = 60, agree: float = 1.5
+) -> tuple[np.ndarray, Pairs, np.ndarray]:
+    """Simulate which of two pictures is found better: neighbours on a circle of each rater's own, sides by chance.
+
+    ``agree`` is the noise of a look at one picture over the standard deviation of the qualities. Returns qualities, the
+    answers, and whether the left picture was the better one.
+    """
+    rng = np.random.default_rng(seed)
+    quality = rng.normal(0, 1, n_images)
+    circles = [rng.permutation(n_images) for _ in range(n_raters)]
+    left = np.concatenate([circle[:per_rater] for circle in circles])
+    right = np.concatenate([np.roll(circle, -1)[:per_rater] for circle in circles])
+    raters = np.repeat(np.arange(n_raters), per_rater)
+    first = quality[left] + rng.normal(0, agree, left.size) > quality[right] + rng.normal(0, agree, left.size)
+    return quality, Pairs(np.where(first, left, right), np.where(first, right, left), raters, n_images), first

@@ -20,6 +20,10 @@ BASELINE = {"competence": 6.0, "likeability": 7.0, "influence": 5.0}
 ODD = ("\"'><script>alert(1)</script>.png", "=cmd|' /C calc'!A0.png", 'formal/it\'s "quoted".png')
 
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+DESK = {"viewport": {"width": 1280, "height": 800}}
+
+
 def chromium():
     """Return the browser to test with: CHROMIUM, or the one on the path."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -37,6 +41,49 @@ def browser():
         )
         yield started
         started.close()
+
+
+@pytest.fixture
+def watched(browser):
+    """Opens contexts in which every error of a page, and every request to anywhere, fails the test."""
+    contexts, errors, asked = [], [], []
+
+    def make(**options):
+        context = browser.new_context(accept_downloads=True, **options)
+        context.on("page", watch)
+        contexts.append(context)
+        return context
+
+    def watch(page):
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: asked.append(request.url))
+
+    make.errors, make.asked = errors, asked
+    yield make
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def opened(context, ballot):
+    page = context.new_page()
+    page.goto(ballot.as_uri() if not isinstance(ballot, str) else ballot)
+    return page
+
+
+def start(page, name="Anna B."):
+    page.locator("#name").fill(name)
+    page.get_by_role("button", name="Start").click()
+    page.locator("#vote").wait_for()
+
+
+def downloaded(page, tmp_path):
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save the file").click()
+    path = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
 
 
 def picture(seed, side=96):

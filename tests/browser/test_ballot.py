@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import uvicorn
-from tests.browser.conftest import ODD, picture
+from tests.browser.conftest import DESK, ODD, PHONE, downloaded, opened, picture, start
 
 from prescreen.reports.ballot_page import render_ballot
 from prescreen.reports.ballot_server import BallotServer
@@ -18,8 +18,6 @@ TRAITS = ("competence", "likeability", "influence")
 WORDS = BallotOptions(dict(zip(TRAITS, TRAITS, strict=True))).words()
 IMAGES = {name: picture(seed) for seed, name in enumerate([*ODD, *(f"{n:02d}.png" for n in range(5))])}
 TOKEN = "t" * 43
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-DESK = {"viewport": {"width": 1280, "height": 800}}
 
 
 @pytest.fixture(scope="module")
@@ -32,41 +30,6 @@ def ballot(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _cache(tmp_path, monkeypatch):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def watched(browser):
-    """Opens contexts in which every error of a page, and every request to anywhere, fails the test."""
-    contexts, errors, asked = [], [], []
-
-    def make(**options):
-        context = browser.new_context(accept_downloads=True, **options)
-        context.on("page", watch)
-        contexts.append(context)
-        return context
-
-    def watch(page):
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: asked.append(request.url))
-
-    make.errors, make.asked = errors, asked
-    yield make
-    for context in contexts:
-        context.close()
-    assert errors == []
-
-
-def opened(context, ballot):
-    page = context.new_page()
-    page.goto(ballot.as_uri() if not isinstance(ballot, str) else ballot)
-    return page
-
-
-def start(page, name="Anna B."):
-    page.locator("#name").fill(name)
-    page.get_by_role("button", name="Start").click()
-    page.locator("#vote").wait_for()
 
 
 def shown_picture(page):
@@ -85,14 +48,6 @@ def vote(page, answers):
     page.wait_for_function("source => byId('vote').hidden || byId('photo').src !== source", arg=source)
     page.wait_for_timeout(250)  # a second tap is not taken before
     return name
-
-
-def downloaded(page, tmp_path):
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="Save the file").click()
-    path = tmp_path / waiting.value.suggested_filename
-    waiting.value.save_as(path)
-    return path
 
 
 @pytest.mark.parametrize("device", [PHONE, DESK], ids=["phone", "desk"])

@@ -19,7 +19,7 @@ from PIL import Image
 from tests.e2e.conftest import SAMPLE
 
 from prescreen.predictor.predictor import Predictor
-from prescreen.reports.collected_votes import read_votes
+from prescreen.reports.collected_votes import CHOICES, read_votes
 
 TRAITS = ("competence", "influence")
 IMAGES = [f"{number:03d}.jpg" for number in range(1, 25)]
@@ -52,8 +52,8 @@ def ballots():
 class Serving:
     """`prescreen ballot --serve` in a process of its own."""
 
-    def __init__(self, place, folder="rated", output="votes.csv", wait=True):
-        words = ["ballot", folder, "--traits", ",".join(TRAITS), "--serve", "--no-browser", "--output", output]
+    def __init__(self, place, *more, folder="rated", output="votes.csv", wait=True):
+        words = ["ballot", folder, "--traits", ",".join(TRAITS), "--serve", "--no-browser", "--output", output, *more]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "prescreen", *words],
             cwd=place.folder,
@@ -173,6 +173,64 @@ def test_files_that_raters_sent_give_the_same_votes(collected, place, ballots):
     assert read_votes(place.folder / "sent.csv")[0] == read_votes(place.folder / "votes.csv")[0]
 
 
+@pytest.fixture(scope="module")
+def pairs():
+    """Answers of simulated raters about two pictures: neighbours on a circle of each rater's own, as on the page."""
+    truth = pd.read_csv(SAMPLE / "training" / "planted_truth.csv", index_col="image").loc[IMAGES, list(TRAITS)]
+    random = np.random.default_rng(21)
+    answers = {}
+    for rater in range(RATERS):
+        circle = [IMAGES[n] for n in random.permutation(len(IMAGES))]
+        answers[f"rater-{rater:02d}"] = {
+            json.dumps(pair): {
+                trait: int(np.diff(truth.loc[list(pair), trait] + random.normal(0, 1, 2))[0] > 0) for trait in TRAITS
+            }
+            for pair in zip(circle, [*circle[1:], circle[0]], strict=True)
+        }
+    return answers
+
+
+def test_pairs_of_thirty_simulated_raters_train_a_predictor_by_files_and_by_the_server(place, pairs, clip_folder):
+    """A page is written; half of the raters send files, which are collected; the others answer on the server."""
+    done = place("ballot", "rated", "--traits", ",".join(TRAITS), "--pairs", "--output", "page")
+    assert done.returncode == 0, done.stderr
+    assert (place.folder / "page" / "ballot.html").exists()
+    names = []
+    for rater, answers in list(pairs.items())[:15]:
+        rows = [
+            (shown[side], shown[1 - side], ("left", "right")[side], trait, rater)
+            for shown, by_trait in ((json.loads(item), by_trait) for item, by_trait in answers.items())
+            for trait, side in by_trait.items()
+        ]
+        names.append(f"pairs-{rater}.csv")
+        table = pd.DataFrame(rows, columns=["better", "worse", "side", "trait", "rater"])
+        table.to_csv(place.folder / names[-1], index=False)
+    done = place("ballot", "--pairs", "--collect", *names, "--output", "pairs.csv")
+    assert done.returncode == 0, done.stderr
+    assert f"{15 * 48} votes of 15 raters" in done.stderr
+    serving = Serving(place, "--pairs", output="pairs.csv")
+    with ThreadPoolExecutor(15) as pool:
+        list(pool.map(lambda rater: send(serving.link, rater, pairs[rater]), list(pairs)[15:]))
+    told = serving.end(signal.SIGINT)
+    assert serving.process.returncode == 0, told
+    saved = read_votes(place.folder / "pairs.csv", CHOICES)[0]
+    assert len(saved) == RATERS * 48
+    done = place(
+        "train", "--ratings", "pairs.csv", "--images", "rated", "--encoder", f"clip:tiny@{clip_folder}",
+        "--simulated", "--output", "models/pairs",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    line = "ratings    24 pictures, competence, influence, 1440 answers about two on 0:1 (pairs)"
+    assert line in done.stderr.splitlines()
+    trained = Predictor.load(place.folder / "models" / "pairs")
+    assert trained.traits == TRAITS
+    assert trained.manifest.data["method"] == "bradley-terry"
+    assert all(0.5 < trained.manifest.reliability[trait]["of_mean"] < 1 for trait in TRAITS)
+    done = place("evaluate", "--predictor", "models/pairs", "--ratings", "pairs.csv", "--images", "rated")
+    assert done.returncode == 0, done.stderr
+    assert "these are the ratings it was trained on" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says", "code"),
     [
@@ -182,6 +240,12 @@ def test_files_that_raters_sent_give_the_same_votes(collected, place, ballots):
         (["rated", "--traits", "warm", "--serve", "--collect"], "give one of them", 2),
         (["--collect", "odd.csv", "--traits", "warm"], "--traits: not with --collect", 2),
         (["--collect", "odd.csv", "--each", "3"], "--each: not with --collect", 2),
+        (["--collect", "odd.csv", "--shortlist", "s.csv"], "--shortlist: not with --collect", 2),
+        (["--collect", "votes.csv", "--pairs", "--output", "v.csv"], "expected choices between two pictures with", 1),
+        (["rated", "--traits", "warm", "--shortlist", "gone.csv"], "gone.csv", 2),
+        (["rated", "--traits", "warm", "--baseline", "gone.jpg"], "gone.jpg", 2),
+        (["rated", "--traits", "warm", "--pairs", "--shortlist", "odd.csv"], "leave --pairs or --shortlist out", 2),
+        (["rated", "--traits", "warm", "--pairs", "--serve", "--no-browser", "--output", "odd.csv"], "expected ch", 1),
         (["rated", "--traits", "image"], "image", 2),
         (["rated", "--traits", "warm", "--output", "page.csv"], "a file that ends in .html", 2),
         (["rated", "--traits", "warm", "--serve", "--output", "page.html"], "a file that ends in .csv", 2),

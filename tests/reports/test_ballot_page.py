@@ -10,7 +10,7 @@ from PIL import Image
 from prescreen.errors import NothingScored, UsageError
 from prescreen.reports.ballot_page import render_ballot, words_for
 from prescreen.reports.collected_votes import read_votes, write_votes
-from prescreen.workflow import ballot
+from prescreen.workflow import ballot, ballot_pictures
 from prescreen.workflow.ballot import BallotOptions, write_ballot
 
 TRAITS = {"competence": "competent", "warmth": "warm"}
@@ -141,8 +141,8 @@ def test_a_name_that_a_table_of_votes_gives_back_as_another_one_is_left_out(fold
 def test_pictures_are_drawn_anew_without_what_they_tell(folder, tmp_path):
     assert b"Secret" in (folder / "=a.jpg").read_bytes()
     draw(folder / "large.jpg", 3000)
-    files = ballot.find_inputs([folder], follow_links=False)
-    drawn = ballot.draw_pictures(files, Reporter())
+    files = ballot_pictures.find_inputs([folder], follow_links=False)
+    drawn = ballot_pictures.draw_pictures(files, Reporter())
     assert not any(b"Secret" in picture or b"EXIF" in picture for picture in drawn.values())
     (tmp_path / "drawn.webp").write_bytes(drawn["large.jpg"])
     with Image.open(tmp_path / "drawn.webp") as picture:
@@ -151,10 +151,12 @@ def test_pictures_are_drawn_anew_without_what_they_tell(folder, tmp_path):
 
 def test_many_pictures_are_drawn_smaller(folder, monkeypatch):
     sides = []
-    monkeypatch.setattr(ballot.shared_workers(), "thumbnail", lambda data, side, *_, **__: sides.append(side) or WEBP)
+    monkeypatch.setattr(
+        ballot_pictures.shared_workers(), "thumbnail", lambda data, side, *_, **__: sides.append(side) or WEBP
+    )
     for weight in (60_000, 40_000, 20_000, 5_000):
-        monkeypatch.setattr(ballot, "PICTURE_BYTES", 3 * weight)
-        ballot.draw_pictures(ballot.find_inputs([folder], follow_links=False), Reporter())
+        monkeypatch.setattr(ballot_pictures, "PICTURE_BYTES", 3 * weight)
+        ballot_pictures.draw_pictures(ballot_pictures.find_inputs([folder], follow_links=False), Reporter())
     assert sides[::3] == [800, 640, 480, 320]
 
 
@@ -187,3 +189,72 @@ def test_words_of_the_traits():
 def test_traits_that_no_predictor_could_have_are_refused_before_anybody_votes(traits):
     with pytest.raises(UsageError, match="trait"):
         BallotOptions(traits)
+
+
+def test_a_page_of_pairs(folder, tmp_path):
+    output = tmp_path / "ballot.html"
+    assert write_ballot(folder, BallotOptions(TRAITS, pairs=True), output)[0] == 3
+    page = output.read_text()
+    assert contents(page)[0]["pairs"] == 3  # a circle
+    assert page.count('class="photo"') == 2
+    assert "More competent?" in page
+    assert "Somewhat" not in page
+    for n in range(50):
+        draw(folder / f"{n}.jpg", side=8)
+    write_ballot(folder, BallotOptions(TRAITS, pairs=True), output)
+    assert contents(output.read_text())[0]["pairs"] == 40
+    write_ballot(folder, BallotOptions(TRAITS, each=9999, pairs=True), output)
+    assert contents(output.read_text())[0]["pairs"] == 53 * 52 // 2  # there are no more
+
+
+def test_one_picture_makes_no_pair(tmp_path):
+    draw(tmp_path / "a.jpg")
+    with pytest.raises(NothingScored, match="--pairs: there is one picture only"):
+        write_ballot(tmp_path, BallotOptions(TRAITS, pairs=True), tmp_path / "ballot.html")
+
+
+class TestShortlist:
+    @pytest.fixture
+    def shortlist(self, tmp_path):
+        path = tmp_path / "shortlist.csv"
+        path.write_text("rank,image,selected,votes\n1,stage/c.webp,True,40\n2,'=a.jpg,True,40\n3,b.png,False,0\n")
+        return path
+
+    def written(self, folder, tmp_path, **options):
+        reporter = Reporter()
+        write_ballot(folder, BallotOptions(TRAITS, **options), tmp_path / "ballot.html", reporter)
+        return contents((tmp_path / "ballot.html").read_text())[0]["images"], reporter.infos
+
+    def test_only_the_pictures_to_send_are_asked_about(self, folder, tmp_path, shortlist):
+        images, told = self.written(folder, tmp_path, shortlist=shortlist)
+        assert images == ["stage/c.webp", "=a.jpg"]
+        assert told == ["plan       2 pictures, 80 votes: 40 raters, asked about all of them"]
+
+    def test_the_current_photo_goes_along(self, folder, tmp_path, shortlist):
+        draw(tmp_path / "now.jpg", side=32)
+        images, told = self.written(folder, tmp_path, shortlist=shortlist, baseline=tmp_path / "now.jpg", each=2)
+        assert images == ["stage/c.webp", "=a.jpg", "now.jpg"]
+        assert told == ["plan       3 pictures, 120 votes: 60 raters, asked about 2 each"]
+        draw(folder / "now.jpg", side=32)
+        images, _ = self.written(folder, tmp_path, baseline=tmp_path / "now.jpg")
+        assert images.count("now.jpg") == 1
+        draw(folder / "now.jpg", side=48)
+        with pytest.raises(UsageError, match="another picture in .* is named now.jpg"):
+            self.written(folder, tmp_path, baseline=tmp_path / "now.jpg")
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("image,votes\nb.png,3\n", "expected the table that prescreen rank --output wrote"),
+            ("image,selected\nb.png,False\n", "no picture is to be sent"),
+            ("image,selected\ngone.png,True\n", r"gone\.png is not in .*; name the folder that was scored"),
+        ],
+    )
+    def test_what_is_wrong_with_it_is_said(self, folder, tmp_path, text, says):
+        (tmp_path / "odd.csv").write_text(text)
+        with pytest.raises((UsageError, NothingScored), match=says):
+            self.written(folder, tmp_path, shortlist=tmp_path / "odd.csv")
+
+    def test_a_planned_test_is_about_single_pictures(self, shortlist):
+        with pytest.raises(UsageError, match="leave --pairs or --shortlist out"):
+            BallotOptions(TRAITS, pairs=True, shortlist=shortlist)

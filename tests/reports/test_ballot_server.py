@@ -12,7 +12,7 @@ from prescreen.errors import PrescreenError, RatingsError, UsageError
 from prescreen.reports import ballot_address, collected_votes
 from prescreen.reports.ballot_address import ballot_address as open_address
 from prescreen.reports.ballot_server import MAX_BODY, NOT_SAVED, BallotServer
-from prescreen.reports.collected_votes import CollectedVotes, read_votes, write_votes
+from prescreen.reports.collected_votes import CHOICES, Choice, CollectedVotes, read_votes, write_votes
 from prescreen.reports.local_server import LOOPBACK
 from prescreen.storage.tables import read_table
 from prescreen.workflow.ballot import collect
@@ -164,10 +164,10 @@ def test_many_raters_at_once_are_all_saved(client, saved):
 def test_votes_that_come_in_during_a_write_share_the_next_one(saved, monkeypatch):
     writes, go_on = [], threading.Event()
 
-    def write(votes, path):
+    def write(votes, path, kind):
         writes.append(len(votes))
         assert go_on.wait(20)
-        write_votes(votes, path)
+        write_votes(votes, path, kind)
 
     monkeypatch.setattr(collected_votes, "write_votes", write)
     votes = CollectedVotes(saved, {}, IMAGES, TRAITS)
@@ -186,7 +186,7 @@ def test_votes_that_come_in_during_a_write_share_the_next_one(saved, monkeypatch
 def test_a_write_that_fails_fails_for_all_who_wait_and_the_next_one_has_only_its_own(saved, monkeypatch):
     go_on = threading.Event()
 
-    def fail(votes, path):
+    def fail(votes, path, kind):
         assert go_on.wait(20)
         raise PrescreenError("disk full")
 
@@ -356,3 +356,86 @@ class TestAddress:
         entries.append(Entry("fe80::1", ballot_address.socket.AF_INET6))
         monkeypatch.setattr(ballot_address.psutil, "net_if_addrs", lambda: {"eth0": entries})
         assert ballot_address.local_addresses() == ["10.0.0.4", "192.168.1.20"]
+
+
+class TestPairs:
+    """The same server and tables for which of two pictures is better."""
+
+    PAIR = json.dumps(["b.jpg", "=a.jpg"])
+    BODY = {"rater": "anna-x7k2p9", "votes": {PAIR: {"competence": 1, "warm": 0}}}
+
+    @pytest.fixture
+    def client(self, saved):
+        votes = CollectedVotes(saved, {}, IMAGES, TRAITS, CHOICES)
+        app = BallotServer("<p>the page", votes, TOKEN).app()
+        return TestClient(app, base_url=f"http://{LOOPBACK}:8123", raise_server_exceptions=False)
+
+    def test_answers_are_saved_as_ratings_that_training_reads(self, client, saved):
+        assert put(client, self.BODY).status_code == 204
+        assert saved.read_text() == (
+            "better,worse,side,trait,rater\n'=a.jpg,b.jpg,right,competence,anna-x7k2p9\n"
+            "b.jpg,'=a.jpg,left,warm,anna-x7k2p9\n"
+        )
+        assert client.get(f"/{TOKEN}/counts").json() == {"=a.jpg": 1, "b.jpg": 1, "stage/c.jpg": 0}
+        (first, second) = read_votes(saved, CHOICES)[0].items()
+        assert first == (("anna-x7k2p9", ("=a.jpg", "b.jpg"), "competence"), Choice("=a.jpg", "b.jpg", "right"))
+        assert second[1] == Choice("b.jpg", "=a.jpg", "left")
+
+    def test_an_answer_given_again_replaces_also_with_the_sides_changed(self, client, saved):
+        put(client, self.BODY)
+        put(client, {"rater": "anna-x7k2p9", "votes": {json.dumps(["=a.jpg", "b.jpg"]): {"warm": 0}}})
+        votes = read_votes(saved, CHOICES)[0]
+        assert len(votes) == 2
+        assert votes["anna-x7k2p9", ("=a.jpg", "b.jpg"), "warm"] == Choice("=a.jpg", "b.jpg", "left")
+
+    @pytest.mark.parametrize(
+        "item",
+        ["b.jpg", "", "[", "[" * 9000, "5", "null", '"ab"', "{}", '{"b.jpg": 1, "=a.jpg": 2}', "[1, 2]", '["b.jpg"]',
+         '["b.jpg", "b.jpg"]', '["b.jpg", "gone.jpg"]', '["b.jpg", "=a.jpg", "stage/c.jpg"]', '["b.jpg", null]'],
+    )  # fmt: skip
+    def test_what_is_no_pair_is_passed_over(self, client, saved, item):
+        assert put(client, {"rater": "a", "votes": {item: {"warm": 1}}}).status_code == 204
+        assert not saved.exists()
+        assert put(client, {"rater": "a", "votes": {item: {"warm": 1}, self.PAIR: {"cold": 0, "warm": 1}}}).status_code
+        assert len(read_votes(saved, CHOICES)[0]) == 1
+
+    @pytest.mark.parametrize("vote", [2, 3, -1, True, "1", None, 0.0])
+    def test_what_is_no_side_is_refused(self, client, saved, vote):
+        assert put(client, {"rater": "a", "votes": {self.PAIR: {"warm": vote}}}).status_code == 400
+        assert not saved.exists()
+
+    def test_many_raters_at_once_are_all_saved(self, client, saved):
+        def vote(rater):
+            for pair in (("b.jpg", "=a.jpg"), ("stage/c.jpg", "b.jpg"), ("=a.jpg", "b.jpg")):
+                body = {"rater": f"r{rater}", "votes": {json.dumps(pair): {"warm": rater % 2}}}
+                assert put(client, body).status_code == 204
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(vote, range(16)))
+        votes = read_votes(saved, CHOICES)[0]
+        assert len(votes) == 16 * 2
+        assert votes["r3", ("=a.jpg", "b.jpg"), "warm"] == Choice("b.jpg", "=a.jpg", "right")  # the later one
+
+    def test_files_are_collected_and_kinds_are_not_mixed(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+        pair = ("=a.jpg", "b.jpg")
+        first, second, votes = (tmp_path / name for name in ("anna.csv", "anna-2.csv", "votes-ben.csv"))
+        write_votes({("anna", pair, "warm"): Choice(*pair, "left")}, first, CHOICES)
+        changed = {("anna", pair, "warm"): Choice("b.jpg", "=a.jpg", "left")}
+        write_votes(changed | {("anna", ("b.jpg", "c.jpg"), "warm"): Choice("c.jpg", "b.jpg", "")}, second, CHOICES)
+        write_votes({("ben", "b.jpg", "warm"): 3}, votes)
+        together = tmp_path / "together.csv"
+        assert collect([first, second], together) == (2, 1)
+        assert collect([first], together, pairs=True) == (2, 1)
+        assert read_votes(together, CHOICES)[0]["anna", pair, "warm"] == Choice(*pair, "left")
+        before = together.read_bytes()
+        for files, output, options in (
+            ([first, votes], together, {}),
+            ([votes], together, {}),
+            ([votes], tmp_path / "new.csv", {"pairs": True}),
+            ([votes, first], tmp_path / "new.csv", {}),
+        ):
+            with pytest.raises(RatingsError, match="expected (votes|choices between two pictures) with their raters"):
+                collect(files, output, **options)
+        assert together.read_bytes() == before
+        assert not (tmp_path / "new.csv").exists()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 EXAMPLES = """\b
 Examples:
   prescreen ballot portraits/ --traits competence,likeability,influence --output ballot/
+  prescreen ballot portraits/ --traits competence,influence --pairs --output ballot/
+  prescreen ballot portraits/ --shortlist shortlist.csv --baseline now.jpg \\
+      --traits competence,influence --output ballot/
   prescreen ballot --collect votes-anna.csv votes-ben.csv --output votes.csv
   prescreen ballot portraits/ --traits competence,warmth=warm --serve --network --output votes.csv
 """
@@ -27,7 +30,14 @@ Examples:
 @click.command(cls=Verb, short_help="Collect votes of people: a page to send, or a server.", epilog=EXAMPLES)
 @click.argument("places", metavar="FOLDER", type=LocalPath(), nargs=-1, required=True)
 @click.option("--traits", help="What to ask about, and in which word: competence,warmth=warm.")
-@click.option("--each", type=click.IntRange(1), help="How many pictures each rater is asked about. [all]")
+@click.option("--pairs", is_flag=True, help="Ask which of two pictures each trait fits better.")
+@click.option(
+    "--each",
+    type=click.IntRange(1),
+    help="How many pictures each rater is asked about. [all; with --pairs 40 pairs, or as many as pictures]",
+)
+@click.option("--shortlist", type=LocalPath(), help="Table of prescreen rank: ask about its pictures to send only.")
+@click.option("--baseline", type=LocalPath(), help="Your current photo, to go along.")
 @click.option(
     "--output",
     type=LocalPath(),
@@ -44,7 +54,10 @@ Examples:
 def ballot(
     places: tuple[Path, ...],
     traits: str | None,
+    pairs: bool,
     each: int | None,
+    shortlist: Path | None,
+    baseline: Path | None,
     output: Path,
     serve: bool,
     network: bool,
@@ -53,7 +66,7 @@ def ballot(
     collect: bool,
     terminal: Terminal,
 ) -> None:
-    """Ask people how much each trait fits the pictures of FOLDER: No, Somewhat, Yes or Very.
+    """Ask people how much each trait fits the pictures of FOLDER: No, Somewhat, Yes or Very. With --pairs, of two.
 
     The page is one file for any browser. Raters send back a file of votes; prescreen ballot --collect puts these into
     one, which prescreen train reads. With --serve, votes go into one file as they are given.
@@ -63,11 +76,10 @@ def ballot(
     if (network or port) and not serve:
         raise UsageError(f"{'--network' if network else '--port'}: only with --serve")
     if collect:
-        if traits is not None or each is not None:
-            raise UsageError(
-                f"{'--traits' if traits is not None else '--each'}: not with --collect, which asks nothing"
-            )
-        _collect(places, _file(output, "votes.csv"), terminal)
+        given = {"--traits": traits, "--each": each, "--shortlist": shortlist, "--baseline": baseline}
+        if idle := [name for name, value in given.items() if value is not None]:
+            raise UsageError(f"{idle[0]}: not with --collect, which asks nothing")
+        _collect(places, _file(output, "votes.csv"), pairs, terminal)
         return
     if len(places) > 1:
         raise UsageError(
@@ -78,7 +90,7 @@ def ballot(
     chosen = parse_traits(traits)
     from prescreen.workflow.ballot import BallotOptions, write_ballot
 
-    options = BallotOptions(chosen, each)
+    options = BallotOptions(chosen, each, pairs, shortlist, baseline)
     if serve:
         _serve(places[0], options, _file(output, "votes.csv"), network, port, browser, terminal)
         return
@@ -88,10 +100,10 @@ def ballot(
     click.echo(str(page))
 
 
-def _collect(files: Sequence[Path], output: Path, terminal: Terminal) -> None:
+def _collect(files: Sequence[Path], output: Path, pairs: bool, terminal: Terminal) -> None:
     from prescreen.workflow.ballot import collect
 
-    votes, raters = collect(files, output, terminal)
+    votes, raters = collect(files, output, terminal, pairs=pairs)
     terminal.info(f"{votes} vote{'s' * (votes != 1)} of {raters} rater{'s' * (raters != 1)}")
     click.echo(str(output))
 

@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 
 from prescreen.ratings.columns import counted
-from prescreen.ratings.rater_checks import CheckedRaters, CheckedTraits, TraitVotes, check_raters
+from prescreen.ratings.rater_checks import (
+    LEVEL,
+    CheckedRaters,
+    CheckedTraits,
+    TraitVotes,
+    check_raters,
+    one_sided,
+    with_sides,
+)
 from prescreen.ratings.rater_fit import Codes, Flags
 from prescreen.ratings.raters import raters_overlap
 from prescreen.ratings.rows import Rows
@@ -29,17 +37,20 @@ class RaterFinding:
     trait : str
         Empty for all traits together.
     kind : str
-        ``same`` (always the same vote), ``random`` (unrelated to the others' votes) or ``reversed``.
+        ``same`` (always the same vote), ``left`` or ``right`` (of two pictures nearly always that one), ``random``
+        (unrelated to the others' votes) or ``reversed``.
     votes : int
+        Votes; answers where pairs are compared.
     value : float
-        The vote that is always the same; otherwise the correlation with the mean votes of the others, -1 to 1.
+        The vote that is always the same; how many answers are that side; otherwise the correlation with the mean votes
+        of the others, -1 to 1.
     usual : float
         Median of that correlation over the raters.
     """
 
     rater: str
     trait: str
-    kind: Literal["same", "random", "reversed"]
+    kind: Literal["same", "left", "right", "random", "reversed"]
     votes: int
     value: float
     usual: float
@@ -48,6 +59,8 @@ class RaterFinding:
         """Say what was found."""
         if self.kind == "same":
             return f"all {self.votes} votes are {self.value:g}"
+        if self.kind in ("left", "right"):
+            return f"{self.value:g} of {counted(self.votes, 'answer')} are the picture on the {self.kind}"
         return f"{counted(self.votes, 'vote')}, r {self.value:.2f}, usually {self.usual:.2f}"
 
 
@@ -76,7 +89,11 @@ class Crowd:
         if not self.findings:
             return ()
         how = "their votes were left out" if self.left_out else "--leave-out-raters trains without these votes"
-        meaning = "" if all(found.kind == "same" for found in self.findings) else "r: with the others' votes; "
+        meaning = (
+            ""
+            if all(found.kind in ("same", "left", "right") for found in self.findings)
+            else "r: with the others' votes; "
+        )
         return (
             *self._line(silent, "give", "no information"),
             *self._line(turned, "vote", "in reverse"),
@@ -122,20 +139,58 @@ def check_crowd(
     named = [chosen[known[chosen]] for chosen in by_trait]
     votes = [TraitVotes(images[chosen], codes[chosen], values[chosen]) for chosen in named]
     checked = check_raters(votes, n_images, len(categories))
+    sides = _sides(rows, named, codes)
+    if sides:
+        sided = [one_sided(part.raters, part.left, len(categories), LEVEL / len(sides)) for part in sides]
+        checked = with_sides(checked, sided)
     together = np.zeros(len(categories), dtype=bool) if checked.together is None else checked.together.found
     findings = []
-    for trait, trait_votes, found in zip(rows.frame["trait"].cat.categories, votes, checked.single, strict=True):
+    votes_each = 2 if rows.format == "pairs" else 1
+    by_name = zip(rows.frame["trait"].cat.categories, votes, checked.single, strict=True)
+    for place, (trait, trait_votes, found) in enumerate(by_name):
         for rater in np.flatnonzero(found.found & (found.same | ~together)):
+            if sides and found.same[rater]:
+                findings.append(_side_finding(sides[place], rater, str(categories[rater]), str(trait)))
+                continue
             first = float(trait_votes.votes[np.argmax(trait_votes.raters == rater)])
-            findings.append(_finding(found, rater, str(categories[rater]), str(trait), first))
+            findings.append(_finding(found, rater, str(categories[rater]), str(trait), first, votes_each))
     if checked.together is not None:
         found = checked.together
-        findings += [_finding(found, rater, str(categories[rater]), "", np.nan) for rater in np.flatnonzero(together)]
+        findings += [
+            _finding(found, rater, str(categories[rater]), "", np.nan, votes_each) for rater in np.flatnonzero(together)
+        ]
     return Crowd(np.unique(codes[known]).size, tuple(findings)), checked
 
 
-def _finding(found: CheckedRaters, rater: np.intp, name: str, trait: str, first: float) -> RaterFinding:
-    votes = int(found.votes[rater])
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """The answers about two pictures in one trait: whose, and whether the left picture was found better."""
+
+    raters: Codes
+    left: Flags
+
+
+def _sides(rows: Rows, by_trait: Sequence[Codes], codes: Codes) -> list[_Sides]:
+    """Return them for each trait where the file says on which side the better picture was."""
+    if "side" not in rows.frame:
+        return []
+    side = rows.frame["side"].astype(str).str.lower()
+    told = ((rows.frame["value"] == 1) & side.isin(["left", "right"])).to_numpy()
+    left = (side == "left").to_numpy()
+    return [_Sides(codes[chosen[told[chosen]]], left[chosen[told[chosen]]]) for chosen in by_trait]
+
+
+def _side_finding(sides: _Sides, rater: np.intp, name: str, trait: str) -> RaterFinding:
+    left = sides.left[sides.raters == rater]
+    kind: Literal["left", "right"] = "left" if 2 * left.sum() >= left.size else "right"
+    return RaterFinding(name, trait, kind, left.size, float(max(left.sum(), left.size - left.sum())), np.nan)
+
+
+def _finding(
+    found: CheckedRaters, rater: np.intp, name: str, trait: str, first: float, votes_each: int
+) -> RaterFinding:
+    """Say what was found; an answer about two pictures is ``votes_each`` votes."""
+    votes = int(found.votes[rater]) // votes_each
     if found.same[rater]:
         return RaterFinding(name, trait, "same", votes, first, found.usual)
     kind: Literal["random", "reversed"] = "reversed" if found.reversed[rater] else "random"
@@ -156,6 +211,8 @@ def leave_out(
     left = before.size - after.size
     if not left:
         return kept, ("raters     none stands out, no votes are left out",)
+    if rows.format == "pairs":
+        return kept, (f"raters     {left // 2} of {counted(before.size // 2, 'answer')} left out{pictures}",)
     return kept, (f"raters     {left} of {counted(before.size, 'vote')} left out{pictures}",)
 
 

@@ -4,10 +4,11 @@
 votes       ``image,trait,vote[,rater]``: one row a vote
 ratings     ``image,trait,mean[,votes][,std]``: one row a picture and trait; ``std`` is the sample standard deviation
 wide        ``image,TRAIT,TRAIT...``: a column a trait; see `prescreen.ratings.wide`
+pairs       ``better,worse,trait[,rater]``: which of two pictures is better; see `prescreen.ratings.pair_rows`
 omi         a folder in the layout of One Million Impressions; see `prescreen.ratings.omi`
 ==========  ===================================================================================================
 
-The first three are files of any kind that `prescreen.ratings.files` reads and may have a column ``person`` (blank where
+The first four are files of any kind that `prescreen.ratings.files` reads and may have a column ``person`` (blank where
 not known); other columns that a format does not know are left out, which is said. Columns may have other names, see
 `prescreen.ratings.meanings`. A value that is called neither vote nor mean (``rating``, ``score``) is a mean where votes
 or a spread go with it, or no picture has two and no rater is named; otherwise a vote. In a folder in
@@ -38,6 +39,8 @@ from prescreen.ratings.meanings import (
     understand,
 )
 from prescreen.ratings.omi import read_omi
+from prescreen.ratings.pair_rows import FORMAT as PAIRS
+from prescreen.ratings.pair_rows import read_pairs
 from prescreen.ratings.rows import Rows, TraitValues, choose_rows
 from prescreen.ratings.scale import Scale
 from prescreen.ratings.table import Table
@@ -102,7 +105,7 @@ def read_rows(
     return Rows(
         frame=read.frame,
         format=read.format,
-        single_votes=read.format in ("votes", "answers"),
+        single_votes=read.format in ("votes", "answers", PAIRS),
         value_names=read.names,
         source=path,
         fingerprint=hashlib.sha256(data).hexdigest(),
@@ -136,7 +139,11 @@ def _choose_table(source: Path, tables: Sequence[Table], columns: Mapping[str, s
 
 
 def _names_pictures(meaning: Meaning) -> bool:
-    return "image" in meaning or any("*" in column for column in meaning.traits.values())
+    return "image" in meaning or _compares(meaning) or any("*" in column for column in meaning.traits.values())
+
+
+def _compares(meaning: Meaning) -> bool:
+    return "better" in meaning or "choice" in meaning
 
 
 def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str:
@@ -163,8 +170,8 @@ def _without_image(source: Path, header: Sequence[str], meaning: Meaning) -> str
 def _read_table(table: Table, meaning: Meaning) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Read the rows, columns named by their meaning; columns that take the name of a meaning wrongly are left out."""
     text = {column for name, column in meaning.columns.items() if name in TEXT}
-    image = meaning.columns.get("image")
-    frame, form, ignored = table.rows(text, unstripped=() if image is None else (image,))
+    pictures = [meaning.columns[name] for name in ("image", "better", "worse", "left", "right") if name in meaning]
+    frame, form, ignored = table.rows(text, unstripped=pictures)
     own = {column: name for name, column in (*meaning.columns.items(), *meaning.traits.items()) if "*" not in column}
     wrong = [name for name in frame.columns if name in own.values() and name not in own]
     return frame.drop(columns=wrong).rename(columns=own), form, ignored + columns_left(wrong)
@@ -178,6 +185,8 @@ def _read_format(
     scale: Scale | None,
     lenient: bool,
 ) -> TraitValues:
+    if _compares(meaning):
+        return read_pairs(source, frame, traits)
     if "image" not in frame:
         return read_matrix(source, frame, meaning, traits)
     refuse(source, frame, (frame["image"] == "").to_numpy(), "the image is blank", "expected the name of a picture")

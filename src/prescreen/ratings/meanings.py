@@ -36,7 +36,13 @@ MEANINGS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """What a column can mean, and what people also call it (in small letters, without anything between the words)."""
 
-TEXT: Final = ("image", "trait", "rater", "person")
+PAIRS: Final[Sequence[Mapping[str, tuple[str, ...]]]] = (
+    {"better": ("winner",), "worse": ("loser",)},
+    {"left": (), "right": (), "choice": ("chosen", "winner", "answer", "response")},
+)
+"""The columns of tables that compare two pictures, see `prescreen.ratings.pair_rows`; all of one kind must be there."""
+
+TEXT: Final = ("image", "trait", "rater", "person", "better", "worse", "left", "right", "choice", "side")
 _PICTURE = re.compile(r"[^\s\[\]()/\\\"']+(\.(?:jpe?g|png|webp|avif|heic))\b", re.IGNORECASE)
 _BRACKETS = re.compile(r"(?<=\S)(\s*)\[.+\]$")
 _NUMBERED: Final = 8  # columns that a message names
@@ -71,7 +77,7 @@ class Meaning:
 
     def describe(self, vote: str) -> str:
         """Say what was understood by another name; the empty text if nothing was. ``vote`` says what a vote is."""
-        guessed = [name for name in MEANINGS if name in self.guessed]
+        guessed = [name for name in (*MEANINGS, *PAIRS[0], *PAIRS[1]) if name in self.guessed]
         return ", ".join(
             f"{shown(self.columns[name])} is {vote if name == 'vote' else f'the {name}'}" for name in guessed
         )
@@ -93,6 +99,10 @@ def understand(source: Path, header: Sequence[str], told: Mapping[str, str] | No
     {'image': 'photo', 'rater': 'worker_id', 'trait': 'attribute', 'vote': 'score'}
     """
     search = _Search(source, header, told or {})
+    if search.guess_pair():
+        for meaning in ("trait", "rater"):
+            search.guess(meaning)
+        return Meaning(search.found, guessed=frozenset(search.guessed))
     matrix = any("*" in column for column in search.traits.values())
     for meaning in ("rater", "person") if matrix else ("image", "rater", "person"):
         search.guess(meaning)
@@ -141,6 +151,27 @@ class _Search:
             )
         self._take(meaning, named[0])
         self.guessed.add(meaning)
+
+    def guess_pair(self) -> bool:
+        """Look for the columns of a table that compares two pictures, unless one names a picture alone."""
+        if self.found.keys() & {"image", "vote", "mean"} or self.traits:
+            return False
+        for kind in PAIRS:
+            plain = {_plain(name): name for name in self.free}
+            columns = {
+                meaning: next((plain[name] for name in (meaning, *others) if name in plain), None)
+                for meaning, others in kind.items()
+            }
+            found = {meaning: column for meaning, column in columns.items() if column is not None}
+            if len(found) < len(kind):
+                continue
+            for meaning, column in found.items():
+                self._take(meaning, column)
+                self.guessed |= {meaning} if _plain(column) != meaning else set()
+            if kind is PAIRS[0] and "side" in plain:
+                self._take("side", plain["side"])
+            return True
+        return False
 
     def _take(self, meaning: str, column: str) -> None:
         self.found[meaning] = column

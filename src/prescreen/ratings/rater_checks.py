@@ -1,9 +1,10 @@
 """Finds raters whose votes say nothing of the pictures, or the opposite of what the others say.
 
-Three kinds, each with a chance of about `LEVEL` that an honest rater is taken for one:
+Four kinds, each with a chance of about `LEVEL` that an honest rater is taken for one:
 
 - *same*: always the same vote. How often honest raters would do so follows from how much the other raters repeat
   themselves (beta-binomial), so a lenient rater on a scale of four steps is none.
+- *one-sided*: where pairs are compared, nearly always the picture on the same side.
 - *reversed*: votes go against those of the others.
 - *random*: votes have nothing to do with those of the others, and less than any usual rater's. Who uses one end of the
   scale cannot agree as well as others; what the votes allow at most is taken into account.
@@ -17,11 +18,11 @@ Fisher (1921), On the probable error of a coefficient of correlation, Metron 1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.special import betaln, ndtri, stdtrit
+from scipy.special import betainc, betaln, ndtri, stdtrit
 
 from prescreen.ratings.rater_fit import Codes, Flags, Floats
 
@@ -32,6 +33,7 @@ MIN_VOTES: Final = 8
 MIN_TOGETHER: Final = 3 * MIN_VOTES
 MIN_RATERS: Final = 5
 
+_ONE_SIDED: Final = 0.9  # of the answers; fewer still say something
 _CLEAR: Final = 0.02  # chance that a rater at random seems to agree with the others in one of the traits
 _SLIGHT: Final = 0.4  # of the usual agreement
 _ROUNDS: Final = 5
@@ -111,6 +113,39 @@ def check_raters(traits: Sequence[TraitVotes], n_images: int, n_raters: int, lev
     share = level / (2 * len(traits))
     single = tuple(_check_trait(trait, n_images, n_raters, share) for trait in traits)
     return CheckedTraits(single, _check_together(traits, single, n_images, n_raters, level / 2))
+
+
+def one_sided(raters: Codes, left: Flags, n_raters: int, level: float = LEVEL) -> Flags:
+    """Tell who answers by the side on which a picture stands, shape (n_raters,); nobody where most do so.
+
+    Parameters
+    ----------
+    raters : ndarray of int, shape (n_answers,)
+    left : ndarray of bool, shape (n_answers,)
+        Whether the left picture was found better.
+    n_raters : int
+    level : float
+        As in `check_raters`.
+    """
+    count = np.bincount(raters, minlength=n_raters).astype(np.float64)
+    n = np.maximum(count, 1)
+    share = np.bincount(raters, left, n_raters) / n
+    most = np.maximum(share, 1 - share) * n
+    enough = count >= MIN_VOTES
+    usual = float(np.median(share[enough])) if enough.any() else np.nan
+    if not 1 - _ONE_SIDED < usual < _ONE_SIDED:
+        return np.zeros(n_raters, dtype=bool)  # the better ones were put there
+    chance = 2 * betainc(most, n - most + 1, 0.5)  # that so many, or more, are on one side
+    return np.asarray(enough & (most >= _ONE_SIDED * n) & (chance < level))
+
+
+def with_sides(checked: CheckedTraits, sided: Sequence[Flags]) -> CheckedTraits:
+    """Count those who are one-sided in a trait among those whose answers are always the same."""
+    single = tuple(
+        replace(found, same=found.same | one, reversed=found.reversed & ~one, random=found.random & ~one)
+        for found, one in zip(checked.single, sided, strict=True)
+    )
+    return replace(checked, single=single)
 
 
 def _check_trait(trait: TraitVotes, n_images: int, n_raters: int, level: float) -> CheckedRaters:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from prescreen.errors import RatingsError
+from prescreen.errors import RatingsError, UsageError
 from prescreen.ratings.columns import counted, refuse
 from prescreen.ratings.crowd import (
     Crowd,
@@ -28,6 +28,9 @@ from prescreen.ratings.crowd import (
 )
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import files_below, images_folder, match_files, named_pictures
+from prescreen.ratings.pair_rows import FORMAT as PAIRS
+from prescreen.ratings.pair_rows import describe_unconnected, pairs_of, refuse_odd_pairs
+from prescreen.ratings.pairs import pair_ratings
 from prescreen.ratings.rater_checks import CheckedRaters
 from prescreen.ratings.raters import PictureVotes, plain_means, two_way_means
 from prescreen.ratings.reliability import Reliability, pooled_variance, reliability
@@ -63,7 +66,7 @@ class Ratings:
     persons : mapping of str to str
         Who is on each picture, where the file says so.
     format : str
-        ``votes``, ``ratings``, ``scores``, ``answers`` or ``omi``.
+        ``votes``, ``ratings``, ``scores``, ``answers``, ``pairs`` or ``omi``.
     source : Path
         File or folder that was read.
     images_dir : Path or None
@@ -75,7 +78,7 @@ class Ratings:
     method : str
         How votes became means: ``mean``, ``two-way`` where rater ids allowed to take out the raters' own levels and
         spreads, or ``own noise`` where on some trait they have noise of their own, too (see
-        :mod:`prescreen.ratings.raters`).
+        :mod:`prescreen.ratings.raters`); ``bradley-terry`` for pairs (:mod:`prescreen.ratings.pairs`).
     crowd : Crowd
         Who the raters are, and which of them stand out.
     columns : mapping of str to str
@@ -184,12 +187,18 @@ def read_ratings(
         For a trait or a column that is not in the file, or a folder of pictures that does not exist.
     """
     rows = read_rows(Path(path), traits, columns, scale)
+    paired = rows.format == PAIRS
+    if paired and scale is not None:
+        raise UsageError(f"--scale {scale}: {shown(rows.source)} says which of two pictures is better; leave it out")
     frame = rows.frame
     wanted = tuple(str(name) for name in frame["trait"].cat.categories)
     folder, names, images, matched = _pictures(rows, images_dir)
     scale, guessed = find_scale(rows, scale, expected_scale)
-    _refuse_repeats(rows, images)
     by_trait = [np.flatnonzero(frame["trait"].cat.codes == code) for code in range(len(wanted))]
+    if paired:
+        refuse_odd_pairs(rows, images, by_trait)
+    else:
+        _refuse_repeats(rows, images)
     called = traits or {name: name for name in wanted}
     _refuse_few(rows, called, [np.unique(images[chosen]).size for chosen in by_trait], min_images)
     crowd, checked = check_crowd(rows, images, by_trait, len(names))
@@ -198,9 +207,11 @@ def read_ratings(
         crowd = replace(crowd, left_out=True)
         by_trait, left = leave_out(rows, images, by_trait, checked)
         _refuse_few(rows, called, [np.unique(images[chosen]).size for chosen in by_trait], min_images)
-    raters = known_raters(rows, images, by_trait)
+    raters = None if paired else known_raters(rows, images, by_trait)
     summed = [
-        _summed(
+        (pair_ratings(pairs_of(rows, images, chosen, len(names))), False)
+        if paired
+        else _summed(
             frame.iloc[chosen],
             images[chosen],
             len(names),
@@ -232,7 +243,7 @@ def read_ratings(
         images_dir=folder,
         fingerprint=rows.fingerprint,
         is_score=rows.format == "scores" and scale == SCORES,
-        method="mean" if raters is None else "own noise" if own_noise else "two-way",
+        method="bradley-terry" if paired else "mean" if raters is None else "own noise" if own_noise else "two-way",
         crowd=crowd,
         columns=dict(columns or {}),
         errors=_errors(frame, images, names, wanted),
@@ -241,8 +252,8 @@ def read_ratings(
             *matched,
             *guessed,
             *left,
-            *describe_unheard(unheard),
-            *describe_unknown_raters(frame, raters is not None),
+            *(describe_unconnected(unheard) if paired else describe_unheard(unheard)),
+            *describe_unknown_raters(frame[frame["value"] == 1] if paired else frame, paired or raters is not None),
         ),
     )
 

@@ -131,6 +131,11 @@ def read_results(
                 raise RatingsError(
                     f"{shown(path)}: scores of none of {', '.join(traits)}; name its columns like these"
                 ) from None
+    if rows.format == "pairs":
+        raise RatingsError(
+            f"{shown(path)}: it says which of two pictures is better, but not how good they are; give votes or scores "
+            "(prescreen ballot without --pairs)"
+        )
     rows = rows if only is None else _rows_of(rows, only)
     images, matched = _tested_pictures(rows, known, copies or {}, where)
     ballot = rows.format == "votes" and not raw and _are_answers(rows.frame["value"], training)

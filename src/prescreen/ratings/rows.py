@@ -29,9 +29,10 @@ class Rows:
         Only the traits wanted. The index holds row numbers of the file. Columns: ``image`` (categorical, names as in
         the file), ``trait`` (categorical, new names, in the order wanted), ``value`` (float, a vote or a mean); for
         ready means also ``votes`` and ``std`` (float, NaN where unknown), and perhaps ``error`` (float, standard error
-        of the mean where the file says it itself); where the file has them ``rater`` and ``person`` (categorical).
+        of the mean where the file says it itself); where the file has them ``rater`` and ``person`` (categorical). Of
+        pairs there are two rows for each of the file, in the order of `prescreen.ratings.pair_rows.pairs_of`.
     format : str
-        ``votes``, ``ratings``, ``scores``, ``answers`` or ``omi``.
+        ``votes``, ``ratings``, ``scores``, ``answers``, ``pairs`` or ``omi``.
     single_votes : bool
         Whether the values are votes rather than means.
     value_names : mapping of str to str

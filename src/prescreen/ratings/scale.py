@@ -52,3 +52,6 @@ SCORES: Final = Scale(0, 10)
 
 ANSWERS: Final = Scale(0, 3)
 """What No, Somewhat, Yes and Very count as."""
+
+WINS: Final = Scale(0, 1)
+"""The share of other pictures that a picture is better than."""

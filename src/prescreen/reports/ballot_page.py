@@ -1,4 +1,4 @@
-"""The ballot: a page on which people say how much each trait fits each picture."""
+"""The ballot: a page on which people say how much each trait fits each picture, or which of two it fits better."""
 
 import hashlib
 import json
@@ -12,6 +12,9 @@ from prescreen.reports.render import data_uri, hash_of, joined, page_environment
 ANSWERS: Final = ("No", "Somewhat", "Yes", "Very")
 """What can be answered, as on Photofeeler; the votes 0 to 3."""
 
+SIDES: Final = (("Left", "Upper"), ("Right", "Lower"))
+"""What can be answered about two pictures: side by side, and one above the other."""
+
 _WORDS: Final = {"competence": "competent", "likeability": "likeable", "influence": "influential"}
 
 
@@ -21,7 +24,12 @@ def words_for(trait: str) -> str:
 
 
 def render_ballot(
-    pictures: Mapping[str, bytes], traits: Mapping[str, str], *, each: int | None = None, served: bool = False
+    pictures: Mapping[str, bytes],
+    traits: Mapping[str, str],
+    *,
+    each: int | None = None,
+    pairs: int | None = None,
+    served: bool = False,
 ) -> str:
     """Render the ballot as one HTML file that needs nothing else.
 
@@ -33,6 +41,8 @@ def render_ballot(
         Name of each trait in the table of votes, and the word that people see.
     each : int, optional
         How many pictures each rater is asked about, without it all.
+    pairs : int, optional
+        How many pairs each rater is asked about; without it pictures are shown one at a time.
     served : bool
         Whether a server takes the answers. Without one the page makes no requests.
 
@@ -48,7 +58,7 @@ def render_ballot(
     """
     style = joined("base.css", "ballot.css")
     script = joined("elements.js", "ballot.js")
-    asked = {"images": list(pictures), "traits": list(traits), "each": each}
+    asked = {"images": list(pictures), "traits": list(traits), "each": each, "pairs": pairs}
     data: dict[str, Any] = asked | {"id": _identity(asked, pictures), "served": served}
     return (
         page_environment()
@@ -57,7 +67,8 @@ def render_ballot(
             data=htmlsafe_json_dumps(data),
             pictures=[data_uri(picture) for picture in pictures.values()],
             traits=list(traits.values()),
-            answers=ANSWERS,
+            answers=ANSWERS if pairs is None else SIDES,
+            paired=pairs is not None,
             served=served,
             style=style,
             style_hash=hash_of(style),

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from prescreen.errors import PrescreenError
-from prescreen.reports.collected_votes import HIGHEST, CollectedVotes
+from prescreen.reports.collected_votes import CollectedVotes
 from prescreen.reports.local_server import LOOPBACK, SecurityHeaders, check_origin, check_secret, read_body
 from prescreen.text import shown
 
@@ -109,15 +109,9 @@ class BallotServer:
         if not isinstance(rater, str) or not rater.strip() or len(rater) > MAX_NAME or shown(rater) != rater:
             raise HTTPException(HTTPStatus.BAD_REQUEST, f"rater: expected a name of at most {MAX_NAME} characters")
         if not isinstance(votes, dict) or not all(isinstance(by_trait, dict) for by_trait in votes.values()):
-            raise HTTPException(HTTPStatus.BAD_REQUEST, "votes: expected them by picture and trait")
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "votes: expected them by item and trait")
         given = [vote for by_trait in votes.values() for vote in by_trait.values()]
-        if not all(type(vote) is int and 0 <= vote <= HIGHEST for vote in given):
-            raise HTTPException(HTTPStatus.BAD_REQUEST, f"votes: expected whole numbers from 0 to {HIGHEST}")
-        # a page that was opened before a restart may have pictures and traits that are gone by now
-        images, traits = self._votes.images, self._votes.traits
-        known = {
-            image: {trait: vote for trait, vote in by_trait.items() if trait in traits}
-            for image, by_trait in votes.items()
-            if image in images
-        }
-        return rater.strip(), known
+        highest = self._votes.kind.highest
+        if not all(type(vote) is int and 0 <= vote <= highest for vote in given):
+            raise HTTPException(HTTPStatus.BAD_REQUEST, f"votes: expected whole numbers from 0 to {highest}")
+        return rater.strip(), votes

@@ -2,36 +2,27 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from prescreen.embeddings.workers import shared_workers
-from prescreen.errors import NothingScored, PictureError, UsageError
-from prescreen.images.files import ImageFile, ImageFiles, read_bytes
+from prescreen.errors import NothingScored, UsageError
+from prescreen.images.files import ImageFile
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.reports.ballot_page import render_ballot, words_for
-from prescreen.reports.collected_votes import Key, read_votes, write_votes
-from prescreen.settings import processors
+from prescreen.reports.collected_votes import CHOICES, VOTES, Collected, Kind, kind_of, read_votes, write_votes
 from prescreen.storage.atomic import write_text_atomic
 from prescreen.storage.overwrite_checks import check_output_paths
-from prescreen.storage.tables import escape, table_format
+from prescreen.storage.tables import table_format
 from prescreen.text import shown
-from prescreen.workflow.inputs import find_inputs
+from prescreen.workflow.ballot_pictures import draw_pictures, find_pictures
 from prescreen.workflow.trait_names import check_names
-
-PICTURE_BYTES: Final = 15_000_000
-"""What all pictures of a page should weigh: as a page they are a third larger, which mail and messengers still take."""
 
 PAGE_BYTES: Final = 25_000_000
 """A page above it is warned of: mail servers refuse it, and phones may not open it."""
 
-_SIDES: Final = ((55_000, 800), (30_000, 640), (15_000, 480), (0, 320))
-"""Longer side of the pictures in pixels, from so many bytes for each of them on."""
-_QUALITY: Final = 75
-_NAMED: Final = 5
-"""Pictures that are left out and named one by one."""
+PAIRS_EACH: Final = 40
+"""Pairs that a rater is asked about: with three traits about ten minutes."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +35,57 @@ class BallotOptions:
         Name of each trait, as the predictor will have it, and the word that people see; where they are equal,
         ``competence``, ``likeability`` and ``influence`` become adjectives.
     each : int, optional
-        How many pictures each rater is asked about, without it all.
+        How many pictures each rater is asked about, without it all; of pairs how many pairs, without it `PAIRS_EACH` or
+        as many as there are pictures, if these are fewer.
+    pairs : bool
+        Whether they are asked which of two pictures each trait fits better.
+    shortlist : Path, optional
+        A table of `rank` or `learn`: its pictures to send are those of the ballot.
+    baseline : Path, optional
+        The current photo, which goes along.
     """
 
     traits: Mapping[str, str]
     each: int | None = None
+    pairs: bool = False
+    shortlist: Path | None = None
+    baseline: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.traits:
             raise UsageError("no traits to ask about; name them: --traits competence,likeability,influence")
+        if self.pairs and self.shortlist is not None:
+            raise UsageError("--pairs: a planned test needs votes on each picture; leave --pairs or --shortlist out")
         check_names(tuple(self.traits), self.traits)
+
+    @property
+    def kind(self) -> Kind:
+        """What votes these are."""
+        return CHOICES if self.pairs else VOTES
+
+    def paths(self, folder: Path) -> dict[str, Path | None]:
+        """Return what is read, by the name of its option."""
+        return {"FOLDER": folder, "--shortlist": self.shortlist, "--baseline": self.baseline}
+
+    def files(self, folder: Path, reporter: ProgressReporter) -> Sequence[ImageFile]:
+        """Find the pictures; see `prescreen.workflow.ballot_pictures.find_pictures`."""
+        return find_pictures(folder, self.shortlist, self.baseline, self.each, reporter)
+
+    def render(self, pictures: Mapping[str, bytes], *, served: bool = False) -> str:
+        """Render the page; see `prescreen.reports.ballot_page.render_ballot`.
+
+        Raises
+        ------
+        NothingScored
+            If pairs are wanted and there is one picture.
+        """
+        if not self.pairs:
+            return render_ballot(pictures, self.words(), each=self.each, served=served)
+        n = len(pictures)
+        if n < 2:
+            raise NothingScored("--pairs: there is one picture only, and a pair has two; add others")
+        pairs = min(self.each or min(n, PAIRS_EACH), n * (n - 1) // 2)
+        return render_ballot(pictures, self.words(), pairs=pairs, served=served)
 
     def words(self) -> dict[str, str]:
         """Return the traits with the words that people see."""
@@ -87,9 +119,9 @@ def write_ballot(
         If there is no picture that can be shown.
     """
     reporter = reporter or NullReporter()
-    check_output_paths({"--output": output}, {"FOLDER": folder})
-    pictures = draw_pictures(find_inputs([folder], follow_links=False), reporter)
-    page = render_ballot(pictures, options.words(), each=options.each)
+    check_output_paths({"--output": output}, options.paths(folder))
+    pictures = draw_pictures(options.files(folder, reporter), reporter)
+    page = options.render(pictures)
     _warn_if_large(page, len(pictures), "mail and phones", reporter)
     write_text_atomic(output, page)
     return len(pictures), len(page)
@@ -112,7 +144,8 @@ def serve_ballot(
     folder, options, reporter
         As in `write_ballot`.
     output : Path
-        The votes, a ``.csv`` file: ``image,trait,vote,rater``. Those that are there already stay.
+        The votes, a ``.csv`` file: ``image,trait,vote,rater``, or of pairs ``better,worse,side,trait,rater``. Those
+        that are there already stay.
     network : bool
         Whether to serve the local network, too, unencrypted.
     port : int
@@ -134,15 +167,15 @@ def serve_ballot(
     from prescreen.reports.collected_votes import CollectedVotes
 
     reporter = reporter or NullReporter()
-    check_output_paths({"--output": output}, {"FOLDER": folder})
-    files = find_inputs([folder], follow_links=False)
+    check_output_paths({"--output": output}, options.paths(folder))
+    files = options.files(folder, reporter)
     with ballot_address(output) as address, contextlib.ExitStack() as stack:
-        votes = _votes_there(output)
+        votes = _votes_there(output, options.kind)
         listeners = [stack.enter_context(listener) for listener in address.open(port, network=network)]
         pictures = draw_pictures(files, reporter)
-        page = render_ballot(pictures, options.words(), each=options.each, served=True)
+        page = options.render(pictures, served=True)
         _warn_if_large(page, len(pictures), "phones", reporter)
-        collected = CollectedVotes(output, votes, tuple(pictures), tuple(options.traits))
+        collected = CollectedVotes(output, votes, tuple(pictures), tuple(options.traits), options.kind)
         hosts = [listener.getsockname()[0] for listener in listeners]
         ready(address.links(listeners))
         app = BallotServer(page, collected, address.token, hosts, reporter.warn).app()
@@ -158,19 +191,24 @@ def _warn_if_large(page: str, pictures: int, readers: str, reporter: ProgressRep
         )
 
 
-def collect(files: Sequence[Path], output: Path, reporter: ProgressReporter | None = None) -> tuple[int, int]:
+def collect(
+    files: Sequence[Path], output: Path, reporter: ProgressReporter | None = None, *, pairs: bool = False
+) -> tuple[int, int]:
     """Put the files that raters sent into one table of votes; those that are in it already stay.
 
-    Of two votes of one rater on the same picture and trait the one in the later file counts, before it the table's.
+    Of two votes of one rater on the same picture (or two pictures) and trait the one in the later file counts, before
+    it the table's.
 
     Parameters
     ----------
     files : sequence of Path
-        Tables of votes in any format that ratings may have.
+        Tables of votes in any format that ratings may have, all of the same kind.
     output : Path
-        The table, ``image,trait,vote,rater``.
+        The table, ``image,trait,vote,rater`` or ``better,worse,side,trait,rater``.
     reporter : ProgressReporter, optional
         Receives how many votes were there twice.
+    pairs : bool
+        Whether the files must be about pairs; otherwise the first one decides.
 
     Returns
     -------
@@ -188,12 +226,13 @@ def collect(files: Sequence[Path], output: Path, reporter: ProgressReporter | No
     table_format(output)
     check_output_paths({"--output": output}, {shown(file): file for file in files})
     with ballot_address(output):
-        votes = _votes_there(output)
+        kind = CHOICES if pairs else kind_of(read_votes(files[0], None)[0])
+        votes = _votes_there(output, kind)
         if votes:
             reporter.info(f"{shown(output)}: has {len(votes)} vote{'s' * (len(votes) != 1)}; a file may change them")
         same = changed = 0
         for file in files:
-            read, notes = read_votes(file)
+            read, notes = read_votes(file, kind)
             for note in notes:
                 reporter.info(f"{shown(file)}: {' '.join(note.split())}")
             twice = read.keys() & votes.keys()
@@ -202,48 +241,16 @@ def collect(files: Sequence[Path], output: Path, reporter: ProgressReporter | No
             votes |= read
         if same:
             reporter.info(f"{same} votes are in several files, {changed} of them changed: the later file counts")
-        write_votes(votes, output)
+        write_votes(votes, output, kind)
     return len(votes), len({rater for rater, _, _ in votes})
 
 
-def _votes_there(output: Path) -> dict[Key, int]:
+def _votes_there(output: Path, kind: Kind) -> Collected:
     """Return the votes that a table has, none where there is no table; one that would lose columns is refused."""
-    votes, notes = read_votes(output) if output.exists() else ({}, ())
+    votes, notes = read_votes(output, kind) if output.exists() else ({}, ())
     if notes:
         raise UsageError(
-            f"{shown(output)}: more or other columns than image, trait, vote and rater, which would be lost; "
+            f"{shown(output)}: more or other columns than {kind.columns}, which would be lost; "
             "collect into another file with --output"
         )
     return votes
-
-
-def draw_pictures(files: ImageFiles, reporter: ProgressReporter) -> dict[str, bytes]:
-    """Draw the pictures for a page, without metadata; those that cannot be shown are reported and left out."""
-    side = next(side for weight, side in _SIDES if PICTURE_BYTES / len(files) > weight)
-
-    def drawn(file: ImageFile) -> bytes | PictureError:
-        try:
-            if not shown(file.name) == file.name == escape(file.name):
-                raise PictureError("its name has something that a table of votes cannot hold; rename the file")
-            return shared_workers().thumbnail(read_bytes(file), side, _QUALITY, tolerant=False)
-        except PictureError as error:
-            return error
-        finally:
-            advance()
-
-    pictures: dict[str, bytes] = {}
-    reasons: dict[str, str] = {}
-    with reporter.progress("drawing", len(files)) as advance, ThreadPoolExecutor(processors()) as pool:
-        for file, picture in zip(files, pool.map(drawn, files), strict=True):
-            if isinstance(picture, PictureError):
-                reasons[file.name] = str(picture)
-            else:
-                pictures[file.name] = picture
-    for name, reason in list(reasons.items())[:_NAMED]:
-        reporter.warn(f"{shown(name)}: left out: {reason}")
-    if len(reasons) > _NAMED:
-        reporter.warn(f"{len(reasons) - _NAMED} more left out")
-    if not pictures:
-        name, reason = next(iter(reasons.items()))
-        raise NothingScored(f"none of the {len(files)} pictures can be shown; {shown(name)}: {reason}")
-    return pictures

@@ -147,5 +147,6 @@ def report_ratings(rated: Ratings, reporter: ProgressReporter) -> None:
     votes = rated.table["votes"].dropna()
     fewest, most = (f"{votes.quantile(share, interpolation='nearest'):.0f}" for share in (0.0, 1.0))
     each = fewest if fewest == most else f"{fewest} to {most}"
-    counted = f", {each} vote{'s' * (each != '1')} a picture" if len(votes) else ""
-    reporter.info(f"ratings    {images} pictures, {', '.join(rated.traits)}{counted} on {rated.scale} ({rated.format})")
+    what = "comparison" if rated.format == "pairs" else "vote"
+    told = f", {each} {what}{'s' * (each != '1')} a picture" if len(votes) else ""
+    reporter.info(f"ratings    {images} pictures, {', '.join(rated.traits)}{told} on {rated.scale} ({rated.format})")

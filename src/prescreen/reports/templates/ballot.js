@@ -1,18 +1,25 @@
-// The ballot: one picture at a time, an answer to each question. Answers are kept in the browser as they are given, sent
-// where a server collects them, and leave as a file in any case.
+// The ballot: one picture at a time, or two, and an answer to each question. Answers are kept in the browser as they are
+// given, sent where a server collects them, and leave as a file in any case.
 // It runs from Safari 14, Chrome 80 and Firefox 78 on; in older browsers the text that it takes away here stays.
 byId("unable").hidden = true;
 const data = JSON.parse(byId("ballot").textContent);
 const holders = document.getElementsByClassName("picture");
 const pictures = new Map(data.images.map((image, place) => [image, holders[place].textContent]));
 const questions = [...document.getElementsByClassName("question")].map((question) => [...question.getElementsByTagName("button")]);
+const paired = data.pairs !== null;
+const what = paired ? "pair" : "picture";
 // A server's ballot is the same after a restart, with more pictures perhaps; a file is another one if anything differs.
-const key = "prescreen-ballot:" + (data.served ? location.pathname + JSON.stringify(data.traits) : data.id);
+const key = "prescreen-ballot:" + (data.served ? location.pathname + JSON.stringify(data.traits) + (paired ? what : "") : data.id);
+const KEYS = paired ? [["1", "ArrowLeft", "ArrowUp"], ["2", "ArrowRight", "ArrowDown"]] : [["1"], ["2"], ["3"], ["4"]];
 const PAUSE = 220; // milliseconds for the eye, between the last answer and the next picture
-const has = (votes, image) => Object.prototype.hasOwnProperty.call(votes, image);
-const number = (count, what) => count + " " + what + (count === 1 ? "" : "s");
+const has = (votes, item) => Object.prototype.hasOwnProperty.call(votes, item);
+// An item is what is asked about at once: the name of a picture, or as JSON those of two, the left one first.
+const imagesOf = (item) => (paired ? JSON.parse(item) : [item]);
+const shows = (item) => imagesOf(item).every((image) => pictures.has(image));
+const number = (count, noun) => count + " " + noun + (count === 1 ? "" : "s");
 
-// {rater, order: [image], votes: {image: [answer or null for each trait]}, filed: the file as it was last taken}
+// {rater, order: [item], votes: {item: [answer or null for each trait]}, filed: the file as it was last taken}
+// An answer is the number of a button: 0 to 3, or of two pictures 0 for the left one, 1 for the right one.
 let state = null;
 let kept = true; // whether the browser keeps it
 let left = false; // whether the browser keeps another rater's by now
@@ -31,17 +38,17 @@ const recall = () => {
     const sound = typeof found?.rater === "string" && Array.isArray(found.order) && found.votes instanceof Object
       && Object.values(found.votes).every((votes) => votes?.length === data.traits.length);
     if (!sound) return null;
-    const added = data.each === null ? data.images.filter((image) => !found.order.includes(image)) : [];
-    return { ...found, order: [...found.order.filter((image) => pictures.has(image)), ...added] };
+    const added = data.each === null && !paired ? data.images.filter((image) => !found.order.includes(image)) : [];
+    return { ...found, order: [...found.order.filter(shows), ...added] };
   } catch {
     return null;
   }
 };
 
-const votesOf = (image) => (has(state.votes, image) ? state.votes[image] : data.traits.map(() => null));
-const voted = () => data.images.filter((image) => has(state.votes, image));
-const complete = (image) => !votesOf(image).includes(null);
-const open = () => state.order.filter((image) => !complete(image));
+const votesOf = (item) => (has(state.votes, item) ? state.votes[item] : data.traits.map(() => null));
+const voted = () => (paired ? Object.keys(state.votes).filter(shows) : data.images.filter((image) => has(state.votes, image)));
+const complete = (item) => !votesOf(item).includes(null);
+const open = () => state.order.filter((item) => !complete(item));
 
 // An order that the rater's name decides (Fisher-Yates, numbers from mulberry32 seeded with FNV-1a).
 const shuffled = (images, text) => {
@@ -60,6 +67,22 @@ const shuffled = (images, text) => {
   }
   return order;
 };
+// Pairs on circles that the rater's name decides: all pictures are seen about as often as each other, at any point, and on
+// the left as often as on the right. The circles of some raters connect all pictures.
+const pairsOn = (images, count, text) => {
+  const pairs = new Map();
+  for (let round = 0; pairs.size < count && round < 1000; round += 1) {
+    const circle = shuffled(images, text + " " + round);
+    const last = circle.length - 1;
+    const places = [...circle.keys()].sort((one, other) => (one === last) - (other === last) || one % 2 - other % 2);
+    for (const place of places) {
+      const pair = [circle[place], circle[place === last ? 0 : place + 1]];
+      const known = JSON.stringify([...pair].sort());
+      if (pairs.size < count && !pairs.has(known)) pairs.set(known, JSON.stringify(pair));
+    }
+  }
+  return [...pairs.values()];
+};
 // Letters and digits only, and some by chance: two raters of one name are still two.
 const raterOf = (name) => {
   const letters = "abcdefghjkmnpqrstuvwxyz23456789";
@@ -76,24 +99,24 @@ const Post = (() => {
   let timer = 0;
   const listeners = [];
   const tell = () => listeners.forEach((listener) => listener());
-  const byTrait = (image) => Object.fromEntries(votesOf(image).map((vote, trait) => [data.traits[trait], vote]).filter(([, vote]) => vote !== null));
+  const byTrait = (item) => Object.fromEntries(votesOf(item).map((vote, trait) => [data.traits[trait], vote]).filter(([, vote]) => vote !== null));
   const send = async () => {
     clearTimeout(timer);
     if (busy || !waiting.size) return;
     busy = true;
     const now = [...waiting].slice(0, 200); // of very many votes, so many that the server takes them
-    now.forEach((image) => waiting.delete(image));
+    now.forEach((item) => waiting.delete(item));
     try {
       const answer = await fetch("votes", {
         method: "PUT",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ rater: state.rater, votes: Object.fromEntries(now.map((image) => [image, byTrait(image)])) }),
+        body: JSON.stringify({ rater: state.rater, votes: Object.fromEntries(now.map((item) => [item, byTrait(item)])) }),
         signal: AbortSignal.timeout?.(20000),
       });
       if (!answer.ok) throw new Error(String(answer.status));
       wait = 1000;
     } catch {
-      now.forEach((image) => waiting.add(image));
+      now.forEach((item) => waiting.add(item));
       wait = Math.min(2 * wait, 30000);
     }
     busy = false;
@@ -103,7 +126,7 @@ const Post = (() => {
   addEventListener("online", send);
   return {
     send,
-    add: (...images) => { images.forEach((image) => waiting.add(image)); send(); },
+    add: (...items) => { items.forEach((item) => waiting.add(item)); send(); },
     done: () => !busy && waiting.size === 0,
     failing: () => wait > 1000,
     counts: () => fetch("counts", { signal: AbortSignal.timeout?.(5000) }).then((answer) => (answer.ok ? answer.json() : {})).catch(() => ({})),
@@ -113,12 +136,13 @@ const Post = (() => {
 
 const begin = async (name) => {
   const rater = raterOf(name);
-  const order = shuffled(data.images, rater);
+  let order = shuffled(data.images, rater);
   if (data.served) { // those that have fewest answers first
     const counts = await Post.counts();
     order.sort((one, other) => (counts[one] ?? 0) - (counts[other] ?? 0));
   }
-  state = { rater, order: order.slice(0, data.each ?? order.length), votes: {}, filed: "" };
+  order = paired ? pairsOn(order.slice(0, 2 * data.pairs), data.pairs, rater) : order.slice(0, data.each ?? order.length);
+  state = { rater, order, votes: {}, filed: "" };
   keep();
 };
 
@@ -128,6 +152,7 @@ const show = (name) => {
 };
 
 const Voting = (() => {
+  const photos = [...byId("photos").getElementsByTagName("img")];
   let place = 0;
   let locked = false; // a second tap that was meant for the last picture
   const current = () => state.order[place];
@@ -169,15 +194,18 @@ const Voting = (() => {
     }
     place = Math.max(next, 0);
     const typed = focusShown();
-    byId("photo").src = pictures.get(current());
-    byId("photo").alt = `Picture ${place + 1} of ${state.order.length}`;
+    const called = `${paired ? "Pair" : "Picture"} ${place + 1} of ${state.order.length}`;
+    imagesOf(current()).forEach((image, side) => {
+      photos[side].src = pictures.get(image);
+      photos[side].alt = paired ? called + ", " + (side ? "right" : "left") : called;
+    });
     draw();
     scrollTo(0, 0);
     byId("questions").scrollTop = 0;
     if (typed) questions[0][0].focus();
-    say(byId("photo").alt);
-    const ahead = state.order[place + 1];
-    if (ahead !== undefined) new Image().src = pictures.get(ahead); // decoded by the time it is its turn
+    say(called);
+    const ahead = state.order[place + 1]; // decoded by the time it is its turn
+    if (ahead !== undefined) imagesOf(ahead).forEach((image) => { new Image().src = pictures.get(image); });
   };
   const answer = (trait, value) => {
     if (locked) return;
@@ -198,28 +226,44 @@ const Voting = (() => {
   byId("back").addEventListener("click", () => { if (!locked) to(place - 1); });
   byId("next").addEventListener("click", () => { if (!locked) to(place + 1); });
   byId("finish").addEventListener("click", () => End.open());
-  byId("photo").addEventListener("error", () => { // without the picture, an answer says nothing about it
+  photos.forEach((photo) => photo.addEventListener("error", () => { // without the picture, an answer says nothing about it
     show("");
     byId("unable").hidden = false;
-  });
+  }));
+  if (paired) {
+    // One above the other where that shows more of them: on a narrow screen, landscape formats above all.
+    const arrange = () => {
+      const box = byId("photos").getBoundingClientRect();
+      const seen = (width, height) => photos.reduce((sum, photo) => {
+        const scale = Math.min(width / photo.naturalWidth, height / photo.naturalHeight) || 0;
+        return sum + scale * scale * photo.naturalWidth * photo.naturalHeight;
+      }, 0);
+      byId("vote").classList.toggle("stacked", seen(box.width, box.height / 2) > seen(box.width / 2, box.height));
+    };
+    addEventListener("resize", arrange);
+    photos.forEach((photo, side) => {
+      photo.addEventListener("load", arrange);
+      photo.addEventListener("click", () => { if (asked() >= 0) answer(asked(), side); });
+    });
+  }
   addEventListener("keydown", (event) => {
     if (byId("vote").hidden || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const value = "1234".indexOf(event.key);
-    if (event.key.length === 1 && value >= 0) {
+    const value = KEYS.findIndex((keys) => keys.includes(event.key));
+    if (value >= 0) {
       const focused = questions.findIndex((buttons) => buttons.includes(document.activeElement));
       if (asked() >= 0 || focused >= 0) answer(asked() >= 0 ? asked() : focused, value);
-    } else if (event.key === "ArrowLeft" || event.key === "Backspace") byId("back").click();
-    else if (event.key === "ArrowRight") byId("next").click();
+    } else if (event.key === "Backspace" || (event.key === "ArrowLeft" && !paired)) byId("back").click();
+    else if (event.key === (paired ? "0" : "ArrowRight")) byId("next").click();
     else return;
     event.preventDefault();
   });
   Post.onChange(tell);
   return {
-    // The first picture without all answers, or the very first.
+    // What is the first without all answers, or the very first.
     open: (first = null) => {
       byId("bar").setAttribute("aria-valuemax", state.order.length);
       show("vote");
-      to(first ?? Math.max(state.order.findIndex((image) => !complete(image)), 0));
+      to(first ?? Math.max(state.order.findIndex((item) => !complete(item)), 0));
     },
   };
 })();
@@ -232,9 +276,14 @@ const End = (() => {
     return `votes-${state.rater}-${stamp}.csv`;
   };
   const csv = () => {
-    const lines = [["image", "trait", "vote", "rater"]];
-    for (const image of voted()) {
-      votesOf(image).forEach((vote, trait) => { if (vote !== null) lines.push([image, data.traits[trait], vote, state.rater]); });
+    const lines = [paired ? ["better", "worse", "side", "trait", "rater"] : ["image", "trait", "vote", "rater"]];
+    for (const item of voted()) {
+      const images = imagesOf(item);
+      votesOf(item).forEach((vote, trait) => {
+        if (vote === null) return;
+        const said = paired ? [images[vote], images[1 - vote], vote ? "right" : "left", data.traits[trait]] : [item, data.traits[trait], vote];
+        lines.push([...said, state.rater]);
+      });
     }
     return csvText(lines);
   };
@@ -249,8 +298,8 @@ const End = (() => {
     if (!state) return;
     const left = open().length;
     const count = state.order.length;
-    byId("done").textContent = left === 0 ? `You answered for ${count === 1 ? "the picture" : "all " + count + " pictures"}.`
-      : `You answered for ${count - left} of ${number(count, "picture")}.`;
+    byId("done").textContent = left === 0 ? `You answered for ${count === 1 ? "the " + what : "all " + count + " " + what + "s"}.`
+      : `You answered for ${count - left} of ${number(count, what)}.`;
     byId("more").hidden = left === 0;
     byId("more").textContent = left === 1 ? "Answer for the last one" : `Go on with the other ${left}`;
     byId("file").hidden = voted().length === 0;
@@ -315,8 +364,8 @@ const End = (() => {
 })();
 
 const Start = (() => {
-  const count = Math.min(data.each ?? pictures.size, pictures.size);
-  byId("count").textContent = number(count, "picture");
+  const count = paired ? data.pairs : Math.min(data.each ?? pictures.size, pictures.size);
+  byId("count").textContent = number(count, what);
   byId("enter").addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = byId("enter").querySelector("button");
