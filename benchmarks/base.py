@@ -1,4 +1,4 @@
-"""What a base adds to a predictor of few rated pictures: `prescreen train --base`.
+"""What a base, or a second rating file, adds to a predictor of few rated pictures: `prescreen train --base`.
 
 Usage:  python benchmarks/base.py OMI_DIR [--encoder bundled] [--pictures 30,60,120,240] [--draws 4] [--traits smart]
 
@@ -22,13 +22,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from trees import load
+from trees import load, part_of
 
 from prescreen.predictor.bases import Base
 from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.regressors.intervals import ErrorSize, conformal_half_widths
 from prescreen.regressors.stacking import cross_validate, fit_final
 from prescreen.training.dataset import Dataset
+from prescreen.training.other_ratings import with_others
+from prescreen.training.steps import cross_validate_dataset
 
 LOOKS = (
     *("age", "gender", "weight", "long-haired", "skin-color", "hair-color", "asian", "middle-eastern", "hispanic"),
@@ -71,7 +73,8 @@ def train_base(dataset: Dataset, rows: Rows, without: int, *, validated: bool) -
 def measure(
     dataset: Dataset, trait: int, part: Draw, pictures: list[int], seen: bool
 ) -> Iterator[dict[str, float | str]]:
-    """Measure the three predictors of one trait in one draw."""
+    """Measure the four predictors of one trait in one draw."""
+    without = [column for column in range(len(dataset.traits)) if column != trait]
     base = None if seen else train_base(dataset, part.of_base, trait, validated=False)
     for n in pictures:
         train, test = part.others[:n], part.others[max(pictures) :]
@@ -81,9 +84,19 @@ def measure(
         said = base.predict(dataset.features[part.others], part.others.astype(np.uint64) + 1)
         shuffled = said[np.random.default_rng([part.number, trait]).permutation(len(said))]
         tested = np.isin(part.others, test)
-        for name, prior in (("alone", said[:, :0]), ("base", said), ("shuffled", shuffled)):
+        file = np.concatenate([part.of_base, train]) if seen else part.of_base
+        merged = with_others(part_of(dataset, train, [trait]), [part_of(dataset, file, without)], seed=0)
+        assert merged.prior is not None
+        everything, nobody = np.ones(len(file), dtype=bool), np.full(len(test), -1)
+        of_test = merged.others[0].predict(dataset.features[test], nobody, everything)
+        for name, of_train, prior in (
+            ("alone", said[:n, :0], said[tested, :0]),
+            ("base", said[:n], said[tested]),
+            ("merged", merged.prior, of_test),
+            ("shuffled", shuffled[:n], shuffled[tested]),
+        ):
             given = dataset.features[train], dataset.ratings[train][:, [trait]], dataset.groups[train], dataset.blocks
-            found = fit_final(*given, prior=prior[:n]).predict(dataset.features[test], prior[tested])
+            found = fit_final(*given, prior=of_train).predict(dataset.features[test], prior)
             row: dict[str, float | str] = {
                 "pictures": n,
                 "trait": dataset.traits[trait],
@@ -93,10 +106,12 @@ def measure(
             truth = dataset.ratings[test, trait]
             row["r"] = r(found[:, 0], truth)
             if n <= SMALL and name != "shuffled":
-                inside = cross_validate(*given, prior=prior[:n]).predictions
-                size = ErrorSize.fit(inside, given[1] - inside)
-                half = conformal_half_widths((given[1] - inside) / size(inside)) * size(found)
-                row["cross-validated"] = r(inside[:, 0], given[1][:, 0])
+                of_merged = name == "merged"
+                inside = cross_validate_dataset(merged, 0) if of_merged else cross_validate(*given, prior=of_train)
+                errors = given[1] - inside.predictions
+                size = ErrorSize.fit(inside.predictions, errors)
+                half = conformal_half_widths(errors / size(inside.predictions)) * size(found)
+                row["cross-validated"] = r(inside.predictions[:, 0], given[1][:, 0])
                 row["held"] = float((np.abs(found[:, 0] - truth) <= half[:, 0]).mean())
             yield row
 
@@ -115,8 +130,8 @@ def mean_and_error(values: pd.DataFrame, arm: str, against: str = "") -> str:
 
 def print_tables(measured: pd.DataFrame) -> None:
     """Print gains, then what cross-validation and intervals say of them."""
-    print("| traits | rated faces | r alone | gain with base | worst trait | gain with shuffled base |")
-    print("|---|--:|--:|--:|--:|--:|")
+    print("| traits | rated faces | r alone | gain with base | worst trait | gain merged | gain with shuffled base |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
     of_looks = measured["trait"].isin(LOOKS)
     kinds = {"impressions": measured[~of_looks], "looks": measured[of_looks], "all": measured}
     for name, chosen in kinds.items():
@@ -126,7 +141,7 @@ def print_tables(measured: pd.DataFrame) -> None:
             print(
                 f"| {table['trait'].nunique()} {name} | {n} | {mean_and_error(table, 'alone')} | "
                 f"{mean_and_error(table, 'base', 'alone')} | {worst:+.3f} | "
-                f"{mean_and_error(table, 'shuffled', 'alone')} |"
+                f"{mean_and_error(table, 'merged', 'alone')} | {mean_and_error(table, 'shuffled', 'alone')} |"
             )
     print("\n| rated faces | | r, cross-validated | r on unseen faces | 90 % intervals hold |")
     print("|--:|---|--:|--:|--:|")

@@ -1,11 +1,11 @@
-"""Real photographs with real votes: a predictor trained alone, on top of One Million Impressions, and the latter alone.
+"""Real photographs with real votes: a predictor trained alone, with One Million Impressions, and the latter alone.
 
 Usage:  python benchmarks/real.py OMI_DIR REAL_DIR [--encoder bundled] [--draws 20]
 
 The base is trained on all faces and 34 attributes of OMI_DIR, in the layout of One Million Impressions. REAL_DIR has
 the folders `london`, `dsk3` and `amfd-half`: photographs of other people, rated by other crowds. A few persons are
-trained on, and all others are the test. `base alone` is the base's trait of the same name. The men and women of `dsk3`
-were rated by different raters, so they are separate.
+trained on, and all others are the test. `merged` trains on both rating files at once. `base alone` is the base's trait
+of the same name. The men and women of `dsk3` were rated by different raters, so they are separate.
 
 Between persons the figures are r, means over traits and draws of the persons that are trained on; the standard error is
 over draws. Guessing has r = 0. Within persons (`amfd-half`, each neutral and smiling) it is the share of persons whose
@@ -26,6 +26,7 @@ from prescreen.predictor.bases import Base
 from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.regressors.folds import grouped_folds
 from prescreen.training.dataset import Dataset, fit_dataset, with_bases
+from prescreen.training.other_ratings import with_others, within
 
 ARMS = ("alone", "with base", "base alone")
 REPEATS = 1000  # of the bootstrap
@@ -42,28 +43,41 @@ def predict(dataset: Dataset, train: Rows, test: Rows, *, base: bool) -> Floats:
     return fit_dataset(dataset, train, seed=0).predict(dataset.features[test], dataset.prior[test])
 
 
-def between_persons(name: str, dataset: Dataset, omi: tuple[str, ...], sizes: tuple[int, ...], draws: int) -> None:
+def predict_merged(dataset: Dataset, train: Rows, test: Rows) -> Floats:
+    """Train on some rows and on the other file, without the persons of the other rows, and predict these."""
+    part = within(dataset, train)
+    assert part.prior is not None
+    return fit_dataset(part, train, seed=0).predict(part.features[test], part.prior[test])
+
+
+def between_persons(name: str, alone: Dataset, base: Base, omi: Dataset, sizes: tuple[int, ...], draws: int) -> None:
     """Print r on persons that were not trained on: means over all traits, and over those that the base predicts."""
+    dataset, merged = with_bases(alone, [base]), with_others(alone, [omi], seed=0)
     assert dataset.prior is not None
     persons = np.unique(dataset.groups)
-    common = np.array([trait in omi for trait in dataset.traits])
+    common = np.array([trait in omi.traits for trait in dataset.traits])
     for size in sizes:
-        found = np.full((draws, len(ARMS), len(dataset.traits)), np.nan)
+        found = np.full((draws, len(ARMS) + 1, len(dataset.traits)), np.nan)
         for draw in range(draws):
             few = np.isin(dataset.groups, np.random.default_rng([draw, size]).permutation(persons)[:size])
             train, test = np.flatnonzero(few), np.flatnonzero(~few)
-            arms = [predict(dataset, train, test, base=base) for base in (False, True)]
+            arms = [
+                predict(dataset, train, test, base=False),
+                predict(dataset, train, test, base=True),
+                predict_merged(merged, train, test),
+            ]
             for column, trait in enumerate(dataset.traits):
                 truth = dataset.ratings[test, column]
-                found[draw, :2, column] = [r(predictions[:, column], truth) for predictions in arms]
-                if trait in omi:
-                    found[draw, 2, column] = r(dataset.prior[test, omi.index(trait)], truth)
-        alone, with_base, _ = found.mean(axis=2).T
-        gain = with_base - alone
-        of_common = found[:, :, common].mean(axis=(0, 2))
+                found[draw, :3, column] = [r(predictions[:, column], truth) for predictions in arms]
+                if trait in omi.traits:
+                    found[draw, 3, column] = r(dataset.prior[test, omi.traits.index(trait)], truth)
+        of_arm = found.mean(axis=2).T
+        gains = [of_arm[arm] - of_arm[0] for arm in (1, 2)]
+        told = [f"{gain.mean():+.3f} ({gain.std(ddof=1) / draws**0.5:.3f})" for gain in gains]
+        of_common = found[:, [0, 1, 3]][:, :, common].mean(axis=(0, 2))
         print(
-            f"| {name} | {size} | {len(persons) - size} | {len(common)} | {alone.mean():.3f} | "
-            f"{with_base.mean():.3f} | {gain.mean():+.3f} ({gain.std(ddof=1) / draws**0.5:.3f}) | {common.sum()} | "
+            f"| {name} | {size} | {len(persons) - size} | {len(common)} | {of_arm[0].mean():.3f} | "
+            f"{of_arm[1].mean():.3f} | {' | '.join(told)} | {common.sum()} | "
             f"{' | '.join(f'{value:.3f}' for value in of_common)} |",
             flush=True,
         )
@@ -118,25 +132,18 @@ def main() -> None:
         for name, ratings in (("london", "votes.csv"), ("dsk3", "votes.csv"), ("amfd-half", "ratings.csv"))
     )
     print(
-        "| data | persons trained on | tested | traits | alone | with base | gain (s.e.) | traits of the base "
-        "| alone | with base | base alone |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+        "| data | persons trained on | tested | traits | alone | with base | gain (s.e.) | gain merged (s.e.) "
+        "| traits of the base "
+        "| alone | with base | base alone |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     )
-    between_persons("london", with_bases(london, [base]), omi.traits, (20, 40, 60), options.draws)
+    between_persons("london", london, base, omi, (20, 40, 60), options.draws)
     for sex, own in (("men", "masculine"), ("women", "feminine")):
         rated = np.isfinite(dsk3.ratings[:, dsk3.traits.index(own)])
         kept = [column for column in range(len(dsk3.traits)) if np.isfinite(dsk3.ratings[rated, column]).all()]
-        between_persons(
-            f"dsk3, {sex}", with_bases(part_of(dsk3, rated, kept), [base]), omi.traits, (20, 40), options.draws
-        )
+        between_persons(f"dsk3, {sex}", part_of(dsk3, rated, kept), base, omi, (20, 40), options.draws)
     neutral = np.array([name.startswith("N") for name in amfd.images])
     everything = list(range(len(amfd.traits)))
-    between_persons(
-        "amfd-half, neutral",
-        with_bases(part_of(amfd, neutral, everything), [base]),
-        omi.traits,
-        (20, 40),
-        options.draws,
-    )
+    between_persons("amfd-half, neutral", part_of(amfd, neutral, everything), base, omi, (20, 40), options.draws)
     print("\n| trait | persons | usual direction | alone: direction, r (s.e.) | with base | base alone |")
     print("|---|--:|--:|--:|--:|--:|")
     within_persons(with_bases(amfd, [base]), omi.traits)

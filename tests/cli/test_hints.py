@@ -21,6 +21,7 @@ from prescreen.cli.main import main
         ("rank s.csv influence competence --baseline now.jpg", "did you mean --improve influence,competence?"),
         ("learn r.csv s.csv --predictor m --output n", "did you mean --scores s.csv?"),
         ("train votes.csv", "did you mean --ratings votes.csv?"),
+        ("train --ratings votes.csv others.csv", "did you mean --ratings others.csv?"),
         ("evaluate votes.xlsx --predictor m", "did you mean --ratings votes.xlsx?"),
         ("rank s.csv --baseline now.jpg --improve --keep a", "--improve: its value is missing, --keep follows"),
         ("models promote 3 4", "4: one word too many; prescreen models promote --help"),

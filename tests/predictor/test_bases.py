@@ -29,7 +29,9 @@ def trained(X, rows, weights, contents, bases=()):
     names = tuple(f"trait {column}" for column in range(Y.shape[1]))
     prior = predict_all(bases, names, X[rows], keys)
     portraits = TrainingPortraits(keys, X[rows].astype(np.float16), np.full(Y.shape, 7.0))
-    regressors = fit_final(X[rows], Y, None, SPECIFICATION.blocks, prior=prior, prior_blocks=blocks(bases, names))
+    regressors = fit_final(
+        X[rows], Y, None, SPECIFICATION.blocks, prior=prior, prior_blocks=blocks([base.traits for base in bases], names)
+    )
     return Base(names, regressors, portraits, tuple(bases)), Y
 
 
@@ -56,7 +58,7 @@ def with_bases(pictures, *bases):
         None,
         SPECIFICATION.blocks,
         prior=said[rows],
-        prior_blocks=blocks(bases, MANIFEST.traits),
+        prior_blocks=blocks([base.traits for base in bases], MANIFEST.traits),
     )
     keys = content_keys([f"{row:016x}" for row in range(100, 120)])
     return Predictor(
@@ -92,7 +94,7 @@ def test_bases_have_their_own_columns(base, second, pictures):
     unknown = np.zeros(5, np.uint64)
     said = predict_all([base, second], ["other"], pictures[:5], unknown)
     assert said.shape == (5, 3)
-    assert blocks([base, second], ["other"]) == {"0": slice(0, 2), "1": slice(2, 3)}
+    assert blocks([base.traits, second.traits], ["other"]) == {"0": slice(0, 2), "1": slice(2, 3)}
     np.testing.assert_array_equal(said[:, 2:], second.predict(pictures[:5], unknown))
     assert predict_all([], ["other"], pictures[:5], unknown).shape == (5, 0)
 
@@ -101,7 +103,7 @@ def test_what_has_the_name_of_a_trait_has_a_block_too(base, second, pictures):
     asked = [base, second], ["trait 0", "new"]
     said = predict_all(*asked, pictures[:5], np.zeros(5, np.uint64))
     np.testing.assert_array_equal(said[:, 3:], said[:, [0, 2]])
-    assert blocks(*asked)["namesakes"] == slice(3, 5)
+    assert blocks([found.traits for found in asked[0]], asked[1])["namesakes"] == slice(3, 5)
 
 
 @pytest.mark.parametrize("names", [("base",), ("base", "second"), ("nested",)])

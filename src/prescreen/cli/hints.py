@@ -26,14 +26,24 @@ class Verb(click.Command):
         values, extra, _ = self.make_parser(ctx).parse_args(list(args))
         if extra:
             taken = [str(values[part.name]) for part in self.params if isinstance(part, click.Argument)]
-            raise click.UsageError(_hint(args, [*taken, *extra], extra, known, ctx.command_path), ctx)
+            once = {name for option in options if not option.multiple for name in option.opts}
+            free = known - (once & set(args))
+            raise click.UsageError(_hint(args, [*taken, *extra], extra, known, free, ctx.command_path), ctx)
         return super().parse_args(ctx, args)
 
 
 def _hint(
-    args: Sequence[str], words: Sequence[str], extra: Sequence[str], options: Collection[str], command: str
+    args: Sequence[str],
+    words: Sequence[str],
+    extra: Sequence[str],
+    options: Collection[str],
+    free: Collection[str],
+    command: str,
 ) -> str:
-    """Return the message about the ``extra`` ones among all ``words`` that belong to no option."""
+    """Return the message about the ``extra`` ones among all ``words`` that belong to no option.
+
+    ``free`` are the options that can still be given.
+    """
     for option in (name for name in _LISTS if name in options and name in args):
         start = args.index(option) + 1
         end = next((n for n in range(start, len(args)) if args[n].startswith("-")), len(args))
@@ -48,7 +58,7 @@ def _hint(
         ("--images", [word for word in extra if os.path.isdir(word)]),
         ("--improve", [word for word in extra if not _is_place(word)]),
     ):
-        if fitting and option in options and option not in args:
+        if fitting and option in free:
             value = ",".join(fitting) if option == "--improve" else fitting[0]
             return f"{' '.join(extra)}: one word too many; did you mean {option} {value}?"
     return f"{' '.join(extra)}: one word too many; {command} --help lists the options"

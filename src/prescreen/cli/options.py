@@ -1,6 +1,7 @@
 """Options that several verbs share, and how their texts are parsed."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import click
 
@@ -32,21 +33,27 @@ ratings_option = click.option(
 rated_images_option = click.option(
     "--images", type=LocalPath(), help="Folder of the rated pictures. [next to the ratings]"
 )
-columns_option = click.option(
-    "--columns",
-    help="What the file's columns are, where their names do not tell: image=photo,rater=WorkerId,competence=Q1; "
-    "a * stands for the picture where each has a column: competence=*.jpg. [by their names]",
+COLUMNS_HELP = (
+    "What the file's columns are, where their names do not tell: image=photo,rater=WorkerId,competence=Q1; "
+    "a * stands for the picture where each has a column: competence=*.jpg."
 )
+columns_option = click.option("--columns", help=f"{COLUMNS_HELP} [by their names]")
 scale_option = click.option("--scale", help="Scale of the votes, LOW:HIGH, where the file does not tell.")
 learning_curve_option = click.option(
     "--learning-curve", is_flag=True, help="Measure what more pictures and votes would give; takes longer."
 )
 
-_PARSERS = {"traits": parse_traits, "columns": parse_columns, "scale": Scale.parse}
+_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    "traits": parse_traits,
+    "columns": parse_columns,
+    "scale": Scale.parse,
+}
 
 
 def parsed(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a command with ``--traits``, ``--columns`` and ``--scale`` parsed; an empty text is none.
+
+    What may be given several times is a tuple.
 
     Raises
     ------
@@ -58,7 +65,11 @@ def parsed(given: dict[str, Any]) -> dict[str, Any]:
     >>> parsed({"traits": "warm=friendly", "scale": "0:10", "columns": "", "seed": 1})
     {'traits': {'warm': 'friendly'}, 'scale': Scale(low=0.0, high=10.0), 'columns': None, 'seed': 1}
     """
-    return {
-        name: value if name not in _PARSERS else _PARSERS[name](value) if value else None
-        for name, value in given.items()
-    }
+    return {name: _parse(_PARSERS[name], value) if name in _PARSERS else value for name, value in given.items()}
+
+
+def _parse(parser: Callable[[str], Any], value: str | tuple[str, ...] | None) -> Any:
+    """Parse a text, or each of several."""
+    if isinstance(value, tuple):
+        return tuple(parser(text) if text else None for text in value)
+    return parser(value) if value else None

@@ -7,14 +7,11 @@ import click
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.options import (
-    columns_option,
+    COLUMNS_HELP,
     device_option,
     learning_curve_option,
     parsed,
     precision_option,
-    rated_images_option,
-    ratings_option,
-    scale_option,
 )
 from prescreen.cli.output import accuracy_lines
 from prescreen.cli.paths import LocalPath
@@ -31,17 +28,39 @@ Examples:
   prescreen train --ratings data/omi --traits competence=smart,likeability=outgoing,influence=electable \\
       --encoder bundled --output models/omi
   prescreen train --ratings few.csv --images rated/ --base models/omi --output models/mine
+  prescreen train --ratings few.csv --images rated/ --ratings others.csv --images other-rated/ --encoder bundled
   prescreen train --ratings batch.csv --images rated/ --encoder bundled \\
       --columns image=Input.image_url,rater=WorkerId,competence=Answer.competence
 """
 
 
 @click.command(cls=Verb, short_help="Train a predictor on crowd ratings.", epilog=EXAMPLES)
-@ratings_option
-@rated_images_option
-@click.option("--traits", help='Which traits, and under which names: competence=smart,likeability="warm, kind". [all]')
-@columns_option
-@scale_option
+@click.option(
+    "--ratings",
+    type=LocalPath(),
+    required=True,
+    multiple=True,
+    help="Votes or ratings: a file or a folder. The traits of the first one are predicted; more of them, of other "
+    "traits, raters or pictures, help. The next four options may be given as often, in the same order.",
+)
+@click.option(
+    "--images",
+    type=LocalPath(),
+    multiple=True,
+    help="Folder of the rated pictures; once for all files, or once for each. [next to the ratings]",
+)
+@click.option(
+    "--traits",
+    multiple=True,
+    help='Which traits, and under which names: competence=smart,likeability="warm, kind"; once for the first file, or '
+    "once for each. [all]",
+)
+@click.option("--columns", multiple=True, help=f"{COLUMNS_HELP} Once for all files, or once for each. [by their names]")
+@click.option(
+    "--scale",
+    multiple=True,
+    help="Scale of the votes, LOW:HIGH, where the file does not tell; once for all files, or once for each.",
+)
 @click.option(
     "--base",
     "bases",
@@ -87,8 +106,10 @@ def train(terminal: Terminal, **given: Any) -> None:
     options = parsed(given)  # before the libraries load
     from prescreen.evaluation.usability import usability
     from prescreen.workflow import train
+    from prescreen.workflow.rating_files import in_step
 
-    done = train.train(train.TrainingOptions(**options), terminal)
+    files = in_step(**{name: options.pop(name) for name in ("ratings", "images", "traits", "columns", "scale")})
+    done = train.train(train.TrainingOptions.of_files(files, **options), terminal)
     run = done.run
     for line in accuracy_lines(done.evaluation, everything=terminal.verbose):
         click.echo(line)

@@ -118,23 +118,36 @@ def predict_all(
         As in `Base.predict`.
     """
     said = np.hstack([np.zeros((len(features), 0)), *(base.predict(features, keys, faces) for base in bases)])
-    return np.hstack([said, said[:, _namesakes(bases, traits)]])
+    return with_namesakes(said, [base.traits for base in bases], traits)
 
 
-def blocks(bases: Sequence[Base], traits: Sequence[str]) -> dict[str, slice]:
+def with_namesakes(
+    said: NDArray[np.float64], names: Sequence[Sequence[str]], traits: Sequence[str]
+) -> NDArray[np.float64]:
+    """Repeat at the end the columns of what bases say that have the name of a trait; ``names`` as in `blocks`."""
+    return np.hstack([said, said[:, _namesakes(names, traits)]])
+
+
+def blocks(names: Sequence[Sequence[str]], traits: Sequence[str]) -> dict[str, slice]:
     """Return the columns of each base in what `predict_all` returns, and of the traits of the same name.
 
     Each block counts as much as another one: with few rated pictures what a base says of the very trait is worth more
     than what it says of all others.
+
+    Parameters
+    ----------
+    names : sequence of sequences of str
+        Names of the traits of each base.
+    traits : sequence of str
+        Names of the traits that are predicted from it.
     """
-    sizes = {str(number): len(base.traits) for number, base in enumerate(bases)}
-    if namesakes := _namesakes(bases, traits):
+    sizes = {str(number): len(of_base) for number, of_base in enumerate(names)}
+    if namesakes := _namesakes(names, traits):
         sizes["namesakes"] = len(namesakes)
     ends = np.cumsum([0, *sizes.values()]).tolist()
     return {name: slice(*ends[place : place + 2]) for place, name in enumerate(sizes)}
 
 
-def _namesakes(bases: Sequence[Base], traits: Sequence[str]) -> list[int]:
+def _namesakes(names: Sequence[Sequence[str]], traits: Sequence[str]) -> list[int]:
     """Return the columns of all bases whose trait has the name of one of these."""
-    names = [name for base in bases for name in base.traits]
-    return [column for column, name in enumerate(names) if name in traits]
+    return [column for column, name in enumerate(name for of_base in names for name in of_base) if name in traits]

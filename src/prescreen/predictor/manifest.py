@@ -28,8 +28,9 @@ class Manifest:
     data : mapping
         Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
         (``columns``), whether the predictor keeps nothing of single portraits (``forgotten``), where asked for, of how
-        many raters votes were left out (``raters_left_out``), what its bases are (``bases``, as from `as_base`), and
-        how many of the pictures look like persons of whom bases have seen other pictures (``known_to_bases``).
+        many raters votes were left out (``raters_left_out``), what its bases are (``bases``, as from `as_base`; one
+        without a fingerprint is another rating file of the same training), and how many of the pictures look like
+        persons of whom bases have seen other pictures (``known_to_bases``).
     reliability : mapping of str to mapping
         For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
     seed : int
@@ -60,6 +61,16 @@ class Manifest:
     def bases(self) -> tuple[Mapping[str, Any], ...]:
         """What its bases are, as from `as_base`."""
         return tuple(self.data.get("bases", ()))
+
+    @property
+    def base_predictors(self) -> tuple[Mapping[str, Any], ...]:
+        """Those of its bases that are predictors."""
+        return tuple(base for base in self.bases if base["fingerprint"])
+
+    @property
+    def other_ratings(self) -> tuple[Mapping[str, Any], ...]:
+        """Those of its bases that are ratings of other files, which were learned from in the same training."""
+        return tuple(base for base in self.bases if not base["fingerprint"])
 
     @property
     def forgetful(self) -> tuple[Mapping[str, Any], ...]:

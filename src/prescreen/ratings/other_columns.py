@@ -30,19 +30,26 @@ def rated_attributes(ratings: Ratings, columns: Mapping[str, str] | None = None)
         not checked as traits are; if they cannot be read at all, they are left out.
     """
     own = ratings.wide()
+    others = _other_traits(ratings, columns).reindex(own.index)
+    return own.join(others.dropna(axis="columns", how="all"))
+
+
+def _other_traits(ratings: Ratings, columns: Mapping[str, str] | None) -> pd.DataFrame:
+    """Return the mean ratings in the other traits of the file, of all its pictures; none if they cannot be read."""
+    none = pd.DataFrame(index=pd.Index([], dtype=str))
     if ratings.images_dir is None:
-        return own
+        return none
     try:
         frame = read_rows(ratings.source, columns=ratings.columns, scale=ratings.scale, lenient=True).frame
     except RatingsError:  # what is not learned need not be right
-        return own
+        return none
     learned = set((columns or {}).values()) | set(ratings.traits)
     frame = frame[~frame["trait"].isin(learned) & np.isfinite(frame["value"])]
     means = frame.groupby(["image", "trait"], observed=True)["value"].mean().unstack()
     matches = match_files([str(name) for name in means.index], ratings.images_dir)
-    others = means.set_axis([match.name for match in matches], axis="index").groupby(level=0).mean().reindex(own.index)
+    others: pd.DataFrame = means.set_axis([match.name for match in matches], axis="index").groupby(level=0).mean()
     others.columns = others.columns.astype(str)
-    return own.join(others.dropna(axis="columns", how="all"))
+    return others
 
 
 def with_auxiliary(ratings: Ratings, columns: Mapping[str, str]) -> Ratings:
@@ -61,7 +68,9 @@ def with_auxiliary(ratings: Ratings, columns: Mapping[str, str]) -> Ratings:
     Returns
     -------
     Ratings
-        The ratings with their `auxiliary` table.
+        The ratings with their `auxiliary` table, and the number of pictures that have ratings in other traits only.
     """
-    others = rated_attributes(ratings, columns).drop(columns=list(ratings.traits))
-    return replace(ratings, auxiliary=others.loc[:, (others.notna().sum() >= MIN_IMAGES) & (others.nunique() > 1)])
+    own, found = ratings.wide(), _other_traits(ratings, columns)
+    others = found.reindex(own.index)
+    usable = others.loc[:, (others.notna().sum() >= MIN_IMAGES) & (others.nunique() > 1)]
+    return replace(ratings, auxiliary=usable, only_others=len(found.index.difference(own.index)))

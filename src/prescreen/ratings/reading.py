@@ -46,6 +46,15 @@ _SAME = 1e-9  # of the scale's width; two-way means that should be equal differ 
 Codes = npt.NDArray[np.intp]
 
 
+class UnusableTraits(RatingsError):
+    """A trait of which nothing can be learned; ``others`` are those that can, as {new name: name in the file}."""
+
+    def __init__(self, source: Path, fault: str, others: Mapping[str, str]) -> None:
+        self.fault, self.others = f"{shown(source)}: {fault}", others
+        remedy = f"; leave it out: {traits_option(others)}" if others else ""
+        super().__init__(f"{self.fault}{remedy}")
+
+
 @dataclass(frozen=True, eq=False)
 class Ratings:
     """Checked ratings of pictures by a crowd.
@@ -91,6 +100,8 @@ class Ratings:
     auxiliary : DataFrame
         Mean votes in other traits of the file, indexed like :meth:`wide`, a column a trait, NaN where not rated. Empty
         unless :func:`prescreen.ratings.other_columns.with_auxiliary` added them.
+    only_others : int
+        Number of pictures of the file that are rated in other traits only, as far as they were looked at.
     """
 
     table: pd.DataFrame
@@ -109,6 +120,7 @@ class Ratings:
     errors: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: tuple[str, ...] = ()
     auxiliary: pd.DataFrame = field(default_factory=pd.DataFrame)
+    only_others: int = 0
 
     def wide(self) -> pd.DataFrame:
         """Return the means as one row a picture (sorted) and one column a trait; NaN where not rated."""
@@ -316,8 +328,7 @@ def _refuse_traits(rows: Rows, traits: Mapping[str, str], faults: Mapping[str, s
     if not faults:
         return
     others = {new: old for new, old in traits.items() if new not in faults}
-    remedy = f"; leave it out: {traits_option(others)}" if others else ""
-    raise RatingsError(f"{shown(rows.source)}: {next(iter(faults.values()))}{remedy}")
+    raise UnusableTraits(rows.source, next(iter(faults.values())), others)
 
 
 def _errors(

@@ -21,6 +21,9 @@ from prescreen.regressors.kernel_ridge import BlockKernelRidge
 from prescreen.regressors.kernel_solver import PENALTIES
 from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge, in_two_groups
 
+PriorOf = Callable[[NDArray[np.intp]], NDArray[Any]]
+"""From the rows of a training part to what other predictors say of all rows."""
+
 STACK = "stack"
 BASE = "base"
 _KINDS: dict[str, type[BlockRegressor]] = {
@@ -332,7 +335,7 @@ def cross_validate(
     *,
     sample_weight: NDArray[Any] | None = None,
     auxiliary: NDArray[Any] | None = None,
-    prior: NDArray[Any] | None = None,
+    prior: NDArray[Any] | PriorOf | None = None,
     prior_blocks: Blocks | None = None,
     n_splits: int = 10,
     seed: int = 0,
@@ -346,8 +349,11 @@ def cross_validate(
 
     Parameters
     ----------
-    X, Y, groups, blocks, sample_weight, auxiliary, prior, prior_blocks, hold_rows, trees
+    X, Y, groups, blocks, sample_weight, auxiliary, prior_blocks, hold_rows, trees
         As in :func:`fit_final`.
+    prior : ndarray of shape (n, k) or callable, optional
+        As in :func:`fit_final`, or what returns it for the rows of a training part: of all n rows, learned without any
+        of the groups that are not in the training part.
     n_splits : int
         Outer folds; fewer when there are fewer groups.
     seed : int
@@ -368,6 +374,7 @@ def cross_validate(
     folds = np.zeros(len(X), np.intp)
     choices, inner_errors = [], []
     for fold, (train, test) in enumerate(splits):
+        said = prior(train) if callable(prior) else prior
         model = fit_final(
             X[train],
             Y[train],
@@ -375,13 +382,13 @@ def cross_validate(
             blocks,
             sample_weight=weight[train],
             auxiliary=None if auxiliary is None else auxiliary[train],
-            prior=None if prior is None else prior[train],
+            prior=None if said is None else said[train],
             prior_blocks=prior_blocks,
             seed=seed,
             hold_rows=hold_rows,
             trees=trees,
         )
-        predictions[test] = model.predict(X[test], None if prior is None else prior[test])
+        predictions[test] = model.predict(X[test], None if said is None else said[test])
         naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])
         folds[test] = fold
         choices.append(model.choices)

@@ -48,7 +48,14 @@ def summary(manifest: Manifest, evaluation: Evaluation) -> str:
     if overall.votes.value is not None:
         parts.append(f"a prediction is worth {overall.votes.text(1)} votes")
     votes = "simulated votes" if manifest.simulated else "votes"
-    on_top = f", on top of {' and '.join(_code(base['name']) for base in manifest.bases)}" if manifest.bases else ""
+    on_top = "".join(
+        f", {how} {' and '.join(_code(base[what]) for base in found)}"
+        for how, what, found in (
+            ("helped by", "source", manifest.other_ratings),
+            ("on top of", "name", manifest.base_predictors),
+        )
+        if found
+    )
     rows = [_row(_plain(trait.trait), *_figures(trait)) for trait in evaluation.traits]
     return "\n".join(
         [
@@ -216,7 +223,7 @@ def _base_rows(base: Mapping[str, Any], within: str = "") -> list[str]:
         base["images"],
         "simulated" if base["simulated"] else "of raters",
         base["licence"] or "the file does not tell",
-        base["fingerprint"],
+        base["fingerprint"] or f"made in its training; of the ratings: {base['sha256']}",
     ]
     nested = [row for below in base["bases"] for row in _base_rows(below, f"{name}, based on ")]
     return [_row(*map(_plain, cells)), *nested]

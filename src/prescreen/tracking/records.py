@@ -68,6 +68,8 @@ class TrainingRecord(RunRecord):
         Scores of the example; its columns are the signature.
     example : str
         A drawn picture, of nobody, in base64 as a client would send it.
+    other_data : sequence of (str, DataFrame)
+        The ratings of other files that were learned from, after where they came from.
     bases : mapping of str to mapping
         Predictors that it was trained on top of: what the manifest says of each, by its directory or model URI.
     nested : sequence of RunRecord
@@ -80,5 +82,6 @@ class TrainingRecord(RunRecord):
     data_source: str
     output: pd.DataFrame
     example: str
+    other_data: Sequence[tuple[str, pd.DataFrame]] = ()
     bases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     nested: Sequence[RunRecord] = ()

@@ -231,13 +231,16 @@ def _write(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
 
 
 def _log_inputs(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
-    """Log the ratings, those of the bases, and the bases that are models of the store."""
+    """Log the ratings, those of other files and of the bases, and the bases that are models of the store."""
     import mlflow
     from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-    data = mlflow.data.from_pandas(record.data, source=record.data_source, name=Path(record.data_source).stem)
-    given = [DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, "training")])]
+    given: list[DatasetInput] = []
+    for source, table in ((record.data_source, record.data), *record.other_data):
+        data = mlflow.data.from_pandas(table, source=source, name=Path(source).stem)
+        context = "other ratings" if given else "training"
+        given.append(DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, context)]))
     # MLflow keeps one input of a name and a digest: bases of the same ratings share it.
     shared: dict[tuple[str, str], list[str]] = {}
     for base in record.bases.values():

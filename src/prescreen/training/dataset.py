@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from prescreen.ratings.reliability import DEFAULT_ICC
 from prescreen.ratings.vote_noise import noise_of_vote, score_slope, score_to_z
 from prescreen.regressors.stacking import TraitRegressors, fit_final
 from prescreen.training.grouping import group
+
+if TYPE_CHECKING:
+    from prescreen.training.other_ratings import OtherRatings
 
 MODEL_SHARE: Final = 0.3
 """Share of the variance of the ratings that a regressor is expected to leave unexplained, beside the vote noise."""
@@ -52,9 +55,14 @@ class Dataset:
     grouping : str
         How the groups were found, in one line.
     prior : ndarray of float, shape (n, k), optional
-        What other predictors say of the pictures, see `with_bases`.
+        What other predictors say of the pictures: bases (`with_bases`), then those that the ratings of other files made
+        (`prescreen.training.other_ratings.with_others`).
     prior_blocks : mapping of str to slice, optional
         The columns of each of them.
+    prior_traits : tuple of tuples of str
+        The traits that each base predicts.
+    others : tuple of OtherRatings
+        The ratings of other files; the groups of their pictures are numbered with these.
     """
 
     images: tuple[str, ...]
@@ -70,6 +78,8 @@ class Dataset:
     grouping: str = ""
     prior: NDArray[np.float64] | None = None
     prior_blocks: Mapping[str, slice] | None = None
+    prior_traits: tuple[tuple[str, ...], ...] = ()
+    others: "tuple[OtherRatings, ...]" = ()
 
     @property
     def faces(self) -> NDArray[np.float32]:
@@ -155,7 +165,8 @@ def with_bases(dataset: Dataset, bases: Sequence[Base]) -> Dataset:
     if not bases:
         return dataset
     prior = predict_all(bases, dataset.traits, dataset.features, content_keys(dataset.contents), dataset.faces)
-    return replace(dataset, prior=prior, prior_blocks=blocks(bases, dataset.traits))
+    names = tuple(base.traits for base in bases)
+    return replace(dataset, prior=prior, prior_blocks=blocks(names, dataset.traits), prior_traits=names)
 
 
 def fit_dataset(

@@ -12,6 +12,7 @@ from prescreen.evaluation.noise_ceiling import VoteNoise
 from prescreen.evaluation.report import Evaluation, evaluate
 from prescreen.regressors.folds import grouped_folds
 from prescreen.training.dataset import Dataset, fit_dataset
+from prescreen.training.other_ratings import within
 
 FOLDS: Final = 5
 SHARES: Final = (1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -68,7 +69,8 @@ def learning_curve(
 
     Notes
     -----
-    Smaller parts are within larger ones. Fewer votes are simulated: a mean of m of a picture's n votes differs from
+    Ratings of other files stay as they are, but for pictures of persons that are not trained on. Smaller parts are
+    within larger ones. Fewer votes are simulated: a mean of m of a picture's n votes differs from
     that of all n by noise of variance s² (1/m - 1/n), which is added to the rating.
     """
     points = []
@@ -77,8 +79,9 @@ def learning_curve(
         predictions = np.zeros(dataset.ratings.shape)
         sizes = []
         for rows, test in _splits(dataset.groups, thinning.share, seed):
-            model = fit_dataset(thinned, rows, seed=seed, hold_rows=hold_rows, trees=trees)
-            prior = None if dataset.prior is None else dataset.prior[test]
+            part = within(thinned, rows)
+            model = fit_dataset(part, rows, seed=seed, hold_rows=hold_rows, trees=trees)
+            prior = None if part.prior is None else part.prior[test]
             predictions[test] = model.predict(dataset.features[test], prior)
             sizes.append(len(rows))
         found = evaluate(

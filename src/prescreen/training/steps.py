@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,7 @@ from prescreen.regressors.stacking import CrossValidation, cross_validate
 from prescreen.storage import provenance
 from prescreen.training import learning_curve as curves
 from prescreen.training.dataset import Dataset
+from prescreen.training.other_ratings import prior_within
 
 FOLDS: Final = 10
 
@@ -51,7 +53,7 @@ def cross_validate_dataset(
         dataset.blocks,
         sample_weight=dataset.weights,
         auxiliary=dataset.auxiliary,
-        prior=dataset.prior,
+        prior=partial(prior_within, dataset) if dataset.others else dataset.prior,
         prior_blocks=dataset.prior_blocks,
         n_splits=folds,
         seed=seed,

@@ -23,8 +23,13 @@ from prescreen.text import parse_names, parse_traits, quoted
 from prescreen.workflow import evaluate, inputs, score, train
 from prescreen.workflow import pick as workflow_pick
 from prescreen.workflow.pick import Picked, PickOptions
+from prescreen.workflow.rating_files import in_step
 
 PathLike = str | os.PathLike[str]
+Traits = Mapping[str, str] | Iterable[str]
+Ends = tuple[float, float]
+
+_PATH = (str, os.PathLike)
 
 
 class Predictor:
@@ -65,12 +70,12 @@ class Predictor:
     @classmethod
     def train(
         cls,
-        ratings: PathLike,
+        ratings: PathLike | Sequence[PathLike],
         *,
-        images: PathLike | None = None,
-        traits: Mapping[str, str] | Iterable[str] | None = None,
-        columns: Mapping[str, str] | None = None,
-        scale: tuple[float, float] | None = None,
+        images: PathLike | Sequence[PathLike | None] | None = None,
+        traits: Traits | Sequence[Traits | None] | None = None,
+        columns: Mapping[str, str] | Sequence[Mapping[str, str] | None] | None = None,
+        scale: Ends | Sequence[Ends | None] | None = None,
         bases: PathLike | Iterable[PathLike] = (),
         encoder: str | None = None,
         output: PathLike | None = None,
@@ -86,13 +91,20 @@ class Predictor:
         It is logged to a run of its own: your active run stays active, and nothing is logged to it. The arguments are
         described in `prescreen.workflow.train.TrainingOptions`; ``traits`` may also be names that are the same in the
         ratings, and ``scale`` is a pair of the lowest and highest vote.
+
+        ``ratings`` may be a list: the traits of the first are predicted, and the others help. ``images``, ``traits``,
+        ``columns`` and ``scale`` are then one for all (``traits``: for the first), or a list with one for each, None
+        where there is nothing to say.
         """
-        options = train.TrainingOptions(
-            Path(ratings),
-            images=_path(images),
-            traits=_as_mapping(traits),
-            columns=columns,
-            scale=_scale(scale),
+        files = in_step(
+            [Path(place) for place in _each(ratings, isinstance(ratings, _PATH))],
+            images=[_path(place) for place in _each(images, isinstance(images, _PATH))],
+            traits=[_as_mapping(names) for names in _each(traits, _is_one_choice(traits))],
+            columns=_each(columns, isinstance(columns, Mapping)),
+            scale=[_scale(ends) for ends in _each(scale, _is_one_scale(scale))],
+        )
+        options = train.TrainingOptions.of_files(
+            files,
             bases=tuple(os.fspath(base) for base in ([bases] if isinstance(bases, str | os.PathLike) else bases)),
             encoder=encoder,
             output=_path(output),
@@ -326,6 +338,22 @@ def pick(
 
 def _names(given: Iterable[str] | None) -> Sequence[str] | None:
     return None if given is None else parse_names(given) if isinstance(given, str) and given else tuple(given)
+
+
+def _each(values: Any, single: bool) -> list[Any]:
+    """Return what was given for each rating file; one value is for all."""
+    return [values] if single else [] if values is None else list(values)
+
+
+def _is_one_choice(traits: Any) -> bool:
+    """Whether these are the traits of one file rather than a list with those of each."""
+    if traits is None or isinstance(traits, str | Mapping):
+        return traits is not None
+    return not isinstance(traits, Sequence) or all(isinstance(name, str) for name in traits)
+
+
+def _is_one_scale(scale: Any) -> bool:
+    return scale is not None and all(isinstance(end, int | float) for end in scale)
 
 
 def _path(place: PathLike | None) -> Path | None:

@@ -139,7 +139,7 @@ def embed_inputs(
         yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
 
 
-def report_ratings(rated: Ratings, reporter: ProgressReporter) -> None:
+def report_ratings(rated: Ratings, reporter: ProgressReporter, title: str = "ratings    ") -> None:
     """Report what was read, so that a wrong guess about the file is seen before the work is done."""
     for note in rated.notes:
         reporter.info(note)
@@ -149,4 +149,4 @@ def report_ratings(rated: Ratings, reporter: ProgressReporter) -> None:
     each = fewest if fewest == most else f"{fewest} to {most}"
     what = "comparison" if rated.format == "pairs" else "vote"
     told = f", {each} {what}{'s' * (each != '1')} a picture" if len(votes) else ""
-    reporter.info(f"ratings    {images} pictures, {', '.join(rated.traits)}{told} on {rated.scale} ({rated.format})")
+    reporter.info(f"{title}{images} pictures, {', '.join(rated.traits)}{told} on {rated.scale} ({rated.format})")

@@ -36,11 +36,12 @@ def record_training(
     example: tuple[Embedded, str],
     experiment: str | None,
     bases: Sequence[OpenedBase] = (),
+    others: Sequence[Ratings] = (),
 ) -> TrainingRecord:
     """Collect what MLflow keeps of a training run.
 
     The predictor lies in the directory; it was trained and cross-validated on the ratings and the dataset. The example
-    is that of `prescreen.training.steps.draw_example`. The bases are those that are part of it.
+    is that of `prescreen.training.steps.draw_example`. The bases, and the other ratings, are those that are part of it.
     """
     from prescreen.reports.figures import evaluation_figures, training_figures  # matplotlib takes long to load
 
@@ -58,8 +59,10 @@ def record_training(
         "seed": manifest.seed,
         "simulated": manifest.simulated,
     } | {f"regressor/{trait}": choice for trait, choice in zip(predictor.traits, fitted.choices, strict=True)}
-    if manifest.bases:
-        parameters["base"] = ",".join(quoted(base["name"]) for base in manifest.bases)
+    if manifest.base_predictors:
+        parameters["base"] = ",".join(quoted(base["name"]) for base in manifest.base_predictors)
+    if others:
+        parameters["other_ratings"] = ",".join(quoted(str(other.source)) for other in others)
     tags = {
         "prescreen.version": manifest.versions["prescreen"],
         "prescreen.data_sha256": rated.fingerprint,
@@ -70,8 +73,11 @@ def record_training(
     } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
     if left_out := manifest.data.get("raters_left_out"):
         tags["prescreen.raters_left_out"] = left_out
+    if manifest.base_predictors:
+        tags["prescreen.base_sha256"] = ",".join(base["fingerprint"] for base in manifest.base_predictors)
+    if manifest.other_ratings:
+        tags["prescreen.other_data_sha256"] = ",".join(other["sha256"] for other in manifest.other_ratings)
     if manifest.bases:
-        tags["prescreen.base_sha256"] = ",".join(base["fingerprint"] for base in manifest.bases)
         tags["prescreen.licences"] = ", ".join(manifest.licences) or "not known"
     if not predictor.usability.usable:  # it does not become champion
         tags["prescreen.unusable"] = predictor.usability.describe()
@@ -96,6 +102,7 @@ def record_training(
         documents={"evaluation.json": evaluation.to_json()},
         description=description,
         model_card=model_card(manifest, description, predictor.holdings),
+        other_data=[(str(other.source), other.table) for other in others],
         bases={base.place: base.describe() for base in bases},
         nested=[
             *candidate_runs(

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from prescreen.encoders import EncoderSpecification
 from prescreen.evaluation.report import Evaluation
@@ -14,11 +14,13 @@ from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.ratings.columns import counted
 from prescreen.ratings.other_columns import with_auxiliary
 from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.ratings.scale import Scale
 from prescreen.regressors.novelty import NoveltyDetector
 from prescreen.regressors.stacking import CrossValidation
+from prescreen.text import shown
 from prescreen.training import steps
 from prescreen.training.dataset import Dataset, fit_dataset, join, with_bases
 from prescreen.training.error_model import calibrate
@@ -32,6 +34,7 @@ from prescreen.workflow.bases import (
     report_bases,
 )
 from prescreen.workflow.inputs import embed_inputs, rated_images, report_ratings
+from prescreen.workflow.rating_files import RatingsFile, check_others, describe_other, join_others, read_others
 from prescreen.workflow.trait_names import check_names
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ class TrainingOptions:
     Parameters
     ----------
     ratings : Path
-        Votes or ratings in one of the formats of `prescreen.ratings`.
+        Votes or ratings in one of the formats of `prescreen.ratings`: those that are predicted.
     images : Path, optional
         Folder of the rated pictures; by default beside the ratings.
     traits : mapping of str to str, optional
@@ -55,6 +58,9 @@ class TrainingOptions:
         `prescreen.ratings.meanings`. For instance ``{"image": "photo", "rater": "WorkerId", "competence": "Q1"}``.
     scale : Scale, optional
         Scale of the votes, where the file does not tell.
+    others : sequence of RatingsFile
+        More rating files, of other traits or of other raters, whose pictures may be others. They are not predicted;
+        what they say of pictures is learned from, as far as it helps.
     bases : sequence of str
         Predictors, directories or MLflow model URIs, whose predictions on the rated pictures are learned from. Each
         becomes a part of the new predictor as far as it helps.
@@ -72,7 +78,7 @@ class TrainingOptions:
     seed : int, 0 to 2**32 - 1
         Seed of folds and regressors.
     simulated : bool
-        Whether the votes are simulated.
+        Whether the votes, or those of one of the files, are simulated.
     learning_curve : bool
         Whether to measure what more pictures and more votes would give, which takes about three times as long.
     auxiliary : bool
@@ -95,6 +101,7 @@ class TrainingOptions:
     traits: Mapping[str, str] | None = None
     columns: Mapping[str, str] | None = None
     scale: Scale | None = None
+    others: Sequence[RatingsFile] = ()
     bases: Sequence[str] = ()
     encoder: str | None = None
     precision: str = "f32"
@@ -108,6 +115,12 @@ class TrainingOptions:
     leave_out_raters: bool = False
     forget_portraits: bool = False
     trees: bool = False
+
+    @classmethod
+    def of_files(cls, files: Sequence[RatingsFile], **options: Any) -> Self:
+        """Return the options of a training on rating files, of which the first is predicted."""
+        first, *others = files
+        return cls(**vars(first), others=tuple(others), **options)
 
 
 @dataclass(frozen=True)
@@ -143,8 +156,10 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
     output = options.output or Path("models") / options.ratings.resolve().stem
     name = output.absolute().name
     announce_overwrite(output, reporter)
+    check_others(options)
     bases = open_bases(options)
     rated = _read(options, reporter)
+    others = read_others(options, rated, reporter)
     check_ratings(rated, bases)
     tracking.check_store(options.experiment)
     check_place(output)  # a new store may lie there, where the output is the working directory
@@ -154,23 +169,29 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
         embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
         joined = join(rated, embedded, encoder.specification)
         dataset = with_bases(joined, [base.predictor.as_base() for base in bases])
+        dataset = join_others(dataset, rated, others, encoder, options.seed, reporter)
         reporter.detail(f"groups     {dataset.grouping}")
         report_bases(dataset, bases, encoder, reporter)
         with reporter.progress("cross-validating", steps.FOLDS) as advance:
             validation = steps.cross_validate_dataset(
                 dataset, options.seed, advance, hold_rows=not options.forget_portraits, trees=options.trees
             )
-        fitted = _fit(name, encoder.specification, rated, dataset, validation, options, bases, reporter)
+        fitted = _fit(name, encoder.specification, rated, others, dataset, validation, options, bases, reporter)
         predictor = reproducibility.with_canaries(fitted, encoder)
         example = steps.draw_example(encoder)
         with tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder:
             copy = Path(folder) / name
             predictor.save(copy)
-            used = bases if predictor.bases else ()
-            record = record_training(predictor, copy, rated, dataset, validation, example, options.experiment, used)
+            used, helpers = (bases, others) if predictor.bases else ((), ())
+            record = record_training(
+                predictor, copy, rated, dataset, validation, example, options.experiment, used, helpers
+            )
             run = tracking.track_training(record, run_id, finish=lambda: predictor.save(output))
     for line in rated.crowd.describe():
         reporter.note(line)
+    for other in others:
+        for line in other.crowd.describe():
+            reporter.note(f"{shown(other.source)}: {line}")
     return Training(output, predictor.evaluation, predictor.manifest, run)
 
 
@@ -188,6 +209,12 @@ def _read(options: TrainingOptions, reporter: ProgressReporter) -> Ratings:
     if options.traits and options.auxiliary and not options.forget_portraits:
         rated = with_auxiliary(rated, options.traits)
         reporter.detail(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
+        if rated.only_others and options.ratings not in [other.ratings for other in options.others]:
+            option = f"--ratings {shown(options.ratings)}"
+            reporter.info(
+                f"auxiliary  {counted(rated.only_others, 'picture')} are rated on other traits only; give the file "
+                f"twice to learn from them: {option} {option}"
+            )
     return rated
 
 
@@ -195,6 +222,7 @@ def _fit(
     name: str,
     encoder: EncoderSpecification,
     rated: Ratings,
+    others: Sequence[Ratings],
     dataset: Dataset,
     validation: CrossValidation,
     options: TrainingOptions,
@@ -208,9 +236,17 @@ def _fit(
     stack = {"hold_rows": not forget, "trees": options.trees}
     curve = steps.measure_learning_curve(dataset, rated, seed, reporter, **stack) if options.learning_curve else None
     regressors = fit_dataset(dataset, seed=seed, hold_rows=not forget, trees=options.trees)
-    if bases and not regressors.needs_prior:
-        reporter.note("base       no trait uses it: it is not part of the predictor")
-        bases = ()
+    parts, described = [base.predictor.as_base() for base in bases], [base.describe() for base in bases]
+    if regressors.needs_prior:
+        parts += [other.as_base() for other in dataset.others]
+        described += [
+            describe_other(read, other.data, options.simulated)
+            for read, other in zip(others, dataset.others, strict=True)
+        ]
+    elif bases or others:
+        what = "base     " if bases else "helped by"
+        reporter.note(f"{what}  no trait uses it: it is not part of the predictor")
+        bases, parts, described = (), [], []
     return Predictor(
         manifest=steps.build_manifest(
             name,
@@ -221,7 +257,7 @@ def _fit(
             seed,
             options.simulated,
             forgets=forget,
-            bases=[base.describe() for base in bases],
+            bases=described,
             known_to_bases=int(known_persons(dataset, bases).sum()),
         ),
         regressors=regressors,
@@ -231,5 +267,5 @@ def _fit(
             evaluation, simulated=options.simulated, learning_curve=curve, scale_width=rated.scale.width
         ),
         novelty_detector=None if forget else NoveltyDetector.fit(dataset.features, dataset.groups),
-        bases=tuple(base.predictor.as_base() for base in bases),
+        bases=tuple(parts),
     )
