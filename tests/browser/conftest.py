@@ -12,6 +12,7 @@ from PIL import Image
 import simulated
 from prescreen.ranking.goals import default_goals
 from prescreen.ranking.stopping import Advice
+from prescreen.reports.ratings_origin import RatingsOrigin
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, TraitValue, summarize_ranking
 
@@ -140,7 +141,7 @@ class Made:
             BaselinePicture("now.jpg", "predicted from the picture", values),
             {"Predictor": "models/made"},
             advice=Advice(3, 0.8, 0.6, 0.9),
-            simulated=True,
+            ratings=RatingsOrigin("made.csv", 100, 90, simulated=True),
         )
         return render_ranking(summary, self.images, picture(99), token, **options)
 

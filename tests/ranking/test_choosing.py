@@ -5,7 +5,7 @@ import pytest
 
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.probability import p_better
-from prescreen.ranking.selection import choose_together
+from prescreen.ranking.selection import draw_together
 
 ONE = (("a",), Goals(("a",)))
 TWO = (("a", "b"), Goals(("a",), ("b",)))
@@ -14,7 +14,7 @@ TWO = (("a", "b"), Goals(("a",), ("b",)))
 def choose(means, covariance, k, traits=("a",), goals=ONE[1], **options):
     means = np.asarray(means, float).reshape(-1, len(traits))
     mixture = [(means, np.asarray(covariance, float))]
-    return choose_together(mixture, np.ones(1), np.zeros(len(traits)), traits, goals, k, **options)
+    return draw_together(mixture, np.ones(1), np.zeros(len(traits)), traits, goals, **options).choose(k)
 
 
 def test_the_second_picture_is_not_a_copy_of_the_first():
@@ -69,7 +69,7 @@ def test_hopeless_pictures_are_still_taken_by_their_chances():
 
 def test_of_a_mixture_each_part_counts_by_its_weight():
     first, second = (np.array([[2.0], [-2.0]]), 0.01 * np.eye(2)), (np.array([[-2.0], [2.0]]), 0.01 * np.eye(2))
-    selection = choose_together([first, second], np.array([0.3, 0.7]), np.zeros(1), *ONE, 2)
+    selection = draw_together([first, second], np.array([0.3, 0.7]), np.zeros(1), *ONE).choose(2)
     assert selection.chosen.tolist() == [1, 0]
     np.testing.assert_allclose(selection.chance, [0.7, 1.0])
     np.testing.assert_allclose(selection.by_model, [[0.0, 1.0], [1.0, 1.0]])
@@ -79,3 +79,12 @@ def test_where_the_gain_is_about_the_same_the_better_picture_is_taken():
     """The first one almost always does it already; what the others add cannot be told apart."""
     selection = choose([3.0, 1.0, 0.5], np.eye(3) + 0.5, 2)
     assert selection.chosen.tolist() == [0, 1]
+
+
+def test_a_choice_among_some_of_those_drawn_has_the_chance_that_it_has_among_all():
+    draws = draw_together([(np.array([[0.5], [0.4], [0.1]]), np.eye(3))], np.ones(1), np.zeros(1), *ONE)
+    among = draws.choose(2, np.array([1, 2]))
+    assert among.chosen.tolist() == [1, 2]
+    np.testing.assert_array_equal(among.chance, draws.together(np.array([1, 2])).chance)
+    assert draws.choose(3).chance[-1] == draws.together(np.array([2, 1, 0])).chance[-1]
+    assert draws.choose(2, np.array([], dtype=np.intp)).chosen.tolist() == []

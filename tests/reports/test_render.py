@@ -11,6 +11,7 @@ import pytest
 
 from prescreen.evaluation.metrics import Estimate
 from prescreen.evaluation.report import TraitEvaluation
+from prescreen.reports.ratings_origin import RatingsOrigin
 from prescreen.reports.render import render_ranking
 
 ROWS = {"best.jpg": (9.0, 8.5, 8.0), "copy.jpg": (8.9, 8.4, 8.0), "broken.jpg": None}
@@ -165,8 +166,8 @@ def test_the_page_is_valid_utf8_and_equal_input_gives_equal_text(summary):
 
 
 def test_simulated_votes_are_called_so_and_real_ones_are_not(page):
-    assert "Simulated votes." in page(simulated=True).text
-    assert "imulated" not in page(simulated=False).text
+    assert "Simulated votes." in page(ratings=RatingsOrigin("made.csv", 100, 90, simulated=True)).text
+    assert "imulated" not in page(ratings=RatingsOrigin("real.csv", 100, 90)).text
 
 
 def test_warning_origin_and_accuracy_are_told(page):

@@ -73,9 +73,11 @@ class Predictor:
         return np.array([content in self.tested for content in contents])
 
 
-def shortlist(table=TABLE, tested=(), rejected=(), baseline=BASELINE, **options):
+def shortlist(table=TABLE, tested=(), rejected=(), baseline=BASELINE, kept=(), only_kept=False, **options):
     options = RankingOptions(improve=["warm"], **options)
-    return make_shortlist(table, Predictor(tested), baseline, options, VECTORS, References(), rejected)
+    return make_shortlist(
+        table, Predictor(tested), baseline, options, VECTORS, References(), rejected, kept=kept, only_kept=only_kept
+    )
 
 
 def make(pending, tested=(), rejected=()):
@@ -203,3 +205,48 @@ def test_without_a_current_photo_the_best_predicted_come_first_and_nothing_is_sa
     assert done.table["selected"].tolist() == [True, True, False, False]
     assert done.table["why"].iloc[0] == "predicted warm 7.0"
     assert not [column for column in done.table.columns if column.startswith("p_")]
+
+
+def chosen(done):
+    return set(done.table.loc[done.table["selected"], "image"])
+
+
+def test_what_is_kept_is_proposed_beside_the_others_and_counts_for_the_chance():
+    usual = shortlist(budget=1)
+    done = shortlist(budget=1, kept=("d.jpg", "copy.jpg", "nobody.jpg"))
+    assert chosen(usual) == {"a.jpg"}
+    assert chosen(done) == {"a.jpg", "copy.jpg", "d.jpg"}
+    assert done.advice.pictures == 3
+    assert done.advice.chance > usual.advice.chance
+
+
+def test_an_exported_list_is_proposed_as_it_is():
+    done = shortlist(kept=("c.jpg", "d.jpg"), only_kept=True)
+    assert chosen(done) == {"c.jpg", "d.jpg"}
+    assert done.advice.pictures == 2
+
+
+def test_of_what_is_left_the_chances_stay_when_others_are_rejected():
+    """A page draws once: what its user rejects then changes the choice, and no chance of the same pictures."""
+    first = shortlist(budget=1)
+    again = shortlist(budget=1, kept=("a.jpg",), rejected=("d.jpg",), only_kept=True)
+    assert again.advice.chance == first.advice.chance
+    assert shortlist(budget=1, rejected=("a.jpg",)).contenders.images == first.contenders.images
+
+
+def test_votes_are_shared_out_among_all_where_some_were_kept():
+    done = shortlist(votes=120, kept=("d.jpg",))
+    votes = done.table.loc[done.table["selected"], "votes"]
+    assert votes.sum() == 120
+    assert votes.min() > 0
+    assert "the test shows it" in done.describe_plan()
+
+
+def test_contenders_are_those_that_can_be_proposed_with_their_near_copies():
+    found = shortlist(kept=("d.jpg",), tested=("e",)).contenders
+    assert found.images == ("a.jpg", "copy.jpg", "c.jpg", "d.jpg")
+    assert found.doubtful.tolist() == [False, False, False, True]
+    assert np.argwhere(found.copies).tolist() == [[1, 0]]
+    assert found.count == 3
+    assert found.draws.met.shape[2] == 4
+    assert shortlist(baseline=None).contenders.draws is None

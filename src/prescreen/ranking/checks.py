@@ -202,6 +202,8 @@ class Check:
 
 
 COPIES: Final = "copies"
+REJECTED: Final = "rejected"
+BY_USER: Final = "rejected by you"
 CHECKS: Final[Mapping[str, Check]] = {
     "faces": Check("no face, or several", no_single_face),
     "small": Check("a face of too few pixels", too_small),
@@ -228,9 +230,9 @@ CHECKS: Final[Mapping[str, Check]] = {
         "a picture that people have scored already",
         lambda candidates: _where(candidates.tested, "people have scored it already"),
     ),
-    "rejected": Check(
+    REJECTED: Check(
         "a picture that you rejected while reviewing",
-        lambda candidates: _where(candidates.rejected, "rejected by you"),
+        lambda candidates: _where(candidates.rejected, BY_USER),
     ),
     COPIES: Check("a near-copy of a better candidate", lambda candidates: []),  # needs a ranking: `exclude`
 }

@@ -18,10 +18,10 @@ from scipy.linalg import block_diag
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.posterior import HumanScores, Posterior, Prior, condition, subtract_last
 from prescreen.ranking.probability import Floats, p_better
-from prescreen.ranking.selection import Selection, choose_together
+from prescreen.ranking.selection import Draws, Selection, draw_together
 from prescreen.ranking.stopping import SWITCH_ABOVE
 from prescreen.ranking.two_rounds import Believed, TwoRounds, best_rounds, plans_to_try
-from prescreen.ranking.vote_plan import VotePlan, chance_to_show, plan_votes, sizes_to_try
+from prescreen.ranking.vote_plan import VotePlan, chance_to_show, plan_votes, share_votes, sizes_to_try
 from prescreen.ranking.within_person import WithinPerson
 from prescreen.ratings.vote_noise import noise_of_vote
 
@@ -130,7 +130,16 @@ class Comparison:
             mean, covariance = posterior.difference_from(self.level, self.given)
         return mean[self.anchors :], covariance[self.anchors :]
 
-    def choose(self, rows: Rows, k: int, *, seed: int = 0) -> Selection:
+    def draw(self, rows: Rows, *, seed: int = 0) -> Draws:
+        """Draw usable candidates jointly, a few hundred at most, the most likely first.
+
+        ``seed`` is as in `prescreen.ranking.selection.draw_together`.
+        """
+        level, traits = self._counted
+        parts = [subtract_last(*self._joint(posterior)) for posterior in self._posteriors(rows, True)]
+        return draw_together(parts, self.within_person.weight, level, traits, self.goals, rows=rows, seed=seed)
+
+    def choose(self, rows: Rows, k: int, *, draws: Draws | None = None, seed: int = 0) -> Selection:
         """Choose k candidates of which, as likely as possible, at least one meets all goals.
 
         Parameters
@@ -139,21 +148,20 @@ class Comparison:
             Usable ones that may be sent, the most likely first. The choice is among the first `MAX_CANDIDATES`.
         k : int
             How many; fewer where there are fewer.
+        draws : Draws, optional
+            Of candidates drawn already; the choice is then among those of ``rows`` that it has.
         seed : int
-            As in `prescreen.ranking.selection.choose_together`.
+            As in `draw`.
 
         Returns
         -------
         Selection
             Of ``rows``.
         """
+        if draws is not None:
+            return draws.choose(k, rows)
         among = rows[:MAX_CANDIDATES]
-        if not len(among):
-            return Selection(among, np.zeros(0), np.zeros((1, 0)))
-        level, traits = self._counted
-        parts = [subtract_last(*self._joint(posterior)) for posterior in self._posteriors(among, True)]
-        found = choose_together(parts, self.within_person.weight, level, traits, self.goals, k, seed=seed)
-        return replace(found, chosen=among[found.chosen])
+        return self.draw(among, seed=seed).choose(k) if len(among) else Selection(among, np.zeros(0), np.zeros((1, 0)))
 
     def interval(self, selection: Selection, count: int) -> tuple[float, float]:
         """Return the middle 90 % of the chance that one of the first ``count`` meets all goals, as in `Chances`."""
@@ -161,7 +169,14 @@ class Comparison:
         return float(low), float(high)
 
     def plan(
-        self, rows: Rows, votes: int, budget: int | None, noise: Floats, *, seed: int = 0
+        self,
+        rows: Rows,
+        votes: int,
+        budget: int | None,
+        noise: Floats,
+        *,
+        draws: Draws | None = None,
+        seed: int = 0,
     ) -> tuple[Selection, Sequence[VotePlan]]:
         """Choose candidates for a number of votes, and say for each possible number of them what the test can tell.
 
@@ -170,7 +185,7 @@ class Comparison:
 
         Parameters
         ----------
-        rows, seed
+        rows, draws, seed
             As in `choose`.
         votes, budget
             As in `prescreen.ranking.vote_plan.plan_votes`.
@@ -186,29 +201,39 @@ class Comparison:
         """
         is_picture = self.given is None
         largest = plan_votes(votes, budget, with_present=is_picture)
-        selection = self.choose(rows, min(largest.pictures, len(rows), MAX_CANDIDATES), seed=seed)
+        selection = self.choose(rows, min(largest.pictures, len(rows), MAX_CANDIDATES), draws=draws, seed=seed)
         count = len(selection.chosen)
         if not count:
             return selection, []
         known = self._believed(self._moments(selection.chosen), noise)
-        plans = []
-        for k in sizes_to_try(count):
-            entries = np.append(np.arange(k), count)  # the first k pictures, and the baseline
-            pick = (entries[:, None] * len(known.traits) + np.arange(len(known.traits))).ravel()
-            plan = plan_votes(votes, k, with_present=is_picture)
-            shown = chance_to_show(
-                known.mean[entries],
-                known.covariance[np.ix_(pick, pick)],
-                known.noise,
-                plan,
-                known.level,
-                known.traits,
-                self.goals,
-                SWITCH_ABOVE,
-                seed=seed,
-            )
-            plans.append(replace(plan, better=float(selection.chance[k - 1]), shown=shown))
-        return selection, plans
+        tried = (plan_votes(votes, k, with_present=is_picture) for k in sizes_to_try(count))
+        return selection, [self._expect(plan, selection, known, seed) for plan in tried]
+
+    def plan_for(self, selection: Selection, votes: int, noise: Floats, *, seed: int = 0) -> VotePlan:
+        """Share votes out among pictures that were chosen already, at least one, and say what the test can tell.
+
+        ``votes``, ``noise`` and ``seed`` are as in `plan`; few votes for many pictures are shared out all the same.
+        """
+        known = self._believed(self._moments(selection.chosen), noise)
+        shared = share_votes(votes, len(selection.chosen), with_present=self.given is None)
+        return self._expect(shared, selection, known, seed)
+
+    def _expect(self, plan: VotePlan, selection: Selection, known: Believed, seed: int) -> VotePlan:
+        """Complete a plan for the first pictures of a selection; ``known`` is about all of them and the baseline."""
+        entries = np.append(np.arange(plan.pictures), len(selection.chosen))  # the first ones, and the baseline
+        pick = (entries[:, None] * len(known.traits) + np.arange(len(known.traits))).ravel()
+        shown = chance_to_show(
+            known.mean[entries],
+            known.covariance[np.ix_(pick, pick)],
+            known.noise,
+            plan,
+            known.level,
+            known.traits,
+            self.goals,
+            SWITCH_ABOVE,
+            seed=seed,
+        )
+        return replace(plan, better=float(selection.chance[plan.pictures - 1]), shown=shown)
 
     def plan_list(
         self, rows: Rows, votes: int, wanted: int, budget: int | None, noise: Floats, *, seed: int = 0

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 512
+_ROUNDING = 1e-5  # float32: equal pictures may come out slightly below 1
 
 
 def near_duplicates(vectors: NDArray[np.floating], order: NDArray[np.integer], threshold: float) -> NDArray[np.intp]:
@@ -42,7 +43,7 @@ def near_duplicates(vectors: NDArray[np.floating], order: NDArray[np.integer], t
     sound = np.isfinite(lengths) & (lengths > 0)
     order = order[sound[order]]
     unit = np.asarray(vectors[order] / lengths[order, None], dtype=np.float32)
-    least = threshold - 1e-5  # float32: equal pictures may come out slightly below 1
+    least = threshold - _ROUNDING
 
     kept = np.empty(len(order), dtype=np.intp)  # positions in order
     count = 0
@@ -67,3 +68,12 @@ def near_duplicates(vectors: NDArray[np.floating], order: NDArray[np.integer], t
             else:
                 copy_of[order[start + i]] = order[best[i]]
     return copy_of
+
+
+def near_copies(vectors: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:
+    """Tell which pictures are as similar as that, (n, n), by the same measure; one without a vector is like none."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    sound = np.isfinite(lengths) & (lengths > 0)
+    unit = np.zeros(vectors.shape, dtype=np.float32)
+    unit[sound] = vectors[sound] / lengths[sound, None]
+    return np.asarray(unit @ unit.T >= threshold - _ROUNDING)

@@ -25,7 +25,7 @@ from prescreen.ranking.probability import Floats, thresholds
 _POINTS: Final = 256
 """Sobol points of one Gaussian of a mixture, at least; a single one gets `_ALL`."""
 _ALL: Final = 4096
-_KNOWN: Final = 0.01
+KNOWN: Final = 0.01
 """A chance is known to about this much."""
 
 
@@ -52,17 +52,71 @@ class Selection:
         return Selection(self.chosen[:count], self.chance[:count], self.by_model[:, :count])
 
 
-def choose_together(
+@dataclass(frozen=True)
+class Draws:
+    """In which joint draws which candidates meet all goals.
+
+    Attributes
+    ----------
+    rows : ndarray (m,), intp
+        The candidates.
+    weights : ndarray (g,), 0 to 1
+        How likely each Gaussian of the mixture is; sums to 1.
+    met : ndarray (g, d, m), bool
+        d draws of each Gaussian.
+    """
+
+    rows: NDArray[np.intp]
+    weights: Floats
+    met: NDArray[np.bool_]
+
+    def choose(self, k: int, among: NDArray[np.intp] | None = None) -> Selection:
+        """Choose k candidates of which, as likely as possible, at least one meets all goals.
+
+        Which others were drawn with them changes nothing: of the same draws the same choice has the same chance.
+
+        Parameters
+        ----------
+        k : int
+            How many; fewer where there are fewer.
+        among : ndarray of int, optional
+            Those of ``rows`` that may be chosen; all of them without it.
+        """
+        free = np.ones(len(self.rows), dtype=bool) if among is None else np.isin(self.rows, among)
+        alone = self._chance(self.met)
+        left = np.ones(self.met.shape[:2], dtype=bool)
+        chosen: list[int] = []
+        for _ in range(min(k, int(free.sum()))):
+            gain = self._chance(self.met & left[..., None])
+            # Of gains that differ by less than they are known, that of the better picture is taken.
+            best = int(np.where(free, np.round(gain + KNOWN * alone, 12), -1.0).argmax())
+            free[best] = False
+            left &= ~self.met[..., best]
+            chosen.append(best)
+        return self.together(self.rows[chosen])
+
+    def together(self, rows: NDArray[np.intp]) -> Selection:
+        """Return the chance of candidates that were chosen already; ``rows`` are some of those drawn."""
+        places = {row: place for place, row in enumerate(self.rows.tolist())}
+        found = self.met[..., [places[row] for row in rows.tolist()]]
+        by_model = np.logical_or.accumulate(found, axis=2).mean(axis=1)
+        return Selection(rows, self.weights @ by_model, by_model)
+
+    def _chance(self, met: NDArray[np.bool_]) -> Floats:
+        return np.asarray(self.weights @ (met.sum(axis=1) / met.shape[1]))
+
+
+def draw_together(
     differences: Sequence[tuple[Floats, Floats]],
     weights: Floats,
     baseline_z: Floats,
     traits: Sequence[str],
     goals: Goals,
-    k: int,
     *,
+    rows: NDArray[np.intp] | None = None,
     seed: int = 0,
-) -> Selection:
-    """Choose k pictures of which, as likely as possible, at least one meets all goals.
+) -> Draws:
+    """Draw candidates jointly, and say in which draws each meets all goals.
 
     Parameters
     ----------
@@ -75,36 +129,16 @@ def choose_together(
         The baseline in z, where the margins are turned into z.
     traits, goals
         As in `prescreen.ranking.probability.p_better`.
-    k : int
-        How many; fewer where there are fewer candidates.
+    rows : ndarray (m,), int, optional
+        What the candidates are called; 0 to m - 1 without it.
     seed : int
-        Of the scrambled Sobol points; the same seed chooses the same pictures.
-
-    Returns
-    -------
-    Selection
+        Of the scrambled Sobol points; the same seed draws the same.
     """
     goals.check(traits)
-    m, t = differences[0][0].shape
     margins = thresholds(baseline_z, traits, goals) - baseline_z
     points = max(_POINTS, _ALL // 2 ** int(np.ceil(np.log2(len(differences)))))
     met = np.stack([_meets(mean, covariance, margins, traits, goals, points, seed) for mean, covariance in differences])
-    weight = np.repeat(weights / points, points)
-    flat = met.reshape(-1, m)
-    alone = weight @ flat
-    open_draws = np.ones(len(flat), dtype=bool)
-    free = np.ones(m, dtype=bool)
-    chosen, by_model = [], []
-    for _ in range(min(k, m)):
-        gain = weight[open_draws] @ flat[open_draws]
-        # Of gains that differ by less than they are known, that of the better picture is taken.
-        best = int(np.where(free, gain + _KNOWN * alone, -1.0).argmax())
-        free[best] = False
-        open_draws &= ~flat[:, best]
-        chosen.append(best)
-        by_model.append(1 - open_draws.reshape(len(differences), points).mean(axis=1))
-    every = np.array(by_model).reshape(-1, len(differences)).T
-    return Selection(np.array(chosen, dtype=np.intp), weights @ every, every)
+    return Draws(np.arange(met.shape[2]) if rows is None else rows, weights, met)
 
 
 def _meets(

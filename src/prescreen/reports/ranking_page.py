@@ -8,6 +8,7 @@ from prescreen import __version__
 from prescreen.images.files import ImageFile
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.goals import Goals
+from prescreen.reports.ratings_origin import RatingsOrigin
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, TraitValue, summarize_ranking
 from prescreen.reports.thumbnails import LARGE, draw_thumbnails, thumbnail
@@ -45,7 +46,8 @@ def draw_report(
         },
         accuracy=predictor.evaluation.traits,
         unusable=predictor.usability.unusable,
-        simulated=manifest.simulated,
+        ratings=RatingsOrigin.of(manifest),
+        contenders=shortlist.contenders,
         advice=shortlist.advice,
         plan=_as_sentence(shortlist.describe_plan()),
         folders=folders,

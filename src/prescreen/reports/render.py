@@ -7,17 +7,30 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from prescreen.evaluation.metrics import Estimate
 from prescreen.ranking.ranked_table import FEW
+from prescreen.ranking.selection import KNOWN
 from prescreen.reports.summarize import Card, Failure, RankingSummary, TraitField, TraitReading
 from prescreen.text import describe_list, percent, shown
 
 _SIGNATURES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
-_SCRIPTS = ("elements.js", "page.js", "decisions.js", "grid.js", "viewer.js", "scatter.js", "strip.js", "exports.js")
+_SCRIPTS = (
+    "elements.js",
+    "page.js",
+    "decisions.js",
+    "proposal.js",
+    "grid.js",
+    "viewer.js",
+    "cards.js",
+    "scatter.js",
+    "strip.js",
+    "exports.js",
+)
 
 
 def render_ranking(
@@ -99,7 +112,35 @@ def _data(summary: RankingSummary, pictures: Sequence[str | None]) -> dict[str, 
         "baseline": levels,
         "compared": summary.baseline is not None,
         "measure": _measure(summary),
+        "texts": summary.texts,
+        "choice": _choice(summary),
+        "decided": {shown(name): decision for name, decision in summary.decided},
         "rows": [row | {"picture": picture is not None} for row, picture in zip(rows, pictures, strict=True)],
+    }
+
+
+def _choice(summary: RankingSummary) -> dict[str, Any]:
+    """Return what the page's script chooses from; candidates go by their row."""
+    found = summary.contenders
+    if found is None:
+        return {"rows": [], "doubtful": [], "copies": [], "count": 0, "together": True, "draws": None}
+    rows = {card.image: row for row, card in enumerate(summary.candidates)}
+    draws = None
+    if found.draws is not None:
+        bits = np.packbits(found.draws.met.transpose(2, 0, 1).reshape(len(found.images), -1), axis=1)
+        draws = {
+            "weights": found.draws.weights.tolist(),
+            "each": found.draws.met.shape[1],
+            "known": KNOWN,
+            "met": base64.b64encode(bits.tobytes()).decode(),
+        }
+    return {
+        "rows": [rows[name] for name in found.images],
+        "doubtful": found.doubtful.tolist(),
+        "copies": [np.flatnonzero(row).tolist() for row in found.copies],
+        "count": found.count,
+        "together": found.together,
+        "draws": draws,
     }
 
 
@@ -229,5 +270,5 @@ def _told(field: TraitField) -> str:
     if field.baseline is not None:
         words += f", {field.above} above your current photo ({field.baseline:.1f})"
     if field.shortlist:
-        words += f"; the shortlist at {describe_list([f'{score:.1f}' for score in field.shortlist])}"
+        words += f"; the proposed at {describe_list([f'{score:.1f}' for score in field.shortlist])}"
     return words

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from prescreen.evaluation.report import TraitEvaluation
-from prescreen.ranking.checks import CHECKS
+from prescreen.ranking.checks import BY_USER, CHECKS, REJECTED
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.stopping import Advice
-from prescreen.text import OK, describe_list, percent, shown
+from prescreen.reports.advice_text import Proposed, headline, kind_of, texts, title, verdict
+from prescreen.reports.ratings_origin import RatingsOrigin
+from prescreen.shortlist.contenders import Contenders
+from prescreen.text import OK, percent
 
 HISTOGRAM_BINS = 40
-MAX_HEADLINE = 100  # characters of names
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Card:
         Whether it is on the proposed shortlist; whether no other candidate is predicted as high on every trait and
         higher on one.
     excluded_because, why : str
-        Why it is excluded, or empty; what it gains and risks.
+        Why a check excludes it, or empty; what it gains and risks. That the user rejected it is a decision, which the
+        page shows by itself.
     checks : tuple of str
         What the checks that exclude it are for.
     duplicate_of : str
@@ -163,9 +166,13 @@ class RankingSummary:
     """All that the ranking report says. ``candidates`` starts with the shortlist and is in the order of the table."""
 
     headline: str
+    title: str
     verdict: str
+    advice: Advice
+    texts: Mapping[str, Any]
     goals: str
     simulated: bool
+    ratings: str
     traits: tuple[str, ...]
     counts: Counts
     baseline: BaselinePicture | None
@@ -180,6 +187,19 @@ class RankingSummary:
     plan: str = ""
     folders: tuple[FolderEffect, ...] = ()
     unusable: tuple[tuple[str, str], ...] = ()
+    contenders: Contenders | None = None
+    decided: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What is advised, in one word."""
+        return kind_of(self.advice)
+
+    @property
+    def joint_range(self) -> str:
+        """The range of the chance that at least one is better; empty where it says nothing more."""
+        ends = [percent(end) for end in (self.advice.low, self.advice.high)]
+        return "" if {*ends} == {percent(self.advice.chance)} else " to ".join(ends)
 
 
 def summarize_ranking(
@@ -192,9 +212,11 @@ def summarize_ranking(
     advice: Advice,
     accuracy: Sequence[TraitEvaluation] = (),
     unusable: Mapping[str, str] | None = None,
-    simulated: bool = False,
+    ratings: RatingsOrigin | None = None,
     plan: str = "",
     folders: pd.DataFrame | None = None,
+    contenders: Contenders | None = None,
+    decided: Mapping[str, str] | None = None,
 ) -> RankingSummary:
     """Compute the ranking report from a ranked table.
 
@@ -216,18 +238,26 @@ def summarize_ranking(
         Accuracy on training pictures that were left out in cross-validation.
     unusable : mapping of str to str
         Traits that the predictor cannot be used for, with the reasons.
-    simulated : bool
-        Whether the predictor learned from simulated votes.
+    ratings : RatingsOrigin, optional
+        What the predictor learned from.
     plan : str
         How the votes are spent, where they are planned: a sentence or two.
     folders : DataFrame, optional
         Effects of the folders that candidates lie in; columns in docs/effects.md.
+    contenders : Contenders, optional
+        Among which candidates the page chooses again when some are rejected.
+    decided : mapping of str to str
+        ``keep`` or ``reject`` by picture, as the page shows it where its user has not decided anything yet.
     """
     rows = table.to_dict("records")
     values = {} if baseline is None else baseline.values
     cards = tuple(_card(row, traits, goals, values) for row in rows if row["status"] == OK)
     failures = tuple(Failure(str(row["image"]), str(row["reason"])) for row in rows if row["status"] != OK)
     shortlist = tuple(card for card in cards if card.selected)
+    chances = [card.p_better for card in shortlist if card.p_better is not None]
+    left = [card for card in cards if not card.selected and not card.excluded_because]
+    better_left = any((card.p_better or 0) > min(chances, default=1) for card in left)
+    proposed = Proposed([card.image for card in shortlist], chances, better_left)
     counts = Counts(
         given=len(table),
         scored=len(cards),
@@ -236,10 +266,14 @@ def summarize_ranking(
         likely=sum((card.p_better or 0) > 0.5 and not card.excluded_because for card in cards),
     )
     return RankingSummary(
-        headline=_headline(advice, shortlist),
-        verdict=_verdict(advice, cards, goals),
+        headline=headline(advice, proposed),
+        title=title(advice, proposed),
+        verdict=verdict(advice, proposed, goals),
+        advice=advice,
+        texts=texts(goals, advice),
         goals=goals.describe(),
-        simulated=simulated,
+        simulated=ratings is not None and ratings.simulated,
+        ratings="" if ratings is None else ratings.describe(accuracy),
         traits=tuple(traits),
         counts=counts,
         baseline=baseline,
@@ -256,6 +290,8 @@ def summarize_ranking(
         plan=plan,
         folders=_folders(folders, traits) if folders is not None and len(folders) else (),
         unusable=tuple((unusable or {}).items()),
+        contenders=contenders,
+        decided=tuple((decided or {}).items()),
     )
 
 
@@ -277,6 +313,7 @@ def _card(row: Mapping[Hashable, Any], traits: Sequence[str], goals: Goals, base
         value = TraitValue(_number(row[name]) or 0.0, _number(row[f"{name}_low"]), _number(row[f"{name}_high"]))
         change = value.score - baseline[name].score if name in baseline else None
         readings.append(TraitReading(name, _role(name, goals), value, change, _number(row.get(f"p_{name}"))))
+    checks = str(row.get("gates", "")).split(",")
     return Card(
         rank=int(str(row["rank"])),
         image=str(row["image"]),
@@ -284,10 +321,10 @@ def _card(row: Mapping[Hashable, Any], traits: Sequence[str], goals: Goals, base
         mean=float(np.mean([reading.value.score for reading in readings if reading.role])),
         selected=bool(row["selected"]),
         pareto=bool(row["pareto"]),
-        excluded_because=str(row["demoted"]),
-        why=str(row["why"]),
+        excluded_because="; ".join(part for part in str(row["demoted"]).split("; ") if part != BY_USER),
+        why=str(row["why"]).replace(f"{BY_USER}; ", ""),
         traits=tuple(readings),
-        checks=tuple(CHECKS[name].excludes for name in str(row.get("gates", "")).split(",") if name in CHECKS),
+        checks=tuple(CHECKS[name].excludes for name in checks if name in CHECKS and name != REJECTED),
         duplicate_of=str(row["duplicate_of"]),
     )
 
@@ -314,40 +351,6 @@ def _field(name: str, cards: Sequence[Card], goals: Goals, baseline: Mapping[str
         above=0 if level is None else sum(score > level for score in scores),
         shortlist=tuple(score for score, card in zip(scores, cards, strict=True) if card.selected),
     )
-
-
-def _headline(advice: Advice, shortlist: Sequence[Card]) -> str:
-    """Return what to do, in one line."""
-    if advice.unusable:
-        return "The predictor is not usable for these goals"
-    if advice.verdict == "keep":
-        return "Keep your current photo"
-    if advice.verdict == "unclear":
-        return "Not enough is known to tell"
-    if not shortlist:
-        return "No picture is left"
-    names = describe_list([shown(card.image) for card in shortlist])
-    if len(names) > MAX_HEADLINE:
-        names = "the picture below" if len(shortlist) == 1 else f"the {len(shortlist)} pictures below"
-    return f"Best by predicted scores: {names}" if advice.verdict == "ranked" else f"Test {names}"
-
-
-def _verdict(advice: Advice, cards: Sequence[Card], goals: Goals) -> str:
-    """Return what to expect of it, in a few sentences."""
-    chances = [card.p_better for card in cards if card.selected and card.p_better is not None]
-    if not chances or advice.unusable:
-        return advice.describe()
-    keep = f" without losing {describe_list(goals.keep)}" if goals.keep else ""
-    span = percent(max(chances))
-    if percent(min(chances)) != span:
-        span = f"{percent(min(chances)).removesuffix(' %')} to {span}"
-    means = f"To beat it means better on {describe_list(goals.improve, 'or' if goals.any_of else 'and')}{keep}."
-    alone = f"Each alone has a chance of {span}." if len(chances) > 1 else ""
-    higher = any(
-        (card.p_better or 0) > min(chances) for card in cards if not card.selected and not card.excluded_because
-    )
-    why = "They were chosen together, so one with a higher chance alone can be left out." if higher else ""
-    return " ".join(part for part in (advice.describe(), means, alone, why) if part)
 
 
 def _warning(counts: Counts) -> str:

@@ -11,14 +11,15 @@ from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.predictor.predictor import Predictor
 from prescreen.ranking.checks import Candidates, References, exclude
 from prescreen.ranking.comparison import MAX_CANDIDATES, Comparison
-from prescreen.ranking.options import RankingOptions
+from prescreen.ranking.options import DEFAULT_BUDGET, RankingOptions
 from prescreen.ranking.ranked_table import best_first, check_scored, numeric_columns, ranked_table
-from prescreen.ranking.selection import Selection
+from prescreen.ranking.selection import Draws
 from prescreen.ranking.stopping import Advice
 from prescreen.ranking.two_rounds import TwoRounds
-from prescreen.ranking.vote_plan import VotePlan, best_plan, describe_plan
+from prescreen.ranking.vote_plan import VotePlan, best_plan, describe_plan, plan_votes
 from prescreen.shortlist.baseline import NO_FACE, Baseline, noise_of_one_vote
 from prescreen.shortlist.comparison import Vectors, compare
+from prescreen.shortlist.contenders import Contenders, Field
 from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.text import OK
 
@@ -39,6 +40,8 @@ class Shortlist:
         How they are spent where a list is wanted.
     tested : frozenset of str
         Names of the candidates that people have scored.
+    contenders : Contenders or None
+        Among which candidates the choice was made, for a page that makes it again.
     """
 
     table: pd.DataFrame
@@ -46,6 +49,7 @@ class Shortlist:
     plans: Sequence[VotePlan] = ()
     rounds: TwoRounds | None = None
     tested: frozenset[str] = frozenset()
+    contenders: Contenders | None = None
 
     @property
     def plan(self) -> VotePlan | None:
@@ -75,6 +79,8 @@ def make_shortlist(
     references: References,
     rejected: Collection[str] = (),
     pending: PendingPlan | None = None,
+    kept: Collection[str] = (),
+    only_kept: bool = False,
 ) -> Shortlist:
     """Rank the candidates; doubtful ones and near-copies of better ones are excluded, with the reason in their row.
 
@@ -97,6 +103,10 @@ def make_shortlist(
         Names of pictures that the user does not want.
     pending : PendingPlan, optional
         What is left of a plan for a list: its next round is proposed, or the list. Tested pictures may be in both.
+    kept : collection of str
+        Names of pictures that the user wants to be proposed in any case, beside the others.
+    only_kept : bool
+        Whether nothing else is proposed.
 
     Raises
     ------
@@ -128,12 +138,16 @@ def make_shortlist(
     because = excluded.because
     free = np.array([row for row in ranked if not because[row]], dtype=np.intp)
     unusable = predictor.usability.describe(goals.traits)
-    if unusable:
-        sent = _Proposal(np.zeros(0, dtype=np.intp))
-    elif comparison is None:
-        sent = _Proposal(free[: options.most])
+    own = np.array([row for row in ranked if names[row] in kept], dtype=np.intp)
+    field = Field(ranked, free, own, excluded, candidates.faces)
+    if unusable or only_kept or comparison is None:
+        count = 0 if unusable or only_kept else (options.most or 0)
+        rows = field.rows(count)
+        draws = None if unusable or comparison is None or not len(rows) else comparison.draw(rows)
+        sent = _Proposal(free[:count], count=count, rows=rows, draws=draws)
     else:
-        sent = _propose(comparison, free, options, noise_of_one_vote(predictor), pending)
+        sent = _propose(comparison, field, options, noise_of_one_vote(predictor), pending)
+    sent = sent.with_kept(own, options.votes, comparison, noise_of_one_vote(predictor))
     chosen = sent.chosen
     advice = Advice(len(chosen), np.nan, np.nan, np.nan, unusable)
     if comparison is not None and not unusable:
@@ -152,45 +166,62 @@ def make_shortlist(
         votes=sent.votes if sent.votes or options.votes is not None else None,
     )
     tested = frozenset(name for name, was_seen in zip(names, seen, strict=True) if was_seen)
-    return Shortlist(table, advice, sent.plans, sent.rounds, tested)
+    contenders = field.contenders(sent.rows, names, sent.count, sent.together, sent.draws)
+    return Shortlist(table, advice, sent.plans, sent.rounds, tested, contenders)
 
 
 @dataclass(frozen=True)
 class _Proposal:
-    """The pictures to send in their order, their votes if these are planned, and the plans."""
+    """The pictures to send in their order, among what they were chosen, and their votes if these are planned."""
 
     chosen: NDArray[np.intp]
-    selection: Selection | None = None
+    count: int
+    rows: NDArray[np.intp]
+    draws: Draws | None = None
     votes: Sequence[int] = ()
     plans: Sequence[VotePlan] = ()
     rounds: TwoRounds | None = None
+    together: bool = True
+
+    def with_kept(
+        self, kept: NDArray[np.intp], votes: int | None, comparison: Comparison | None, noise: NDArray[np.float64]
+    ) -> "_Proposal":
+        """Add the pictures that the user kept; planned votes are then shared out among all."""
+        more = kept[~np.isin(kept, self.chosen)]
+        if not len(more):
+            return self
+        chosen = np.append(self.chosen, more)
+        if not self.votes or comparison is None or self.draws is None:
+            return replace(self, chosen=chosen)
+        spent = votes if self.rounds is None else self.rounds.first.votes
+        plan = comparison.plan_for(self.draws.together(chosen), spent or sum(self.votes), noise)
+        if self.rounds is None:
+            return replace(self, chosen=chosen, votes=plan.votes_each, plans=(plan,))
+        return replace(self, chosen=chosen, votes=plan.votes_each, rounds=replace(self.rounds, first=plan))
 
 
 def _advise(comparison: Comparison, sent: _Proposal) -> Advice:
-    if sent.selection is None or not len(sent.chosen):
+    if sent.draws is None or not len(sent.chosen):
         return Advice(0, 0.0, 0.0, 0.0)
     count = len(sent.chosen)
-    return Advice(count, float(sent.selection.chance[-1]), *comparison.interval(sent.selection, count))
+    selection = sent.draws.together(sent.chosen)
+    return Advice(count, float(selection.chance[-1]), *comparison.interval(selection, count))
 
 
 def _propose(
     comparison: Comparison,
-    free: NDArray[np.intp],
+    field: Field,
     options: RankingOptions,
     noise: NDArray[np.float64],
     pending: PendingPlan | None,
 ) -> _Proposal:
     """Choose pictures among free rows, the most likely first: for one picture together, for a list each by itself."""
-    most = options.most or len(free)
+    free = field.free
     if pending is None and options.wanted is None:
-        if options.votes is None:
-            selection = comparison.choose(free, most)
-            return _Proposal(selection.chosen, selection)
-        selection, plans = comparison.plan(free, options.votes, options.budget, noise)
-        selection = selection.first(best_plan(plans).pictures if plans else 0)
-        return _Proposal(selection.chosen, selection, best_plan(plans).votes_each if plans else (), plans)
+        return _propose_one(comparison, field, options, noise)
     votes: Sequence[int] = ()
     rounds = None
+    most = options.most or len(free)
     if pending is not None:
         most = pending.wanted
         if pending.pictures and len(free):
@@ -199,7 +230,27 @@ def _propose(
         rounds = comparison.plan_list(free, options.votes, options.wanted, options.budget, noise)
         votes = rounds.first.votes_each if rounds else ()
     listed = free[: len(votes) or most][:MAX_CANDIDATES]
-    return _Proposal(listed, comparison.choose(listed, len(listed)), votes, rounds=rounds)
+    rows = field.rows(len(listed))
+    draws = comparison.draw(rows) if len(rows) else None
+    return _Proposal(listed, len(votes) or most, rows, draws, votes, rounds=rounds, together=False)
+
+
+def _propose_one(
+    comparison: Comparison, field: Field, options: RankingOptions, noise: NDArray[np.float64]
+) -> _Proposal:
+    """Choose pictures together, so that one of them is likely to meet all goals."""
+    count = options.most or DEFAULT_BUDGET
+    if options.votes is not None:
+        count = plan_votes(options.votes, options.budget, with_present=comparison.given is None).pictures
+    rows = field.rows(count)
+    if not len(rows):
+        return _Proposal(rows, count, rows)
+    draws = comparison.draw(rows)
+    if options.votes is None:
+        return _Proposal(comparison.choose(field.free, count, draws=draws).chosen, count, rows, draws)
+    selection, plans = comparison.plan(field.free, options.votes, options.budget, noise, draws=draws)
+    plan = best_plan(plans) if plans else VotePlan(())
+    return _Proposal(selection.first(plan.pictures).chosen, plan.pictures, rows, draws, plan.votes_each, plans)
 
 
 def face_descriptors(vectors: Vectors, specification: EncoderSpecification) -> dict[str, NDArray[np.float32]]:

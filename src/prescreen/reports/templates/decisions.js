@@ -27,7 +27,9 @@ const Decisions = (() => {
       saved(token ? "not saved: is prescreen review still running?" : "this browser keeps nothing: export before you close", true);
     }
   };
+  let last = null;
   const set = (row, changes) => {
+    if ("decision" in changes) last = changes.decision ? row : null;
     state[row.name] = { ...of(row), ...changes };
     for (const listener of listeners) listener(row);
     save(row);
@@ -37,12 +39,19 @@ const Decisions = (() => {
     set(row, { decision: next });
     say(row.name + (next === "keep" ? " kept" : next === "reject" ? " rejected" : " undecided"));
   };
+  // Takes back what was decided about a picture, or else the last decision.
+  const undo = (row) => {
+    const back = of(row).decision ? row : last;
+    if (back) decide(back, of(back).decision);
+  };
   const load = async () => {
     const found = Object.create(null);
+    for (const [name, decision] of Object.entries(data.decided)) found[name] = { decision, tags: [] };
     try {
       const stored = token
         ? await (await fetch("/decisions", { headers: { Authorization: "Bearer " + token } })).json()
         : JSON.parse(localStorage.getItem(key) ?? "{}");
+      if (token) for (const name of Object.keys(found)) delete found[name];
       for (const row of rows) {
         if (Object.hasOwn(stored, row.name)) found[row.name] = stored[row.name];
       }
@@ -53,7 +62,7 @@ const Decisions = (() => {
     for (const listener of listeners) listener(null);
   };
   return {
-    of, decide, load,
+    of, decide, undo, load,
     tag: (row, tags) => set(row, { tags }),
     tags: (row) => [...row.tags, ...of(row).tags],
     kept: () => rows.filter((row) => of(row).decision === "keep"),

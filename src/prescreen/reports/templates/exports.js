@@ -1,11 +1,8 @@
-// The tray of decisions, and the shortlist as CSV and as a ZIP of the pictures, named in the order to upload them and
+// The bar that says what an export holds, and the export as CSV and as a ZIP of the pictures, named in the order to upload them and
 // without metadata.
 const Exports = (() => {
-  // Kept pictures, best first; as long as nothing was kept, the proposed shortlist.
-  const chosen = () => {
-    const kept = Decisions.kept();
-    return kept.length ? kept : rows.filter((row) => row.selected);
-  };
+  // What is proposed and what was kept, best first.
+  const chosen = () => Proposal.list();
   const uploadName = (row, place, count) => {
     const digits = Math.max(2, String(count).length);
     const base = row.name.split("/").pop().replace(/[\\/:*?"<>|\x00-\x1f]/g, "_");
@@ -14,9 +11,9 @@ const Exports = (() => {
 
   const csv = () => {
     const list = chosen();
-    const lines = [["order", "file", "image", "p_better", ...data.traits, "tags", "why"]];
+    const lines = [["order", "file", "image", "decision", "p_better", ...data.traits, "tags", "why"]];
     list.forEach((row, place) => lines.push([
-      place + 1, uploadName(row, place, list.length), row.name, row.p ?? "",
+      place + 1, uploadName(row, place, list.length), row.name, Decisions.of(row).decision, row.p ?? "",
       ...data.traits.map((_, t) => row.traits[t]?.score ?? ""), Decisions.tags(row).join(", "), row.why,
     ]));
     return csvText(lines);
@@ -60,6 +57,12 @@ const Exports = (() => {
     download(new Blob(["\ufeff" + csv()], { type: "text/csv" }), "shortlist.csv");
     say(chosen().length + " rows exported");
   };
+  const saveDecisions = () => {
+    const decided = rows.filter((row) => Decisions.of(row).decision || Decisions.of(row).tags.length);
+    const lines = decided.map((row) => [row.name, Decisions.of(row).decision, Decisions.of(row).tags.join(", ")]);
+    download(new Blob(["\ufeff" + csvText([["image", "decision", "tags"], ...lines])], { type: "text/csv" }), "decisions.csv");
+    say(decided.length + " decisions saved");
+  };
   const exportZip = async () => {
     const list = chosen();
     if (!list.every(Pictures.has)) { // a page from disk may not read files by itself: the user opens the folder
@@ -93,10 +96,13 @@ const Exports = (() => {
   });
 
   const showTray = () => {
-    const kept = Decisions.kept();
-    byId("kept-count").textContent = kept.length + " kept";
-    byId("rejected-count").textContent = Decisions.rejected().length + " rejected" + (kept.length ? "" : " · exports hold the proposed shortlist");
-    byId("kept").replaceChildren(...kept.slice(0, 40).map((row, place) => {
+    const list = chosen();
+    const kept = Proposal.kept();
+    const parts = [[list.length - kept.length, " proposed"], [kept.length, " kept"]].filter(([count]) => count);
+    byId("holds").textContent = list.length ? `Export ${list.length}: ${parts.map((part) => part.join("")).join(", ")}` : "Nothing to export";
+    byId("rejected-count").textContent = Decisions.rejected().length + " rejected";
+    for (const id of ["export-csv", "export-zip"]) byId(id).disabled = list.length === 0;
+    byId("kept").replaceChildren(...list.slice(0, 40).map((row, place) => {
       const button = make("button", "", row.picture ? "" : row.name);
       button.type = "button";
       button.setAttribute("aria-label", `Open ${row.name}, number ${place + 1} to upload`);
@@ -106,12 +112,13 @@ const Exports = (() => {
         image.src = Pictures.thumbnail(row);
         button.append(image);
       }
-      button.addEventListener("click", () => Viewer.open(row, kept));
+      button.addEventListener("click", () => Viewer.open(row, list));
       return make("li", "", button);
     }));
   };
   byId("export-csv").addEventListener("click", exportCsv);
   byId("export-zip").addEventListener("click", exportZip);
+  byId("save-decisions")?.addEventListener("click", saveDecisions);
   Decisions.onChange(showTray);
   byId("tray").hidden = false;
   return { csv };

@@ -39,7 +39,7 @@ const Grid = (() => {
   const makeTile = (row) => {
     const item = make("li");
     item.setAttribute("role", "listitem");
-    const button = make("button", "tile" + (row.selected ? " selected" : "") + (row.excluded ? " dim" : ""));
+    const button = make("button", "tile");
     button.type = "button";
     button.tabIndex = -1;
     button.setAttribute("aria-keyshortcuts", "k x u");
@@ -55,8 +55,7 @@ const Grid = (() => {
         const change = make("span", "change " + direction(trait.change), trait.change === null ? "" : signed(trait.change));
         body.append(line(make("span", "trait", data.traits[t]), make("span", "", decimals(trait.score) + " ", change)));
       });
-      if (row.selected) body.append(make("span", "tag", "on the shortlist"));
-      if (row.excluded) body.append(make("span", "tag", row.checks.length ? row.checks.join(" · ") : row.excluded)); // the viewer has the figures
+      body.append(make("span", "tag proposed", "proposed"), make("span", "tag doubt", row.checks.length ? row.checks.join(" · ") : row.excluded)); // the viewer has the figures
     }
     const stack = make("span", "stack");
     stack.hidden = true;
@@ -86,11 +85,23 @@ const Grid = (() => {
     item.classList.toggle("rejected", decision === "reject");
     item.querySelector(".decision").textContent = decision === "keep" ? "✓ kept" : decision === "reject" ? "✕ rejected" : "";
   };
+  const excluded = (row) => row.excluded !== "" && !Proposal.free(row);
+  const showProposed = () => {
+    for (const [row, item] of tileOf) {
+      const now = (Proposal.has(row) ? "selected" : "") + (excluded(row) ? " dim" : "");
+      if (item.proposed === now) continue;
+      item.proposed = now;
+      item.firstChild.className = "tile " + now;
+      if (row.failed) continue;
+      item.querySelector(".proposed").hidden = !Proposal.has(row);
+      item.querySelector(".doubt").hidden = !excluded(row);
+    }
+  };
   const showTags = () => {
     const select = byId("tag");
     const tags = [...new Set(rows.flatMap(Decisions.tags))].sort();
     const chosen = select.value;
-    select.replaceChildren(new Option("any", ""), ...tags.map((tag) => new Option(tag, tag)));
+    select.replaceChildren(new Option("any tag", ""), ...tags.map((tag) => new Option(tag, tag)));
     select.value = tags.includes(chosen) ? chosen : "";
     select.parentElement.hidden = tags.length === 0;
   };
@@ -101,8 +112,8 @@ const Grid = (() => {
     const { decision } = Decisions.of(row);
     const check = wanted.check;
     return (check === "failed") === row.failed
-      && (check !== "passed" || row.excluded === "")
-      && (check !== "excluded" || row.excluded !== "")
+      && (check !== "passed" || !excluded(row))
+      && (check !== "excluded" || excluded(row))
       && (!check.startsWith("check:") || row.checks.includes(check.slice(6)))
       && (!wanted.decided || (decision || "none") === wanted.decided)
       && (!wanted.tag || Decisions.tags(row).includes(wanted.tag))
@@ -162,7 +173,7 @@ const Grid = (() => {
       focus(visible[place]);
     } else if (key === "k") Decisions.decide(row, "keep");
     else if (key === "x") Decisions.decide(row, "reject");
-    else if (key === "u") Decisions.decide(row, "");
+    else if (key === "u") Decisions.undo(row);
     else return;
     event.preventDefault();
   });
@@ -174,6 +185,7 @@ const Grid = (() => {
 
   grid.style.setProperty("--traits", data.traits.length);
   rows.forEach(makeTile);
+  Proposal.onChange(showProposed);
   Decisions.onChange((row) => {
     for (const changed of row ? [row] : rows) showDecision(changed);
     showTags();
@@ -183,5 +195,7 @@ const Grid = (() => {
   byId("tools").addEventListener("submit", (event) => event.preventDefault());
   byId("clear").addEventListener("click", () => { byId("tools").reset(); update(); });
   byId("tools").hidden = false;
-  return { update, focus, visible: () => visible, onUpdate: (listener) => listeners.push(listener) };
+  return { update, focus, visible: () => visible,
+    firstOnScreen: (test) => visible.map((row) => tileOf.get(row).firstChild).find(test),
+    onUpdate: (listener) => listeners.push(listener) };
 })();

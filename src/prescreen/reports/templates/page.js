@@ -22,6 +22,21 @@ const signed = (value) => {
   return text === "0.0" ? "±0.0" : (value < 0 ? "−" : "+") + text;
 };
 const direction = (value) => (value === null || Math.abs(value) < 0.05 ? "" : value < 0 ? "loss" : "gain");
+const bar = (trait, level, label = "") => {
+  const at = (score) => Math.min(Math.max(10 * score, 0), 100) + "%";
+  const svg = draw("svg", { class: "scale", width: "100%", height: 14, ...(label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" }) },
+    draw("rect", { class: "track", x: 0, y: 4, width: "100%", height: 6, rx: 3 }),
+    draw("rect", { class: "level", x: 0, y: 4, width: at(level === null ? trait.score : Math.min(trait.score, level)), height: 6, rx: 3 }));
+  if (trait.change) {
+    svg.append(draw("rect", { class: direction(trait.change), x: at(Math.min(trait.score, level)), y: 4, width: at(Math.abs(trait.change)), height: 6 }));
+  }
+  if (trait.low !== null && trait.high !== null) {
+    svg.append(draw("line", { class: "interval", x1: at(trait.low), x2: at(trait.high), y1: 7, y2: 7 }));
+    for (const end of [trait.low, trait.high]) svg.append(draw("line", { class: "interval", x1: at(end), x2: at(end), y1: 4, y2: 10 }));
+  }
+  if (level !== null) svg.append(draw("line", { class: "tick", x1: at(level), x2: at(level), y1: 0, y2: 14 }));
+  return svg;
+};
 const typing = (event) => event.ctrlKey || event.metaKey || event.altKey
   || event.target.matches("input:not([type=checkbox]), select, textarea");
 

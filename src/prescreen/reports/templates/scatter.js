@@ -1,4 +1,4 @@
-// Two traits against each other, the Pareto front of the candidates that are shown, and the baseline as a cross.
+// Two traits against each other, the best trade-offs among the candidates that are shown, and the baseline as a cross.
 const Scatter = (() => {
   const svg = byId("scatter");
   const tip = byId("scatter-tip");
@@ -50,7 +50,7 @@ const Scatter = (() => {
     parts.push(draw("path", { class: "front", d: path }));
     const dot = (point) => {
       const { row } = point;
-      const kind = [onFront.has(row) && "front", row.selected && "pick", Decisions.of(row).decision].filter(Boolean).join(" ");
+      const kind = [onFront.has(row) && "front", Proposal.has(row) && "pick", Decisions.of(row).decision].filter(Boolean).join(" ");
       const made = draw("circle", { class: "dot " + kind, cx: placeX(point.x), cy: placeY(point.y), r: kind ? 5.5 : 3.5 });
       made.row = row;
       if (onFront.has(row)) {
@@ -60,7 +60,7 @@ const Scatter = (() => {
       }
       return made;
     };
-    const important = (point) => onFront.has(point.row) || point.row.selected || Decisions.of(point.row).decision === "keep";
+    const important = (point) => onFront.has(point.row) || Proposal.has(point.row) || Decisions.of(point.row).decision === "keep";
     parts.push(...points.filter((point) => !important(point)).map(dot));
     parts.push(...points.filter((point) => important(point) && !onFront.has(point.row)).map(dot), ...front.map(dot));
     svg.replaceChildren(...parts);

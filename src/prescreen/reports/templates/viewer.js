@@ -2,20 +2,9 @@
 const Viewer = (() => {
   const viewer = byId("viewer");
   let current = null;
+  let goBack = Grid.focus;
   let sequence = []; // rows that the arrows walk through
 
-  const bar = (trait, level) => {
-    const at = (score) => Math.min(Math.max(10 * score, 0), 100) + "%";
-    const svg = draw("svg", { class: "scale", width: "100%", height: 14, "aria-hidden": "true" },
-      draw("rect", { class: "track", x: 0, y: 4, width: "100%", height: 6, rx: 3 }),
-      draw("rect", { class: "level", x: 0, y: 4, width: at(level === null ? trait.score : Math.min(trait.score, level)), height: 6, rx: 3 }));
-    if (trait.change) {
-      svg.append(draw("rect", { class: direction(trait.change), x: at(Math.min(trait.score, level)), y: 4, width: at(Math.abs(trait.change)), height: 6 }));
-    }
-    if (trait.low !== null) svg.append(draw("line", { class: "interval", x1: at(trait.low), x2: at(trait.high), y1: 7, y2: 7 }));
-    if (level !== null) svg.append(draw("line", { class: "tick", x1: at(level), x2: at(level), y1: 0, y2: 14 }));
-    return svg;
-  };
   const traitRow = (trait, t) => {
     const name = make("th", "trait", data.traits[t]);
     name.scope = "row";
@@ -35,7 +24,7 @@ const Viewer = (() => {
       image.src = Pictures.thumbnail(row);
       button.append(image);
     } else button.append(row.name);
-    button.addEventListener("click", () => open(row, sequence));
+    button.addEventListener("click", () => open(row, sequence, goBack));
     return make("li", "", button);
   };
 
@@ -57,14 +46,15 @@ const Viewer = (() => {
     if (document.activeElement !== byId("viewer-tags")) byId("viewer-tags").value = tags.join(", ");
   };
 
-  const open = (row, through = Grid.visible()) => {
+  const open = (row, through = Grid.visible(), back = Grid.focus) => {
     current = row;
+    goBack = back;
     sequence = through;
     const place = sequence.indexOf(row);
     byId("viewer-name").textContent = row.name;
     byId("viewer-caption").textContent = row.failed ? "failed" : row.figure + " " + data.measure + ", rank " + row.rank;
     byId("viewer-why").textContent = row.why;
-    byId("viewer-reasons").replaceChildren(...row.tags.concat(row.pareto ? ["best trade-off"] : [], row.selected ? ["on the shortlist"] : [], row.checks.map((check) => "excluded: " + check))
+    byId("viewer-reasons").replaceChildren(...row.tags.concat(row.pareto ? ["best trade-off"] : [], Proposal.has(row) ? ["proposed"] : [], row.checks.map((check) => "excluded: " + check))
       .map((text) => make("li", "", text)));
     byId("viewer-table").hidden = row.failed;
     byId("viewer-traits").replaceChildren(...row.traits.map(traitRow));
@@ -80,7 +70,7 @@ const Viewer = (() => {
   };
   const step = (by) => {
     const row = sequence[sequence.indexOf(current) + by];
-    if (row && sequence.includes(current)) open(row, sequence);
+    if (row && sequence.includes(current)) open(row, sequence, goBack);
   };
   // Deciding moves on to the next picture; taking a decision back stays.
   const decide = (decision) => {
@@ -102,12 +92,12 @@ const Viewer = (() => {
   viewer.addEventListener("click", (event) => {
     if (event.target === viewer) viewer.close();
   });
-  viewer.addEventListener("close", () => Grid.focus(current));
+  viewer.addEventListener("close", () => goBack(current));
   viewer.addEventListener("keydown", (event) => {
     if (typing(event)) return;
     const keys = {
       ArrowLeft: () => step(-1), ArrowRight: () => step(1),
-      k: () => decide("keep"), x: () => decide("reject"), u: () => Decisions.decide(current, ""),
+      k: () => decide("keep"), x: () => decide("reject"), u: () => Decisions.undo(current),
     };
     const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!act) return;
