@@ -220,7 +220,7 @@ def test_pairs_of_thirty_simulated_raters_train_a_predictor_by_files_and_by_the_
         "--simulated", "--output", "models/pairs",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    line = "ratings    24 pictures, competence, influence, 1440 answers about two on 0:1 (pairs)"
+    line = "ratings    24 pictures, competence, influence, 60 comparisons a picture on 0:1 (pairs)"
     assert line in done.stderr.splitlines()
     trained = Predictor.load(place.folder / "models" / "pairs")
     assert trained.traits == TRAITS

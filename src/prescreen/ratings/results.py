@@ -113,29 +113,8 @@ def read_results(
     UsageError
         For a file or a column that is not there.
     """
-    remedy = "give the file of the scores that came back from people"
     scale = training if raw else SCORES
-    wanted = list(traits)
-    while True:
-        try:
-            rows = read_rows(path, {trait: trait for trait in wanted}, columns, scale, remedy=remedy)
-            break
-        except UnknownTrait as error:
-            if only is None:
-                raise RatingsError(
-                    f"{shown(path)}: no scores of {error.name!r}: every trait of the predictor is expected "
-                    f"({', '.join(traits)}); {_remedy(error, traits, columns or {})}"
-                ) from None
-            wanted.remove(error.name)
-            if not wanted:
-                raise RatingsError(
-                    f"{shown(path)}: scores of none of {', '.join(traits)}; name its columns like these"
-                ) from None
-    if rows.format == "pairs":
-        raise RatingsError(
-            f"{shown(path)}: it says which of two pictures is better, but not how good they are; give votes or scores "
-            "(prescreen ballot without --pairs)"
-        )
+    rows = _read(path, traits, columns, scale, partly=only is not None)
     rows = rows if only is None else _rows_of(rows, only)
     images, matched = _tested_pictures(rows, known, copies or {}, where)
     ballot = rows.format == "votes" and not raw and _are_answers(rows.frame["value"], training)
@@ -203,6 +182,35 @@ def _match_tested(names: Sequence[str], known: Collection[str]) -> list[Match]:
         replace(without, how=how) if match.name is None and not match.among and without.name else match
         for match, without in zip(found, plain, strict=True)
     ]
+
+
+def _read(
+    path: Path, traits: Sequence[str], columns: Mapping[str, str] | None, scale: Scale, *, partly: bool
+) -> Rows:
+    """Read the rows of all traits, or of those that are there; refuse what says nothing of single pictures."""
+    remedy = "give the file of the scores that came back from people"
+    wanted = list(traits)
+    while True:
+        try:
+            rows = read_rows(path, {trait: trait for trait in wanted}, columns, scale, remedy=remedy)
+            break
+        except UnknownTrait as error:
+            if not partly:
+                raise RatingsError(
+                    f"{shown(path)}: no scores of {error.name!r}: every trait of the predictor is expected "
+                    f"({', '.join(traits)}); {_remedy(error, traits, columns or {})}"
+                ) from None
+            wanted.remove(error.name)
+            if not wanted:
+                raise RatingsError(
+                    f"{shown(path)}: scores of none of {', '.join(traits)}; name its columns like these"
+                ) from None
+    if rows.format == "pairs":
+        raise RatingsError(
+            f"{shown(path)}: it says which of two pictures is better, but not how good they are; give votes or scores "
+            "(prescreen ballot without --pairs)"
+        )
+    return rows
 
 
 def _rows_of(rows: Rows, picture: str) -> Rows:
