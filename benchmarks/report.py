@@ -51,7 +51,7 @@ def measure(browser: Browser, report: Path) -> dict[str, float]:
     paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     ready = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
     loading = page.evaluate("window.longTasks")
-    page.locator("#gate").select_option("scored")
+    page.locator("#check").select_option("scored")
     page.locator("#stacked").uncheck()
     scrolled = page.evaluate(SCROLL)
     sort = page.evaluate(ACT, "1")

@@ -29,7 +29,7 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\
 _MASK: Final = "***"
 _USER: Final = re.compile(r"(?<=://)[^\s/'\"<>]*@")
 _PARAMETER: Final = re.compile(
-    r"([?&][\w.-]*(?:password|passwd|token|secret|signature|credential|key)=)[^&\s'\"]+", re.I
+    r"([?&](?!viewStateShareKey=)[\w.-]*(?:password|passwd|token|secret|signature|credential|key)=)[^&\s'\"]+", re.I
 )
 _SECRET_NAME: Final = re.compile(r"(?:TOKEN|SECRET|PASSWORD|PASSWD|KEY|KEY_ID)$", re.I)
 _MIN_SECRET: Final = 8

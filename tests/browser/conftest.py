@@ -10,11 +10,15 @@ import pytest
 from PIL import Image
 
 import simulated
+from prescreen.ranking.comparison import MAX_CANDIDATES
 from prescreen.ranking.goals import default_goals
+from prescreen.ranking.selection import draw_together
 from prescreen.ranking.stopping import Advice
+from prescreen.ratings.vote_noise import score_to_z
 from prescreen.reports.ratings_origin import RatingsOrigin
 from prescreen.reports.render import render_ranking
 from prescreen.reports.summarize import BaselinePicture, TraitValue, summarize_ranking
+from prescreen.shortlist.contenders import Contenders
 
 TRAITS = ("competence", "likeability", "influence")
 BASELINE = {"competence": 6.0, "likeability": 7.0, "influence": 5.0}
@@ -132,6 +136,18 @@ class Made:
             reasons={"faces": {self.excluded: "2 faces in the picture"}, "blurred": {self.excluded: "blurred"}},
         )
 
+        free = self.table[(self.table["status"] == "ok") & (self.table["demoted"] == "")]
+        free = free.sort_values("p_better", ascending=False, kind="stable").head(MAX_CANDIDATES)
+        difference = score_to_z(free[list(TRAITS)].to_numpy()) - score_to_z([BASELINE[trait] for trait in TRAITS])
+        moments = [(difference, 0.1 * np.eye(difference.size))]
+        draws = draw_together(moments, np.ones(1), score_to_z(list(BASELINE.values())), TRAITS, default_goals(TRAITS))
+        n = len(free)
+        self.contenders = Contenders(
+            tuple(free["image"]), np.zeros(n, dtype=bool), np.zeros((n, n), dtype=bool), 3, together=False, draws=draws
+        )
+        chance = float(draws.together(np.arange(3)).chance[-1])
+        self.advice = Advice(3, chance, chance, chance)
+
     def page(self, token=None, **options):
         values = {name: TraitValue(value, 4.0, 9.0) for name, value in BASELINE.items()}
         summary = summarize_ranking(
@@ -140,7 +156,8 @@ class Made:
             default_goals(TRAITS),
             BaselinePicture("now.jpg", "predicted from the picture", values),
             {"Predictor": "models/made"},
-            advice=Advice(3, 0.8, 0.6, 0.9),
+            advice=self.advice,
+            contenders=self.contenders,
             ratings=RatingsOrigin("made.csv", 100, 90, simulated=True),
         )
         return render_ranking(summary, self.images, picture(99), token, **options)

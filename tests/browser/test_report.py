@@ -22,6 +22,12 @@ def choose(page, **values):
         page.locator(f"#{key}").select_option(value)
 
 
+def exported(made, kept):
+    """Return what is exported: the proposed pictures and those that were kept, best first."""
+    best = made.scored().sort_values("p_better", ascending=False, kind="stable")
+    return best["image"][best["selected"] | best["image"].isin(kept)].tolist()
+
+
 def press(page, *keys):
     for key in keys:
         page.keyboard.press(key)
@@ -114,7 +120,7 @@ def test_keys_keep_reject_and_take_back(page):
     order = names(page)
     page.locator("#grid .tile").first.focus()
     press(page, "k", "ArrowRight", "x", "ArrowRight", "k", "k", "ArrowRight", "k", "u")
-    assert page.locator("#kept-count").text_content() == "1 kept"
+    assert page.locator("#holds").text_content() == "Export 3: 2 proposed, 1 kept"
     assert "1 rejected" in page.locator("#rejected-count").text_content()
     assert page.locator("#live").text_content() == f"{order[3]} undecided"
     choose(page, decided="keep")
@@ -146,13 +152,13 @@ def test_the_viewer_shows_the_pair_and_deciding_moves_on(page, made):
 
 
 def test_decisions_outlive_the_page(page):
-    first = names(page)[0]
+    first = names(page)[9]
     tile(page, first).hover()
     tile(page, first).locator(".marks .keep").click()
-    page.get_by_text("1 kept", exact=True).wait_for()
+    page.get_by_text("Export 4: 3 proposed, 1 kept", exact=True).wait_for()
     page.get_by_text("kept in this browser").wait_for()
     page.reload()
-    page.get_by_text("1 kept", exact=True).wait_for()
+    page.get_by_text("Export 4: 3 proposed, 1 kept", exact=True).wait_for()
     choose(page, check="scored")
     assert "✓ kept" in tile(page, first).text_content()
 
@@ -184,7 +190,7 @@ def test_csv_holds_the_kept_in_upload_order_and_runs_no_formula(page, made, tmp_
     path, name = download(page, "#export-csv")
     assert name == "shortlist.csv"
     lines = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline="")))
-    kept = [image for image in made.table["image"] if image in {formula, *made.table["image"][[5, 2]]}]
+    kept = exported(made, {formula, *made.table["image"][[5, 2]]})
     assert [line["image"].removeprefix("'") for line in lines] == kept
     assert not any(line["image"].startswith("=") for line in lines)
     copy = tmp_path / "shortlist.csv"
@@ -231,7 +237,9 @@ def test_the_zip_holds_the_originals_in_upload_order(page, made):
     with zipfile.ZipFile(waiting.value.path()) as archive:
         assert archive.testzip() is None
         files = archive.namelist()
-        assert files == [*(f"{i:02d}_{name.split('/')[-1]}" for i, name in enumerate(chosen, 1)), "shortlist.csv"]
+        chosen = exported(made, chosen)
+        plain = [re.sub(r'[\\/:*?"<>|]', "_", name.split("/")[-1]) for name in chosen]
+        assert files == [*(f"{i:02d}_{name}" for i, name in enumerate(plain, 1)), "shortlist.csv"]
         for file, name in zip(files, chosen, strict=False):
             assert archive.read(file) == made.images[name]
 
@@ -274,4 +282,4 @@ def test_a_phone_needs_no_sideways_scrolling(page):
         "document.getElementById('viewer').scrollWidth <= document.getElementById('viewer').clientWidth"
     )
     page.locator("#viewer-keep").click()
-    assert page.locator("#kept-count").text_content() == "1 kept"
+    assert page.locator("#holds").text_content() == "Export 3: 2 proposed, 1 kept"

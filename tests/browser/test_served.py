@@ -62,7 +62,7 @@ def test_decisions_are_saved_beside_the_scores_and_found_again(page, served):
     table = read_table(saved)
     assert table.to_dict("records") == [{"image": first, "decision": "keep", "tags": "smiling"}]
     page.reload()
-    page.get_by_text("1 kept", exact=True).wait_for()
+    page.get_by_text("Export 3: 2 proposed, 1 kept", exact=True).wait_for()
     assert "smiling" in page.locator("#tag").text_content()
 
 

@@ -186,7 +186,8 @@ def test_help_of_every_command_shows_how_it_is_called(words):
 
 
 @pytest.mark.parametrize(
-    ("typed", "offered"), [("re", {"review"}), ("ex", {"export"}), ("export --to ", {"fiftyone", "label-studio"})]
+    ("typed", "offered"),
+    [("re", {"review"}), ("ex", {"export"}), ("export --to ", {"fiftyone", "label-studio", "xmp"})],
 )
 def test_the_shell_completes_commands_and_choices(typed, offered):
     words = f"prescreen {typed}"

@@ -241,7 +241,7 @@ def test_pairs_of_thirty_simulated_raters_train_a_predictor_by_files_and_by_the_
         (["--collect", "odd.csv", "--traits", "warm"], "--traits: not with --collect", 2),
         (["--collect", "odd.csv", "--each", "3"], "--each: not with --collect", 2),
         (["--collect", "odd.csv", "--shortlist", "s.csv"], "--shortlist: not with --collect", 2),
-        (["--collect", "votes.csv", "--pairs", "--output", "v.csv"], "expected choices between two pictures with", 1),
+        (["--collect", "sound.csv", "--pairs", "--output", "v.csv"], "expected choices between two pictures with", 1),
         (["rated", "--traits", "warm", "--shortlist", "gone.csv"], "gone.csv", 2),
         (["rated", "--traits", "warm", "--baseline", "gone.jpg"], "gone.jpg", 2),
         (["rated", "--traits", "warm", "--pairs", "--shortlist", "odd.csv"], "leave --pairs or --shortlist out", 2),
@@ -255,13 +255,14 @@ def test_pairs_of_thirty_simulated_raters_train_a_predictor_by_files_and_by_the_
         (["--collect", "odd.csv", "--output", "v.csv"], "expected votes with their raters", 1),
         (["--collect", "gone.csv", "--output", "v.csv"], "gone.csv: no such file", 2),
         (["--collect", "odd.csv", "--output", "odd.csv"], "would write over odd.csv", 2),
-        (["--collect", "votes.csv", "--output", "more.csv"], "which would be lost", 2),
+        (["--collect", "sound.csv", "--output", "more.csv"], "which would be lost", 2),
         (["rated", "--traits", "warm", "--serve", "--no-browser", "--output", "odd.csv"], "expected votes with", 1),
         (["rated", "--traits", "warm", "--serve", "--no-browser", "--output", "more.csv"], "which would be lost", 2),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(place, words, says, code):
     (place.folder / "empty").mkdir(exist_ok=True)
+    (place.folder / "sound.csv").write_text("image,trait,vote,rater\na.jpg,warm,1,anna\n")
     (place.folder / "odd.csv").write_text("image,trait,vote\na.jpg,warm,1\n")
     (place.folder / "more.csv").write_text("image,trait,vote,rater,person\na.jpg,warm,1,anna,eve\n")
     before = sorted(os.walk(place.folder))

@@ -153,7 +153,7 @@ def test_what_was_rejected_while_reviewing_is_not_sent(shell, demo):
     decided = shell.folder / "scores.decisions.csv"
     decided.write_text(f"image,decision,tags\n{best},reject,grin\n{second},keep,\ngone.jpg,reject,\n")
     done = shell(*words, "--decisions", decided)
-    assert "1 of 2 rejected pictures are not in demo/scores.csv" in done.stderr
+    assert "1 of 3 kept or rejected pictures are not in demo/scores.csv" in done.stderr
     ranked = pd.read_csv(shell.folder / "kept.csv").set_index("image")
     assert ranked.loc[best, ["gates", "demoted", "selected"]].tolist() == ["rejected", "rejected by you", False]
     assert ranked["selected"].sum() == 3

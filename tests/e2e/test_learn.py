@@ -76,12 +76,15 @@ def test_the_round_is_a_run_with_its_numbers(first, place):
         tags = dict(store.execute("SELECT key, value FROM tags").fetchall())
         metrics = dict(store.execute("SELECT key, value FROM latest_metrics").fetchall())
     assert tags["prescreen.kind"] == "round"
-    assert {"inside/influence", "person_offset/competence", "best_chance"} <= metrics.keys()
+    assert {"influence/coverage_share", "competence/person_offset", "all_traits/best_chance"} <= metrics.keys()
     (document,) = place.folder.glob("mlruns/artifacts/**/round.json")
     content = json.loads(document.read_text("utf-8"))
     assert content["round"] == 1
-    assert metrics["inside/influence"] == content["agreement"][2]["inside"]
+    assert metrics["influence/coverage_share"] == content["agreement"][2]["inside"]
     assert list(document.parent.glob("next.csv"))
+    (described,) = place.folder.glob("mlruns/artifacts/**/MLmodel")
+    assert '"name": "influence_raw"' in described.read_text("utf-8")  # the signature
+    assert (described.parent / "serving_input_example.json").is_file()
 
 
 def test_predictions_move_toward_what_people_said(first, place, inside):

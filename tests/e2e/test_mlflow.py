@@ -86,7 +86,8 @@ def test_the_demo_left_a_run_that_tells_its_story(store, demo):
     assert kinds["candidate"] >= 3
     assert any(name.startswith("system/cpu") for name in parent.data.metrics)
     own = [name for name in parent.data.metrics if not name.startswith("system/")]
-    assert len(own) < 80  # each is a chart on the page
+    assert {"mean/pearson", "all_traits/coverage_share", "influence/pearson"} <= set(own)
+    assert len(own) <= 16  # each is a chart on the page
     note = parent.data.tags["mlflow.note.content"]
     assert note.startswith(f"Mean r {parent.data.metrics['mean/pearson']:.3f} [")
     assert "simulated votes" in note
@@ -110,3 +111,23 @@ def test_models_are_listed_compared_and_promoted(store):
     assert missing.exit_code == 1
     assert "challenger: no such version or alias" in missing.stderr
     assert "is the champion already" in run("promote", "1").stderr
+
+
+def test_a_shortlist_and_its_page_are_logged_on_request_only(store, demo, tmp_path):
+    def rank(*words):
+        page, table = tmp_path / "page.html", tmp_path / "short.csv"
+        places = ["--predictor", str(demo / "models" / "sample"), "--output", str(table), "--report", str(page)]
+        done = CliRunner().invoke(main, ["rank", str(demo / "scores.csv"), *places, *words])
+        assert done.exit_code == 0, done.output
+        return done
+
+    client = store.MlflowClient()
+    baseline = ("--baseline", str(SAMPLE / "baseline.jpg"))
+    assert "MLflow" not in rank(*baseline).stderr
+    assert client.get_experiment_by_name("shortlists") is None
+    assert "MLflow     run" in rank(*baseline, "--experiment", "shortlists").stderr
+    (run,) = client.search_runs([client.get_experiment_by_name("shortlists").experiment_id])
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {"page.html", "short.csv"}
+    assert run.data.metrics["all_traits/best_chance"] == pd.read_csv(tmp_path / "short.csv")["p_better"].max()
+    (used,) = client.get_run(run.info.run_id).inputs.model_inputs
+    assert client.get_logged_model(used.model_id).name == "predictor"

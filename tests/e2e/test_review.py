@@ -27,7 +27,9 @@ def ask(address, data=None, token=None):
 
 
 def test_it_serves_this_machine_saves_and_ends_quietly(shell, demo):
-    words = ["review", "scores.csv", "--baseline", str(SAMPLE / "baseline.jpg"), "--decisions", "mine.csv"]
+    words = ["rank", demo / "scores.csv", "--baseline", SAMPLE / "baseline.jpg", "--output", demo / "shortlist.csv"]
+    assert shell(*words).returncode == 0
+    words = ["review", "scores.csv", "--decisions", "mine.csv"]  # compared as in the last rank
     running = subprocess.Popen(
         [sys.executable, "-m", "prescreen", *words, "--no-browser"],
         cwd=demo,

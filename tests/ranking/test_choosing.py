@@ -88,3 +88,15 @@ def test_a_choice_among_some_of_those_drawn_has_the_chance_that_it_has_among_all
     np.testing.assert_array_equal(among.chance, draws.together(np.array([1, 2])).chance)
     assert draws.choose(3).chance[-1] == draws.together(np.array([2, 1, 0])).chance[-1]
     assert draws.choose(2, np.array([], dtype=np.intp)).chosen.tolist() == []
+
+
+def test_draws_of_the_first_do_not_depend_on_those_after_them_nor_on_rounding():
+    rng = np.random.default_rng(2)
+    root = rng.normal(size=(12, 12))
+    covariance, means = root @ root.T / 12 + 0.5, rng.normal(size=(12, 1))
+    drawn = [
+        draw_together([(means[:m], part[:m, :m])], np.ones(1), np.zeros(1), *ONE).met[..., :8]
+        for m, part in ((12, covariance), (8, covariance), (12, covariance * (1 + 1e-13)))
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_array_equal(drawn[0], drawn[2])

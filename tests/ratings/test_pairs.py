@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from prescreen.errors import PrescreenError
+from prescreen.ratings.other_columns import with_auxiliary
 from prescreen.ratings.pairs import Pairs, pair_ratings, split_half_reliability, strengths, win_chances
 from prescreen.ratings.rater_checks import one_sided
 from prescreen.ratings.reading import read_ratings
@@ -126,6 +127,7 @@ class TestFiles:
         assert str(rated.scale) == "0:1"
         assert rated.votes()["competence"].sum() == 2 * len(table)
         assert rated.reliability["competence"].of_mean == pytest.approx(split_half_reliability(pairs), abs=0.02)
+        assert rated.reliability["competence"].icc1 is None
         noise = rated.sampling_variance()["competence"]
         assert (1 - noise.mean() / rated.wide()["competence"].var()) == pytest.approx(
             split_half_reliability(pairs), abs=0.02
@@ -225,3 +227,11 @@ class TestFiles:
         self.read(place, table)
         with pytest.raises(PrescreenError, match="which of two pictures is better, but not how good"):
             read_results(place / "pairs.csv", ["competence"], [], where="scores.csv")
+
+    def test_other_traits_of_the_file_are_learned_from(self, place, table):
+        rated = self.read(place, pd.concat([table, table.assign(trait="warmth")]), traits={"competence": "competence"})
+        with_others = with_auxiliary(rated, {"competence": "competence"})
+        assert list(with_others.auxiliary.columns) == ["warmth"]
+        wins = table["better"].value_counts().reindex(with_others.auxiliary.index, fill_value=0)
+        shares = wins / rated.votes()["competence"]
+        np.testing.assert_allclose(with_others.auxiliary["warmth"], shares)

@@ -276,6 +276,12 @@ class TestCollect:
         assert read_votes(saved)[0] == {("ben", "b.jpg", "warm"): 1, ("anna", "b.jpg", "warm"): 3}
         assert collect([sent], saved) == (2, 2)
 
+    def test_a_file_without_a_vote_is_told(self, saved, tmp_path):
+        (tmp_path / "votes.csv").write_text("image,trait,vote,rater\na.jpg,warm,,x\n")
+        with pytest.raises(UsageError, match=r"votes\.csv: no votes in it"):
+            collect([tmp_path / "votes.csv"], saved)
+        assert not saved.exists()
+
     def test_a_table_of_something_else_is_not_written_over(self, saved, sent):
         saved.parent.mkdir()
         for text in ("image,trait,vote,rater,person\na.jpg,warm,1,anna,eve\n", "image,competence\na.jpg,3\n", "notes"):

@@ -245,6 +245,8 @@ def test_votes_are_shared_out_among_all_where_some_were_kept():
 def test_contenders_are_those_that_can_be_proposed_with_their_near_copies():
     found = shortlist(kept=("d.jpg",), tested=("e",)).contenders
     assert found.images == ("a.jpg", "copy.jpg", "c.jpg", "d.jpg")
+    usual = shortlist(tested=("e",)).contenders
+    np.testing.assert_array_equal(found.draws.met[..., :3], usual.draws.met)
     assert found.doubtful.tolist() == [False, False, False, True]
     assert np.argwhere(found.copies).tolist() == [[1, 0]]
     assert found.count == 3

@@ -108,8 +108,8 @@ def test_more_pictures_and_more_votes_predict_better(curve):
     assert curve.by_pictures[-1].traits["a"].value > 0.7
 
 
-def test_the_curve_as_metrics(curve):
-    metrics = flat_metrics(Evaluation(learning_curve=curve))
-    assert metrics["learning_curve/48_pictures/pearson"] == curve.by_pictures[0].pearson.value
-    assert metrics["learning_curve/2_votes/r2"] == curve.by_votes[0].r2.value
-    assert flat_metrics(Evaluation()) == {}
+def test_the_curve_is_in_the_evaluation_and_no_metric(curve):
+    evaluation = Evaluation(learning_curve=curve)
+    points = evaluation.to_json()["learning_curve"]["by_pictures"]
+    assert [point["pictures"] for point in points] == [48, 96, 192]
+    assert flat_metrics(evaluation) == {}

@@ -17,6 +17,8 @@ SHORTLIST = {
     "rank": [1, 2, 3],
     "image": ["b/two.jpg", "a ö&.jpg", "three.jpg"],
     "p_better": [0.8, 0.25, float("nan")],
+    "p_better_low": [0.7, 0.2, float("nan")],
+    "p_better_high": [0.9, 0.3, float("nan")],
     "selected": [True, False, False],
     "status": ["ok", "ok", "failed"],
     "gates": ["", "copies,nose", ""],

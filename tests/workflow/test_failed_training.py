@@ -22,7 +22,7 @@ SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "training"
 STEPS = {
     "figures": (figures, "evaluation_figures"),
     "card": (run_records, "model_card"),
-    "model_logged": (runs._Untried, "save_model"),
+    "model_logged": (runs, "_save_model"),
     "registered": (registry, "update_aliases"),
 }
 """What some of the last steps call, in their order; the rest is in `tests/tracking`."""

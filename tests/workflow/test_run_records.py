@@ -9,7 +9,9 @@ def test_folds_are_measured_on_their_own_rows():
     predictions = np.array([[1.0, 0], [2, 0], [3, 0], [6, 1], [5, 2], [4, 9]])
     first, second = fold_runs(truth, predictions, np.array([0, 0, 0, 1, 1, 1]), [("a", "b"), ("c", "d")], ("x", "y"))
     assert first.parameters == {"fold": "0", "regressor/x": "a", "regressor/y": "b"}
-    assert first.metrics == pytest.approx({"n": 3, "x/pearson": 1, "x/rmse": 0, "y/rmse": 5, "mean/pearson": 1})
+    assert first.metrics == pytest.approx(
+        {"all_traits/pictures": 3, "x/pearson": 1, "x/rmse": 0, "y/rmse": 5, "mean/pearson": 1}
+    )
     assert second.metrics["x/pearson"] == pytest.approx(-1)
     assert second.metrics["x/rmse"] == pytest.approx((8 / 3) ** 0.5)
     assert second.metrics["mean/pearson"] == pytest.approx(0)

@@ -66,7 +66,9 @@ def ballot(
     collect: bool,
     terminal: Terminal,
 ) -> None:
-    """Ask people how much each trait fits the pictures of FOLDER: No, Somewhat, Yes or Very. With --pairs, of two.
+    """Ask people how much each trait fits the pictures of FOLDER: No, Somewhat, Yes or Very.
+
+    With --pairs, ask which of two pictures each trait fits better.
 
     The page is one file for any browser. Raters send back a file of votes; prescreen ballot --collect puts these into
     one, which prescreen train reads. With --serve, votes go into one file as they are given.

@@ -30,10 +30,11 @@ def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
     click.echo("\nWorth sending to raters (simulated votes):")
     for line in shortlist_lines(done.ranking.shortlist):
         click.echo(f"  {line}")
+    page = done.training.run.page.replace("\n", "\n           ")
     click.echo(
         f"\nreport     {done.report}\nshortlist  {done.shortlist}\nscores     {done.scores}"
         f"\npredictor  {done.training.output}"
-        f"\nMLflow     mlflow ui --backend-store-uri {done.training.run.store}"
+        f"\nMLflow     {page}"
         "\n\nYour own pictures, with ratings of your own crowd:"
         "\n  prescreen train --ratings votes.csv --images rated/ --encoder bundled --output models/mine"
         "\n  prescreen score portraits/ --predictor models/mine --output scores.csv"

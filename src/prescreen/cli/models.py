@@ -1,13 +1,17 @@
 """``prescreen models``: the registered predictors, and which of them is the champion."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.output import aligned
+
+if TYPE_CHECKING:
+    from prescreen.evaluation.metrics import Estimate
+    from prescreen.tracking.registry import ModelVersion
 
 EXAMPLES = """\b
 Examples:
@@ -72,10 +76,11 @@ def compare(new: str, old: str, terminal: Terminal) -> None:
     if one.raters_left_out or two.raters_left_out:
         rows.append(["raters left out", *(str(version.raters_left_out) for version in (one, two)), ""])
     wanted = [f"{trait}/{figure}" for trait in sorted({*one.traits, *two.traits}) for figure in ("pearson", "rmse")]
+    ends = tuple(_intervals(version) for version in (one, two))
     for name in ["mean/pearson", *wanted]:
         a, b = (version.metrics.get(tracking.safe_name(name)) for version in (one, two))
         gap = "unknown" if a is None or b is None else f"{a - b:+.3f}"
-        rows.append([name, *(_interval(version.metrics, name) for version in (one, two)), gap])
+        rows.append([name, *(_figure(value, end.get(name)) for value, end in zip((a, b), ends, strict=True)), gap])
     for line in aligned(rows):
         click.echo(line)
     decision = tracking.judge(one, two, "mean/pearson")
@@ -94,9 +99,19 @@ def promote(version: str, force: bool, terminal: Terminal) -> None:
     terminal.info(f"version {promoted.version} is the champion: {reason}")
 
 
-def _interval(metrics: Mapping[str, float], name: str) -> str:
-    from prescreen.evaluation.headline_metrics import interval_names
-    from prescreen.evaluation.metrics import Estimate
-    from prescreen.tracking import safe_name
+def _intervals(version: "ModelVersion") -> dict[str, "Estimate"]:
+    """Return the figures of the evaluation of a version that have an interval, by their names as metrics."""
+    from prescreen import tracking
 
-    return Estimate(*(metrics.get(safe_name(part)) for part in (name, *interval_names(name)))).text()
+    evaluation = tracking.evaluation_of(version)
+    return {
+        f"{trait.trait}/{figure}": getattr(trait, figure)
+        for trait in (evaluation.traits if evaluation else ())
+        for figure in ("pearson", "rmse")
+    }
+
+
+def _figure(value: float | None, estimate: "Estimate | None") -> str:
+    from prescreen.evaluation.metrics import Estimate
+
+    return Estimate(value, *((estimate.low, estimate.high) if estimate else ())).text()

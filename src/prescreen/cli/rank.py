@@ -38,10 +38,12 @@ Examples:
 @click.option(
     "--decisions",
     type=LocalPath(exists=True, dir_okay=False),
-    help="What prescreen review saved: pictures rejected there are excluded.",
+    help="What prescreen review or its page saved: what was rejected is excluded, what was kept is proposed. Or the "
+    "list that the page exported, to propose exactly that.",
 )
 @click.option("--report", type=LocalPath(), help="Also write a page with the pictures, one .html file.")
 @keep_metadata_option
+@click.option("--experiment", help="Also log the table and the page, with its pictures, to this MLflow experiment.")
 @verb
 def rank(
     scores: Path,
@@ -54,6 +56,7 @@ def rank(
     report: Path | None,
     decisions: Path | None,
     keep_metadata: bool,
+    experiment: str | None,
     terminal: Terminal,
     **comparison: Any,
 ) -> None:
@@ -63,6 +66,8 @@ def rank(
 
     options = make_options(terminal, **comparison)
     if zero_shot:
+        if experiment is not None:
+            raise click.UsageError("--experiment: has no meaning with --zero-shot, which has no predictor")
         if decisions is not None:
             raise click.UsageError("--decisions: has no meaning with --zero-shot")
         if predictor is not None:
@@ -95,6 +100,7 @@ def rank(
         output=output,
         report=report,
         keep_metadata=keep_metadata,
+        experiment=experiment,
         reporter=terminal,
     )
     click.echo(done.advice.describe())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
@@ -13,6 +14,7 @@ from prescreen.cli.ranking_options import keep_metadata_option, make_options, ra
 
 EXAMPLES = """\b
 Examples:
+  prescreen review scores.csv
   prescreen review scores.csv --baseline now.jpg
   prescreen review scores.csv --baseline now.jpg --decisions mine.csv --port 8123 --no-browser
 """
@@ -42,12 +44,17 @@ def review(
     terminal: Terminal,
     **comparison: Any,
 ) -> None:
-    """Serve the report to this machine only, with large pictures and decisions saved; Ctrl-C ends it."""
+    """Serve the page of the ranking to this machine only, with large pictures and decisions saved; Ctrl-C ends it.
+
+    Without options about the comparison they are those of the last prescreen rank of these scores.
+    """
     from prescreen.reports.decisions import decisions_beside
     from prescreen.reports.local_server import private_link
     from prescreen.workflow import review
 
     stack = contextlib.ExitStack()
+    asked = click.get_current_context().get_parameter_source
+    given = any(asked(name) is not ParameterSource.DEFAULT for name in ("baseline", *comparison))
 
     def ready(address: str) -> None:
         click.echo(address)
@@ -63,7 +70,7 @@ def review(
         review.review(
             scores,
             baseline=baseline,
-            options=make_options(terminal, **comparison),
+            options=make_options(terminal, **comparison) if given else None,
             predictor=predictor,
             decisions=decisions,
             images=images,

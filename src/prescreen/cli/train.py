@@ -118,6 +118,8 @@ def train(terminal: Terminal, **given: Any) -> None:
         terminal.info(told)
     terminal.info(f"predictor  {done.output}; every figure is in its evaluation.json, or with --verbose")
     terminal.info(f"MLflow     run {run.run_id} in {run.store}, model prescreen version {run.version}")
+    for line in run.page.splitlines():
+        terminal.info(f"           {line}")
     for line in _standing(run.version, run.champion, run.comparison, usability(done.evaluation)):
         terminal.info(f"           {line}")
 

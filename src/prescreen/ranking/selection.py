@@ -25,6 +25,10 @@ from prescreen.ranking.probability import Floats, thresholds
 _POINTS: Final = 256
 """Sobol points of one Gaussian of a mixture, at least; a single one gets `_ALL`."""
 _ALL: Final = 4096
+_BLOCK: Final = 300
+"""Dimensions that are spread evenly together: as many as 100 candidates have on three traits."""
+_JITTER: Final = 1e-10
+"""Share of the variance that is added to it: near-copies are nearly a combination of others."""
 KNOWN: Final = 0.01
 """A chance is known to about this much."""
 
@@ -137,7 +141,8 @@ def draw_together(
     goals.check(traits)
     margins = thresholds(baseline_z, traits, goals) - baseline_z
     points = max(_POINTS, _ALL // 2 ** int(np.ceil(np.log2(len(differences)))))
-    met = np.stack([_meets(mean, covariance, margins, traits, goals, points, seed) for mean, covariance in differences])
+    normal = _normal_points(points, differences[0][0].size, seed)
+    met = np.stack([_meets(mean, covariance, margins, traits, goals, normal) for mean, covariance in differences])
     return Draws(np.arange(met.shape[2]) if rows is None else rows, weights, met)
 
 
@@ -147,18 +152,24 @@ def _meets(
     margins: Floats,
     traits: Sequence[str],
     goals: Goals,
-    count: int,
-    seed: int,
+    normal: Floats,
 ) -> NDArray[np.bool_]:
-    """Draw the candidates jointly, and say in which draws each meets all goals: (count, m)."""
+    """Draw the candidates jointly, and say in which draws each meets all goals: (d, m); ``normal`` is (d, m * t)."""
     m, t = difference.shape
-    values, vectors = np.linalg.eigh(covariance)
-    used = values > 1e-10 * max(values[-1], 1e-300)
-    root = vectors[:, used] * np.sqrt(values[used])
-    points = qmc.Sobol(max(1, root.shape[1]), rng=np.random.default_rng(seed)).random(count)
-    normal = ndtri(np.clip(points, 1e-12, 1 - 1e-12))[:, : root.shape[1]]
-    # The directions of most variance stand last; the first Sobol coordinates are the most even ones.
-    drawn = (normal @ root[:, ::-1].T).reshape(-1, m, t) + difference
+    # Triangular: draws of a candidate depend on those before it alone, and smoothly on the covariance. Eigenvectors do
+    # not: their signs, and their directions where values are equal, are those that the machine happens to find.
+    size = float(np.diag(covariance).max(initial=0.0))
+    root = np.linalg.cholesky(covariance + _JITTER * max(size, 1e-300) * np.eye(m * t))
+    drawn = (normal @ root.T).reshape(-1, m, t) + difference
     improved = (drawn > margins)[:, :, [traits.index(name) for name in goals.improve]]
     kept = (drawn >= margins)[:, :, [traits.index(name) for name in goals.keep]].all(axis=2)
     return np.asarray((improved.any(axis=2) if goals.any_of else improved.all(axis=2)) & kept)
+
+
+def _normal_points(count: int, dimensions: int, seed: int) -> Floats:
+    """Return evenly spread normal draws (count, dimensions); the first dimensions are the same for more of them."""
+    blocks = []
+    for block in range(-(-dimensions // _BLOCK)):
+        points = qmc.Sobol(_BLOCK, rng=np.random.default_rng([seed, block])).random(count)
+        blocks.append(ndtri(np.clip(points, 1e-12, 1 - 1e-12)))
+    return np.concatenate(blocks, axis=1)[:, :dimensions] if blocks else np.zeros((count, 0))

@@ -39,7 +39,6 @@ from prescreen.ratings.meanings import (
     understand,
 )
 from prescreen.ratings.omi import read_omi
-from prescreen.ratings.pair_rows import FORMAT as PAIRS
 from prescreen.ratings.pair_rows import read_pairs
 from prescreen.ratings.rows import Rows, TraitValues, choose_rows
 from prescreen.ratings.scale import Scale
@@ -105,7 +104,7 @@ def read_rows(
     return Rows(
         frame=read.frame,
         format=read.format,
-        single_votes=read.format in ("votes", "answers", PAIRS),
+        single_votes=read.format in ("votes", "answers", "pairs"),
         value_names=read.names,
         source=path,
         fingerprint=hashlib.sha256(data).hexdigest(),

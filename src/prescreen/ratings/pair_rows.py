@@ -25,7 +25,6 @@ from prescreen.ratings.rows import Rows, TraitValues, choose_rows
 from prescreen.ratings.scale import WINS
 from prescreen.text import shown
 
-FORMAT: Final = "pairs"
 _TIES: Final = ("tie", "equal", "both", "neither", "draw", "same")
 
 
@@ -61,7 +60,7 @@ def read_pairs(source: Path, frame: pd.DataFrame, traits: Mapping[str, str] | No
     ]
     ignored = columns_left(left) + ignored
     asked = dict.fromkeys((str(name) for name in frame["trait"].cat.categories), "better")
-    return TraitValues(pd.concat(votes), FORMAT, asked, tuple(ignored), WINS)
+    return TraitValues(pd.concat(votes), "pairs", asked, tuple(ignored), WINS)
 
 
 def _from_choices(source: Path, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:

@@ -28,7 +28,6 @@ from prescreen.ratings.crowd import (
 )
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.image_names import files_below, images_folder, match_files, named_pictures
-from prescreen.ratings.pair_rows import FORMAT as PAIRS
 from prescreen.ratings.pair_rows import describe_unconnected, pairs_of, refuse_odd_pairs
 from prescreen.ratings.pairs import pair_ratings
 from prescreen.ratings.rater_checks import CheckedRaters
@@ -199,7 +198,7 @@ def read_ratings(
         For a trait or a column that is not in the file, or a folder of pictures that does not exist.
     """
     rows = read_rows(Path(path), traits, columns, scale)
-    paired = rows.format == PAIRS
+    paired = rows.format == "pairs"
     if paired and scale is not None:
         raise UsageError(f"--scale {scale}: {shown(rows.source)} says which of two pictures is better; leave it out")
     frame = rows.frame
@@ -245,10 +244,7 @@ def read_ratings(
         table=pd.concat(tables, ignore_index=True),
         traits=wanted,
         scale=scale,
-        reliability={
-            trait: reliability(*(table[column].to_numpy(np.float64) for column in ("mean", "std", "votes")))
-            for trait, table in zip(wanted, tables, strict=True)
-        },
+        reliability={trait: _reliability(table, paired) for trait, table in zip(wanted, tables, strict=True)},
         persons=_persons(rows, names, images),
         format=rows.format,
         source=Path(path),
@@ -372,6 +368,12 @@ def _table(trait: str, names: npt.NDArray[np.object_], summed: PictureVotes, sca
         }
     )
     return table[np.isfinite(summed.means)]
+
+
+def _reliability(table: pd.DataFrame, paired: bool) -> Reliability:
+    """Return the reliability of one trait's ratings; a single answer about two pictures has no ICC."""
+    found = reliability(*(table[column].to_numpy(np.float64) for column in ("mean", "std", "votes")))
+    return replace(found, icc1=None) if paired else found
 
 
 def _persons(rows: Rows, names: npt.NDArray[np.object_], images: Codes) -> dict[str, str]:

@@ -184,9 +184,7 @@ def _match_tested(names: Sequence[str], known: Collection[str]) -> list[Match]:
     ]
 
 
-def _read(
-    path: Path, traits: Sequence[str], columns: Mapping[str, str] | None, scale: Scale, *, partly: bool
-) -> Rows:
+def _read(path: Path, traits: Sequence[str], columns: Mapping[str, str] | None, scale: Scale, *, partly: bool) -> Rows:
     """Read the rows of all traits, or of those that are there; refuse what says nothing of single pictures."""
     remedy = "give the file of the scores that came back from people"
     wanted = list(traits)

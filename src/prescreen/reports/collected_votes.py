@@ -277,8 +277,8 @@ def read_votes(path: Path, kind: Kind | None = VOTES) -> tuple[Collected, tuple[
 
 
 def kind_of(votes: Mapping[Key, Vote]) -> Kind:
-    """Return what votes these are, at least one."""
-    return VOTES if isinstance(next(iter(votes.values())), int) else CHOICES
+    """Return what votes these are; of none, votes."""
+    return VOTES if isinstance(next(iter(votes.values()), 0), int) else CHOICES
 
 
 def write_votes(votes: Mapping[Key, Vote], path: Path, kind: Kind = VOTES) -> None:

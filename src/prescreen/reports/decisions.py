@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,8 +67,32 @@ class Decisions:
             self._entries = entries
 
 
-def read_rejected(decisions: Path) -> frozenset[str]:
-    """Return the names that a table of decisions, as ``prescreen review`` saves it, rejects.
+@dataclass(frozen=True)
+class Decided:
+    """What a table of decisions says about pictures, by name.
+
+    Parameters
+    ----------
+    rejected, kept : frozenset of str
+        Those to leave out, and those to propose in any case.
+    exported : bool
+        Whether it is the list that a page exported: then the kept ones are all that is proposed.
+    """
+
+    rejected: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+    exported: bool = False
+
+    def by_name(self) -> dict[str, str]:
+        """Return the decisions by picture."""
+        return dict.fromkeys(sorted(self.rejected), "reject") | dict.fromkeys(sorted(self.kept), "keep")
+
+
+NOTHING_DECIDED: Final = Decided()
+
+
+def read_decided(decisions: Path) -> Decided:
+    """Read what was decided: a table as ``prescreen review`` saves it, or the list that a page exported.
 
     Raises
     ------
@@ -75,11 +100,23 @@ def read_rejected(decisions: Path) -> frozenset[str]:
         If it cannot be read, or is no table of decisions.
     """
     table = read_decisions(decisions)
-    return frozenset(table.loc[table["decision"] == "reject", "image"])
+    exported = _is_export(table)
+    rejected = frozenset(table.loc[table["decision"] == "reject", "image"])
+    kept = table["decision"] != "reject" if exported else table["decision"] == "keep"
+    return Decided(rejected, frozenset(table.loc[kept, "image"]), exported)
+
+
+def read_rejected(decisions: Path) -> frozenset[str]:
+    """Return the names of the pictures that `read_decided` finds rejected."""
+    return read_decided(decisions).rejected
+
+
+def _is_export(table: pd.DataFrame) -> bool:
+    return "order" in table.columns
 
 
 def read_decisions(decisions: Path) -> pd.DataFrame:
-    """Read a table of decisions, as ``prescreen review`` saves it: ``image``, ``decision``, ``tags``; all text.
+    """Read a table of decisions: ``image``, ``decision``, ``tags``, all text; and ``order`` where a page exported it.
 
     Raises
     ------
@@ -88,8 +125,11 @@ def read_decisions(decisions: Path) -> pd.DataFrame:
     """
     table = read_table(decisions, text={"image", "decision", "tags"})
     if not {"image", "decision"} <= set(table.columns):
-        raise UsageError(f"{shown(decisions)}: expected the columns image and decision, as prescreen review saves them")
-    table = table.reindex(columns=["image", "decision", "tags"]).fillna("").astype(object)
+        raise UsageError(
+            f"{shown(decisions)}: expected the columns image and decision, as prescreen review and the page save them"
+        )
+    order = ["order"] if _is_export(table) else []
+    table = table.reindex(columns=["image", "decision", "tags", *order]).fillna("").astype(object)
     strange = ~table["decision"].isin(list(DECISIONS))
     if strange.any():
         raise UsageError(

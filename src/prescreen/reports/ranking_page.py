@@ -1,6 +1,6 @@
 """The ranking as one HTML page with its pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -29,8 +29,12 @@ def draw_report(
     folders: pd.DataFrame,
     token: str | None = None,
     keep_metadata: bool = False,
+    decided: Mapping[str, str] | None = None,
 ) -> str:
-    """Draw the ranking with its pictures as one HTML file; with a token, it is the page that a server gives out."""
+    """Draw the ranking with its pictures as one HTML file; with a token, it is the page that a server gives out.
+
+    ``decided`` is ``keep`` or ``reject`` by picture, where something was decided before.
+    """
     manifest = predictor.manifest
     summary = summarize_ranking(
         shortlist.table,
@@ -48,6 +52,7 @@ def draw_report(
         unusable=predictor.usability.unusable,
         ratings=RatingsOrigin.of(manifest),
         contenders=shortlist.contenders,
+        decided=decided,
         advice=shortlist.advice,
         plan=_as_sentence(shortlist.describe_plan()),
         folders=folders,

@@ -56,6 +56,10 @@ class RatingsOrigin:
         """Say it in a few sentences, with how well predictions agreed with ratings of portraits that were left out."""
         kind = "simulated ratings" if self.simulated else "public ratings of other faces" if self.public else "ratings"
         sentences = [f"Predicted from {kind}: {self.images} portraits in {shown(self.source)}."]
+        if self.simulated:
+            sentences.append(
+                "This shows how the tool works and says nothing about how people would judge your pictures."
+            )
         other = [
             f"{shown(trait)} was “{shown(name)}” there"
             for trait, name in self.columns.items()

@@ -16,7 +16,7 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Contenders:
-    """m candidates that can be proposed, the best first.
+    """m candidates that can be proposed, the best first, and then those that the user kept from beyond them.
 
     What the user rejects changes neither them nor their draws: the next one moves up, and the chances stay comparable.
 
@@ -67,13 +67,12 @@ class Field:
     faces: NDArray[np.floating]
 
     def rows(self, count: int) -> Rows:
-        """Return the rows of the candidates to choose so many from, the best first."""
+        """Return the rows of the candidates to choose so many from, the best first, then those of others kept."""
         doubts = np.array(self._doubts(), dtype=bool)
         open_ = self.ranked[~doubts[self.ranked]][:MAX_CANDIDATES]
         if np.isin(open_, self.free).sum() < min(count, len(self.free)):  # too few are left of them
             open_ = self.free[:MAX_CANDIDATES]
-        wanted = np.isin(self.ranked, open_) | np.isin(self.ranked, self.kept)
-        return self.ranked[wanted]
+        return np.concatenate([open_, self.kept[~np.isin(self.kept, open_)]])  # last: the draws of the others stay
 
     def contenders(
         self, rows: Rows, names: Sequence[str], count: int, together: bool, draws: Draws | None

@@ -81,6 +81,16 @@ def logged_model(client: "MlflowClient", uri: str) -> str | None:
     return None
 
 
+def model_of(client: "MlflowClient", fingerprint: str) -> str | None:
+    """Return the id of the newest logged model that holds a predictor; None where the store has none."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    for tag in ("prescreen.predictor_sha256", "prescreen.after"):  # of trainings and of rounds
+        for run in client.search_runs(experiments, f"tags.`{tag}` = '{fingerprint}' and status = 'FINISHED'"):
+            for made in run.outputs.model_outputs if run.outputs else ():
+                return str(made.model_id)
+    return None
+
+
 def _models_of_run(client: "MlflowClient", run_id: str, name: str) -> "Iterator[LoggedModel]":
     run = client.get_run(run_id)
     for made in run.outputs.model_outputs if run.outputs else ():

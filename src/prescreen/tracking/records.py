@@ -31,6 +31,18 @@ class RunRecord:
         Other files.
     predictor : Path, optional
         Directory of a saved predictor, which becomes the run's model ``predictor``.
+    output : DataFrame, optional
+        Scores of the example by this predictor; its columns are the signature.
+    example : str
+        A drawn picture, of nobody, in base64 as a client would send it.
+    data : DataFrame, optional
+        The ratings that the run learned from or was measured on, one row per image and trait.
+    data_source : str
+        Where they came from.
+    data_context : str
+        What they were for: ``training`` or ``evaluation``.
+    measured : str, optional
+        Fingerprint of a predictor that the metrics are about; by default they are about the run's own model.
     description : str
         What a colleague should read first, in Markdown.
     model_card : str
@@ -46,6 +58,12 @@ class RunRecord:
     documents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     files: Sequence[Path] = ()
     predictor: Path | None = None
+    output: pd.DataFrame | None = None
+    example: str = ""
+    data: pd.DataFrame | None = None
+    data_source: str = ""
+    data_context: str = "training"
+    measured: str | None = None
     description: str = ""
     model_card: str = ""
 
@@ -56,18 +74,8 @@ class TrainingRecord(RunRecord):
 
     Parameters
     ----------
-    predictor : Path
-        Directory of the saved predictor.
     compared_on : str
         The metric that decides over the alias ``champion``; larger is better.
-    data : DataFrame
-        The ratings trained on, one row per image and trait.
-    data_source : str
-        Where they came from.
-    output : DataFrame
-        Scores of the example; its columns are the signature.
-    example : str
-        A drawn picture, of nobody, in base64 as a client would send it.
     other_data : sequence of (str, DataFrame)
         The ratings of other files that were learned from, after where they came from.
     bases : mapping of str to mapping
@@ -76,12 +84,7 @@ class TrainingRecord(RunRecord):
         Parts with a row below the run: folds and candidates.
     """
 
-    predictor: Path
     compared_on: str
-    data: pd.DataFrame
-    data_source: str
-    output: pd.DataFrame
-    example: str
     other_data: Sequence[tuple[str, pd.DataFrame]] = ()
     bases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     nested: Sequence[RunRecord] = ()

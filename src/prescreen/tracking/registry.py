@@ -1,11 +1,15 @@
 """The registry: versions of the model, and the aliases champion and challenger."""
 
 import contextlib
+import json
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from prescreen.errors import StoreError, UsageError
+from prescreen.evaluation.report import Evaluation
+from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.text import masked, names_from_text
 from prescreen.tracking.store import is_there, none_if_missing, opened_store, retried
 
@@ -33,8 +37,8 @@ class ModelVersion:
         Its number.
     aliases : tuple of str
         Its aliases, sorted.
-    run_name : str
-        Name of the run.
+    run_id, run_name : str
+        The run, and its name.
     created : int
         Milliseconds since 1970.
     parameters, tags : mapping of str to str
@@ -43,6 +47,7 @@ class ModelVersion:
 
     version: str
     aliases: tuple[str, ...]
+    run_id: str
     run_name: str
     created: int
     parameters: Mapping[str, str]
@@ -103,8 +108,8 @@ def judge(new: ModelVersion, old: ModelVersion | None, metric: str) -> Promotion
 
     Examples
     --------
-    >>> old = ModelVersion("1", ("champion",), "first", 0, {}, {}, {"mean/pearson": 0.5})
-    >>> new = ModelVersion("2", (), "second", 0, {}, {}, {"mean/pearson": 0.6})
+    >>> old = ModelVersion("1", ("champion",), "1a2b", "first", 0, {}, {}, {"mean/pearson": 0.5})
+    >>> new = ModelVersion("2", (), "3c4d", "second", 0, {}, {}, {"mean/pearson": 0.6})
     >>> judge(new, old, "mean/pearson").reason
     'mean/pearson 0.600 against 0.500 of version 1'
     """
@@ -178,6 +183,18 @@ def find_champion() -> ModelVersion | None:
         return _champion(client)
 
 
+def evaluation_of(version: ModelVersion) -> Evaluation | None:
+    """Return the cross-validated evaluation in a version's run; None where it is gone or cannot be read."""
+    with tempfile.TemporaryDirectory(prefix="prescreen-") as folder, opened_store() as client:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            file = client.download_artifacts(version.run_id, "evaluation.json", folder)
+            return Evaluation.from_json(json.loads(read_bounded(file, MAX_NOTE_BYTES)))
+        except (MlflowException, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            return None
+
+
 def promote(which: str, *, force: bool = False) -> tuple[ModelVersion, str]:
     """Make a version the champion if it is better than the current one, which becomes the challenger.
 
@@ -223,7 +240,7 @@ def enter(
     client : MlflowClient
     run_id : str
         The run that logged the model.
-    model : mlflow.models.model.ModelInfo
+    model : mlflow.entities.LoggedModel
     metric, description : str
         The metric that decides over the aliases, and a description of the version in Markdown.
     finish : callable
@@ -242,7 +259,17 @@ def enter(
     except BaseException:
         _undo(client, version, before)
         raise
+    _link(client, model, version)
     return version, champion, comparison
+
+
+def _link(client: "MlflowClient", model: Any, version: str) -> None:
+    """Name the version on the page of the logged model, as `mlflow.register_model` does."""
+    from mlflow.exceptions import MlflowException
+
+    with contextlib.suppress(MlflowException):
+        versions = json.dumps([{"name": REGISTERED_NAME, "version": version}])
+        client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": versions})
 
 
 def _aliases(client: "MlflowClient") -> dict[str, str] | None:
@@ -333,6 +360,7 @@ def _version(client: "MlflowClient", version: str) -> ModelVersion:
     return ModelVersion(
         version=str(found.version),
         aliases=tuple(sorted(found.aliases)),
+        run_id=str(run.info.run_id),
         run_name=str(run.info.run_name),
         created=int(found.creation_timestamp),
         parameters=run.data.params,

@@ -3,7 +3,9 @@
 import contextlib
 import itertools
 import json
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,17 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from prescreen.text import masked
-from prescreen.tracking.fetching import logged_model
+from prescreen.tracking.fetching import logged_model, model_of
 from prescreen.tracking.pyfunc import INPUT_COLUMN
 from prescreen.tracking.records import RunRecord, TrainingRecord
 from prescreen.tracking.registry import enter
+from prescreen.tracking.run_list import describe_runs_page, show_figures
 from prescreen.tracking.stale_runs import marked
 from prescreen.tracking.standalone import standalone
 from prescreen.tracking.store import experiment_id, opened_store, retried, safely_named
 
 if TYPE_CHECKING:
+    from mlflow.entities import Dataset, LoggedModel
     from mlflow.models import ModelSignature
-    from mlflow.models.model import ModelInfo
     from mlflow.tracking import MlflowClient
 
 MODEL_NAME: Final = "predictor"
@@ -42,6 +45,8 @@ class TrackedRun:
     ----------
     store : str
         Tracking URI, without user and password.
+    page : str
+        Where MLflow shows the experiment's runs, as from `prescreen.tracking.run_list.describe_runs_page`.
     run_id : str
         The run.
     version : str
@@ -53,6 +58,7 @@ class TrackedRun:
     """
 
     store: str
+    page: str
     run_id: str
     version: str
     champion: bool
@@ -71,9 +77,7 @@ def track(record: RunRecord) -> str:
         If the store refuses.
     """
     with started_run(record.experiment, record.name) as run_id, opened_store() as client:
-        _write(client, run_id, record)
-        if record.predictor is not None:
-            _log_model(client, run_id, record.predictor)
+        _log(client, run_id, record)
     return run_id
 
 
@@ -85,7 +89,7 @@ def track_training(record: TrainingRecord, run_id: str, finish: Callable[[], obj
     Parameters
     ----------
     record : TrainingRecord
-        What to write.
+        What to write; it has a predictor.
     run_id : str
         The run that `watched_run` started.
     finish : callable
@@ -97,14 +101,12 @@ def track_training(record: TrainingRecord, run_id: str, finish: Callable[[], obj
         If the store refuses.
     """
     with opened_store() as client:
-        _write(client, run_id, record)
-        _log_inputs(client, run_id, record)
-        example = pd.DataFrame({INPUT_COLUMN: [record.example]})
-        model = _log_model(client, run_id, record.predictor, signature=_signature(record.output), input_example=example)
+        model = _log(client, run_id, record)
         for part in record.nested:
             _write_part(client, run_id, part)
         entered = enter(client, run_id, model, record.compared_on, record.description, finish)
-        return TrackedRun(masked(client.tracking_uri), run_id, *entered)
+        page = describe_runs_page(client.tracking_uri, str(client.get_run(run_id).info.experiment_id))
+        return TrackedRun(masked(client.tracking_uri), page, run_id, *entered)
 
 
 @contextlib.contextmanager
@@ -204,14 +206,40 @@ def _context_tags() -> dict[str, str]:
     return {str(name): masked(str(value)) for name, value in resolve_tags().items()}
 
 
-def _write(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
-    """Write all of a record but its model; metrics, parameters and tags in as few requests as MLflow allows."""
+def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> "LoggedModel | None":
+    """Write a record into a run, with its inputs and its model; return the model."""
+    made = None if record.predictor is None else _create_model(client, run_id, record)
+    try:
+        about = made.model_id if made is not None else None
+        if record.measured is not None:
+            about = model_of(client, record.measured)
+        data = _log_inputs(client, run_id, record, about if record.measured is not None else None)
+        subject = {"model_id": about} | (
+            {} if data is None else {"dataset_name": data.name, "dataset_digest": data.digest}
+        )
+        _write(client, run_id, record, **subject)
+        show_figures(client, client.get_run(run_id).info.experiment_id, safely_named(record.metrics))
+        if made is None:
+            return None
+        _save_model(client, run_id, made, record)
+        return client.finalize_logged_model(made.model_id, "READY")
+    except BaseException:
+        if made is not None:
+            client.finalize_logged_model(made.model_id, "FAILED")
+        raise
+
+
+def _write(client: "MlflowClient", run_id: str, record: RunRecord, **subject: str | None) -> None:
+    """Write all of a record but its model and inputs; in as few requests as MLflow allows.
+
+    The subject is what the metrics are about: model and data set.
+    """
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
     now = int(time.time() * 1000)
     notes = {MLFLOW_RUN_NOTE: record.description} if record.description else {}
-    metrics = [Metric(name, value, now, 0) for name, value in safely_named(record.metrics).items()]
+    metrics = [Metric(name, value, now, 0, **subject) for name, value in safely_named(record.metrics).items()]
     parameters = [Param(name, masked(value)) for name, value in safely_named(record.parameters).items()]
     tags = [RunTag(name, masked(value)) for name, value in {**record.tags, **notes}.items()]
     parts = [
@@ -230,64 +258,72 @@ def _write(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
         client.log_artifact(run_id, str(path))
 
 
-def _log_inputs(client: "MlflowClient", run_id: str, record: TrainingRecord) -> None:
-    """Log the ratings, those of other files and of the bases, and the bases that are models of the store."""
+def _log_inputs(client: "MlflowClient", run_id: str, record: RunRecord, measured: str | None) -> "Dataset | None":
+    """Log the ratings and those of other files, the model that is measured, and bases; return the ratings."""
     import mlflow
     from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     given: list[DatasetInput] = []
-    for source, table in ((record.data_source, record.data), *record.other_data):
-        data = mlflow.data.from_pandas(table, source=source, name=Path(source).stem)
-        context = "other ratings" if given else "training"
-        given.append(DatasetInput(Dataset.from_dictionary(data.to_dict()), [InputTag(MLFLOW_DATASET_CONTEXT, context)]))
+    models = [] if measured is None else [LoggedModelInput(measured)]
+    if record.data is not None:
+        source = record.data_source
+        rated = mlflow.data.from_pandas(record.data, source=source, name=Path(source).stem)
+        data = Dataset.from_dictionary(rated.to_dict())
+        given.append(DatasetInput(data, [InputTag(MLFLOW_DATASET_CONTEXT, record.data_context)]))
+    bases, others = (record.bases, record.other_data) if isinstance(record, TrainingRecord) else ({}, ())
+    for source, table in others:
+        other = Dataset.from_dictionary(mlflow.data.from_pandas(table, source=source, name=Path(source).stem).to_dict())
+        given.append(DatasetInput(other, [InputTag(MLFLOW_DATASET_CONTEXT, "other ratings")]))
     # MLflow keeps one input of a name and a digest: bases of the same ratings share it.
     shared: dict[tuple[str, str], list[str]] = {}
-    for base in record.bases.values():
+    for base in bases.values():
         shared.setdefault((base["source"], base["sha256"]), []).append(base["name"])
     for (source, sha256), names in shared.items():
         ratings = Dataset(Path(source).stem, sha256[:_DIGEST], "local", json.dumps({"uri": masked(source)}))
         given.append(DatasetInput(ratings, [InputTag(MLFLOW_DATASET_CONTEXT, f"base {', '.join(names)}")]))
-    models = [LoggedModelInput(found) for place in record.bases if (found := logged_model(client, place))]
-    retried(lambda: client.log_inputs(run_id, given, models))
+    models += [LoggedModelInput(found) for place in bases if (found := logged_model(client, place))]
+    if given or models:
+        retried(lambda: client.log_inputs(run_id, given, models))
+    return None if record.data is None else given[0].dataset
 
 
-def _log_model(client: "MlflowClient", run_id: str, predictor: Path, **options: Any) -> "ModelInfo":
-    """Log the directory of a predictor as the pyfunc model of a run; options are those of `mlflow.pyfunc.save_model`.
+def _create_model(client: "MlflowClient", run_id: str, record: RunRecord) -> "LoggedModel":
+    """Create the run's model; `mlflow.pyfunc.log_model` would give it to the active run of the caller."""
+    from mlflow.entities import LoggedModelOutput
 
-    `mlflow.pyfunc.log_model` would give it to the active run, or to the experiment that the caller has set.
+    experiment = client.get_run(run_id).info.experiment_id
+    parameters = {name: masked(value) for name, value in safely_named(record.parameters).items()}
+    made = client.create_logged_model(experiment, MODEL_NAME, run_id, _context_tags(), parameters)
+    client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
+    return made
+
+
+def _save_model(client: "MlflowClient", run_id: str, made: "LoggedModel", record: RunRecord) -> None:
+    """Give a logged model its files: the record's predictor as a pyfunc model.
+
+    `mlflow.pyfunc.log_model` would also load it and predict the example, which takes longer than everything else in a
+    run; where that fails, MLflow only warns.
     """
     import mlflow
+    from mlflow.models import Model
 
-    run = client.get_run(run_id)
-    made = client.create_logged_model(run.info.experiment_id, MODEL_NAME, run_id, _context_tags(), run.data.params)
-    with standalone(predictor) as carried:
-        return mlflow.models.Model.log(
-            artifact_path=None,
-            flavor=_Untried,
-            name=MODEL_NAME,
-            run_id=run_id,
-            model_id=made.model_id,
-            validate_serving_input=False,
-            **carried,
-            **options,
-        )
-
-
-class _Untried:
-    """The flavor `mlflow.pyfunc` without MLflow's trial prediction of the example.
-
-    The trial loads all networks again and takes longer than everything else in a run; where it fails, MLflow only
-    warns.
-    """
-
-    __name__ = "mlflow.pyfunc"
-
-    @staticmethod
-    def save_model(path: str, mlflow_model: Any, *, validate_serving_input: bool, **options: Any) -> None:
-        import mlflow
-
-        mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **options)
+    told: dict[str, Any] = {}
+    if record.output is not None:
+        example = pd.DataFrame({INPUT_COLUMN: [record.example]})
+        told = {"signature": _signature(record.output), "input_example": example}
+    described = Model(
+        artifact_path=made.artifact_location, model_uuid=made.model_id, run_id=run_id, model_id=made.model_id
+    )
+    with (
+        standalone(Path(record.predictor or "")) as carried,
+        tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as folder,
+    ):
+        files = Path(folder) / "model"
+        mlflow.pyfunc.save_model(path=str(files), mlflow_model=described, **carried, **told)
+        for compiled in files.rglob("__pycache__"):
+            shutil.rmtree(compiled, ignore_errors=True)
+        client.log_model_artifacts(made.model_id, str(files))
 
 
 def _write_part(client: "MlflowClient", parent: str, part: RunRecord) -> None:

@@ -241,6 +241,8 @@ def collect(
             votes |= read
         if same:
             reporter.info(f"{same} votes are in several files, {changed} of them changed: the later file counts")
+        if not votes:
+            raise UsageError(f"{shown(files[0])}: no votes in it, only pictures without one; collect files with votes")
         write_votes(votes, output, kind)
     return len(votes), len({rater for rater, _, _ in votes})
 

@@ -15,6 +15,7 @@ from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.progress import ProgressReporter
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.options import RankingOptions
+from prescreen.reports.decisions import NOTHING_DECIDED, Decided
 from prescreen.reports.ranking_page import draw_report
 from prescreen.shortlist.baseline import Baseline, announce_comparison, read_baseline, read_references
 from prescreen.shortlist.effects_table import DEFAULT_CHECKS, compare_folders
@@ -36,6 +37,7 @@ class ComparedCandidates:
     note: ScoresMetadata | None
     scores: pd.DataFrame
     vectors: Mapping[str, NDArray[np.float16]]
+    decided: Decided = NOTHING_DECIDED
 
     def folders(self) -> pd.DataFrame:
         """Compare the folders that candidates lie in, without pictures that show no face or another person."""
@@ -63,6 +65,7 @@ class ComparedCandidates:
                 folders=self.folders(),
                 token=token,
                 keep_metadata=keep_metadata,
+                decided=self.decided.by_name(),
             )
 
 
@@ -73,7 +76,7 @@ def compare_candidates(
     predictor: str | None,
     images: Sequence[str | Path],
     reporter: ProgressReporter,
-    rejected: frozenset[str] = frozenset(),
+    decided: Decided = NOTHING_DECIDED,
 ) -> ComparedCandidates:
     """Compare all scored pictures with the baseline, check and rank them; without one by predicted scores."""
     note, table, loaded, encoder = open_scores(scores, predictor, reporter)
@@ -88,14 +91,25 @@ def compare_candidates(
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
         reporter.note(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")
-    shortlist = make_shortlist(table, loaded, current, options, vectors, references, rejected)
+    shortlist = make_shortlist(
+        table,
+        loaded,
+        current,
+        options,
+        vectors,
+        references,
+        decided.rejected,
+        kept=decided.kept,
+        only_kept=decided.exported,
+    )
     if unscored := len(table) - scored:
         why = describe_faults(note.faults) if note else ""
         reporter.note(f"no scores  {unscored} of {len(table)} pictures failed{': ' * bool(why)}{why}")
-    if unknown := len(rejected - set(table["image"])):
-        reporter.note(f"{unknown} of {len(rejected)} rejected pictures are not in {scores}")
+    named = decided.rejected | decided.kept
+    if unknown := len(named - set(table["image"])):
+        reporter.note(f"decisions  {unknown} of {len(named)} kept or rejected pictures are not in {scores}")
     if excluded := shortlist.describe_excluded():
         reporter.note(f"excluded   {excluded}")
     if plan := shortlist.describe_plan():
         reporter.note(f"votes      {plan}")
-    return ComparedCandidates(shortlist, loaded, current, goals, pictures, note, table, vectors)
+    return ComparedCandidates(shortlist, loaded, current, goals, pictures, note, table, vectors, decided)

@@ -1,6 +1,6 @@
-"""Scores and shortlists for other tools: tasks for Label Studio, a dataset for FiftyOne.
+"""Scores and shortlists for other tools: tasks for Label Studio, a dataset for FiftyOne, sidecars for photo managers.
 
-Both name the pictures where they are and copy none of them. Pictures that could not be scored are left out.
+All name the pictures where they are and copy none of them. Pictures that could not be scored are left out.
 
 References
 ----------
@@ -31,9 +31,11 @@ from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_url
 from prescreen.storage.tables import read_table
 from prescreen.text import OK, shown
+from prescreen.workflow import xmp_sidecars
 
 LABEL_STUDIO: Final = "label-studio"
 FIFTYONE: Final = "fiftyone"
+XMP: Final = "xmp"
 LOCAL_FILES: Final = "/data/local-files/?d="
 """Where Label Studio serves files below its LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT."""
 
@@ -51,24 +53,26 @@ _NOT_FACTS: Final = frozenset({"image", "status", "reason", "selected", "gates",
 class Written:
     """What `export` wrote: the files, how many pictures are in them, and the folder that holds all the pictures.
 
-    The folder is None where the pictures are at a URL.
+    The folder is None where the pictures are at a URL. Files of others, which were in the place of a sidecar, stay.
     """
 
     files: tuple[Path, ...]
     pictures: int
     left_out: int
     folder: Path | None
+    stayed: tuple[Path, ...] = ()
 
 
 def export(
     table: Path,
     *,
     to: str,
-    output: Path,
+    output: Path | None,
     images: Path | str | None = None,
     selected: bool = False,
     blind: bool = False,
     prefix: str | None = None,
+    program: str | None = None,
     reporter: ProgressReporter | None = None,
 ) -> Written:
     """Write scores or a shortlist in the form that another tool reads.
@@ -78,9 +82,9 @@ def export(
     table : Path
         A table that ``prescreen score`` or ``prescreen rank`` wrote.
     to : str
-        ``label-studio`` or ``fiftyone``.
-    output : Path
-        Folder to write to; other files in it stay.
+        ``label-studio``, ``fiftyone`` or ``xmp``.
+    output : Path or None
+        Folder to write to; other files in it stay. None puts XMP sidecars beside the pictures.
     images : Path or str, optional
         Folder or URL that the names in the table are relative to; by default the folders of this machine that the note
         beside scores names.
@@ -88,6 +92,8 @@ def export(
         Only the pictures on the shortlist.
     blind, prefix
         For Label Studio, see `label_studio_files`.
+    program : str, optional
+        For XMP: one of `prescreen.workflow.xmp_sidecars.PROGRAMS`; by default ``digikam``.
     reporter : ProgressReporter, optional
         Receives where pictures are searched.
 
@@ -98,8 +104,7 @@ def export(
     NothingScored
         If no picture is left to export.
     """
-    if to != LABEL_STUDIO and (blind or prefix is not None):
-        raise UsageError("--blind and --prefix are for Label Studio")
+    _check_options(to, output, blind=blind, prefix=prefix, program=program)
     rows = read_table(table)
     traits = scored_traits(rows)
     if selected and "selected" not in rows:
@@ -124,20 +129,42 @@ def export(
     if to == FIFTYONE and any(map(is_url, places)):
         raise UsageError(f"{places[0]}: FiftyOne shows pictures of this machine; name a folder with copies: --images")
     model = f"{note.predictor_name} {note.predictor_sha256[:12]}" if note else "prescreen"
-    exported = Exported(found, traits, files, model)
+    exported = Exported(found, traits, files, model, simulated=note is not None and note.simulated)
+    wished = int(rows["selected"].sum()) if selected else len(rows)
+    if output is None or to == XMP:
+        written, stayed = _write_sidecars(xmp_files(exported, output, program or "digikam"))
+        return Written(written, len(found), wished - len(found), common_folder(files), stayed)
     if to == LABEL_STUDIO:
         content = label_studio_files(exported, blind=blind, prefix=prefix)
     else:
         content = fiftyone_files(exported, table.stem)
-    written = {output / name: text.encode() for name, text in content.items()}
-    write_files_atomic(written)
-    wished = int(rows["selected"].sum()) if selected else len(rows)
-    return Written(tuple(written), len(found), wished - len(found), common_folder(files))
+    together = {output / name: text.encode() for name, text in content.items()}
+    write_files_atomic(together)
+    return Written(tuple(together), len(found), wished - len(found), common_folder(files))
+
+
+def _check_options(to: str, output: Path | None, *, blind: bool, prefix: str | None, program: str | None) -> None:
+    """Refuse options that are for another tool."""
+    if to != LABEL_STUDIO and (blind or prefix is not None):
+        raise UsageError("--blind and --prefix are for Label Studio")
+    if to != XMP and output is None:
+        raise UsageError(f"--to {to}: name the folder to write to with --output")
+    if to != XMP and program is not None:
+        raise UsageError("--for is for --xmp")
+
+
+def _write_sidecars(sidecars: Mapping[Path, bytes]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Write sidecars, each by itself; return the paths of those written, and of files of others, which stay."""
+    stayed = tuple(xmp_sidecars.belongs_to_others(sidecars))
+    written = tuple(path for path in sidecars if path not in frozenset(stayed))
+    for path in written:
+        write_files_atomic({path: sidecars[path]})
+    return written, stayed
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Pictures with their scores, ready for either tool.
+    """Pictures with their scores, ready for any tool.
 
     Parameters
     ----------
@@ -149,12 +176,15 @@ class Exported:
         Absolute path or URL of each picture, by its name in the table.
     model : str
         What made the scores.
+    simulated : bool
+        Whether it is known to have learned from simulated votes.
     """
 
     table: pd.DataFrame
     traits: tuple[str, ...]
     files: Mapping[str, Path | str]
     model: str
+    simulated: bool = False
 
 
 def scored_traits(table: pd.DataFrame) -> tuple[str, ...]:
@@ -174,7 +204,9 @@ def scored_traits(table: pd.DataFrame) -> tuple[str, ...]:
     columns = list(map(str, table.columns))
     with_interval = [name for name in columns if f"{name}_low" in columns and f"{name}_high" in columns]
     traits = tuple(
-        name for name in with_interval if not name.endswith("_raw") or name.removesuffix("_raw") not in with_interval
+        name
+        for name in with_interval
+        if name != "p_better" and (not name.endswith("_raw") or name.removesuffix("_raw") not in with_interval)
     )
     if not traits or not {"image", "status"} <= set(columns):
         raise UsageError("expected a table that prescreen score or prescreen rank wrote")
@@ -223,6 +255,34 @@ def _addresses(files: Mapping[str, Path | str], prefix: str | None) -> dict[str,
         return {name: str(place) for name, place in files.items()}
     start = LOCAL_FILES + quote(os.fsencode(base.name)) + "/"
     return {name: start + quote(os.fsencode(Path(place).relative_to(base).as_posix())) for name, place in files.items()}
+
+
+def xmp_files(exported: Exported, output: Path | None, program: str) -> dict[Path, bytes]:
+    """Return XMP sidecars by their paths: stars, tags, and the scores with what made them.
+
+    Parameters
+    ----------
+    exported : Exported
+        The pictures.
+    output : Path or None
+        Folder to write to; None for beside the pictures.
+    program : str
+        One of `prescreen.workflow.xmp_sidecars.PROGRAMS`.
+    """
+    made_for = xmp_sidecars.PROGRAMS[program]
+    files = {name: exported.files[name] for name in map(str, exported.table["image"])}
+    paths = xmp_sidecars.sidecar_paths(files, output, made_for)
+    votes = " (simulated votes)" if exported.simulated else ""
+    origin = f"predicted by {exported.model}{votes}"
+    return {
+        paths[str(row["image"])]: xmp_sidecars.sidecar(
+            xmp_sidecars.stars(row, exported.traits),
+            xmp_sidecars.tags(row, exported.traits, origin),
+            {"origin": origin, "scores": _describe(row, exported.traits)},
+            made_for,
+        )
+        for row in exported.table.to_dict("records")
+    }
 
 
 def _prediction(row: Mapping[Any, Any], exported: Exported) -> dict[str, Any]:
@@ -302,9 +362,8 @@ def fiftyone_files(exported: Exported, name: str) -> dict[str, str]:
 
 
 def _tags(row: Mapping[Any, Any]) -> list[str]:
-    gates = [gate for gate in str(row.get("gates") or "").split(",") if gate]
     selected = row.get("selected")
-    return (["shortlist"] if _is_known(selected) and selected else []) + gates
+    return (["shortlist"] if _is_known(selected) and selected else []) + xmp_sidecars.failed_checks(row)
 
 
 def field_names(columns: Sequence[str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from prescreen.shortlist.next_step import NextStep, decide_next
 from prescreen.shortlist.pending_plan import PendingPlan
 from prescreen.storage.tables import write_table
 from prescreen.text import is_file, shown
+from prescreen.training.steps import draw_example
 from prescreen.workflow.inputs import load_predictor, warn_of_simulation, warn_of_unusable
 
 
@@ -191,6 +192,7 @@ def learn(
         goals=goals,
         output=output,
         shortlist=shortlist,
+        example=draw_example(encoder),
         experiment=experiment,
         answer=answer,
     )

@@ -82,6 +82,7 @@ def learn_pick(
     reporter = reporter or NullReporter()
     note = Session.read(folder)
     reporter.info(f"session    {shown(folder)}: its predictor, scores and current photo")
+    session.note_pictures(folder, folder)
     place = folder / f"round-{note.round + 1}"
     photo = baseline or note.place(folder, note.current) or None
     options = note.options_with(options)

@@ -20,14 +20,13 @@ from prescreen.ranking.stopping import Advice
 from prescreen.shortlist.baseline import announce_comparison, read_baseline
 from prescreen.shortlist.shortlist import Shortlist
 from prescreen.storage.atomic import stage_folder
-from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_url
 from prescreen.text import describe_list, is_file, shown
 from prescreen.workflow import session
 from prescreen.workflow.inputs import find_inputs, load_predictor, resolve_model_uri, warn_of_simulation
 from prescreen.workflow.rank import rank
 from prescreen.workflow.score import Scoring, score
-from prescreen.workflow.session import PICTURES, REPORT, SCORES, SHORTLIST, Session
+from prescreen.workflow.session import DRAWN, PICTURES, REPORT, SCORES, SHORTLIST, Session
 from prescreen.workflow.train import TrainingOptions
 from prescreen.workflow.trained_once import train_on_own, train_on_public
 
@@ -202,8 +201,8 @@ def pick(
     place = choose_predictor(by, ask, reporter)
     with stage_folder(output, session.is_replaceable) as (folder, commit):
         if drawn:
-            save_pictures(inputs, folder / PICTURES / "candidates")
-            places = [folder / PICTURES / "candidates"]
+            save_pictures(inputs, folder / DRAWN)
+            places = [folder / DRAWN]
         if is_picture(current):
             current = save_pictures([current], folder / PICTURES / "current")[0]
         photo = None if current is None else str(current)
@@ -303,22 +302,14 @@ def _note(
     uploaded: Mapping[str, str],
 ) -> None:
     """Write the note by which `learn` goes on; pictures given in memory are in the folder that is about to be named."""
-
-    def inside(place: str) -> str:
-        """Return a path in the folder relative to it."""
-        return str(Path(place).relative_to(folder)) if Path(place).is_relative_to(folder) else place
-
-    scores = ScoresMetadata.read(folder / SCORES)
-    if scores is not None:
-        there = tuple(
-            str(Path(os.path.realpath(output)) / inside(place)) for place in scores.inputs if not is_url(place)
-        )
-        if there:
-            replace(scores, inputs=there).write(folder / SCORES, lambda: None)
+    session.note_pictures(folder, output)
+    current = "" if photo is None else os.path.abspath(photo)
+    if Path(current).is_relative_to(folder):
+        current = str(Path(current).relative_to(folder))
     human = options.baseline_scores
     Session(
         predictor=predictor,
-        current="" if photo is None else inside(os.path.abspath(photo)),
+        current=current,
         options=replace(
             options,
             references=[Path(os.path.abspath(place)) for place in options.references],

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.embeddings.pipeline import Embedded
-from prescreen.evaluation.headline_metrics import MEAN_PEARSON, flat_metrics
+from prescreen.evaluation.headline_metrics import ALL_TRAITS, MEAN_PEARSON, flat_metrics
 from prescreen.evaluation.metrics import correlation
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.predictor import Predictor
@@ -23,6 +23,7 @@ from prescreen.text import names_as_text, quoted
 from prescreen.tracking import RunRecord, TrainingRecord
 from prescreen.training.dataset import Dataset
 from prescreen.workflow.bases import OpenedBase
+from prescreen.workflow.candidates import ComparedCandidates
 
 Array = NDArray[np.float64]
 
@@ -81,8 +82,6 @@ def record_training(
         tags["prescreen.licences"] = ", ".join(manifest.licences) or "not known"
     if not predictor.usability.usable:  # it does not become champion
         tags["prescreen.unusable"] = predictor.usability.describe()
-    # Versions are compared by this mean, where a trait without a defined r counts as 0.
-    mean = float(np.mean([trait.pearson.value or 0.0 for trait in evaluation.traits]))
     embedded, picture = example
     description = summary(manifest, evaluation)
     return TrainingRecord(
@@ -90,7 +89,7 @@ def record_training(
         name=manifest.name,
         parameters={name: str(value) for name, value in parameters.items()},
         tags={name: str(value) for name, value in tags.items()},
-        metrics=flat_metrics(evaluation) | {MEAN_PEARSON: mean},
+        metrics=flat_metrics(evaluation) | _mean_pearson(evaluation),
         compared_on=MEAN_PEARSON,
         data=rated.table,
         data_source=str(rated.source),
@@ -136,7 +135,7 @@ def fold_runs(
     Returns
     -------
     list of RunRecord
-        With ``n``, ``TRAIT/pearson``, ``TRAIT/rmse`` where they are defined, and ``mean/pearson``.
+        With ``all_traits/pictures``, ``TRAIT/pearson`` and ``TRAIT/rmse`` where they are defined, and ``mean/pearson``.
 
     Examples
     --------
@@ -148,7 +147,7 @@ def fold_runs(
     runs = []
     for fold, chosen in enumerate(choices):
         tested = folds == fold
-        measured: dict[str, float] = {"n": float(tested.sum())}
+        measured: dict[str, float] = {f"{ALL_TRAITS}/pictures": float(tested.sum())}
         correlations = []
         for column, trait in enumerate(traits):
             rows = tested & np.isfinite(truth[:, column])
@@ -218,9 +217,45 @@ def record_evaluation(predictor: Predictor, rated: Ratings, evaluation: Evaluati
             "prescreen.predictor_sha256": predictor.fingerprint,
             "prescreen.simulated": str(predictor.manifest.simulated),
         },
-        metrics=flat_metrics(evaluation),
+        metrics=flat_metrics(evaluation) | _mean_pearson(evaluation),
+        data=rated.table,
+        data_source=str(rated.source),
+        data_context="evaluation",
+        measured=predictor.fingerprint,
         figures=evaluation_figures(evaluation),
         documents={"evaluation.json": evaluation.to_json()},
+    )
+
+
+def _mean_pearson(evaluation: Evaluation) -> dict[str, float]:
+    """Return the mean by which versions are compared; a trait without a defined r counts as 0."""
+    return {MEAN_PEARSON: float(np.mean([trait.pearson.value or 0.0 for trait in evaluation.traits]))}
+
+
+def record_shortlist(
+    done: ComparedCandidates, *, scores: Path, output: Path, report: Path | None, experiment: str
+) -> RunRecord:
+    """Collect what MLflow keeps of a ranking: the table, the page, and the predictor that it came from."""
+    table, predictor = done.shortlist.table, done.predictor
+    chances = table["p_better"].to_numpy(np.float64)
+    return RunRecord(
+        experiment=experiment,
+        name=f"{output.stem} of {scores.name}",
+        parameters={
+            "predictor": predictor.manifest.name,
+            "goals": done.goals.describe(),
+            "candidates": str(len(table)),
+            "proposed": str(int(table["selected"].sum())),
+        },
+        tags={
+            "prescreen.kind": "shortlist",
+            "prescreen.ranked_by": predictor.fingerprint,
+            "prescreen.simulated": str(predictor.manifest.simulated).lower(),
+        },
+        metrics={f"{ALL_TRAITS}/best_chance": float(np.nanmax(chances))} if np.isfinite(chances).any() else {},
+        measured=predictor.fingerprint,
+        files=[output] if report is None else [output, report],
+        description=done.shortlist.advice.describe(),
     )
 
 
@@ -233,6 +268,7 @@ def record_round(
     goals: Goals,
     output: Path,
     shortlist: Path | None,
+    example: tuple[Embedded, str],
     experiment: str | None,
     answer: str,
 ) -> RunRecord:
@@ -250,12 +286,15 @@ def record_round(
         What the candidates were ranked by.
     output, shortlist : Path
         Directory of the predictor that has learned, and the new ranking if any.
+    example : (Embedded, str)
+        As from `prescreen.training.steps.draw_example`.
     experiment : str, optional
         Name of the experiment.
     answer : str
         What to do now, in words.
     """
     votes = typed.votes.to_numpy(np.float64)
+    embedded, picture = example
     return RunRecord(
         experiment=experiment,
         name=f"{output.name} round {content['round']}",
@@ -277,22 +316,26 @@ def record_round(
         documents={"round.json": content},
         files=[typed.source] if shortlist is None else [typed.source, shortlist],
         predictor=output,
+        output=score_pictures([embedded], after).drop(columns="image"),
+        example=picture,
+        measured=before.fingerprint,
         description=answer,
         model_card=model_card(after.manifest, summary(after.manifest, after.evaluation), after.holdings),
     )
 
 
 def _metrics(content: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers of a round by their names in MLflow."""
+    """Return the numbers of a round by their names in MLflow: of a trait, or of all."""
+    names = {"pictures": "pictures", "pearson": "pearson", "offset": "offset", "inside": "coverage_share"}
     found = {
-        f"{key}/{part['trait']}": float(part[key])
+        f"{part['trait']}/{name}": float(part[key])
         for part in content["agreement"]
-        for key in ("pictures", "pearson", "offset", "inside")
+        for key, name in names.items()
         if part[key] is not None
     }
-    found |= {f"person_offset/{part['trait']}": part["points"] for part in content["offset"]}
+    found |= {f"{part['trait']}/person_offset": part["points"] for part in content["offset"]}
     if content["decision"] is not None and content["decision"]["p"] is not None:
-        found["best_chance"] = content["decision"]["p"]
+        found[f"{ALL_TRAITS}/best_chance"] = content["decision"]["p"]
     if content["p_any_better"] is not None:
-        found["p_any_better"] = content["p_any_better"]
+        found[f"{ALL_TRAITS}/p_any_better"] = content["p_any_better"]
     return found

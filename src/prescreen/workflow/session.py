@@ -5,6 +5,7 @@ round that was learned from adds a folder ``round-2``: the predictor that has le
 """
 
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,14 +19,15 @@ from prescreen.progress import ProgressReporter
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.storage.atomic import write_bytes_atomic, write_text_atomic
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
-from prescreen.storage.provenance import is_model_uri
+from prescreen.storage.provenance import ScoresMetadata, is_model_uri
 from prescreen.text import shown
 
 SCORES: Final = "scores.csv"
 SHORTLIST: Final = "shortlist.csv"
 REPORT: Final = "report.html"
 PICTURES: Final = ".pictures"
-"""Folder of candidates that were given in memory; hidden, so that nobody takes them for the shortlist."""
+"""Folder of pictures that were given in memory; hidden, so that nobody takes them for the shortlist."""
+DRAWN: Final = f"{PICTURES}/candidates"
 
 _LEFT_BY_SYSTEMS: Final = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 _NOT_IN_NAMES: Final = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f\ud800-\udfff]')
@@ -126,6 +128,22 @@ class Session:
     def next_round(self, predictor: str, uploaded: Mapping[str, str]) -> Self:
         """Return the note after a test was learned from."""
         return replace(self, predictor=predictor, uploaded={**self.uploaded, **uploaded}, round=self.round + 1)
+
+
+def note_pictures(folder: Path, scored_in: Path) -> None:
+    """Let the note beside the scores name the folder of pictures that were given in memory, wherever it is now.
+
+    Parameters
+    ----------
+    folder : Path
+        What ``pick`` wrote, or is about to name otherwise.
+    scored_in : Path
+        What it is, or will be, called.
+    """
+    note = ScoresMetadata.read(folder / SCORES)
+    there = str(Path(os.path.realpath(scored_in)) / DRAWN)
+    if note is not None and (folder / DRAWN).is_dir() and note.inputs != (there,):
+        replace(note, inputs=(there,)).write(folder / SCORES, lambda: None)
 
 
 def check_replaceable(folder: Path) -> None:

@@ -1,8 +1,7 @@
 """Predictors that ``pick`` trains by itself: once, kept in the cache, and used again as long as nothing has changed.
 
 Where there are no ratings, One Million Impressions is fetched and trained on, after its licence was accepted. What was
-trained on it goes to an MLflow store in the cache and never becomes a champion of the user's: its licence allows no
-commercial use.
+trained on it never becomes the champion of the user's MLflow store: its licence allows no commercial use.
 """
 
 import contextlib
@@ -10,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -85,7 +85,7 @@ def train_on_public(
             _fetch(data, source, reporter)
         reporter.info("training   on One Million Impressions; it is kept in the cache for the next time")
         options = TrainingOptions(data, traits=STAND_INS, encoder=ENCODER, output=place, seed=seed)
-        _train(options, place.parent, reporter)
+        _train_apart(options, reporter)
     return place
 
 
@@ -115,15 +115,18 @@ def train_on_own(options: TrainingOptions, reporter: ProgressReporter) -> Path:
         if _is_sound(place):
             reporter.info(f"predictor  that of {shown(options.ratings.name)}, trained earlier (kept in the cache)")
             return place
-        _train(replace(options, output=place), None, reporter)
+        train(replace(options, output=place), reporter)
     return place
 
 
-def _train(options: TrainingOptions, store: Path | None, reporter: ProgressReporter) -> None:
-    """Train; with a folder for the store, away from the user's."""
+def _train_apart(options: TrainingOptions, reporter: ProgressReporter) -> None:
+    """Train without a trace in the user's MLflow store."""
     from prescreen import tracking
 
-    with contextlib.nullcontext() if store is None else tracking.private_store(store):
+    with (
+        tempfile.TemporaryDirectory(prefix="prescreen-", ignore_cleanup_errors=True) as store,
+        tracking.private_store(Path(store)),
+    ):
         train(options, reporter)
 
 
