@@ -143,6 +143,8 @@ def print_tables(measured: pd.DataFrame) -> None:
                 f"{mean_and_error(table, 'base', 'alone')} | {worst:+.3f} | "
                 f"{mean_and_error(table, 'merged', 'alone')} | {mean_and_error(table, 'shuffled', 'alone')} |"
             )
+    if "held" not in measured:
+        return
     print("\n| rated faces | | r, cross-validated | r on unseen faces | 90 % intervals hold |")
     print("|--:|---|--:|--:|--:|")
     for (n, arm), part in measured[~of_looks].dropna().groupby(["pictures", "arm"]):

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import sparse
 from scipy.special import expit
 
 from prescreen.ratings.rater_fit import Codes, Flags, Floats
@@ -65,6 +64,7 @@ class Pairs:
 
 def strengths(pairs: Pairs) -> Floats:
     """Return the strengths of Bradley and Terry, shape (n_images,), on the scale of the logistic function; mean 0."""
+    from scipy import sparse
     from sklearn.linear_model import LogisticRegression
 
     n = pairs.better.size
@@ -85,9 +85,12 @@ def win_chances(strength: Floats) -> Floats:
 
 def largest_group(pairs: Pairs) -> Flags:
     """Return which pictures belong to the largest group that answers connect, directly or through others."""
+    from scipy import sparse
+    from scipy.sparse.csgraph import connected_components
+
     n = pairs.n_images
     answered = sparse.coo_matrix((np.ones(pairs.better.size), (pairs.better, pairs.worse)), shape=(n, n))
-    _, group = sparse.csgraph.connected_components(answered, directed=False)
+    _, group = connected_components(answered, directed=False)
     return np.asarray(group == np.bincount(group).argmax())
 
 

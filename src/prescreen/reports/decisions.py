@@ -129,7 +129,7 @@ def read_decisions(decisions: Path) -> pd.DataFrame:
             f"{shown(decisions)}: expected the columns image and decision, as prescreen review and the page save them"
         )
     order = ["order"] if _is_export(table) else []
-    table = table.reindex(columns=["image", "decision", "tags", *order]).fillna("").astype(object)
+    table = table.reindex(columns=["image", "decision", "tags", *order]).astype(object).fillna("")
     strange = ~table["decision"].isin(list(DECISIONS))
     if strange.any():
         raise UsageError(

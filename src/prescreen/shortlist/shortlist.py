@@ -141,7 +141,7 @@ def make_shortlist(
     own = np.array([row for row in ranked if names[row] in kept], dtype=np.intp)
     field = Field(ranked, free, own, excluded, candidates.faces)
     if unusable or only_kept or comparison is None:
-        count = 0 if unusable or only_kept else (options.most or 0)
+        count = 0 if unusable or only_kept else options.most or len(free)
         rows = field.rows(count)
         draws = None if unusable or comparison is None or not len(rows) else comparison.draw(rows)
         sent = _Proposal(free[:count], count=count, rows=rows, draws=draws)

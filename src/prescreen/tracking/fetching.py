@@ -4,6 +4,7 @@ import contextlib
 import re
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from prescreen.errors import PredictorError, StoreError
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.text import masked
 from prescreen.tracking.standalone import LOADER
-from prescreen.tracking.store import masked_line, opened_store
+from prescreen.tracking.store import masked_line, none_if_missing, opened_store
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -87,7 +88,8 @@ def model_of(client: "MlflowClient", fingerprint: str) -> str | None:
     for tag in ("prescreen.predictor_sha256", "prescreen.after"):  # of trainings and of rounds
         for run in client.search_runs(experiments, f"tags.`{tag}` = '{fingerprint}' and status = 'FINISHED'"):
             for made in run.outputs.model_outputs if run.outputs else ():
-                return str(made.model_id)
+                if none_if_missing(partial(client.get_logged_model, made.model_id)) is not None:
+                    return str(made.model_id)
     return None
 
 

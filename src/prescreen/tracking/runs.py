@@ -208,16 +208,16 @@ def _context_tags() -> dict[str, str]:
 
 def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> "LoggedModel | None":
     """Write a record into a run, with its inputs and its model; return the model."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
     made = None if record.predictor is None else _create_model(client, run_id, record)
     try:
-        about = made.model_id if made is not None else None
-        if record.measured is not None:
-            about = model_of(client, record.measured)
-        data = _log_inputs(client, run_id, record, about if record.measured is not None else None)
-        subject = {"model_id": about} | (
-            {} if data is None else {"dataset_name": data.name, "dataset_digest": data.digest}
-        )
-        _write(client, run_id, record, **subject)
+        used = None if record.measured is None else model_of(client, record.measured)
+        data = _log_inputs(client, run_id, record, used)
+        about = {} if data is None else {"dataset_name": data.name, "dataset_digest": data.digest}
+        own = None if made is None else made.model_id
+        _write(client, run_id, record, model_id=own if record.measured is None else used, **about)
         show_figures(client, client.get_run(run_id).info.experiment_id, safely_named(record.metrics))
         if made is None:
             return None
@@ -225,7 +225,8 @@ def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> "LoggedModel
         return client.finalize_logged_model(made.model_id, "READY")
     except BaseException:
         if made is not None:
-            client.finalize_logged_model(made.model_id, "FAILED")
+            with contextlib.suppress(MlflowException, SQLAlchemyError):
+                client.finalize_logged_model(made.model_id, "FAILED")
         raise
 
 
