@@ -4,8 +4,8 @@ Usage:  python benchmarks/pairs.py [--draws 40] [--seed 0]
 
 Pictures have a planted quality. Whoever looks at one sees the quality, their own taste, and noise that is new at each
 look. A vote is one look on a scale of four steps of the rater's own: lenient or strict, wide or narrow. An answer to a
-pair is two looks, and the better one wins; leniency cancels. Every rater gives the same number of answers, each about
-other pictures (pairs on circles, as the ballot of pairs chooses them).
+pair is two looks, and the better one wins; leniency cancels. Every rater gives the same number of answers unless
+the row says otherwise, each about other pictures (pairs on circles, as the ballot of pairs chooses them).
 
 r is the correlation of the ratings with the planted quality, errors are standard errors over draws. Votes are rated
 as training does (levels and spreads taken out) and by plain means; pairs by Bradley-Terry and the share of wins.
@@ -31,7 +31,7 @@ class Crowd:
     name: str
     pictures: int = 120
     raters: int = 30
-    answers: int = 40
+    answers: int | tuple[int, ...] = 40
     level: float = 0.8
     spread: float = 0.3
     taste: float = 0.7
@@ -50,6 +50,7 @@ CROWDS = (
     Crowd("no taste of their own", taste=0, noise=1.4),
     Crowd("pairs with half the noise", pair_noise=0.6),
     Crowd("5 answers a rater, 240 raters", raters=240, answers=5),
+    Crowd("3 raters with 120 answers, 24 with 20", raters=27, answers=(120,) * 3 + (20,) * 24),
 )
 
 
@@ -57,15 +58,15 @@ def simulate(crowd: Crowd, generator: np.random.Generator) -> tuple[np.ndarray, 
     """Return the qualities, votes as pictures, raters and values, and pairs."""
     quality = generator.normal(size=crowd.pictures)
     images, raters, votes, better, worse = ([] for _ in range(5))
-    for rater in range(crowd.raters):
+    for rater, answers in enumerate(np.broadcast_to(crowd.answers, crowd.raters)):
         own = quality + generator.normal(0, crowd.taste, crowd.pictures)
-        seen = generator.permutation(crowd.pictures)[: crowd.answers]
+        seen = generator.permutation(crowd.pictures)[:answers]
         look = own[seen] + generator.normal(0, crowd.noise, seen.size)
         spread = max(generator.normal(1, crowd.spread), 0.1)
         votes.append(np.digitize(spread * look + generator.normal(0, crowd.level), [-1, 0, 1]))
         images.append(seen)
         raters.append(np.full(seen.size, rater))
-        left, right = on_circle(crowd, generator)
+        left, right = on_circle(crowd.pictures, answers, generator)
         noise = generator.normal(0, crowd.noise if crowd.pair_noise is None else crowd.pair_noise, (2, left.size))
         first = own[left] + noise[0] > own[right] + noise[1]
         better.append(np.where(first, left, right))
@@ -75,10 +76,10 @@ def simulate(crowd: Crowd, generator: np.random.Generator) -> tuple[np.ndarray, 
     return quality, given, Pairs(np.concatenate(better), np.concatenate(worse), of, crowd.pictures)
 
 
-def on_circle(crowd: Crowd, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def on_circle(pictures: int, answers: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Choose the pairs of a rater as the ballot does: every second of a circle, then the others."""
-    circle = generator.permutation(crowd.pictures)
-    order = np.argsort(np.arange(crowd.pictures) % 2, kind="stable")[: crowd.answers]
+    circle = generator.permutation(pictures)
+    order = np.argsort(np.arange(pictures) % 2, kind="stable")[:answers]
     return circle[order], np.roll(circle, -1)[order]
 
 
@@ -93,7 +94,9 @@ def compare(crowd: Crowd, generator: np.random.Generator) -> list[float]:
     plain = plain_means(images, votes, crowd.pictures)
     rated = pair_ratings(pairs)
     wins = np.bincount(pairs.better, minlength=crowd.pictures) / np.where(pairs.counts() > 0, pairs.counts(), np.nan)
-    half = pair_ratings(pairs.chosen(np.arange(pairs.better.size) % crowd.answers < (crowd.answers + 1) // 2))
+    each = np.bincount(pairs.raters)
+    place = np.arange(pairs.better.size) - (np.cumsum(each) - each)[pairs.raters]
+    half = pair_ratings(pairs.chosen(place < (each[pairs.raters] + 1) // 2))
     known = np.isfinite(rated.means)
     claimed = reliability(rated.means[known], rated.stds[known], rated.votes[known]).of_mean
     found = [agreement(part, quality) for part in (freed.means, plain.means, rated.means, wins, half.means)]

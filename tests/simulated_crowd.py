@@ -1,6 +1,6 @@
 """Simulated votes of raters of planted kinds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -40,18 +40,20 @@ def simulated_votes(
 
 
 def simulated_pairs(
-    seed: int, n_images: int = 60, n_raters: int = 30, per_rater: int = 60, agree: float = 1.5
+    seed: int, n_images: int = 60, n_raters: int = 30, per_rater: int | Sequence[int] = 60, agree: float = 1.5
 ) -> tuple[np.ndarray, Pairs, np.ndarray]:
     """Simulate which of two pictures is found better: neighbours on a circle of each rater's own, sides by chance.
 
-    ``agree`` is the noise of a look at one picture over the standard deviation of the qualities. Returns qualities, the
-    answers, and whether the left picture was the better one.
+    ``per_rater`` answers, for each rater another number or for all one, begin anew where a circle ends. ``agree`` is
+    the noise of a look at one picture over the standard deviation of the qualities. Returns qualities, the answers, and
+    whether the left picture was the better one.
     """
     rng = np.random.default_rng(seed)
     quality = rng.normal(0, 1, n_images)
+    each = np.broadcast_to(per_rater, n_raters)
     circles = [rng.permutation(n_images) for _ in range(n_raters)]
-    left = np.concatenate([circle[:per_rater] for circle in circles])
-    right = np.concatenate([np.roll(circle, -1)[:per_rater] for circle in circles])
-    raters = np.repeat(np.arange(n_raters), per_rater)
+    left = np.concatenate([np.resize(circle, n) for circle, n in zip(circles, each, strict=True)])
+    right = np.concatenate([np.resize(np.roll(circle, -1), n) for circle, n in zip(circles, each, strict=True)])
+    raters = np.repeat(np.arange(n_raters), each)
     first = quality[left] + rng.normal(0, agree, left.size) > quality[right] + rng.normal(0, agree, left.size)
     return quality, Pairs(np.where(first, left, right), np.where(first, right, left), raters, n_images), first

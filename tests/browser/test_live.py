@@ -12,6 +12,7 @@ import uvicorn
 from tests.browser.conftest import picture
 
 from prescreen.images.files import content_hash, find_images
+from prescreen.ranking.comparison import MAX_CANDIDATES
 from prescreen.reports.decisions import Decisions, read_decided
 from prescreen.reports.local_server import listen
 from prescreen.reports.render import render_ranking
@@ -172,7 +173,7 @@ def test_reject_a_proposed_picture_keep_another_and_export(show, album, person, 
     path, exported = export_csv(page)
     assert exported == selected(final)
     files = export_zip(page, album, way)
-    assert list(files) == [f"{i:02d}_{Path(name).name}" for i, name in enumerate(exported, 1)] + ["shortlist.csv"]
+    assert list(files) == [f"{i}-{Path(name).name}" for i, name in enumerate(exported, 1)] + ["shortlist.csv"]
     assert [files[name] for name in list(files)[:-1]] == [album.images[name] for name in exported]
     assert files["shortlist.csv"] == path.read_bytes()
     assert gone not in page.locator("#headline").text_content()
@@ -279,6 +280,73 @@ def test_a_card_opens_its_large_picture_and_deciding_there_changes_the_cards(sho
     assert page.locator("#viewer-name").text_content() == selected(first)[1]
     page.keyboard.press("Escape")
     agrees(page, person.rank(rejected=selected(first)[:1]))
+
+
+def said_of(page):
+    return page.locator("#viewer-reasons li").all_text_contents()
+
+
+def test_what_moves_up_is_shown_in_the_viewer_and_its_marks_follow_the_decisions(show, person):
+    first = person.rank()
+    page = show(person, first)
+    page.locator("#cards .open").last.click()
+    last = page.locator("#viewer-name").text_content()
+    assert page.locator("#next").is_disabled()
+    assert "proposed" in said_of(page)
+    page.keyboard.press("x")
+    (moved,) = set(selected(person.rank(rejected=[last]))) - set(selected(first))
+    assert page.locator("#viewer-name").text_content() == moved
+    assert "proposed" in said_of(page)
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("#viewer-name").text_content() == last
+    assert "proposed" not in said_of(page)
+    page.keyboard.press("u")
+    assert "proposed" in said_of(page)
+    page.locator("#close").click()
+    (copy,) = first.table.loc[first.table["gates"] == "copies", "image"].head(1)
+    better = first.table.set_index("image").loc[copy, "duplicate_of"]
+    page.locator("#check").select_option("scored")
+    page.locator("#stacked").uncheck()
+    page.locator("#grid li").filter(has=page.get_by_text(copy, exact=True)).locator(".tile").click()
+    assert any(text.startswith("excluded: ") for text in said_of(page))
+    page.locator("#viewer-copies").get_by_label(f"Open {better}").click()
+    page.locator("#viewer-reject").click()
+    page.locator("#close").click()
+    page.locator("#grid li").filter(has=page.get_by_text(copy, exact=True)).locator(".tile").click()
+    assert not any(text.startswith("excluded: ") for text in said_of(page))
+
+
+def test_of_pictures_that_were_not_among_the_best_no_chance_is_told(show):
+    many = Person([f"{i:04d}.png" for i in range(MAX_CANDIDATES + 30)])
+    first = many.rank(budget=1)
+    (*_, worst) = first.table.loc[first.table["gates"] == "", "image"]
+    assert worst not in first.contenders.images
+    best = first.table["image"][0]
+    page = show(many, many.rank(kept=[best], only_kept=True), decided={best: "keep"})
+    page.evaluate("name => Decisions.decide(rows.find((row) => row.name === name), 'keep')", worst)
+    assert page.locator("#joint").is_visible()  # of the one that is counted
+    page.keyboard.press("k")  # it was kept: not any more
+    assert cards(page) == [worst]
+    assert page.locator("#joint").is_hidden()
+    assert page.locator("#headline").text_content() == "Not enough is known to tell"
+    assert said(page).startswith(f"This page knows no joint chance of pictures that were not among the best ({worst})")
+    assert "under 1 %" not in said(page)
+
+
+def test_a_table_in_focus_keeps_the_arrow_keys(show, person):
+    page = show(person, person.rank())
+    page.evaluate("""() => {
+        const table = document.createElement("div");
+        table.className = "scroll";
+        table.tabIndex = 0;
+        document.querySelector(".first").prepend(table);
+        table.focus();
+    }""")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.className") == "scroll"
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowRight")
+    assert "open" in page.evaluate("document.activeElement.className")
 
 
 def test_the_advice_changes_with_what_is_left(show):

@@ -239,7 +239,7 @@ def test_the_zip_holds_the_originals_in_upload_order(page, made):
         files = archive.namelist()
         chosen = exported(made, chosen)
         plain = [re.sub(r'[\\/:*?"<>|]', "_", name.split("/")[-1]) for name in chosen]
-        assert files == [*(f"{i:02d}_{name}" for i, name in enumerate(plain, 1)), "shortlist.csv"]
+        assert files == [*(f"{i}-{name}" for i, name in enumerate(plain, 1)), "shortlist.csv"]
         for file, name in zip(files, chosen, strict=False):
             assert archive.read(file) == made.images[name]
 

@@ -13,6 +13,7 @@ from prescreen.cli import interrupts
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.main import main
 from prescreen.errors import NothingScored, PrescreenError
+from prescreen.ranking.checks import CHECKS
 from prescreen.ranking.stopping import Advice
 from prescreen.workflow import effects as effects_verb
 from prescreen.workflow import rank as ranking_verb
@@ -156,6 +157,16 @@ def test_the_old_name_of_a_check_works_and_says_the_new_one(ranked, old, new):
     assert set(ranked["options"].gates_off) == {"nose", new}
 
 
+def test_all_checks_can_be_off_but_what_was_rejected_stays_out(ranked):
+    assert rank("--no-gates", "all").exit_code == 0
+    assert set(ranked["options"].gates_off) == set(CHECKS) - {"rejected"}
+    assert rank("--gates", "nose").exit_code == 0
+    assert "rejected" not in ranked["options"].gates_off
+    refused = rank("--no-gates", "nose,rejected")
+    assert refused.exit_code == 2
+    assert "--no-gates rejected: what you rejected stays out" in refused.stderr
+
+
 def test_effects_knows_the_old_names_of_checks_too(monkeypatch):
     asked = {}
     monkeypatch.setattr(effects_verb, "effects", lambda scores, **options: asked.update(options) or NO_EFFECTS)
@@ -283,6 +294,17 @@ def test_what_explains_a_result_follows_it_and_details_come_only_when_asked_for(
     assert CliRunner().invoke(command, []).output == "info\nresult\nnote\n"
     assert CliRunner().invoke(command, ["-v"]).output == "detail\ninfo\nresult\nnote\n"
     assert CliRunner().invoke(command, ["-q"]).output == "result\n"
+
+    @click.command()
+    @verb
+    def failing(terminal):
+        terminal.note("95 of 100 pictures were trained on")
+        raise PrescreenError("5 pictures are too few")
+
+    assert CliRunner().invoke(failing, []).output.splitlines() == [
+        "95 of 100 pictures were trained on",
+        "prescreen: error: 5 pictures are too few",
+    ]
     both = CliRunner().invoke(command, ["-q", "--verbose"])
     assert both.exit_code == 2
     assert "--quiet and --verbose: give one of them" in both.output
@@ -303,7 +325,20 @@ def test_the_estimate_of_progress_leaves_out_what_loading_took(monkeypatch, caps
             now[0] += 8
             shown.append(capsys.readouterr().err)
     assert "<?" in shown[0]
-    assert "9/40 [00:16<01:02" in shown[2]
+    assert "<?" in shown[1]
+    assert "9/40 [00:08<01:02" in shown[2]
+
+
+def test_the_estimate_of_progress_leaves_out_what_was_cached(monkeypatch, capsys):
+    """Of 100 pictures 60 are cached and come within 3 s, then each takes 2 s: when 70 are done, 60 s are left."""
+    now = [1000.0]
+    for place in ("prescreen.cli.console.time.time", "tqdm.std.time"):
+        monkeypatch.setattr(place, lambda: now[0])
+    with Terminal().progress("embedding", 100) as advance:
+        for place in range(70):
+            now[0] += 0.05 if place < 60 else 2
+            advance()
+        assert "70/100 [00:18<01:00" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_program_without_standard_error_draws_no_bar(monkeypatch):

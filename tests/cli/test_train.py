@@ -24,7 +24,7 @@ def test_a_version_that_cannot_be_used_is_saved_all_the_same():
     assert line == "version 1 is saved and logged, but not the champion: it is not usable"
 
 
-def few(r, known=0, bases=()):
+def few(r, known=0, bases=(), others=()):
     """Say of 30 pictures what the command says; bases are described by whether they forget."""
     trait = TraitEvaluation("warm", 30, r)
     nothing = {"icc1": None, "votes_per_image": None, "of_mean": None}
@@ -32,7 +32,9 @@ def few(r, known=0, bases=()):
     encoder = EncoderSpecification(name="face", members=(FACE,))
     manifest = Manifest("a", encoder, ("warm",), "0:10", True, data, {"warm": nothing}, 0, False, {"numpy": "2"})
     described = [replace(manifest, data=data | {"forgotten": forgets}).as_base("aa") for forgets in bases]
-    manifest = replace(manifest, data=data | {"bases": described})
+    manifest = replace(
+        manifest, data=data | {"bases": described + [manifest.as_base(fingerprint) for fingerprint in others]}
+    )
     return few_pictures(Evaluation(n=30, overall=Overall(1, r), traits=(trait,)), manifest)
 
 
@@ -48,3 +50,4 @@ def test_nothing_is_said_of_few_pictures_where_it_may_be_wrong():
     assert few(Estimate(-0.1, -0.4, 0.2)) == ""
     assert few(good, known=3, bases=[False]) == ""
     assert few(good, bases=[False, True]) == ""
+    assert few(good, others=[""]) == few(good, bases=[False], others=[""]) == ""

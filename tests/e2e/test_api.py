@@ -12,6 +12,7 @@ from prescreen.errors import NothingScored, PredictorNotFound
 from prescreen.ratings.scale import Scale
 from prescreen.workflow import evaluate, inputs, score
 from prescreen.workflow import train as verb
+from prescreen.workflow.rating_files import in_step
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 
@@ -74,7 +75,11 @@ def test_traits_are_names_or_a_mapping(asked, given, read):
 def test_the_arguments_and_their_defaults_are_those_of_the_command():
     options = verb.TrainingOptions(Path("votes.csv"))
     given = main.commands["train"].make_context("train", ["--ratings", "votes.csv"]).params
-    assert {name: value for name, value in given.items() if name not in ("quiet", "debug")} == vars(options)
+    files = in_step(**{name: given.pop(name) for name in ("ratings", "images", "traits", "columns", "scale")})
+    for name in ("quiet", "verbose", "debug"):
+        del given[name]
+    assert verb.TrainingOptions.of_files(files, **given) == options
+    assert given.keys() < vars(options).keys()
     interface = inspect.signature(prescreen.Predictor.train).parameters
     assert {name: known.default for name, known in interface.items() if name != "ratings"}.items() <= vars(
         options

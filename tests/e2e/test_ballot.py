@@ -1,5 +1,6 @@
 """`prescreen ballot` as a user runs it: thirty simulated raters, a kill in the middle, a predictor of their votes."""
 
+import itertools
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -124,14 +126,15 @@ def test_a_kill_loses_no_vote_and_raters_go_on_with_the_same_link(collected, pla
     assert "Traceback" not in told
 
 
-def test_the_votes_train_a_predictor(collected, place, clip_folder):
+def test_the_votes_train_a_predictor(collected, place, ballots, clip_folder):
     done = place(
         "train", "--ratings", "votes.csv", "--images", "rated", "--encoder", f"clip:tiny@{clip_folder}",
         "--simulated", "--output", "models/mine",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    votes = RATERS * 16 * len(TRAITS)
-    assert f"ratings    24 pictures, competence, influence, {votes} votes on 0:3 (votes)" in done.stderr.splitlines()
+    counts = Counter(image for by_image in ballots.values() for image in by_image)
+    each = f"{min(counts.values())} to {max(counts.values())} votes a picture"
+    assert f"ratings    24 pictures, competence, influence, {each} on 0:3 (votes)" in done.stderr.splitlines()
     assert Predictor.load(place.folder / "models" / "mine").traits == TRAITS
 
 
@@ -167,8 +170,8 @@ def test_files_that_raters_sent_give_the_same_votes(collected, place, ballots):
     names = ["early.csv", *(f"{rater}.csv" for rater in ballots)]
     done = place("ballot", "--collect", *names, "--output", "sent.csv")
     assert done.returncode == 0, done.stderr
-    assert "5 votes are in several files, 1 of them changed: the later file counts" in done.stderr
-    assert f"{RATERS * 32} votes of {RATERS} raters" in done.stderr
+    assert "5 ratings are in several files, 1 of them changed: the later file counts" in done.stderr
+    assert f"{RATERS * 16} votes of {RATERS} raters ({RATERS * 32} ratings)" in done.stderr
     assert "rater-01.csv: read semicolons" in done.stderr
     assert read_votes(place.folder / "sent.csv")[0] == read_votes(place.folder / "votes.csv")[0]
 
@@ -207,12 +210,17 @@ def test_pairs_of_thirty_simulated_raters_train_a_predictor_by_files_and_by_the_
         table.to_csv(place.folder / names[-1], index=False)
     done = place("ballot", "--pairs", "--collect", *names, "--output", "pairs.csv")
     assert done.returncode == 0, done.stderr
-    assert f"{15 * 48} votes of 15 raters" in done.stderr
+    assert f"{15 * 48} answers of 15 raters" in done.stderr
     serving = Serving(place, "--pairs", output="pairs.csv")
     with ThreadPoolExecutor(15) as pool:
         list(pool.map(lambda rater: send(serving.link, rater, pairs[rater]), list(pairs)[15:]))
+    every = {json.dumps(pair): dict.fromkeys(TRAITS, 0) for pair in itertools.combinations(IMAGES, 2)}
+    body = json.dumps({"rater": "made-up", "votes": every}).encode()
+    with pytest.raises(urllib.error.HTTPError, match="507"):
+        urllib.request.urlopen(urllib.request.Request(f"{serving.link}votes", body, method="PUT"), timeout=30)
     told = serving.end(signal.SIGINT)
     assert serving.process.returncode == 0, told
+    assert "made-up answered more than 48 pairs, twice as many as asked" in told.replace("\n", " ")
     saved = read_votes(place.folder / "pairs.csv", CHOICES)[0]
     assert len(saved) == RATERS * 48
     done = place(
@@ -220,7 +228,7 @@ def test_pairs_of_thirty_simulated_raters_train_a_predictor_by_files_and_by_the_
         "--simulated", "--output", "models/pairs",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    line = "ratings    24 pictures, competence, influence, 60 comparisons a picture on 0:1 (pairs)"
+    line = "ratings    24 pictures, competence, influence, 60 answers a picture on 0:1 (pairs)"
     assert line in done.stderr.splitlines()
     trained = Predictor.load(place.folder / "models" / "pairs")
     assert trained.traits == TRAITS
@@ -241,11 +249,15 @@ def test_pairs_of_thirty_simulated_raters_train_a_predictor_by_files_and_by_the_
         (["--collect", "odd.csv", "--traits", "warm"], "--traits: not with --collect", 2),
         (["--collect", "odd.csv", "--each", "3"], "--each: not with --collect", 2),
         (["--collect", "odd.csv", "--shortlist", "s.csv"], "--shortlist: not with --collect", 2),
-        (["--collect", "sound.csv", "--pairs", "--output", "v.csv"], "expected choices between two pictures with", 1),
+        (["--collect", "sound.csv", "--pairs", "--output", "v.csv"], "expected answers with", 1),
         (["rated", "--traits", "warm", "--shortlist", "gone.csv"], "gone.csv", 2),
         (["rated", "--traits", "warm", "--baseline", "gone.jpg"], "gone.jpg", 2),
         (["rated", "--traits", "warm", "--pairs", "--shortlist", "odd.csv"], "leave --pairs or --shortlist out", 2),
-        (["rated", "--traits", "warm", "--pairs", "--serve", "--no-browser", "--output", "odd.csv"], "expected ch", 1),
+        (
+            ["rated", "--traits", "warm", "--pairs", "--serve", "--no-browser", "--output", "odd.csv"],
+            "expected answers with",
+            1,
+        ),
         (["rated", "--traits", "image"], "image", 2),
         (["rated", "--traits", "warm", "--output", "page.csv"], "a file that ends in .html", 2),
         (["rated", "--traits", "warm", "--serve", "--output", "page.html"], "a file that ends in .csv", 2),

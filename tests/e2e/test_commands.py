@@ -157,8 +157,9 @@ def test_what_was_rejected_while_reviewing_is_not_sent(shell, demo):
     ranked = pd.read_csv(shell.folder / "kept.csv").set_index("image")
     assert ranked.loc[best, ["gates", "demoted", "selected"]].tolist() == ["rejected", "rejected by you", False]
     assert ranked["selected"].sum() == 3
-    assert shell(*words, "--decisions", decided, "--no-gates", "rejected").returncode == 0
-    assert pd.read_csv(shell.folder / "kept.csv")["image"][0] == best
+    assert shell(*words, "--decisions", decided, "--no-gates", "all").returncode == 0
+    assert not pd.read_csv(shell.folder / "kept.csv").set_index("image").loc[best, "selected"]
+    assert shell(*words, "--decisions", decided, "--no-gates", "rejected").returncode == 2
     decided.write_text("image,verdict\na.jpg,reject\n")
     assert shell(*words, "--decisions", decided).returncode == 2
 

@@ -66,7 +66,10 @@ def test_it_says_what_to_send_why_and_what_is_next(picked, place):
     assert f"pictures   portraits-shortlist: {', '.join(copies)}, and 0-now.jpg, your current photo" in picked.stdout
     assert "then: prescreen learn results.csv" in picked.stdout
     assert "image,competence,likeability,influence,votes" in picked.stdout
-    assert (folder / "report.html").stat().st_size > 100_000
+    page = (folder / "report.html").read_text("utf-8")
+    assert len(page) > 100_000
+    assert "<dt>Scored</dt><dd><bdi>portraits</bdi></dd>" in page
+    assert str(place.folder) not in page  # the page may be sent to others
     assert (folder / "scores.csv.meta.json").is_file()
     assert "--baseline" not in picked.stdout + picked.stderr
 

@@ -1,6 +1,7 @@
 """``prescreen.pick`` and ``Predictor.rank``, with paths, pictures of Pillow and arrays."""
 
 import inspect
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from tests.e2e.conftest import SAMPLE
 import prescreen
 from prescreen.cli.main import main
 from prescreen.errors import UsageError
+from prescreen.workflow.last_rank import LastRank
 from prescreen.workflow.pick import DEFAULT_PICK
 
 NAMES = [f"{number:03d}.jpg" for number in range(8, 18)]
@@ -65,6 +67,8 @@ def test_rank_in_memory_writes_the_folder_and_the_page_shows_in_a_notebook(predi
     assert done.shortlist["image"].tolist() == list(done.copies.values())
     assert {"p_better", "influence", "why"} <= set(done.table.columns)
     assert all((done.folder / name).is_file() for name in [*done.copies, "0-001.png"])
+    last = LastRank.read(done.folder.resolve() / "scores.csv")
+    assert all(Path(place).exists() for place in [last.baseline, *last.images]), "review goes on from there"
     frame = done._repr_html_()
     assert frame.startswith("<iframe srcdoc=")
     assert "&lt;!doctype html&gt;" in frame.lower()

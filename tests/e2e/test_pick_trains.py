@@ -150,6 +150,8 @@ def test_own_ratings_are_trained_on_once_with_the_public_ones_as_base(place, arc
     assert first.returncode == 0, first.stderr
     assert "base       the public ratings of One Million Impressions" in first.stderr
     assert "based on   simulated votes" in first.stdout
+    assert "licence    CC BY-NC-SA 4.0" in first.stdout
+    assert not (place.folder / "mlruns").exists()
     table = (place.folder / "portraits-shortlist" / "shortlist.csv").read_bytes()
     again = place(*words)
     assert again.returncode == 0, again.stderr

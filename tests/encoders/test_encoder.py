@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from heard import Heard
 from prescreen.encoders import (
     CONVERSION,
     IDENTITY_BLOCK,
@@ -17,7 +18,6 @@ from prescreen.encoders.bundled import EFFICIENTNET, FACE
 from prescreen.errors import EncoderError, PredictorMismatch, UsageError
 from prescreen.images.faces import Face, find_face
 from prescreen.images.views import cut
-from prescreen.progress import NullReporter
 from prescreen.workflow import embed
 
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
@@ -208,19 +208,11 @@ def test_vectors_of_another_precision_are_another_encoder_s(clip_folder):
     assert {network.precision for network in plain._networks} == {"f32"}
 
 
-class Heard(NullReporter):
-    def __init__(self):
-        self.said = []
-
-    def info(self, message):
-        self.said.append(message)
-
-
 def test_the_first_conversion_is_foretold(clip_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
     name, heard = f"clip:tiny@{clip_folder}", Heard()
     assert not make_encoder(name, device="mps").must_convert
     embed.embed([IMAGES / "001.jpg"], encoder=name, reporter=heard)
-    assert heard.said == [CONVERSION]
+    assert heard.lines == [CONVERSION]
     embed.embed([IMAGES / "013.jpg"], encoder=name, reporter=heard)
-    assert heard.said == [CONVERSION]
+    assert heard.lines == [CONVERSION]

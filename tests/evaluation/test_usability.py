@@ -89,12 +89,24 @@ def judged(**votes):
         )
         for name, worth in votes.items()
     )
-    return verdict(Evaluation(60, 60, Overall(len(traits), GOOD, votes=Estimate(16.2)), traits))
+    return verdict(Evaluation(60, 60, traits=traits))
 
 
 def test_the_verdict_says_what_predictions_are_worth_and_where_they_are_weak():
-    assert judged(warm=16.2, smart=20) == "Usable: a prediction is worth about 16 votes a picture."
-    assert judged(warm=16.2, smart=7.04) == "Usable: a prediction is worth about 16 votes a picture; weak: smart (7.0)."
+    assert judged(warm=16.2, smart=20, dull=9) == "Usable: a prediction is worth about 16 votes a picture."
+    weak = judged(warm=16.2, smart=7.04, dull=20)
+    assert weak == "Usable: a prediction is worth about 16 votes a picture; weak: smart (7.0)."
+
+
+def test_the_verdict_averages_what_can_be_used_only():
+    r = {"warm": Estimate(0.87, 0.8, 0.9), "smart": Estimate(-0.87), "dull": Estimate(0.17, -0.2, 0.5)}
+    bad = NoiseCeiling(votes=Estimate(0.1))
+    traits = tuple(TraitEvaluation(name, 60, found) for name, found in r.items())
+    assert verdict(Evaluation(60, 60, Overall(3, Estimate(0.06)), traits)).startswith("Usable: mean r 0.87 on")
+    good = replace(traits[0], ceiling=NoiseCeiling(votes=Estimate(12.0)))
+    rest = [replace(trait, ceiling=bad) for trait in traits[1:]]
+    told = verdict(Evaluation(60, 60, Overall(3, votes=Estimate(0.1)), (good, *rest)))
+    assert told.startswith("Usable: a prediction is worth about 12 votes a picture. Not usable for smart: r -0.87")
 
 
 def test_the_verdict_names_what_cannot_be_used():

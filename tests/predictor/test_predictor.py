@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from heard import Heard
 from prescreen.encoders import EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import PredictorError, PredictorMismatch
@@ -21,7 +22,6 @@ from prescreen.predictor.files import FILES, FORMAT, announce_overwrite
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.training_portraits import TrainingPortraits, content_keys
-from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage import atomic
 
@@ -124,16 +124,11 @@ def test_a_directory_may_be_named_by_text(original, tmp_path):
 
 
 def test_what_will_be_overwritten_is_said_before_and_only_then(original, tmp_path):
-    class Heard(NullReporter):
-        lines: list[str] = []
-
-        def info(self, message):
-            self.lines.append(message)
-
-    announce_overwrite(tmp_path / "new", Heard())
-    assert Heard.lines == []
-    announce_overwrite(original, Heard())
-    assert Heard.lines == [f"output     {original}: will overwrite the predictor there"]
+    heard = Heard()
+    announce_overwrite(tmp_path / "new", heard)
+    assert heard.lines == []
+    announce_overwrite(original, heard)
+    assert heard.lines == [f"output     {original}: will overwrite the predictor there"]
 
 
 def test_saving_what_was_loaded_gives_the_same_bytes(original, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from prescreen.errors import UsageError
 from prescreen.ranking.checks import (
     CHECKS,
+    SWITCHABLE,
     Candidates,
     References,
     another_person,
@@ -96,7 +97,7 @@ def test_of_two_copies_the_one_that_nothing_else_speaks_against_stays():
 @pytest.mark.parametrize(
     ("names", "on"),
     [
-        ("all", tuple(CHECKS)),
+        ("all", SWITCHABLE),
         ("none", ()),
         ("nose,faces", ("faces", "nose")),
         ("present,unfamiliar", ("current", "novelty")),

@@ -62,6 +62,24 @@ def test_the_reliability_claimed_is_the_true_one(n_raters, per_rater):
     assert np.mean(claimed) == pytest.approx(np.mean(true), abs=0.07)
 
 
+@pytest.mark.parametrize("per_rater", [[300] + 5 * [20], 2 * [120] + 10 * [10], [300, 20, 20]])
+def test_the_reliability_claimed_is_the_true_one_where_some_raters_answer_far_more(per_rater):
+    claimed, true = [], []
+    for seed in range(20):
+        quality, pairs, _ = simulated_pairs(seed, n_raters=len(per_rater), per_rater=per_rater)
+        means = pair_ratings(pairs).means
+        known = np.isfinite(means)
+        claimed.append(split_half_reliability(pairs))
+        true.append(np.corrcoef(means[known], quality[known])[0, 1] ** 2)
+    assert np.mean(claimed) == pytest.approx(np.mean(true), abs=0.08)
+
+
+def test_a_second_rater_with_a_handful_of_answers_does_not_tell_how_reliable_the_ratings_are():
+    _, pairs, _ = simulated_pairs(0, n_raters=2, per_rater=[300, 5])
+    assert np.isnan(split_half_reliability(pairs))
+    assert np.isnan(pair_ratings(pairs).stds).all()
+
+
 def test_answers_by_chance_are_not_reliable_and_one_rater_alone_says_nothing_of_it():
     _, pairs, _ = simulated_pairs(3, agree=1e9)
     assert split_half_reliability(pairs) < 0.3
@@ -171,7 +189,7 @@ class TestFiles:
         rated = self.read(place, swapped)
         assert rated.crowd.describe() == (
             "raters     1 of 30 gives no information: r04 on competence (60 of 60 answers are the picture on the left)",
-            "           --leave-out-raters trains without these votes",
+            "           --leave-out-raters trains without these answers",
         )
         without = self.read(place, swapped, leave_out_raters=True)
         assert "raters     60 of 1800 answers left out" in without.notes
@@ -183,7 +201,7 @@ class TestFiles:
         swapped = table.copy()
         swapped.loc[turned, ["better", "worse"]] = table.loc[turned, ["worse", "better"]].to_numpy()
         (line, _) = self.read(place, swapped).crowd.describe()
-        assert re.match(r"raters     1 of 30 votes in reverse: r04 on competence \(60 votes, r -0", line)
+        assert re.match(r"raters     1 of 30 answers in reverse: r04 on competence \(60 answers, r -0", line)
 
     @pytest.mark.parametrize(
         ("changed", "says"),
@@ -212,7 +230,7 @@ class TestFiles:
         assert rated.reliability["competence"].of_mean > 0.5
         table.loc[:9, "rater"] = ""
         (note,) = self.read(place, table).notes
-        assert note == "raters     10 votes without a rater: each counts as a rater of its own"
+        assert note == "raters     10 answers without a rater: each counts as a rater of its own"
 
     def test_what_has_no_meaning_for_pairs_is_refused(self, place, table):
         from prescreen.ratings.scale import Scale
@@ -222,7 +240,7 @@ class TestFiles:
         with pytest.raises(PrescreenError, match="pairs but no column trait"):
             self.read(place, table.drop(columns="trait"))
         sides = table.rename(columns={"better": "left", "worse": "right"}).assign(choice="up")
-        with pytest.raises(PrescreenError, match="row 2: choice 'up' is neither left nor right"):
+        with pytest.raises(PrescreenError, match="row 2: choice 'up' is neither left nor right.*; write left or right"):
             self.read(place, sides)
         self.read(place, table)
         with pytest.raises(PrescreenError, match="which of two pictures is better, but not how good"):

@@ -242,11 +242,29 @@ class TestShortlist:
         with pytest.raises(UsageError, match="another picture in .* is named now.jpg"):
             self.written(folder, tmp_path, baseline=tmp_path / "now.jpg")
 
+    def test_the_current_photo_is_asked_about_once_wherever_it_lies(self, folder, tmp_path, shortlist):
+        inside = folder / "stage" / "c.webp"
+        for baseline in (inside, tmp_path / "copy.webp"):
+            baseline.write_bytes(inside.read_bytes())
+            images, _ = self.written(folder, tmp_path, baseline=baseline)
+            assert images == ["=a.jpg", "b.png", baseline.name]
+        images, told = self.written(folder, tmp_path, shortlist=shortlist, baseline=inside)
+        assert images == ["=a.jpg", "c.webp"]
+        assert told == ["plan       2 pictures, 80 votes: 40 raters, asked about all of them"]
+
+    def test_uneven_votes_need_as_many_raters_as_the_picture_with_most(self, folder, tmp_path):
+        """No rater votes twice on a picture."""
+        path = tmp_path / "uneven.csv"
+        path.write_text("image,selected,votes\n=a.jpg,True,40\nb.png,True,10\nstage/c.webp,True,10\n")
+        _, told = self.written(folder, tmp_path, shortlist=path, each=2)
+        assert told == ["plan       3 pictures, 60 votes: 40 raters, asked about 2 each"]
+
     @pytest.mark.parametrize(
         ("text", "says"),
         [
             ("image,votes\nb.png,3\n", "expected the table that prescreen rank --output wrote"),
             ("image,selected\nb.png,False\n", "no picture is to be sent"),
+            ("image,selected\nb.png,False\n=a.jpg,\n", "expected True or False in every row of the column selected"),
             ("image,selected\ngone.png,True\n", r"gone\.png is not in .*; name the folder that was scored"),
         ],
     )

@@ -272,9 +272,10 @@ class TestCollect:
 
     def test_votes_that_are_in_the_table_stay(self, saved, sent):
         write_votes({("ben", "b.jpg", "warm"): 1, ("anna", "b.jpg", "warm"): 2}, saved)
-        assert collect([sent], saved) == (2, 2)
+        assert collect([sent], saved) == "2 votes of 2 raters"
         assert read_votes(saved)[0] == {("ben", "b.jpg", "warm"): 1, ("anna", "b.jpg", "warm"): 3}
-        assert collect([sent], saved) == (2, 2)
+        write_votes({("ben", "b.jpg", trait): 1 for trait in TRAITS}, sent)
+        assert collect([sent], saved) == "2 votes of 2 raters (3 ratings)"
 
     def test_a_file_without_a_vote_is_told(self, saved, tmp_path):
         (tmp_path / "votes.csv").write_text("image,trait,vote,rater\na.jpg,warm,,x\n")
@@ -405,6 +406,21 @@ class TestPairs:
         assert put(client, {"rater": "a", "votes": {item: {"warm": 1}, self.PAIR: {"cold": 0, "warm": 1}}}).status_code
         assert len(read_votes(saved, CHOICES)[0]) == 1
 
+    def test_a_rater_cannot_send_every_pair(self, saved):
+        """Twice as many as asked are taken, as after a restart with other pairs; those that are in it may change."""
+        pairs = [(f"{one}.jpg", f"{other}.jpg") for one in range(4) for other in range(one)]
+        earlier = CollectedVotes(saved, {}, [f"{n}.jpg" for n in range(4)], TRAITS, CHOICES, asked=1)
+        earlier.save("eve", {json.dumps(pair): {"warm": 0} for pair in pairs[:2]})
+        votes = CollectedVotes(saved, read_votes(saved, CHOICES)[0], [*earlier.images], TRAITS, CHOICES, asked=1)
+        votes.save("eve", {json.dumps(pair): {"warm": 1, "competence": 1} for pair in pairs[:2]})
+        votes.save("ben", {json.dumps(pairs[2]): {"warm": 0}})
+        with pytest.raises(PrescreenError, match="eve answered more than 2 pairs"):
+            votes.save("eve", {json.dumps(pairs[2]): {"warm": 0}})
+        with pytest.raises(PrescreenError, match="ben answered more than 2 pairs"):
+            votes.save("ben", {json.dumps(pair): {"warm": 0} for pair in pairs})
+        votes.save("ben", {json.dumps(pairs[3]): {"warm": 0}})
+        assert len(read_votes(saved, CHOICES)[0]) == 6
+
     @pytest.mark.parametrize("vote", [2, 3, -1, True, "1", None, 0.0])
     def test_what_is_no_side_is_refused(self, client, saved, vote):
         assert put(client, {"rater": "a", "votes": {self.PAIR: {"warm": vote}}}).status_code == 400
@@ -431,8 +447,8 @@ class TestPairs:
         write_votes(changed | {("anna", ("b.jpg", "c.jpg"), "warm"): Choice("c.jpg", "b.jpg", "")}, second, CHOICES)
         write_votes({("ben", "b.jpg", "warm"): 3}, votes)
         together = tmp_path / "together.csv"
-        assert collect([first, second], together) == (2, 1)
-        assert collect([first], together, pairs=True) == (2, 1)
+        assert collect([first, second], together) == "2 answers of 1 rater"
+        assert collect([first], together, pairs=True) == "2 answers of 1 rater"
         assert read_votes(together, CHOICES)[0]["anna", pair, "warm"] == Choice(*pair, "left")
         before = together.read_bytes()
         for files, output, options in (
@@ -441,7 +457,16 @@ class TestPairs:
             ([votes], tmp_path / "new.csv", {"pairs": True}),
             ([votes, first], tmp_path / "new.csv", {}),
         ):
-            with pytest.raises(RatingsError, match="expected (votes|choices between two pictures) with their raters"):
+            with pytest.raises(RatingsError, match="expected (votes|answers) with their raters"):
                 collect(files, output, **options)
         assert together.read_bytes() == before
+        assert not (tmp_path / "new.csv").exists()
+
+    def test_a_picture_compared_with_itself_is_refused(self, tmp_path, monkeypatch):
+        """Training would refuse the whole table."""
+        monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
+        sent = tmp_path / "sent.csv"
+        sent.write_text("better,worse,trait,rater\na.jpg,b.jpg,warm,anna\nb.jpg,b.jpg,warm,anna\n")
+        with pytest.raises(RatingsError, match=r"sent\.csv: row 3: image 'b\.jpg' is compared with itself"):
+            collect([sent], tmp_path / "new.csv")
         assert not (tmp_path / "new.csv").exists()

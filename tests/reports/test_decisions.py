@@ -1,7 +1,7 @@
 import pytest
 
 from prescreen.errors import UsageError
-from prescreen.reports.decisions import read_decided, read_rejected
+from prescreen.reports.decisions import Decisions, read_decided
 
 
 def test_decisions_say_what_is_rejected_and_kept(tmp_path):
@@ -10,7 +10,6 @@ def test_decisions_say_what_is_rejected_and_kept(tmp_path):
     decided = read_decided(path)
     assert (decided.kept, decided.rejected, decided.exported) == ({"a.jpg"}, {"b.jpg"}, False)
     assert decided.by_name() == {"a.jpg": "keep", "b.jpg": "reject"}
-    assert read_rejected(path) == {"b.jpg"}
 
 
 def test_of_a_list_that_the_page_exported_all_is_kept(tmp_path):
@@ -25,3 +24,14 @@ def test_another_decision_is_refused(tmp_path):
     path.write_text("image,decision\na.jpg,maybe\n")
     with pytest.raises(UsageError, match="decision 'maybe' of 'a.jpg'"):
         read_decided(path)
+
+
+def test_a_name_with_a_line_break_is_known_as_the_page_writes_it(tmp_path):
+    path = tmp_path / "decisions.csv"
+    path.write_text("image,decision,tags\nnew\\nline.jpg,reject,\na.jpg,keep,\ngone.jpg,keep,\n")
+    decided = read_decided(path).among(["new\nline.jpg", "a.jpg", "b.jpg"])
+    assert decided.rejected == {"new\nline.jpg"}
+    assert decided.kept == {"a.jpg", "gone.jpg"}
+    saved = Decisions(tmp_path / "saved.csv", ["new\nline.jpg"])
+    saved.set(0, "keep", [])
+    assert read_decided(saved.path).among(saved.names).kept == {"new\nline.jpg"}

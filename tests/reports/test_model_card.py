@@ -94,6 +94,17 @@ def test_figures_that_may_be_too_high_for_new_persons_are_called_that(manifest):
         Manifest.from_json(replace(manifest, data=manifest.data | {"known_to_bases": "7"}).to_json())
 
 
+def test_a_manifest_loads_without_what_older_ones_do_not_say_of_other_rating_files(manifest):
+    older = manifest.as_base("")
+    newer = older | {"scale": "1:7", "columns": {"warm": "Q1"}, "raters_left_out": 2}
+    for other in (older, newer):
+        found = replace(manifest, data=manifest.data | {"bases": [other]})
+        assert Manifest.from_json(found.to_json()).other_ratings == (other,)
+    wrong = replace(manifest, data=manifest.data | {"bases": [newer | {"raters_left_out": "2"}]})
+    with pytest.raises(TypeError, match="raters_left_out"):
+        Manifest.from_json(wrong.to_json())
+
+
 def test_bases_that_forget_are_named_however_deep(manifest):
     base = replace(manifest, name="faces", data=manifest.data | {"forgotten": True})
     between = replace(manifest, data=manifest.data | {"bases": [base.as_base("aa")]})

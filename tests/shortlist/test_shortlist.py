@@ -13,7 +13,7 @@ from prescreen.evaluation.usability import Usability
 from prescreen.predictor.calibration import Calibration
 from prescreen.predictor.human_scores import Errors, HumanResults, Pictures
 from prescreen.predictor.scores_table import score_columns
-from prescreen.ranking.checks import References
+from prescreen.ranking.checks import CHECKS, References
 from prescreen.ranking.options import RankingOptions
 from prescreen.ranking.posterior import HumanScores
 from prescreen.ratings.vote_noise import score_to_z
@@ -101,9 +101,14 @@ def test_what_was_tested_or_rejected_is_not_sent_and_a_check_that_is_off_exclude
     done = shortlist(tested=("a",), rejected=("c.jpg",), budget=9)
     assert done.table.loc[done.table["selected"], "image"].tolist() == ["copy.jpg", "d.jpg"]
     assert done.describe_excluded() == "2 of 4 pictures: tested 1, copies 1, rejected 1"
-    off = shortlist(tested=("a",), rejected=("c.jpg",), budget=9, gates_off=("tested", "rejected", "copies"))
+    off = shortlist(tested=("a",), budget=9, gates_off=("tested", "copies"))
     assert off.table["selected"].all()
     assert off.describe_excluded() == ""
+
+
+def test_what_was_rejected_stays_out_when_every_check_is_off():
+    off = shortlist(rejected=("c.jpg",), budget=9, gates_off=tuple(CHECKS))
+    assert off.table.loc[~off.table["selected"], "image"].tolist() == ["c.jpg"]
 
 
 def test_the_chance_of_any_is_at_least_that_of_the_best_and_below_that_of_independent_pictures():
@@ -224,6 +229,15 @@ def test_an_exported_list_is_proposed_as_it_is():
     done = shortlist(kept=("c.jpg", "d.jpg"), only_kept=True)
     assert chosen(done) == {"c.jpg", "d.jpg"}
     assert done.advice.pictures == 2
+
+
+def test_votes_are_planned_for_an_exported_list():
+    done = shortlist(kept=("c.jpg", "d.jpg"), only_kept=True, votes=80)
+    votes = done.table.set_index("image")["votes"]
+    assert votes[["c.jpg", "d.jpg"]].min() > 0
+    assert votes.sum() == 80
+    assert "the test shows it" in done.describe_plan()
+    assert shortlist(kept=("c.jpg", "d.jpg"), only_kept=True).describe_plan() == ""
 
 
 def test_of_what_is_left_the_chances_stay_when_others_are_rejected():

@@ -360,3 +360,18 @@ def test_the_working_directory_is_a_folder_like_others(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recover_folder(Path())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_takes_no_files_is_named_instead_of_tried_for_ever(tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(path, *options):
+        asked.append(path)
+        assert len(asked) < 100, "it never stops"
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))  # as /proc does
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", refuse)
+        with pytest.raises(PrescreenError, match=r"scores\.csv: cannot be written"):
+            write_bytes_atomic(tmp_path / "scores.csv", b"1")
+    assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from prescreen.predictor.files import FILES
 from prescreen.predictor.predictor import Predictor
 from prescreen.ratings.reading import read_ratings
 from prescreen.ratings.results import read_results
-from prescreen.reports.decisions import read_rejected
+from prescreen.reports.decisions import read_decided
 from prescreen.shortlist.effect_groups import read_tags
 from prescreen.storage import bounded_files
 from prescreen.storage.bounded_files import check_csv, check_extent, check_parquet, open_plain, read_bounded
@@ -46,7 +46,7 @@ READERS = {
     "part of a table": ("part-00000.parquet", lambda path: read_table(path.parent)),
     "results": ("r.csv", lambda path: read_results(path, ["a"], ["x"], where="scores.csv")),
     "tags": ("t.csv", lambda path: read_tags(path, ["a.jpg"])),
-    "decisions": ("d.csv", lambda path: read_rejected(path)),
+    "decisions": ("d.csv", lambda path: read_decided(path)),
     "note": ("s.csv.meta.json", lambda path: ScoresMetadata.read(path.with_name("s.csv"))),
     "manifest": (FILES.manifest, lambda path: Predictor.load(path.parent)),
     "picture": ("p.jpg", lambda path: read_bytes(ImageFile(path, path.name))),

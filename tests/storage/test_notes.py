@@ -5,26 +5,16 @@ import hashlib
 import pandas as pd
 import pytest
 
+from heard import Heard
 from prescreen.embeddings.pipeline import EmbeddingCache
 from prescreen.errors import PredictorError, UsageError
 from prescreen.predictor.scored_files import find_candidates, places_to_search
-from prescreen.progress import NullReporter
 from prescreen.storage import remote
 from prescreen.storage.atomic import write_bytes_atomic
 from prescreen.storage.provenance import ScoresMetadata
 from prescreen.workflow.inputs import open_scores
 
 FAR = ("s3://bucket/portraits", "http://evil.example/portraits", "//host/share", "\\\\host\\share", "FILE:///etc")
-
-
-class Told(NullReporter):
-    """Keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
 
 
 def note(inputs=(), predictor="/models/mine"):
@@ -52,7 +42,7 @@ def table(**contents):
 
 @pytest.mark.parametrize("place", FAR)
 def test_what_only_the_note_names_is_not_fetched_and_said(place, closed, cache):
-    told = Told()
+    told = Heard()
     assert find_candidates(note([place]), table(a="0" * 64), (), cache, told) == []
     (line,) = told.lines
     assert "not fetched; --images " in line
@@ -61,7 +51,7 @@ def test_what_only_the_note_names_is_not_fetched_and_said(place, closed, cache):
 def test_what_the_user_names_is_fetched(cache):
     fsspec = pytest.importorskip("fsspec")
     fsspec.filesystem("memory").pipe("/named/a.jpg", b"x")
-    files = find_candidates(note(["s3://elsewhere/"]), table(**{"a.jpg": "0" * 64}), ["memory://named"], cache, Told())
+    files = find_candidates(note(["s3://elsewhere/"]), table(**{"a.jpg": "0" * 64}), ["memory://named"], cache, Heard())
     assert [file.path for file in files] == ["memory:///named/a.jpg"]
     fsspec.filesystem("memory").rm("/named", recursive=True)
 
@@ -73,7 +63,7 @@ def test_of_a_folder_in_the_note_only_pictures_of_the_table_are_taken_and_it_is_
     (private / "IMG_0001.jpg").write_bytes(b"private")
     (private / "IMG_0002.jpg").write_bytes(b"theirs")
     theirs = hashlib.sha256(b"theirs").hexdigest()
-    told = Told()
+    told = Heard()
     guessed = table(**{"IMG_0001.jpg": "0" * 64, "IMG_0002.jpg": theirs})
     files = find_candidates(note([str(private)]), guessed, (), cache, told)
     assert [file.name for file in files] == ["IMG_0002.jpg"]
@@ -81,7 +71,7 @@ def test_of_a_folder_in_the_note_only_pictures_of_the_table_are_taken_and_it_is_
 
 
 def test_a_named_folder_counts_instead_of_the_note_and_must_be_there(tmp_path):
-    told = Told()
+    told = Heard()
     assert places_to_search(note([*FAR, "/x"]), [tmp_path], told) == [str(tmp_path)]
     assert told.lines == []
     with pytest.raises(UsageError, match="--images .*nowhere: no such file or folder"):
@@ -93,13 +83,13 @@ def test_a_predictor_at_an_address_is_not_fetched(tmp_path, place, closed):
     scores = tmp_path / "scores.csv"
     note(predictor=place).write(scores, lambda: write_bytes_atomic(scores, b"image,status\na,ok\n"))
     with pytest.raises(PredictorError, match="is not fetched; say with --predictor"):
-        open_scores(scores, None, Told())
+        open_scores(scores, None, Heard())
 
 
 def test_the_predictor_that_the_note_names_is_said(tmp_path):
     scores = tmp_path / "scores.csv"
     note(predictor=str(tmp_path / "models")).write(scores, lambda: write_bytes_atomic(scores, b"image,status\na,ok\n"))
-    told = Told()
+    told = Heard()
     with pytest.raises(PredictorError, match="is not there any more"):
         open_scores(scores, None, told)
     assert told.lines == [f"predictor  {tmp_path / 'models'}, says the note beside the scores"]

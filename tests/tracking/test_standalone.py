@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 
 import prescreen
+from heard import Heard
 from prescreen import tracking
 from prescreen.errors import RatingsError
 from prescreen.predictor.predictor import Predictor
-from prescreen.progress import NullReporter
 from prescreen.tracking.standalone import DISTRIBUTIONS, pinned
 from prescreen.workflow import evaluate, score, train
 
@@ -161,16 +161,6 @@ def card_of(run):
     with tracking.store.opened_store() as client:
         uri = client.get_run(run.run_id).info.artifact_uri
         return mlflow.artifacts.load_text(f"{uri}/model_card.md")
-
-
-class Heard(NullReporter):
-    """Remembers what was said."""
-
-    def __init__(self):
-        self.lines = []
-
-    def info(self, line):
-        self.lines.append(line)
 
 
 def test_the_model_card_says_what_a_predictor_holds_of_people(first):

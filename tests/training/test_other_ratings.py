@@ -127,11 +127,14 @@ def test_nothing_said_of_a_picture_has_seen_it_or_a_near_copy_in_another_file(ow
 
 def test_ratings_of_the_same_pictures_flatter_nobody(own):
     """A trait that is the target itself, on the same pictures with features that say nothing, gives no accuracy."""
-    noise = replace(own, features=np.random.default_rng(5).normal(size=own.features.shape).astype(np.float32))
-    again = replace(same_pictures(noise, 30), ratings=noise.ratings)
-    merged = with_others(noise, [again], 0)
-    predictions = steps.cross_validate_dataset(merged, 0).predictions
-    assert np.corrcoef(predictions[:, 0], noise.ratings[:, 0])[0, 1] < 0.4
+    found = []
+    for seed in range(5):
+        random = np.random.default_rng([5, seed]).normal(size=own.features.shape).astype(np.float32)
+        noise = replace(own, features=random)
+        again = replace(same_pictures(noise, 30), ratings=noise.ratings)
+        predictions = steps.cross_validate_dataset(with_others(noise, [again], seed), seed).predictions
+        found.append(np.corrcoef(predictions[:, 0], noise.ratings[:, 0])[0, 1])
+    assert np.mean(found) < 0  # -0.28; 0.09 where a fold's ratings are seen in other pictures' predictions only
 
 
 def test_persons_of_both_files_stand_on_one_side(own, other):
@@ -144,12 +147,14 @@ def test_persons_of_both_files_stand_on_one_side(own, other):
     assert "of named persons" in merged.grouping
 
 
-def test_a_trait_of_few_groups_is_the_mean_where_it_cannot_be_learned(own, other):
+def test_a_trait_of_few_groups_is_the_mean_of_what_may_be_seen_where_it_cannot_be_learned(own, other):
     few = np.full((120, 8), np.nan)
     few[:, 1:] = other.ratings[:, 1:]
     few[:2, 0] = other.ratings[:2, 0]
     merged = with_others(own, [replace(other, ratings=few)], 0)
-    kept = np.arange(120) > 0
-    said = merged.others[0].predict(own.features, merged.groups, kept)
-    np.testing.assert_allclose(said[:, 0], few[:2, 0].mean())
-    assert (said[:, 1:].std(axis=0) > 0).all()
+    for rows, expected in ((slice(1), few[1, 0]), (slice(2), 0.0)):
+        kept = np.ones(120, dtype=bool)
+        kept[rows] = False
+        said = merged.others[0].predict(own.features, merged.groups, kept)
+        np.testing.assert_allclose(said[:, 0], expected)
+        assert (said[:, 1:].std(axis=0) > 0).all()

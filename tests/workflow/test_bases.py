@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from heard import Heard
 from prescreen.errors import PredictorMismatch, UsageError
 from prescreen.predictor.bases import Base
 from prescreen.predictor.predictor import Predictor
@@ -31,16 +32,6 @@ OF_BASE, OWN = ALL[:16], ALL[12:]  # four of them are rated for both
 TRAINING = workflow.TrainingOptions(Path("own.csv"), images=SAMPLE, scale=Scale(0, 10))
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow's libraries
-
-
-class Heard(NullReporter):
-    """Keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def info(self, message):
-        self.lines.append(message)
 
 
 def train(options, reporter=None):

@@ -10,6 +10,7 @@ from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.reports.decisions import NOTHING_DECIDED
 from prescreen.workflow import review as reviewing
 from prescreen.workflow.last_rank import LastRank
+from prescreen.workflow.rank import rank
 
 
 def test_options_come_back_and_files_are_absolute(tmp_path, monkeypatch):
@@ -84,3 +85,15 @@ def test_review_draws_what_was_kept_before_and_saves_into_no_exported_list(tmp_p
     exported.write_text("order,file,image,decision\n1,01_a.jpg,a.jpg,\n")
     with pytest.raises(UsageError, match="a list that the page exported"):
         reviewing.review(scores, decisions=exported)
+
+
+def test_rank_plans_no_list_in_two_rounds_for_a_list_that_the_page_exported(tmp_path):
+    exported = tmp_path / "shortlist.csv"
+    exported.write_text("order,file,image,decision\n1,1-a.jpg,a.jpg,\n")
+    with pytest.raises(UsageError, match="--votes with --wanted: .* leave out --wanted"):
+        rank(
+            tmp_path / "scores.csv",
+            options=RankingOptions(votes=80, wanted=5),
+            decisions=exported,
+            output=tmp_path / "ranked.csv",
+        )

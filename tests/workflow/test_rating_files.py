@@ -15,17 +15,17 @@ import pandas as pd
 import pytest
 
 import prescreen
+from heard import Heard
 from prescreen.cli.main import main
 from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
 from prescreen.encoders import make_encoder
 from prescreen.errors import RatingsError, UsageError
 from prescreen.images.files import ImageFile
 from prescreen.predictor.predictor import Predictor
-from prescreen.progress import NullReporter
 from prescreen.ratings.scale import Scale
 from prescreen.reports.model_card import model_card
 from prescreen.tracking import store_uri
-from prescreen.workflow import score
+from prescreen.workflow import evaluate, score
 from prescreen.workflow import train as workflow
 from prescreen.workflow.rating_files import RatingsFile, in_step, read_others
 
@@ -34,16 +34,6 @@ ALL = [f"{number:03d}.jpg" for number in range(1, 121, 3)]  # of 40 persons
 OWN, THEIRS = ALL[:16], ALL[14:]  # two of them are in both
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow's libraries
-
-
-class Heard(NullReporter):
-    """Keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def info(self, message):
-        self.lines.append(message)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -128,6 +118,8 @@ def test_two_files_with_their_own_folders_scales_and_columns(trained):
     (other,) = trained.manifest.other_ratings
     assert (other["source"], other["traits"], other["images"]) == ("theirs.csv", ["warm", "smart"], len(THEIRS))
     assert (other["fingerprint"], other["licence"], other["simulated"]) == ("", None, False)
+    assert (other["scale"], other["raters_left_out"]) == ("1:7", 0)
+    assert other["columns"] == {"warm": "warm", "smart": "klug"}
     assert trained.manifest.base_predictors == ()
     assert trained.manifest.data["images"] == len(OWN)
     assert trained.evaluation.n == len(OWN)
@@ -141,10 +133,21 @@ def test_scoring_needs_neither_file(trained, place):
     assert table["kind_raw"].between(-5, 15).all()
 
 
+def test_evaluate_has_no_learning_curve_where_other_files_were_learned_from(trained, encoder):
+    options = evaluate.EvaluationOptions("two", Path("own.csv"), images=Path("own"), scale=Scale(0, 10))
+    with (
+        patch.object(evaluate, "embed_inputs", side_effect=AssertionError),
+        pytest.raises(UsageError, match=r"two learned from theirs\.csv, too.*; train with --learning-curve$"),
+    ):
+        evaluate.evaluate(replace(options, learning_curve=True))
+    assert evaluate.evaluate(options) == trained.evaluation
+
+
 def test_the_same_picture_in_both_files_is_known(trained, told):
     lines = told.getvalue().splitlines()
     assert "helped by  theirs.csv: 26 pictures, warm, smart on 1:7 (scores)" in lines
-    assert any("theirs.csv: 2 of its 26 pictures, or persons on them, are in own.csv too" in line for line in lines)
+    said = "persons of own.csv are on 2 of its 26 pictures, too; those ratings never predict those persons"
+    assert any(line.endswith(f"helped by  theirs.csv: {said}") for line in lines)
     assert (trained.bases[0].portraits.find(trained.portraits.keys) >= 0).sum() == 2
 
 
@@ -168,6 +171,19 @@ def test_the_card_names_both_files(trained):
     card = model_card(trained.manifest, "", trained.holdings)
     assert "| theirs | warm, smart | theirs.csv | 26 | of raters | the file does not tell |" in card
     assert trained.manifest.other_ratings[0]["sha256"] in card
+
+
+def test_simulated_or_not_is_spelt_the_same_in_every_run(trained):
+    import mlflow
+
+    evaluate.evaluate(
+        evaluate.EvaluationOptions("two", Path("own.csv"), images=Path("own"), scale=Scale(0, 10), experiment="spelt")
+    )
+    client = mlflow.MlflowClient(store_uri())
+    places = [client.get_experiment_by_name(name).experiment_id for name in ("merged", "spelt")]
+    runs = client.search_runs(places, "tags.`prescreen.simulated` LIKE '%'")
+    assert {run.info.experiment_id for run in runs} == set(places)
+    assert {run.data.tags["prescreen.simulated"] for run in runs} == {"false"}
 
 
 @pytest.mark.parametrize(
@@ -226,6 +242,16 @@ def test_one_value_is_for_all_files_and_traits_for_the_first():
     assert first.columns is None
 
 
+def test_pictures_given_once_are_not_for_a_folder_that_brings_its_own(tmp_path):
+    mine, its = Path("mine.csv"), tmp_path
+    for ratings in ([its, mine], [mine, its]):
+        files = {file.ratings: file for file in in_step(ratings, images=[Path("mine")], scale=[Scale(0, 10)])}
+        assert (files[its].images, files[mine].images) == (None, Path("mine"))
+        assert files[mine].scale == Scale(0, 10)
+    assert [file.images for file in in_step([its], images=[Path("mine")])] == [Path("mine")]
+    assert [file.images for file in in_step([its, its], images=[Path("mine")])] == [Path("mine"), None]
+
+
 @pytest.fixture(scope="module")
 def omi(place, planted):
     """A folder in the layout of One Million Impressions, with a trait of the same name as in own.csv."""
@@ -275,6 +301,14 @@ def test_one_file_twice_uses_the_pictures_that_are_rated_on_other_traits_only():
     told = "25 pictures are rated on other traits only; give the file twice to learn from them: --ratings both.csv"
     assert any(told in line for line in heard.lines)
     assert len(rated.wide()) == 15
+    table.loc[:, "kind"] = rng.uniform(0, 10, 40).round(2)
+    table.loc[39, "kind"] = np.nan
+    table.to_csv("all but one.csv", index=False)
+    heard = Heard()
+    workflow._read(replace(once, ratings=Path("all but one.csv")), heard)
+    assert any(
+        "1 picture is rated on other traits only; give the file twice to learn from it:" in line for line in heard.lines
+    )
     twice = replace(once, others=(replace(first, traits=None),))
     heard = Heard()
     rated = workflow._read(twice, heard)
@@ -300,6 +334,27 @@ def test_traits_that_cannot_be_learned_are_left_out_where_nobody_chose_them(plan
     assert "helped by  alike.csv: the ratings of 'alike' are all equal (3): left out" in heard.lines
     with pytest.raises(RatingsError, match="the ratings of 'alike' are all equal"):
         read_others(replace(options, others=(replace(second, traits={"alike": "alike"}),)), rated, heard)
+
+
+def test_raters_left_out_of_another_file_are_told_with_its_name_and_written_down(planted, encoder):
+    rng = np.random.default_rng(3)
+    level = 2 + 4 * planted[THEIRS].to_numpy()
+    rows = [
+        (f"theirs-{image}", f"r{rater}", 4 if rater == 0 else int(np.clip(round(level[row] + rng.normal()), 1, 7)))
+        for rater in range(8)
+        for row, image in enumerate(THEIRS)
+    ]
+    pd.DataFrame(rows, columns=["image", "rater", "warm"]).to_csv("raters.csv", index=False)
+    second = RatingsFile(Path("raters.csv"), Path("theirs"), scale=Scale(1, 7))
+    options = workflow.TrainingOptions.of_files((FIRST, second), encoder=encoder, output=Path("without r0"))
+    heard = Heard()
+    train(replace(options, leave_out_raters=True), heard)
+    assert "helped by  raters.csv: raters 26 of 208 votes left out" in heard.lines
+    told = [line for line in heard.lines if "r0 on warm" in line]
+    assert len(told) == 1
+    assert told[0].startswith("helped by  raters.csv: raters 1 of 8 gives no information: r0")
+    (other,) = Predictor.load("without r0").manifest.other_ratings
+    assert (other["raters_left_out"], other["scale"]) == (1, "1:7")
 
 
 def test_a_file_that_no_trait_uses_is_not_carried(planted, encoder):

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from prescreen.cli.main import main
 from prescreen.errors import UsageError
+from prescreen.storage.provenance import ScoresMetadata, file_sha256
 from prescreen.storage.tables import write_table
 from prescreen.workflow.export import export
 from prescreen.workflow.xmp_sidecars import PROGRAMS, sidecar, sidecar_paths, stars, tags
@@ -75,9 +76,29 @@ def test_every_scored_picture_gets_stars_and_tags_in_a_folder_of_their_own(short
     read = {path.name: values(path, "xmp:Rating") for path in folder.rglob("*.xmp")}
     assert read == {"two.jpg.xmp": "5", "Käthe & Jörg.JPG.xmp": "4", "three.jpg.xmp": "1"}
     assert values(folder / "b/two.jpg.xmp", "dc:subject") == [
-        "prescreen", "shortlist", "competence 3", "führung 5", "predicted by prescreen"
+        "prescreen", "shortlist", "competence 3", "führung 5", "predicted by prescreen (predictor not known)"
     ]  # fmt: skip
     assert values(folder / "three.jpg.xmp", "dc:subject")[1:3] == ["excluded: copies", "excluded: nose"]
+
+
+def test_a_shortlist_beside_its_scores_says_who_predicted_them_and_that_votes_were_simulated(shortlist, pictures):
+    def subjects():
+        command(shortlist, pictures)
+        return values(shortlist.with_name("short-xmp") / "b" / "two.jpg.xmp", "dc:subject")
+
+    scores = shortlist.with_name("scores.csv")
+    scored = pd.DataFrame(ROWS).drop(columns="selected")
+    write_table(scored.assign(competence=scored["competence"] + 0.0005), scores)  # a shortlist is rounded
+    note = ScoresMetadata(
+        table_sha256=file_sha256(scores), predictor="models/mine", predictor_name="mine", predictor_sha256="5" * 64,
+        encoder="bundled", encoder_sha256="0" * 64, traits=("competence", "führung"), inputs=("portraits",), scored=3,
+        failed=1, tolerant=False, simulated=True, versions={},
+    )  # fmt: skip
+    note.write(scores, lambda: None)
+    shortlist.with_name("odd.csv.meta.json").write_text("{")  # not a note
+    assert subjects()[-1] == "predicted by mine 555555555555 (simulated votes)"
+    write_table(pd.DataFrame(ROWS).assign(competence=1.0), scores)  # other scores
+    assert subjects()[-1] == "predicted by prescreen (predictor not known)"
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
@@ -92,7 +113,12 @@ def test_exiftool_reads_what_was_written(shortlist, pictures, program):
     (found,) = json.loads(read.stdout)
     assert found["ExifTool:Validate"] == "OK"
     assert found["XMP-xmp:Rating"] == 4
-    assert found["XMP-dc:Subject"] == ["prescreen", "competence 9", "führung 9", "predicted by prescreen"]
+    assert found["XMP-dc:Subject"] == [
+        "prescreen",
+        "competence 9",
+        "führung 9",
+        "predicted by prescreen (predictor not known)",
+    ]
     assert found["XMP-lr:HierarchicalSubject"][1] == "prescreen|competence 9"
     assert found["XMP-digiKam:TagsList"][2] == "prescreen/führung 9"
     assert found["XMP-prescreen:Scores"].startswith("competence 9.4 [8.4, 10.4]; führung 8.8")
@@ -109,6 +135,7 @@ def test_what_another_program_wrote_or_changed_stays(shortlist, pictures):
     before = edited.read_bytes()
     done = command(shortlist, pictures, "--beside")
     assert done.exit_code == 0
+    assert done.stderr.startswith("0 pictures, 1 left out")
     assert theirs.read_text() == "<x:xmpmeta/>"
     assert edited.read_bytes() == before
     assert not (pictures / "elsewhere").exists()
@@ -137,9 +164,9 @@ def test_stars_follow_the_mean_score():
 
 def test_names_that_photo_managers_or_xml_cannot_hold_are_made_plain():
     odd = 'a|b/c, "d" <&>\x00\x1b\ud800'
-    made = sidecar(3, tags({odd: 5.0}, [odd], "by me"), {"origin": odd}, DIGIKAM)
+    made = sidecar(3, tags({odd: 5.0, "gates": "no|se\x00"}, [odd], "by me"), {"origin": odd}, DIGIKAM)
     subjects = [item.text for item in ElementTree.fromstring(made).iter() if item.tag.endswith("li")]
-    assert subjects[:3] == ["prescreen", 'a b c "d" <&> 5', "by me"]
+    assert subjects[:4] == ["prescreen", "excluded: no se", 'a b c "d" <&> 5', "by me"]
 
 
 def test_no_sidecar_is_written_outside_of_the_folder_or_over_another(tmp_path):

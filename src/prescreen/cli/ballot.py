@@ -105,8 +105,7 @@ def ballot(
 def _collect(files: Sequence[Path], output: Path, pairs: bool, terminal: Terminal) -> None:
     from prescreen.workflow.ballot import collect
 
-    votes, raters = collect(files, output, terminal, pairs=pairs)
-    terminal.info(f"{votes} vote{'s' * (votes != 1)} of {raters} rater{'s' * (raters != 1)}")
+    terminal.info(collect(files, output, terminal, pairs=pairs))
     click.echo(str(output))
 
 

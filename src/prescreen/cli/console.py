@@ -1,6 +1,7 @@
 """The terminal: messages and progress on standard error, errors as one line, exit codes."""
 
 import contextlib
+import math
 import sys
 import time
 import traceback
@@ -15,7 +16,7 @@ from prescreen.errors import PrescreenError
 from prescreen.text import masked
 
 P = ParamSpec("P")
-_FIRST_BATCH = 1.0  # seconds from the first step, in which the rest of its batch arrives
+_PAUSE = 1.0  # seconds: steps of one batch, and cached ones, come closer together
 
 
 class Terminal:
@@ -61,18 +62,25 @@ class Terminal:
             file=sys.stderr,
             leave=False,
             mininterval=0.5,
-            smoothing=0,  # the estimate is the mean since the first batch; batches come in bursts
+            miniters=1,
+            smoothing=0,  # the estimate is a mean, since batches come in bursts
         ) as bar:
-            first = None
+            began = last = math.nan
+            paused = False
+            done: float = 0
 
             def advance() -> None:
-                nonlocal first
+                nonlocal began, last, paused, done
                 if interrupts.asked():  # the exception was lost in a library
                     raise KeyboardInterrupt
                 now = time.time()
-                if first is None:  # loading took the time until now
-                    first = bar.start_t = now
-                bar.initial = 1 if now >= first + _FIRST_BATCH else bar.n + 1
+                if math.isnan(began) or (not paused and now - last >= _PAUSE):
+                    # Loading took the time until the first step; what came before the first pause was cached.
+                    paused = not math.isnan(began)
+                    began = bar.start_t = now
+                    done = bar.n + 1
+                bar.initial = done if now >= began + _PAUSE else bar.n + 1
+                last = now
                 bar.update()
 
             yield advance
@@ -99,6 +107,7 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
         except Exception as error:
             if interrupts.asked():  # a library turned it into another error
                 raise SystemExit(interrupted()) from None
+            terminal.say_notes()
             raise SystemExit(_explain(error, debug)) from None
         except KeyboardInterrupt:
             raise SystemExit(interrupted()) from None

@@ -135,6 +135,8 @@ def learn(
     if shortlist is not None:
         terminal.info(f"shortlist  {shortlist}")
     terminal.info(f"run        {done.run_id}")
+    if picked is not None and picked.shortlist is None:
+        terminal.info("next       give your current photo with --baseline to have the next pictures proposed")
     if picked is not None and picked.copies:
         along = f", and {shown(picked.current_copy)}, your current photo" if picked.current_copy else ""
         click.echo(f"pictures   {picked.folder}: {', '.join(map(shown, picked.copies))}{along}")

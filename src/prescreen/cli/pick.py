@@ -17,7 +17,7 @@ from prescreen.cli.output import shortlist_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import make_options
 from prescreen.errors import UsageError
-from prescreen.ranking.checks import CHECKS
+from prescreen.ranking.checks import SWITCHABLE
 from prescreen.text import describe_list, quoted, shown
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ Examples:
     "--no-gates",
     default="",
     metavar="NAMES",
-    help=f"Which checks exclude nothing: {', '.join(CHECKS)}, or all.",
+    help=f"Which checks exclude nothing: {', '.join(SWITCHABLE)}, or all.",
 )
 @click.option(
     "--predictor", type=Place("predictor"), help="A directory or models:/ URI. [the champion, or public ratings]"

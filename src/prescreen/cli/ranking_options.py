@@ -7,7 +7,8 @@ import click
 
 from prescreen.cli.console import Terminal
 from prescreen.cli.paths import LocalPath, Place
-from prescreen.ranking.checks import CHECKS, RENAMED, parse_checks
+from prescreen.errors import UsageError
+from prescreen.ranking.checks import REJECTED, RENAMED, SWITCHABLE, parse_checks
 from prescreen.text import parse_names
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ _COMPARISON = (
         default="all",
         show_default=True,
         metavar="NAMES",
-        help=f"Which checks exclude pictures: all, none, or of {', '.join(CHECKS)}.",
+        help=f"Which checks exclude pictures: all, none, or of {', '.join(SWITCHABLE)}.",
     ),
     click.option("--no-gates", default="", metavar="NAMES", help="Which of these checks exclude nothing: nose,eyes."),
 )
@@ -129,9 +130,11 @@ def make_options(
 
     warn_of_renamed(terminal, gates, no_gates)
     on, without = parse_checks(gates), parse_checks(no_gates or "none")
+    if REJECTED in without:
+        raise UsageError(f"--no-gates {REJECTED}: what you rejected stays out; leave out --decisions, or take it back")
     return RankingOptions(
         improve=None if improve is None else parse_names(improve),
         keep=None if keep is None else parse_names(keep) if keep else (),
-        gates_off=[name for name in CHECKS if name not in on or name in without],
+        gates_off=[name for name in SWITCHABLE if name not in on or name in without],
         **others,
     )

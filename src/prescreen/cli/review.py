@@ -57,6 +57,7 @@ def review(
     given = any(asked(name) is not ParameterSource.DEFAULT for name in ("baseline", *comparison))
 
     def ready(address: str) -> None:
+        terminal.say_notes()
         click.echo(address)
         terminal.info(f"decisions  {decisions or decisions_beside(scores)}")
         terminal.info(

@@ -128,12 +128,12 @@ def few_pictures(evaluation: "Evaluation", manifest: "Manifest") -> str:
     """Say how far r is to be trusted where there are few pictures; `benchmarks/base.py` measures it.
 
     Nothing is said where that was not measured: of predictors that cannot be used, and of those with a base that has
-    seen, or may have seen, the persons.
+    seen, or may have seen, the persons, and of several rating files.
     """
     from prescreen.evaluation.usability import usability
 
     seen = manifest.data.get("known_to_bases", 0) or manifest.forgetful
-    if evaluation.n >= FEW or not usability(evaluation).usable or seen:
+    if evaluation.n >= FEW or not usability(evaluation).usable or seen or manifest.other_ratings:
         return ""
     more = "with a base 0.06 higher with 30, 0.03 with 60" if manifest.bases else "0.13 higher with 30, 0.05 with 60"
     return (

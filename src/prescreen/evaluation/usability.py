@@ -1,6 +1,7 @@
 """The floor: whether predictions of a trait can be used at all, and why not; `benchmarks/floor.py` measures it."""
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -58,35 +59,37 @@ class Usability:
         >>> Usability({"warm": "", "smart": "r -0.10 on 40 pictures, not above 0"}).describe()
         'not usable for smart: r -0.10 on 40 pictures, not above 0'
         """
+        reasons = self.list_reasons(traits)
+        return f"not usable for {reasons}" if reasons else ""
+
+    def list_reasons(self, traits: Iterable[str] | None = None) -> str:
+        """Return those of these traits that cannot be used, each with why; of many the first three."""
         wanted = None if traits is None else set(traits)
         found = [f"{trait}: {reason}" for trait, reason in self.unusable.items() if wanted is None or trait in wanted]
-        if not found:
-            return ""
         more = f"; and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-        return f"not usable for {'; '.join(found[:_LISTED])}{more}"
+        return f"{'; '.join(found[:_LISTED])}{more}"
 
 
 def verdict(evaluation: Evaluation) -> str:
     """Say in a sentence whether a predictor can be used, what its predictions are worth, and where they are weak.
 
-    A trait is weak where its equivalent number of votes is below half of the median over the traits.
+    It counts the usable traits only: the mean of their r, the median of their equivalent numbers of votes. A trait is
+    weak where its number of votes is below half of that median.
     """
     found = usability(evaluation)
     simulated = " (simulated votes)" if evaluation.simulated else ""
     if not found.usable:
-        return f"N{found.describe()[1:]}{simulated}; to make it usable, {REMEDY}."
-    worth, r = evaluation.overall.votes.value, evaluation.overall.pearson.value
-    told = f"mean r {r:.2f} on pictures that it had not seen" if r is not None else "its accuracy is not known"
-    if worth is not None:
+        return f"Not usable for {found.list_reasons()}{simulated}; to make it usable, {REMEDY}."
+    usable = [trait for trait in evaluation.traits if trait.trait not in found.unusable]
+    r = [trait.pearson.value for trait in usable if trait.pearson.value is not None]
+    each = {trait.trait: trait.limits.votes.value for trait in usable if trait.limits.votes.value is not None}
+    told = f"mean r {statistics.mean(r):.2f} on pictures that it had not seen" if r else "its accuracy is not known"
+    if each:
+        worth = statistics.median(each.values())
         told = f"a prediction is worth about {_votes(worth)} votes a picture"
-        each = [
-            (trait.trait, trait.limits.votes.value)
-            for trait in evaluation.traits
-            if trait.trait not in found.unusable and trait.limits.votes.value is not None
-        ]
-        weak = [f"{trait} ({_votes(votes)})" for trait, votes in each if votes < worth / 2]
+        weak = [f"{trait} ({_votes(votes)})" for trait, votes in each.items() if votes < worth / 2]
         told += f"; weak: {', '.join(weak)}" if weak else ""
-    return f"Usable{simulated}: {told}." + (f" N{found.describe()[1:]}." if found.unusable else "")
+    return f"Usable{simulated}: {told}." + (f" Not usable for {found.list_reasons()}." if found.unusable else "")
 
 
 def _votes(votes: float) -> str:

@@ -29,8 +29,9 @@ class Manifest:
         Ratings: file name, format, SHA-256, method, numbers of pictures and groups, traits as named in the file
         (``columns``), whether the predictor keeps nothing of single portraits (``forgotten``), where asked for, of how
         many raters votes were left out (``raters_left_out``), what its bases are (``bases``, as from `as_base`; one
-        without a fingerprint is another rating file of the same training), and how many of the pictures look like
-        persons of whom bases have seen other pictures (``known_to_bases``).
+        without a fingerprint is another rating file of the same training, and has its ``scale``, ``columns`` and
+        ``raters_left_out``), and how many of the pictures look like persons of whom bases have seen other pictures
+        (``known_to_bases``).
     reliability : mapping of str to mapping
         For each trait ``icc1``, ``votes_per_image``, ``of_mean``.
     seed : int
@@ -169,8 +170,10 @@ def _check_base(base: Mapping[str, Any]) -> None:
     for name, kind in {**kinds, "simulated": bool, "bases": list}.items():
         if type(base[name]) is not kind:
             raise TypeError(f"a base's {name} is {base[name]!r}")
-    if type(base.get("forgotten", False)) is not bool:  # not there in older ones
-        raise TypeError(f"a base's forgotten is {base['forgotten']!r}")
+    # Not there in older ones, and the last three of rating files only.
+    for name, kind in {"forgotten": bool, "scale": str, "columns": dict, "raters_left_out": int}.items():
+        if name in base and type(base[name]) is not kind:
+            raise TypeError(f"a base's {name} is {base[name]!r}")
     if not all(isinstance(text, str) for text in (*base["traits"], base["licence"] or "")):
         raise TypeError("a base's traits and licence are texts")
     for nested in base["bases"]:

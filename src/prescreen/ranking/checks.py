@@ -238,6 +238,9 @@ CHECKS: Final[Mapping[str, Check]] = {
 }
 """The checks by name, the most important first."""
 
+SWITCHABLE: Final = tuple(name for name in CHECKS if name != REJECTED)
+"""Those that can be switched off: `REJECTED` is what the user decided."""
+
 RENAMED: Final[Mapping[str, str]] = {"present": "current", "unfamiliar": "novelty"}
 """Old names of checks, which still work."""
 
@@ -324,6 +327,8 @@ def require_checks(names: Collection[str]) -> None:
 def parse_checks(names: str) -> tuple[str, ...]:
     """Return the names of checks from ``all``, ``none``, or names separated by commas, in the order of `CHECKS`.
 
+    ``all`` are those that can be switched off.
+
     Raises
     ------
     UsageError
@@ -336,6 +341,6 @@ def parse_checks(names: str) -> tuple[str, ...]:
     """
     if names == "none":
         return ()
-    given = tuple(CHECKS) if names == "all" else tuple(RENAMED.get(name, name) for name in parse_names(names))
+    given = SWITCHABLE if names == "all" else tuple(RENAMED.get(name, name) for name in parse_names(names))
     require_checks(given)
     return tuple(name for name in CHECKS if name in given)

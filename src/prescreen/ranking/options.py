@@ -50,7 +50,8 @@ class RankingOptions:
     references : sequence of Path
         Pictures, or folders of pictures, that surely show the person; the current photo is one of them.
     gates_off : collection of str
-        Names of `prescreen.ranking.checks.CHECKS` that exclude nothing.
+        Names of `prescreen.ranking.checks.CHECKS` that exclude nothing. What the user rejected
+        is excluded all the same.
 
     Raises
     ------

@@ -46,6 +46,8 @@ class RaterFinding:
         of the others, -1 to 1.
     usual : float
         Median of that correlation over the raters.
+    called : str
+        What a vote is called: ``answer`` where pairs are compared.
     """
 
     rater: str
@@ -54,14 +56,15 @@ class RaterFinding:
     votes: int
     value: float
     usual: float
+    called: str = "vote"
 
     def describe(self) -> str:
         """Say what was found."""
         if self.kind == "same":
-            return f"all {self.votes} votes are {self.value:g}"
+            return f"all {self.votes} {self.called}s are {self.value:g}"
         if self.kind in ("left", "right"):
             return f"{self.value:g} of {counted(self.votes, 'answer')} are the picture on the {self.kind}"
-        return f"{counted(self.votes, 'vote')}, r {self.value:.2f}, usually {self.usual:.2f}"
+        return f"{counted(self.votes, self.called)}, r {self.value:.2f}, usually {self.usual:.2f}"
 
 
 @dataclass(frozen=True)
@@ -82,21 +85,27 @@ class Crowd:
     findings: tuple[RaterFinding, ...] = ()
     left_out: bool = False
 
+    @property
+    def raters_left_out(self) -> int:
+        """How many raters' votes were left out, of some traits or of all."""
+        return len({found.rater for found in self.findings}) if self.left_out else 0
+
     def describe(self) -> tuple[str, ...]:
         """Return lines for the user, none if nobody stands out."""
         silent = [found for found in self.findings if found.kind != "reversed"]
         turned = [found for found in self.findings if found.kind == "reversed"]
         if not self.findings:
             return ()
-        how = "their votes were left out" if self.left_out else "--leave-out-raters trains without these votes"
+        votes = f"{self.findings[0].called}s"
+        how = f"their {votes} were left out" if self.left_out else f"--leave-out-raters trains without these {votes}"
         meaning = (
             ""
             if all(found.kind in ("same", "left", "right") for found in self.findings)
-            else "r: with the others' votes; "
+            else f"r: with the others' {votes}; "
         )
         return (
             *self._line(silent, "give", "no information"),
-            *self._line(turned, "vote", "in reverse"),
+            *self._line(turned, self.findings[0].called, "in reverse"),
             f"           {meaning}{how}",
         )
 
@@ -145,7 +154,7 @@ def check_crowd(
         checked = with_sides(checked, sided)
     together = np.zeros(len(categories), dtype=bool) if checked.together is None else checked.together.found
     findings = []
-    votes_each = 2 if rows.format == "pairs" else 1
+    called = "answer" if rows.format == "pairs" else "vote"
     by_name = zip(rows.frame["trait"].cat.categories, votes, checked.single, strict=True)
     for place, (trait, trait_votes, found) in enumerate(by_name):
         for rater in np.flatnonzero(found.found & (found.same | ~together)):
@@ -153,11 +162,11 @@ def check_crowd(
                 findings.append(_side_finding(sides[place], rater, str(categories[rater]), str(trait)))
                 continue
             first = float(trait_votes.votes[np.argmax(trait_votes.raters == rater)])
-            findings.append(_finding(found, rater, str(categories[rater]), str(trait), first, votes_each))
+            findings.append(_finding(found, rater, str(categories[rater]), str(trait), first, called))
     if checked.together is not None:
         found = checked.together
         findings += [
-            _finding(found, rater, str(categories[rater]), "", np.nan, votes_each) for rater in np.flatnonzero(together)
+            _finding(found, rater, str(categories[rater]), "", np.nan, called) for rater in np.flatnonzero(together)
         ]
     return Crowd(np.unique(codes[known]).size, tuple(findings)), checked
 
@@ -183,18 +192,16 @@ def _sides(rows: Rows, by_trait: Sequence[Codes], codes: Codes) -> list[_Sides]:
 def _side_finding(sides: _Sides, rater: np.intp, name: str, trait: str) -> RaterFinding:
     left = sides.left[sides.raters == rater]
     kind: Literal["left", "right"] = "left" if 2 * left.sum() >= left.size else "right"
-    return RaterFinding(name, trait, kind, left.size, float(max(left.sum(), left.size - left.sum())), np.nan)
+    return RaterFinding(name, trait, kind, left.size, float(max(left.sum(), left.size - left.sum())), np.nan, "answer")
 
 
-def _finding(
-    found: CheckedRaters, rater: np.intp, name: str, trait: str, first: float, votes_each: int
-) -> RaterFinding:
-    """Say what was found; an answer about two pictures is ``votes_each`` votes."""
-    votes = int(found.votes[rater]) // votes_each
+def _finding(found: CheckedRaters, rater: np.intp, name: str, trait: str, first: float, called: str) -> RaterFinding:
+    """Say what was found; an answer about two pictures is two votes."""
+    votes = int(found.votes[rater]) // (2 if called == "answer" else 1)
     if found.same[rater]:
-        return RaterFinding(name, trait, "same", votes, first, found.usual)
+        return RaterFinding(name, trait, "same", votes, first, found.usual, called)
     kind: Literal["random", "reversed"] = "reversed" if found.reversed[rater] else "random"
-    return RaterFinding(name, trait, kind, votes, float(found.correlation[rater]), found.usual)
+    return RaterFinding(name, trait, kind, votes, float(found.correlation[rater]), found.usual, called)
 
 
 def leave_out(
@@ -209,9 +216,10 @@ def leave_out(
     lost = np.unique(images[before]).size - np.unique(images[after]).size
     pictures = f", and {counted(lost, 'picture')} that nobody else rated" if lost else ""
     left = before.size - after.size
+    paired = rows.format == "pairs"
     if not left:
-        return kept, ("raters     none stands out, no votes are left out",)
-    if rows.format == "pairs":
+        return kept, (f"raters     none stands out, no {'answer' if paired else 'vote'}s are left out",)
+    if paired:
         return kept, (f"raters     {left // 2} of {counted(before.size // 2, 'answer')} left out{pictures}",)
     return kept, (f"raters     {left} of {counted(before.size, 'vote')} left out{pictures}",)
 
@@ -251,7 +259,7 @@ def describe_unheard(ratings: int) -> tuple[str, ...]:
     )
 
 
-def describe_unknown_raters(frame: pd.DataFrame, two_way: bool) -> tuple[str, ...]:
+def describe_unknown_raters(frame: pd.DataFrame, two_way: bool, called: str) -> tuple[str, ...]:
     """Say how many votes have no rater in a file that names raters."""
     if "rater" not in frame:
         return ()
@@ -259,4 +267,4 @@ def describe_unknown_raters(frame: pd.DataFrame, two_way: bool) -> tuple[str, ..
     if not blank or blank == len(frame):
         return ()
     how = "each counts as a rater of its own" if two_way else "raters' leniency is not taken out"
-    return (f"raters     {counted(blank, 'vote')} without a rater: {how}",)
+    return (f"raters     {counted(blank, called)} without a rater: {how}",)

@@ -70,7 +70,7 @@ def _from_choices(source: Path, frame: pd.DataFrame) -> tuple[pd.DataFrame, int]
     first = (choice.str.lower() == "left") | (choice == left)
     second = (choice.str.lower() == "right") | (choice == right)
     what = "choice {} is neither left nor right, nor one of the two pictures"
-    refuse(source, frame, (~(tie | (first ^ second))).to_numpy(), what, "correct it", choice)
+    refuse(source, frame, (~(tie | (first ^ second))).to_numpy(), what, "write left or right", choice)
     side = np.where(first, "left", "right")
     read = frame.drop(columns=["left", "right", "choice"]).assign(
         better=left.where(first, right), worse=right.where(first, left), side=pd.Categorical(side)

@@ -8,23 +8,25 @@ strengths behind it are those of Bradley and Terry,
 drawn to 0 by a normal prior of variance 1, so that a picture that always won has a strength too.
 
 A single answer about two pictures has no ICC. How reliable ratings are is measured instead: raters are divided at
-random into halves, the ratings of both are correlated, and Spearman-Brown says what they are worth together. The noise
-of a rating follows from that.
+random into halves, the ratings of both are correlated, and Spearman-Brown, for halves of unequal length, says what they
+are worth together. The noise of a rating follows from that.
 
 References
 ----------
 Bradley & Terry (1952), Rank analysis of incomplete block designs, Biometrika 39(3/4).
+Horst (1951), Estimating total test reliability from parts of unequal length, Educational and Psychological
+Measurement 11(3).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit
 
 from prescreen.ratings.rater_fit import Codes, Flags, Floats
 from prescreen.ratings.raters import PictureVotes
-from prescreen.ratings.reliability import spearman_brown
 
 SPLITS: Final = 10
 """Divisions of the raters into halves; the correlations are averaged."""
@@ -106,7 +108,7 @@ def pair_ratings(pairs: Pairs) -> PictureVotes:
     -------
     PictureVotes
         ``means`` are chances from 0 to 1, ``votes`` answers; ``stds`` is the noise of one answer, such that the noise
-        of a rating is its square over the number of answers; NaN where all answers are by one rater.
+        of a rating is its square over the number of answers; NaN where the reliability is not known.
     """
     rated = largest_group(pairs)
     place = np.cumsum(rated) - 1
@@ -121,19 +123,45 @@ def pair_ratings(pairs: Pairs) -> PictureVotes:
 
 
 def split_half_reliability(pairs: Pairs) -> float:
-    """Return how reliable the ratings from all answers are, 0 to 0.999; NaN where all answers are by one rater.
+    """Return how reliable the ratings from all answers are, 0 to 0.999.
+
+    Half of the raters need not have half of the answers. Ratings from n answers have the reliability n l / (1 + n l),
+    and two halves correlate by the root of the product of theirs; l is what explains the mean correlation.
 
     Two raters, or two answers of raters who are not known, make the smallest halves.
+
+    Returns
+    -------
+    float
+        NaN where all answers are by one rater, or no division leaves both halves one picture in an answer for each
+        picture there is.
     """
     raters = np.unique(pairs.raters)
     if raters.size < 2:
         return np.nan
     generator = np.random.default_rng(_SEED)
-    found = []
+    found, sizes = [], []
     for _ in range(SPLITS):
         half = np.isin(pairs.raters, generator.permutation(raters)[: raters.size // 2])
+        size = np.array([half.sum(), (~half).sum()])
+        if 2 * size.min() < pairs.n_images:
+            continue
         first, second = (win_chances(strengths(pairs.chosen(rows))) for rows in (half, ~half))
         differ = np.ptp(first) > 0 and np.ptp(second) > 0
         found.append(np.corrcoef(first, second)[0, 1] if differ else 0.0)
-    agreement = max(float(np.mean(found)), 0.0)
-    return min(spearman_brown(agreement, 2.0), _MOST_RELIABLE)
+        sizes.append(size / pairs.better.size)
+    if not found:
+        return np.nan
+    return _of_all(float(np.mean(found)), np.array(sizes))
+
+
+def _of_all(agreement: float, shares: Floats) -> float:
+    """Return the reliability of all answers from the mean correlation of halves with these shares, shape (s, 2)."""
+
+    def missing(of_all: float) -> float:
+        odds = shares * of_all / (1 - of_all)
+        return float(np.sqrt(np.prod(odds / (1 + odds), axis=1)).mean()) - agreement
+
+    if agreement <= 0:
+        return 0.0
+    return _MOST_RELIABLE if missing(_MOST_RELIABLE) <= 0 else float(brentq(missing, 0.0, _MOST_RELIABLE))

@@ -261,7 +261,11 @@ def read_ratings(
             *guessed,
             *left,
             *(describe_unconnected(unheard) if paired else describe_unheard(unheard)),
-            *describe_unknown_raters(frame[frame["value"] == 1] if paired else frame, paired or raters is not None),
+            *(
+                describe_unknown_raters(frame[frame["value"] == 1], True, "answer")
+                if paired
+                else describe_unknown_raters(frame, raters is not None, "vote")
+            ),
         ),
     )
 

@@ -31,6 +31,10 @@ ONE_BELOW: Final = "the picture below"
 MANY_BELOW: Final = "the {n} pictures below"
 ALONE: Final = "Each alone has a chance of {span}."
 TOGETHER: Final = "They were chosen together, so one with a higher chance alone can be left out."
+UNCOUNTED: Final = (
+    "This page knows no joint chance of pictures that were not among the best ({names}); "
+    "prescreen rank --decisions computes it."
+)
 
 _EXAMPLES: Final = {
     "test": (TEST_FROM + 0.2, TEST_FROM, 0.9),
@@ -105,6 +109,7 @@ def texts(goals: Goals, advice: Advice) -> dict[str, Any]:
         "means": beating(goals),
         "alone": ALONE,
         "together": TOGETHER,
+        "uncounted": UNCOUNTED,
     }
 
 

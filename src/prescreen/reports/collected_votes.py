@@ -15,6 +15,7 @@ from typing import Final
 import pandas as pd
 
 from prescreen.errors import PrescreenError, RatingsError
+from prescreen.ratings.columns import counted, refuse
 from prescreen.ratings.formats import read_rows
 from prescreen.ratings.rows import Rows
 from prescreen.storage.tables import write_table
@@ -52,7 +53,8 @@ class Kind(ABC):
     columns : str
         Those of the table.
     called : str
-        What the table holds, for messages.
+        What the table holds, for messages: a vote is one look at a picture, at all traits, and an answer is about two
+        pictures and one trait.
     highest : int
         Highest number that a page sends as a vote.
     """
@@ -76,18 +78,32 @@ class Kind(ABC):
         Raises
         ------
         RatingsError
-            If there are others than a ballot gives.
+            If there are others than a ballot gives, or a picture is compared with itself.
         """
 
     @abstractmethod
     def table(self, votes: Mapping[Key, Vote]) -> pd.DataFrame:
         """Return votes as a table."""
 
+    def count(self, votes: Mapping[Key, Vote]) -> int:
+        """Return how many there are."""
+        return len(votes)
+
+    def describe(self, votes: Mapping[Key, Vote]) -> str:
+        """Say how many there are: ``40 votes of 2 raters (120 ratings)``, ``120 answers of 2 raters``."""
+        count = self.count(votes)
+        of = counted(len({rater for rater, _, _ in votes}), "rater")
+        ratings = f" ({counted(len(votes), 'rating')})" if count < len(votes) else ""
+        return f"{counted(count, self.called.removesuffix('s'))} of {of}{ratings}"
+
 
 class _Votes(Kind):
     columns = "image, trait, vote, rater"
     called = "votes"
     highest = HIGHEST
+
+    def count(self, votes: Mapping[Key, Vote]) -> int:
+        return len({(rater, image) for rater, image, _ in votes})
 
     def item(self, text: str) -> Item:
         return text
@@ -113,7 +129,7 @@ class _Votes(Kind):
 
 class _Choices(Kind):
     columns = "better, worse, side, trait, rater"
-    called = "choices between two pictures"
+    called = "answers"
     highest = 1
 
     def item(self, text: str) -> Item | None:
@@ -132,6 +148,9 @@ class _Choices(Kind):
     def votes(self, rows: Rows) -> Collected:
         frame = rows.frame
         better, worse = (frame[frame["value"] == value] for value in (1, 0))
+        named = better["image"].astype(str)
+        same = named.to_numpy() == worse["image"].astype(str).to_numpy()
+        refuse(rows.source, better, same, "image {} is compared with itself", "leave the row out", named)
         sides = better["side"].astype(str) if "side" in frame else [""] * len(better)
         choices = map(Choice, better["image"], worse["image"], sides)
         return {
@@ -167,6 +186,9 @@ class CollectedVotes:
         What is voted on. Votes on anything else that are in the file stay there.
     kind : Kind
         What votes there are.
+    asked : int, optional
+        Items that a rater is asked about. Twice as many are taken, since another page may have asked about others;
+        without it all that the pictures allow.
     """
 
     def __init__(
@@ -176,13 +198,16 @@ class CollectedVotes:
         images: Sequence[str],
         traits: Sequence[str],
         kind: Kind = VOTES,
+        asked: int | None = None,
     ) -> None:
         self.path = path
         self.images = dict.fromkeys(images)
         self.traits = dict.fromkeys(traits)
         self.kind = kind
         self._votes = dict(votes)
-        self._raters = {rater for rater, _, _ in votes}
+        self._most = None if asked is None else 2 * asked
+        self._items: dict[str, set[Item]] = {}
+        self._count(votes)
         self._waiting: list[Collected] = []
         self._counting = threading.Lock()
         self._writing = threading.Lock()
@@ -197,7 +222,8 @@ class CollectedVotes:
         Raises
         ------
         PrescreenError
-            If the table cannot be written, or has as many raters as it may; the votes are not in it then.
+            If the table cannot be written, or has as many raters, or as many items of this rater, as it may; the votes
+            are not in it then.
         """
         mine = {
             (rater, item, trait): self.kind.vote(text, number)
@@ -209,9 +235,17 @@ class CollectedVotes:
         if not mine:
             return
         with self._counting:
-            raters = self._raters.union(next(iter(one))[0] for one in self._waiting)
+            raters = self._items.keys() | {next(iter(one))[0] for one in self._waiting}
             if rater not in raters and len(raters) >= MAX_RATERS:
-                raise PrescreenError(f"{shown(self.path)}: has votes of {MAX_RATERS} raters; collect into another file")
+                raise PrescreenError(
+                    f"{shown(self.path)}: has {self.kind.called} of {MAX_RATERS} raters; collect into another file"
+                )
+            items = {item for one in [*self._waiting, mine] for who, item, _ in one if who == rater}
+            if self._most is not None and len(items | self._items.get(rater, set())) > self._most:
+                raise PrescreenError(
+                    f"{shown(self.path)}: {shown(rater)} answered more than {self._most} pairs, twice as many as "
+                    "asked; the rest is not saved"
+                )
             self._waiting.append(mine)
         with self._writing:
             place = next((place for place, one in enumerate(self._waiting) if one is mine), None)
@@ -230,8 +264,13 @@ class CollectedVotes:
                 raise
             with self._counting:
                 self._votes = changed
-                self._raters |= {next(iter(one))[0] for one in batch}
+                for one in batch:
+                    self._count(one)
                 del self._waiting[: len(batch)]
+
+    def _count(self, votes: Mapping[Key, Vote]) -> None:
+        for rater, item, _ in votes:
+            self._items.setdefault(rater, set()).add(item)
 
     def counts(self) -> dict[str, int]:
         """Return how often each picture was seen: by how many raters, or of two pictures in how many pairs of them."""
@@ -258,7 +297,7 @@ def read_votes(path: Path, kind: Kind | None = VOTES) -> tuple[Collected, tuple[
     Returns
     -------
     votes : dict of (str, str or (str, str), str) to int or Choice
-        The votes.
+        The votes, a number or `Choice` for each trait.
     notes : tuple of str
         What was understood of the file, and what was left out, where it is not a table that `write_votes` wrote.
 

@@ -1,8 +1,8 @@
 """What the user decided about pictures in ``prescreen review``, in a table beside the scores."""
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,6 +87,17 @@ class Decided:
         """Return the decisions by picture."""
         return dict.fromkeys(sorted(self.rejected), "reject") | dict.fromkeys(sorted(self.kept), "keep")
 
+    def among(self, names: Iterable[str]) -> "Decided":
+        """Return the decisions by the candidates' own names: a page writes a name with a line break as it shows it."""
+        by_shown: dict[str, list[str]] = {}
+        for name in names:
+            by_shown.setdefault(shown(name), []).append(name)
+        rejected, kept = (
+            frozenset(name for text in decided for name in by_shown.get(shown(text), [text]))
+            for decided in (self.rejected, self.kept)
+        )
+        return replace(self, rejected=rejected, kept=kept)
+
 
 NOTHING_DECIDED: Final = Decided()
 
@@ -104,11 +115,6 @@ def read_decided(decisions: Path) -> Decided:
     rejected = frozenset(table.loc[table["decision"] == "reject", "image"])
     kept = table["decision"] != "reject" if exported else table["decision"] == "keep"
     return Decided(rejected, frozenset(table.loc[kept, "image"]), exported)
-
-
-def read_rejected(decisions: Path) -> frozenset[str]:
-    """Return the names of the pictures that `read_decided` finds rejected."""
-    return read_decided(decisions).rejected
 
 
 def _is_export(table: pd.DataFrame) -> bool:

@@ -1,6 +1,7 @@
 """The ranking as one HTML page with its pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 
 import pandas as pd
 
@@ -45,7 +46,7 @@ def draw_report(
             "Predictor": f"{manifest.name} ({predictor.fingerprint[:12]})",
             "Encoder": manifest.encoder.name,
             "Trained on": f"{manifest.data['images']} portraits from {manifest.data['source']}",
-            "Scored": ", ".join(metadata.inputs) if metadata else "",
+            "Scored": ", ".join(PurePath(place).name or place for place in metadata.inputs) if metadata else "",
             "prescreen": __version__,
         },
         accuracy=predictor.evaluation.traits,

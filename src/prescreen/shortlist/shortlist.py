@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from prescreen.encoders import IDENTITY_BLOCK, EncoderSpecification
 from prescreen.predictor.predictor import Predictor
-from prescreen.ranking.checks import Candidates, References, exclude
+from prescreen.ranking.checks import REJECTED, Candidates, References, exclude
 from prescreen.ranking.comparison import MAX_CANDIDATES, Comparison
 from prescreen.ranking.options import DEFAULT_BUDGET, RankingOptions
 from prescreen.ranking.ranked_table import best_first, check_scored, numeric_columns, ranked_table
@@ -133,7 +133,9 @@ def make_shortlist(
         np.array([name in rejected for name in names], dtype=bool),
     )
     ranked = best_first(names, merit)
-    off = options.gates_off if pending is None else {*options.gates_off, "tested"}  # a list may hold tested pictures
+    off = {*options.gates_off} - {REJECTED}  # a decision, and no check
+    if pending is not None:
+        off.add("tested")  # a list may hold tested pictures
     excluded = exclude(candidates, ranked, off)
     because = excluded.because
     free = np.array([row for row in ranked if not because[row]], dtype=np.intp)
@@ -186,12 +188,13 @@ class _Proposal:
     def with_kept(
         self, kept: NDArray[np.intp], votes: int | None, comparison: Comparison | None, noise: NDArray[np.float64]
     ) -> "_Proposal":
-        """Add the pictures that the user kept; planned votes are then shared out among all."""
+        """Add the pictures that the user kept; planned votes are then shared out among all, or among these alone."""
         more = kept[~np.isin(kept, self.chosen)]
         if not len(more):
             return self
         chosen = np.append(self.chosen, more)
-        if not self.votes or comparison is None or self.draws is None:
+        alone = votes is not None and self.together and not len(self.chosen)
+        if comparison is None or self.draws is None or not (self.votes or alone):
             return replace(self, chosen=chosen)
         spent = votes if self.rounds is None else self.rounds.first.votes
         plan = comparison.plan_for(self.draws.together(chosen), spent or sum(self.votes), noise)

@@ -14,6 +14,7 @@ import errno
 import fcntl
 import hashlib
 import io
+import itertools
 import os
 import re
 import secrets
@@ -313,16 +314,16 @@ def _temporary(place: Path, *, folder: bool, private: bool = False) -> Iterator[
     """Make a locked temporary file or folder, after those that killed runs left; removed unless it was renamed."""
     _sweep(place)
     mode = (0o777 if folder else 0o666) & (0o700 if private or _is_for_everybody(place) else 0o777)
-    while True:
+    for attempt in itertools.count(1):
         path = place / f".prescreen-{secrets.token_hex(8)}.tmp"
         try:
             if folder:
                 path.mkdir(mode)
             descriptor = os.open(path, os.O_RDONLY if folder else _NEW_FILE, mode)
         except FileNotFoundError:
-            if place.is_dir():
+            if place.is_dir() and attempt < _ATTEMPTS:
                 continue  # swept by another run before it was locked
-            raise
+            raise  # /proc and the like are folders that take no files
         if _lock(descriptor) is not False and os.path.lexists(path):
             break
         os.close(descriptor)  # it is being swept

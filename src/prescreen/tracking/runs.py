@@ -208,11 +208,14 @@ def _context_tags() -> dict[str, str]:
 
 def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> "LoggedModel | None":
     """Write a record into a run, with its inputs and its model; return the model."""
+    from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     made = None if record.predictor is None else _create_model(client, run_id, record)
     try:
+        if made is not None:
+            client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
         used = None if record.measured is None else model_of(client, record.measured)
         data = _log_inputs(client, run_id, record, used)
         about = {} if data is None else {"dataset_name": data.name, "dataset_digest": data.digest}
@@ -291,13 +294,9 @@ def _log_inputs(client: "MlflowClient", run_id: str, record: RunRecord, measured
 
 def _create_model(client: "MlflowClient", run_id: str, record: RunRecord) -> "LoggedModel":
     """Create the run's model; `mlflow.pyfunc.log_model` would give it to the active run of the caller."""
-    from mlflow.entities import LoggedModelOutput
-
     experiment = client.get_run(run_id).info.experiment_id
     parameters = {name: masked(value) for name, value in safely_named(record.parameters).items()}
-    made = client.create_logged_model(experiment, MODEL_NAME, run_id, _context_tags(), parameters)
-    client.log_outputs(run_id, [LoggedModelOutput(made.model_id, step=0)])
-    return made
+    return client.create_logged_model(experiment, MODEL_NAME, run_id, _context_tags(), parameters)
 
 
 def _save_model(client: "MlflowClient", run_id: str, made: "LoggedModel", record: RunRecord) -> None:

@@ -82,9 +82,11 @@ class OtherRatings:
         return Base(data.traits, fitted, portraits)
 
     def _predict(self, features: NDArray[np.float32], kept: Kept) -> Floats:
-        """Predict pictures of other groups; a trait that is left in fewer than two groups has the mean everywhere."""
+        """Predict pictures of other groups; a trait that is kept in fewer than two groups has its mean there, or 0."""
         fitted, usable = self._fit(kept)
-        said = np.tile(np.nanmean(self.data.ratings, axis=0), (len(features), 1))
+        left = np.where(kept[:, None], self.data.ratings, np.nan)
+        rated = np.isfinite(left).sum(axis=0)
+        said = np.tile(np.nansum(left, axis=0) / np.maximum(rated, 1), (len(features), 1))
         if fitted is not None:
             said[:, usable] = fitted.predict(features)
         return said

@@ -125,7 +125,6 @@ def build_manifest(
     known_to_bases: int = 0,
 ) -> Manifest:
     """Write down what the predictor is and where it comes from; ``bases`` as from `Manifest.as_base`."""
-    left_out = {found.rater for found in rated.crowd.findings} if rated.crowd.left_out else set()
     return Manifest(
         name=name,
         encoder=encoder,
@@ -144,7 +143,7 @@ def build_manifest(
             "forgotten": forgets,
             "bases": list(bases),
         }
-        | ({"raters_left_out": len(left_out)} if left_out else {})
+        | ({"raters_left_out": rated.crowd.raters_left_out} if rated.crowd.raters_left_out else {})
         | ({"known_to_bases": known_to_bases} if known_to_bases else {}),
         reliability={trait: asdict(rated.reliability[trait]) for trait in dataset.traits},
         seed=seed,

@@ -19,6 +19,7 @@ from prescreen.images.in_memory import Picture, is_picture, listed, save_picture
 from prescreen.predictor import predictor as saved
 from prescreen.ranking.options import RankingOptions
 from prescreen.ratings.scale import Scale
+from prescreen.storage.provenance import is_model_uri
 from prescreen.text import parse_names, parse_traits, quoted
 from prescreen.workflow import evaluate, inputs, score, train
 from prescreen.workflow import pick as workflow_pick
@@ -62,8 +63,8 @@ class Predictor:
         prescreen.errors.StoreError
             If the MLflow store has no such model.
         """
-        lasting = inputs.resolve_model_uri(os.fspath(place))  # an alias may move
-        loaded = cls(inputs.load_predictor(lasting), os.fspath(place))
+        lasting = inputs.resolve_model_uri(os.fspath(place))  # an alias may move, the working directory change
+        loaded = cls(inputs.load_predictor(lasting if is_model_uri(lasting) else os.fspath(place)), os.fspath(place))
         loaded._lasting = lasting
         return loaded
 

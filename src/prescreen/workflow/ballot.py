@@ -84,8 +84,13 @@ class BallotOptions:
         n = len(pictures)
         if n < 2:
             raise NothingScored("--pairs: there is one picture only, and a pair has two; add others")
-        pairs = min(self.each or min(n, PAIRS_EACH), n * (n - 1) // 2)
-        return render_ballot(pictures, self.words(), pairs=pairs, served=served)
+        return render_ballot(pictures, self.words(), pairs=self.pairs_each(n), served=served)
+
+    def pairs_each(self, n_pictures: int) -> int | None:
+        """Return how many pairs each rater is asked about; None of a ballot without pairs."""
+        if not self.pairs:
+            return None
+        return min(self.each or min(n_pictures, PAIRS_EACH), n_pictures * (n_pictures - 1) // 2)
 
     def words(self) -> dict[str, str]:
         """Return the traits with the words that people see."""
@@ -175,7 +180,8 @@ def serve_ballot(
         pictures = draw_pictures(files, reporter)
         page = options.render(pictures, served=True)
         _warn_if_large(page, len(pictures), "phones", reporter)
-        collected = CollectedVotes(output, votes, tuple(pictures), tuple(options.traits), options.kind)
+        asked = options.pairs_each(len(pictures))
+        collected = CollectedVotes(output, votes, tuple(pictures), tuple(options.traits), options.kind, asked)
         hosts = [listener.getsockname()[0] for listener in listeners]
         ready(address.links(listeners))
         app = BallotServer(page, collected, address.token, hosts, reporter.warn).app()
@@ -193,7 +199,7 @@ def _warn_if_large(page: str, pictures: int, readers: str, reporter: ProgressRep
 
 def collect(
     files: Sequence[Path], output: Path, reporter: ProgressReporter | None = None, *, pairs: bool = False
-) -> tuple[int, int]:
+) -> str:
     """Put the files that raters sent into one table of votes; those that are in it already stay.
 
     Of two votes of one rater on the same picture (or two pictures) and trait the one in the later file counts, before
@@ -206,14 +212,14 @@ def collect(
     output : Path
         The table, ``image,trait,vote,rater`` or ``better,worse,side,trait,rater``.
     reporter : ProgressReporter, optional
-        Receives how many votes were there twice.
+        Receives what was there, and what is in several files.
     pairs : bool
         Whether the files must be about pairs; otherwise the first one decides.
 
     Returns
     -------
-    votes, raters : int
-        How many the table has.
+    str
+        How many votes, or answers about pairs, of how many raters the table has.
 
     Raises
     ------
@@ -229,7 +235,7 @@ def collect(
         kind = CHOICES if pairs else kind_of(read_votes(files[0], None)[0])
         votes = _votes_there(output, kind)
         if votes:
-            reporter.info(f"{shown(output)}: has {len(votes)} vote{'s' * (len(votes) != 1)}; a file may change them")
+            reporter.info(f"{shown(output)}: has {kind.describe(votes)}; a file may change them")
         same = changed = 0
         for file in files:
             read, notes = read_votes(file, kind)
@@ -240,11 +246,12 @@ def collect(
             same += len(twice)
             votes |= read
         if same:
-            reporter.info(f"{same} votes are in several files, {changed} of them changed: the later file counts")
+            what = "ratings" if kind is VOTES else kind.called
+            reporter.info(f"{same} {what} are in several files, {changed} of them changed: the later file counts")
         if not votes:
-            raise UsageError(f"{shown(files[0])}: no votes in it, only pictures without one; collect files with votes")
+            raise UsageError(f"{shown(files[0])}: no {kind.called} in it, only blank ones; collect files with some")
         write_votes(votes, output, kind)
-    return len(votes), len({rater for rater, _, _ in votes})
+    return kind.describe(votes)
 
 
 def _votes_there(output: Path, kind: Kind) -> Collected:

@@ -1,7 +1,7 @@
 """The pictures of a ballot: those of a folder or of a shortlist there, and the current photo, drawn for a page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,7 @@ def find_pictures(
     shortlist : Path or None
         A table of `rank` or `learn`: only the pictures to send are asked about, not all of the folder.
     baseline : Path or None
-        The current photo, which goes along under the name of its file.
+        The current photo, which goes along under the name of its file, instead of copies in the folder.
     each : int or None
         How many pictures each rater is asked about, without it all.
     reporter : ProgressReporter
@@ -53,33 +53,45 @@ def find_pictures(
         If there is no picture, or a picture of the shortlist is not in the folder.
     """
     files: Sequence[ImageFile] = find_inputs([folder], follow_links=False)
+    votes: Mapping[str, int] = {}
     if shortlist is not None:
-        files = _selected(shortlist, files, folder, baseline is not None, each, reporter)
-    if baseline is None:
-        return files
-    (current,) = find_inputs([baseline], follow_links=False)
-    current = ImageFile(current.path, baseline.name)
-    same = next((file for file in files if file.name == current.name), None)
-    if same is None:
-        return [*files, current]
-    if read_bytes(same) != read_bytes(current):
-        raise UsageError(f"--baseline: another picture in {shown(folder)} is named {shown(current.name)}; rename one")
+        files, votes = _selected(shortlist, files, folder)
+    if baseline is not None:
+        (current,) = find_inputs([baseline], follow_links=False)
+        current = ImageFile(current.path, baseline.name)
+        files = [file for file in files if not _is_same(file, current)]
+        if any(file.name == current.name for file in files):
+            raise UsageError(
+                f"--baseline: another picture in {shown(folder)} is named {shown(current.name)}; rename one"
+            )
+        files = [*files, current]
+    if votes:
+        _report_plan([votes.get(file.name, max(votes.values())) for file in files], each, reporter)
     return files
 
 
+def _is_same(file: ImageFile, current: ImageFile) -> bool:
+    """Tell whether a picture is the current photo, or a copy of it."""
+    try:
+        if Path(file.path).stat().st_size != Path(current.path).stat().st_size:
+            return False
+        return read_bytes(file) == read_bytes(current)
+    except (OSError, PictureError):
+        return False
+
+
 def _selected(
-    shortlist: Path,
-    files: Sequence[ImageFile],
-    folder: Path,
-    with_current: bool,
-    each: int | None,
-    reporter: ProgressReporter,
-) -> list[ImageFile]:
-    """Return the files of the pictures to send, and say how many raters they need."""
+    shortlist: Path, files: Sequence[ImageFile], folder: Path
+) -> tuple[Sequence[ImageFile], Mapping[str, int]]:
+    """Return the files of the pictures to send, and where votes are planned how many each gets."""
     table = read_table(shortlist, text={"image"})
     if not {"image", "selected"} <= set(table.columns):
         raise UsageError(f"--shortlist {shown(shortlist)}: expected the table that prescreen rank --output wrote")
-    chosen = table[table["selected"].astype(bool)]
+    if table["selected"].dtype != bool:
+        raise UsageError(
+            f"--shortlist {shown(shortlist)}: expected True or False in every row of the column selected; correct it"
+        )
+    chosen = table[table["selected"]]
     if chosen.empty:
         raise NothingScored(f"{shown(shortlist)}: no picture is to be sent; there is nothing to ask")
     by_name = {file.name: file for file in files}
@@ -88,14 +100,19 @@ def _selected(
         raise NothingScored(
             f"{shown(shortlist)}: {shown(gone[0])} is not in {shown(folder)}; name the folder that was scored"
         )
+    planned: dict[str, int] = {}
     if "votes" in chosen:
         votes = np.nan_to_num(chosen["votes"].to_numpy(np.float64)).astype(int)
-        count = len(chosen) + with_current
-        total = int(votes.sum() + with_current * votes.max())
-        raters = int(votes.max()) if each is None or each >= count else math.ceil(total / each)
-        asked = "all of them" if each is None or each >= count else f"{each} each"
-        reporter.info(f"plan       {count} pictures, {total} votes: {raters} raters, asked about {asked}")
-    return [by_name[name] for name in chosen["image"]]
+        planned = dict(zip(chosen["image"], votes.tolist(), strict=True))
+    return [by_name[name] for name in chosen["image"]], planned
+
+
+def _report_plan(votes: Sequence[int], each: int | None, reporter: ProgressReporter) -> None:
+    """Say how many raters the votes of the pictures need; no rater votes twice on a picture."""
+    everything = each is None or each >= len(votes)
+    raters = max(votes) if each is None or everything else max(*votes, math.ceil(sum(votes) / each))
+    asked = "all of them" if everything else f"{each} each"
+    reporter.info(f"plan       {len(votes)} pictures, {sum(votes)} votes: {raters} raters, asked about {asked}")
 
 
 def draw_pictures(files: Sequence[ImageFile], reporter: ProgressReporter) -> dict[str, bytes]:

@@ -88,6 +88,7 @@ def compare_candidates(
         pictures = find_candidates(note, table, images, cache, reporter)
         with reporter.progress("comparing", len(table)) as advance:
             vectors = scored_vectors(table, pictures, encoder, cache, advance)
+    decided = decided.among(table["image"])
     scored = int((table["status"] == OK).sum())
     if missing := scored - len(vectors):
         reporter.note(f"{missing} of {scored} pictures cannot be found: not checked for near-copies and other persons")

@@ -18,6 +18,7 @@ from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.ratings.rows import UnknownTrait
 from prescreen.ratings.scale import Scale
+from prescreen.text import shown
 from prescreen.training import steps
 from prescreen.training.dataset import join, with_bases
 from prescreen.workflow.inputs import embed_inputs, load_predictor, rated_images, report_ratings
@@ -67,12 +68,16 @@ def evaluate(options: EvaluationOptions, reporter: ProgressReporter | None = Non
         If fewer than ten pictures are left.
     PredictorMismatch
         If the votes are on another scale than those of the training.
+    UsageError
+        If the learning curve is asked for of a predictor that learned from other rating files.
     """
     from prescreen import tracking
 
     reporter = reporter or NullReporter()
     given = options.predictor
     predictor = load_predictor(given) if isinstance(given, str) else given
+    if options.learning_curve:
+        _check_curve(predictor)
     rated, names = _read(predictor, options)
     report_ratings(rated, reporter)
     if options.experiment is not None:
@@ -85,6 +90,16 @@ def evaluate(options: EvaluationOptions, reporter: ProgressReporter | None = Non
         run_id = tracking.track(record_evaluation(predictor, rated, measured, options.experiment))
         reporter.info(f"MLflow     run {run_id} in {tracking.store_name()}")
     return measured
+
+
+def _check_curve(predictor: Predictor) -> None:
+    """Refuse it where other files were learned from: what they say may have seen the persons that are tested."""
+    if others := predictor.manifest.other_ratings:
+        files = ", ".join(shown(other["source"]) for other in others)
+        raise UsageError(
+            f"--learning-curve: {shown(predictor.manifest.name)} learned from {files}, too, and the curve needs these "
+            "ratings; train with --learning-curve"
+        )
 
 
 def _measure(

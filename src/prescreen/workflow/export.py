@@ -20,10 +20,11 @@ from typing import Any, Final
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
+import numpy as np
 import pandas as pd
 
 from prescreen.embeddings.pipeline import EmbeddingCache
-from prescreen.errors import NothingScored, UsageError
+from prescreen.errors import NothingScored, PrescreenError, UsageError
 from prescreen.predictor.scored_files import find_scored, places_to_search
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.storage.atomic import write_files_atomic
@@ -128,12 +129,13 @@ def export(
         raise NothingScored(f"{shown(table)}: none of its {len(wanted)} pictures is in {', '.join(places)}")
     if to == FIFTYONE and any(map(is_url, places)):
         raise UsageError(f"{places[0]}: FiftyOne shows pictures of this machine; name a folder with copies: --images")
-    model = f"{note.predictor_name} {note.predictor_sha256[:12]}" if note else "prescreen"
-    exported = Exported(found, traits, files, model, simulated=note is not None and note.simulated)
+    made = note or _note_of_ranked(table, rows, traits)
+    model = f"{made.predictor_name} {made.predictor_sha256[:12]}" if made else "prescreen (predictor not known)"
+    exported = Exported(found, traits, files, model, simulated=made is not None and made.simulated)
     wished = int(rows["selected"].sum()) if selected else len(rows)
     if output is None or to == XMP:
         written, stayed = _write_sidecars(xmp_files(exported, output, program or "digikam"))
-        return Written(written, len(found), wished - len(found), common_folder(files), stayed)
+        return Written(written, len(written), wished - len(found), common_folder(files), stayed)
     if to == LABEL_STUDIO:
         content = label_studio_files(exported, blind=blind, prefix=prefix)
     else:
@@ -141,6 +143,23 @@ def export(
     together = {output / name: text.encode() for name, text in content.items()}
     write_files_atomic(together)
     return Written(tuple(together), len(found), wished - len(found), common_folder(files))
+
+
+def _note_of_ranked(table: Path, rows: pd.DataFrame, traits: Sequence[str]) -> ScoresMetadata | None:
+    """Return the note about the scores in the same folder that a shortlist was made of; None without such."""
+    ranked = rows.set_index("image")[list(traits)].dropna()
+    for path in sorted(table.parent.glob("*.meta.json")):
+        scores = path.with_name(path.name.removesuffix(".meta.json"))
+        try:
+            note = ScoresMetadata.read(scores, optional=True)
+            if note is None or not set(traits) <= set(note.traits):
+                continue
+            scored = read_table(scores).set_index("image").reindex(ranked.index)
+            if np.allclose(scored[list(traits)], ranked, rtol=0, atol=0.0006):  # a shortlist has three decimals
+                return note
+        except (PrescreenError, KeyError, TypeError, ValueError):
+            continue
+    return None
 
 
 def _check_options(to: str, output: Path | None, *, blind: bool, prefix: str | None, program: str | None) -> None:
@@ -155,11 +174,11 @@ def _check_options(to: str, output: Path | None, *, blind: bool, prefix: str | N
 
 def _write_sidecars(sidecars: Mapping[Path, bytes]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Write sidecars, each by itself; return the paths of those written, and of files of others, which stay."""
-    stayed = tuple(xmp_sidecars.belongs_to_others(sidecars))
-    written = tuple(path for path in sidecars if path not in frozenset(stayed))
+    stayed = dict.fromkeys(xmp_sidecars.belongs_to_others(sidecars))
+    written = tuple(path for path in sidecars if path not in stayed)
     for path in written:
         write_files_atomic({path: sidecars[path]})
-    return written, stayed
+    return written, tuple(stayed)
 
 
 @dataclass(frozen=True)

@@ -139,14 +139,24 @@ def embed_inputs(
         yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
 
 
-def report_ratings(rated: Ratings, reporter: ProgressReporter, title: str = "ratings    ") -> None:
-    """Report what was read, so that a wrong guess about the file is seen before the work is done."""
+def titled(title: str, note: str) -> str:
+    """Return a note on ratings after a title that names their file, without the room that it leaves for its own."""
+    return title + " ".join(note.split(maxsplit=1))
+
+
+def report_ratings(rated: Ratings, reporter: ProgressReporter, title: str = "") -> None:
+    """Report what was read, so that a wrong guess about the file is seen before the work is done.
+
+    The title names the file where there are several.
+    """
     for note in rated.notes:
-        reporter.info(note)
+        reporter.info(titled(title, note) if title else note)
     images = rated.table["image"].nunique()
     votes = rated.table["votes"].dropna()
     fewest, most = (f"{votes.quantile(share, interpolation='nearest'):.0f}" for share in (0.0, 1.0))
     each = fewest if fewest == most else f"{fewest} to {most}"
-    what = "comparison" if rated.format == "pairs" else "vote"
+    what = "answer" if rated.format == "pairs" else "vote"
     told = f", {each} {what}{'s' * (each != '1')} a picture" if len(votes) else ""
-    reporter.info(f"{title}{images} pictures, {', '.join(rated.traits)}{told} on {rated.scale} ({rated.format})")
+    reporter.info(
+        f"{title or 'ratings    '}{images} pictures, {', '.join(rated.traits)}{told} on {rated.scale} ({rated.format})"
+    )

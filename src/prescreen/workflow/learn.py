@@ -22,7 +22,7 @@ from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.options import DEFAULT_OPTIONS, DEFAULT_VOTES, RankingOptions
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
-from prescreen.reports.decisions import read_rejected
+from prescreen.reports.decisions import NOTHING_DECIDED, read_decided
 from prescreen.shortlist import feedback
 from prescreen.shortlist.baseline import announce_comparison, read_baseline, read_references
 from prescreen.shortlist.list_step import ListStep, next_of_list
@@ -127,7 +127,7 @@ def learn(
         results, predictor, output, scores, baseline or options.baseline_scores, shortlist, options.files_read()
     )
     pending = feedback.read_plan(plan, shortlist)
-    rejected = frozenset[str]() if decisions is None else read_rejected(decisions)
+    decided = NOTHING_DECIDED if decisions is None else read_decided(decisions)
     announce_overwrite(output, reporter)
     before = load_predictor(predictor)
     warn_of_simulation(before, reporter)
@@ -176,6 +176,7 @@ def learn(
             with reporter.progress("comparing", len(table)) as advance:
                 vectors = scored_vectors(table, files, encoder, cache, advance)
             table = feedback.score_again(table, after, vectors)
+            rejected = decided.among(contents).rejected
             compared = (table, after, current, replace(options, votes=None), vectors, references, rejected)
             step = decide_next(*compared) if pending is None else next_of_list(pending, *compared)
     after.save(output)

@@ -24,6 +24,7 @@ from prescreen.storage.remote import is_url
 from prescreen.text import describe_list, is_file, shown
 from prescreen.workflow import session
 from prescreen.workflow.inputs import find_inputs, load_predictor, resolve_model_uri, warn_of_simulation
+from prescreen.workflow.last_rank import LastRank
 from prescreen.workflow.rank import rank
 from prescreen.workflow.score import Scoring, score
 from prescreen.workflow.session import DRAWN, PICTURES, REPORT, SCORES, SHORTLIST, Session
@@ -303,6 +304,7 @@ def _note(
 ) -> None:
     """Write the note by which `learn` goes on; pictures given in memory are in the folder that is about to be named."""
     session.note_pictures(folder, output)
+    _note_last_rank(folder, Path(os.path.realpath(output)))
     current = "" if photo is None else os.path.abspath(photo)
     if Path(current).is_relative_to(folder):
         current = str(Path(current).relative_to(folder))
@@ -318,6 +320,18 @@ def _note(
         uploaded=uploaded,
         files=tuple(sorted(entry.name for entry in folder.iterdir())),
     ).write(folder)
+
+
+def _note_last_rank(folder: Path, target: Path) -> None:
+    """Let the note by which `review` goes on name files where they will be, not in the folder that is being filled."""
+    if (last := LastRank.read(folder / SCORES)) is None:
+        return
+
+    def renamed(place: str) -> str:
+        return str(target / Path(place).relative_to(folder)) if Path(place).is_relative_to(folder) else place
+
+    current = None if last.baseline is None else renamed(last.baseline)
+    replace(last, baseline=current, images=tuple(map(renamed, last.images))).write(folder / SCORES)
 
 
 class _Steps:

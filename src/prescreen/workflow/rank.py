@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prescreen.errors import PrescreenError
+from prescreen.errors import PrescreenError, UsageError
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.ranking.stopping import Advice
@@ -93,6 +93,11 @@ def rank(
     if experiment is not None:
         tracking.check_store(experiment)
     decided = NOTHING_DECIDED if decisions is None else read_decided(decisions)
+    if decided.exported and options.votes is not None and options.wanted is not None:
+        raise UsageError(
+            "--votes with --wanted: two rounds choose among all pictures, but --decisions gives a list that the page "
+            "exported; leave out --wanted, or give the decisions that the page saved"
+        )
     done = compare_candidates(scores, baseline, options, predictor, images, reporter, decided)
     page = None if report is None else done.draw(reporter, keep_metadata=keep_metadata)
     ranked = done.shortlist.table

@@ -52,18 +52,20 @@ def in_step(
     """Pair rating files with what was given for each of them, in the same order.
 
     What was given once is for all files, but not for folders after the first one, which have their own pictures and
-    scale. Traits that were given once are those of the first.
+    scale; a folder of pictures that was given once is not for the first one either, if a file follows. Traits that were
+    given once are those of the first.
 
     Raises
     ------
     UsageError
         If something was given more than once and not as often as ratings.
     """
-    own = [place > 0 and path.is_dir() for place, path in enumerate(ratings)]
+    folders = [path.is_dir() for path in ratings]
+    own = [place > 0 and folder for place, folder in enumerate(folders)]
     first_only = [place > 0 for place in range(len(ratings))]
     parts = zip(
         ratings,
-        _for_each("--images", images, own),
+        _for_each("--images", images, own if all(folders) else folders),
         _for_each("--traits", traits, first_only),
         _for_each("--columns", columns, own),
         _for_each("--scale", scale, own),
@@ -165,14 +167,15 @@ def join_others(
         shared = np.isin(other.data.groups, joined.groups).sum()
         if shared:
             reporter.info(
-                f"helped by  {shown(rated.source)}: {shared} of its {len(other.data.images)} pictures, or persons "
-                f"on them, are in {shown(first.source)} too: of these it says nothing that it has seen"
+                f"helped by  {shown(rated.source)}: persons of {shown(first.source)} are on {shared} of its "
+                f"{len(other.data.images)} pictures, too; those ratings never predict those persons"
             )
     return joined
 
 
-def describe_other(rated: Ratings, dataset: Dataset, simulated: bool) -> dict[str, Any]:
+def describe_other(file: RatingsFile, rated: Ratings, dataset: Dataset, simulated: bool) -> dict[str, Any]:
     """Return what a manifest says of a file: as of a base, but one that is no predictor and has no fingerprint."""
+    names = {trait: (file.traits or {}).get(trait, trait) for trait in dataset.traits}
     return {
         "name": rated.source.stem,
         "fingerprint": "",
@@ -184,4 +187,7 @@ def describe_other(rated: Ratings, dataset: Dataset, simulated: bool) -> dict[st
         "simulated": simulated,
         "forgotten": False,
         "bases": [],
+        "scale": str(rated.scale),
+        "columns": rated.told(names),
+        "raters_left_out": rated.crowd.raters_left_out,
     }

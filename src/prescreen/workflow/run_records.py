@@ -69,7 +69,7 @@ def record_training(
         "prescreen.data_sha256": rated.fingerprint,
         "prescreen.encoder_sha256": manifest.encoder.fingerprint,
         "prescreen.predictor_sha256": predictor.fingerprint,
-        "prescreen.simulated": manifest.simulated,
+        "prescreen.simulated": str(manifest.simulated).lower(),
         "prescreen.traits": names_as_text(manifest.traits),
     } | ({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {})
     if left_out := manifest.data.get("raters_left_out"):
@@ -215,7 +215,7 @@ def record_evaluation(predictor: Predictor, rated: Ratings, evaluation: Evaluati
             "prescreen.kind": "evaluation",
             "prescreen.data_sha256": rated.fingerprint,
             "prescreen.predictor_sha256": predictor.fingerprint,
-            "prescreen.simulated": str(predictor.manifest.simulated),
+            "prescreen.simulated": str(predictor.manifest.simulated).lower(),
         },
         metrics=flat_metrics(evaluation) | _mean_pearson(evaluation),
         data=rated.table,

@@ -33,7 +33,7 @@ from prescreen.workflow.bases import (
     open_bases,
     report_bases,
 )
-from prescreen.workflow.inputs import embed_inputs, rated_images, report_ratings
+from prescreen.workflow.inputs import embed_inputs, rated_images, report_ratings, titled
 from prescreen.workflow.rating_files import RatingsFile, check_others, describe_other, join_others, read_others
 from prescreen.workflow.trait_names import check_names
 
@@ -191,7 +191,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
         reporter.note(line)
     for other in others:
         for line in other.crowd.describe():
-            reporter.note(f"{shown(other.source)}: {line}")
+            reporter.note(titled(f"helped by  {shown(other.source)}: ", line))
     return Training(output, predictor.evaluation, predictor.manifest, run)
 
 
@@ -210,10 +210,10 @@ def _read(options: TrainingOptions, reporter: ProgressReporter) -> Ratings:
         rated = with_auxiliary(rated, options.traits)
         reporter.detail(f"auxiliary  {', '.join(rated.auxiliary.columns) or 'no other traits to learn from'}")
         if rated.only_others and options.ratings not in [other.ratings for other in options.others]:
-            option = f"--ratings {shown(options.ratings)}"
+            option, them = f"--ratings {shown(options.ratings)}", "it" if rated.only_others == 1 else "them"
             reporter.info(
-                f"auxiliary  {counted(rated.only_others, 'picture')} are rated on other traits only; give the file "
-                f"twice to learn from them: {option} {option}"
+                f"auxiliary  {counted(rated.only_others, 'picture')} {'is' if rated.only_others == 1 else 'are'} rated "
+                f"on other traits only; give the file twice to learn from {them}: {option} {option}"
             )
     return rated
 
@@ -240,8 +240,8 @@ def _fit(
     if regressors.needs_prior:
         parts += [other.as_base() for other in dataset.others]
         described += [
-            describe_other(read, other.data, options.simulated)
-            for read, other in zip(others, dataset.others, strict=True)
+            describe_other(file, read, other.data, options.simulated)
+            for file, read, other in zip(options.others, others, dataset.others, strict=True)
         ]
     elif bases or others:
         what = "base     " if bases else "helped by"

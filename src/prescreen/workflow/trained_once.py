@@ -1,7 +1,7 @@
 """Predictors that ``pick`` trains by itself: once, kept in the cache, and used again as long as nothing has changed.
 
-Where there are no ratings, One Million Impressions is fetched and trained on, after its licence was accepted. What was
-trained on it never becomes the champion of the user's MLflow store: its licence allows no commercial use.
+Where there are no ratings, One Million Impressions is fetched and trained on, after its licence was accepted. Nothing
+is logged to the user's MLflow store, so that its champion stays: that is what ``train`` is for.
 """
 
 import contextlib
@@ -99,7 +99,7 @@ def train_on_own(options: TrainingOptions, reporter: ProgressReporter) -> Path:
     """Return the predictor of the user's ratings, trained now if nothing like it was trained before.
 
     Of a folder in the layout of One Million Impressions the stand-ins are learned. Other ratings have the public
-    predictor as their base, where it is there. The run is logged to the user's own store.
+    predictor as their base, where it is there.
     """
     if is_omi(options.ratings):
         options = replace(options, traits=options.traits or STAND_INS, encoder=ENCODER)
@@ -115,7 +115,7 @@ def train_on_own(options: TrainingOptions, reporter: ProgressReporter) -> Path:
         if _is_sound(place):
             reporter.info(f"predictor  that of {shown(options.ratings.name)}, trained earlier (kept in the cache)")
             return place
-        train(replace(options, output=place), reporter)
+        _train_apart(replace(options, output=place), reporter)
     return place
 
 

@@ -159,14 +159,14 @@ def tags(row: Mapping[Any, Any], traits: Sequence[str], origin: str) -> list[str
     ['shortlist', 'warm 7', 'predicted by mine (simulated votes)']
     """
     chosen = ["shortlist"] if row.get("selected") else []
-    excluded = [f"excluded: {check}" for check in failed_checks(row)]
+    excluded = [f"excluded: {_plain(check)}" for check in failed_checks(row)]
     scores = [f"{_plain(trait)} {float(row[trait]):.0f}" for trait in traits]
     return [*chosen, *excluded, *scores, _plain(origin)]
 
 
 def _plain(text: str) -> str:
-    """Return a text without what separates tags in one of the programs, and what XML cannot hold."""
-    return _SEPARATORS.sub(" ", _NOT_IN_XML.sub("", text)).strip()
+    """Return a text without what separates tags in one of the programs."""
+    return _SEPARATORS.sub(" ", text).strip()
 
 
 def sidecar(rating: int, below: Sequence[str], facts: Mapping[str, str], program: Program) -> bytes:
@@ -202,7 +202,7 @@ def sidecar(rating: int, below: Sequence[str], facts: Mapping[str, str], program
 def _list(about: ElementTree.Element, name: str, kind: str, items: Iterable[str]) -> None:
     holder = ElementTree.SubElement(ElementTree.SubElement(about, _name(name)), _name(f"rdf:{kind}"))
     for item in items:
-        ElementTree.SubElement(holder, _name("rdf:li")).text = item
+        ElementTree.SubElement(holder, _name("rdf:li")).text = _NOT_IN_XML.sub("", item)
 
 
 def _name(short: str) -> str:

@@ -24,7 +24,7 @@ const Cards = (() => {
     open.type = "button";
     open.setAttribute("aria-label", "Open " + row.name);
     open.setAttribute("aria-keyshortcuts", "k x u");
-    open.addEventListener("click", () => Viewer.open(row, Proposal.list(), focus));
+    open.addEventListener("click", () => Viewer.open(row, Proposal.list, focus));
     const image = row.picture ? make("img", "photo") : make("span", "photo none", "no preview");
     if (row.picture) {
       image.alt = "Candidate " + row.name;
@@ -66,7 +66,7 @@ const Cards = (() => {
     byId("top").className = "page " + advice.verdict;
     if (byId("joint")) {
       const [chance, low, high] = [advice.chance, advice.low, advice.high].map((value) => typographic(percent(value)));
-      byId("joint").hidden = advice.verdict === "unusable" || !list.length;
+      byId("joint").hidden = advice.verdict === "unusable" || !advice.counted;
       byId("joint-chance").textContent = chance;
       byId("joint-range").textContent = low === chance && high === chance ? "" : `${low} to ${high}`;
       byId("joint-of").textContent = list.length > 1 ? "that at least one beats your current photo" : "that it beats your current photo";
@@ -116,7 +116,7 @@ const Cards = (() => {
   };
   document.addEventListener("keydown", (event) => {
     const key = keyOf(event);
-    if (event.defaultPrevented || typing(event) || Viewer.isOpen() || event.target.closest(".card, #grid, #scatter")) return;
+    if (event.defaultPrevented || typing(event) || Viewer.isOpen() || event.target.closest(".card, #grid, #scatter, .scroll")) return;
     if (!["k", "x", "u", "ArrowRight", "ArrowLeft"].includes(key)) return;
     const card = cards().find(onScreen);
     const target = card ? card.querySelector(".open") : Grid.firstOnScreen(onScreen);

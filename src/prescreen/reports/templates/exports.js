@@ -3,17 +3,22 @@
 const Exports = (() => {
   // What is proposed and what was kept, best first.
   const chosen = () => Proposal.list();
-  const uploadName = (row, place, count) => {
-    const digits = Math.max(2, String(count).length);
-    const base = row.name.split("/").pop().replace(/[\\/:*?"<>|\x00-\x1f]/g, "_");
-    return String(place + 1).padStart(digits, "0") + "_" + base;
+  // Names as prescreen pick gives them: 1-027.jpg. None is that of a candidate, so that results cannot mean another picture.
+  const lastPart = (row) => row.name.split("/").pop();
+  const known = new Set(rows.map((row) => lastPart(row).toLowerCase()));
+  const uploadNames = (list) => {
+    for (let digits = String(list.length).length; ; digits += 1) {
+      const names = list.map((row, place) => String(place + 1).padStart(digits, "0") + "-" + lastPart(row).replace(/[\\/:*?"<>|\x00-\x1f]/g, "_"));
+      if (!names.some((name) => known.has(name.toLowerCase()))) return names;
+    }
   };
 
   const csv = () => {
     const list = chosen();
+    const names = uploadNames(list);
     const lines = [["order", "file", "image", "decision", "p_better", ...data.traits, "tags", "why"]];
     list.forEach((row, place) => lines.push([
-      place + 1, uploadName(row, place, list.length), row.name, Decisions.of(row).decision, row.p ?? "",
+      place + 1, names[place], row.name, Decisions.of(row).decision, row.p ?? "",
       ...data.traits.map((_, t) => row.traits[t]?.score ?? ""), Decisions.tags(row).join(", "), row.why,
     ]));
     return csvText(lines);
@@ -71,11 +76,11 @@ const Exports = (() => {
       return;
     }
     try {
-      const files = [];
+      const [files, names] = [[], uploadNames(list)];
       for (const [place, row] of list.entries()) {
         const bytes = await Pictures.original(row);
         files.push({
-          name: uploadName(row, place, list.length),
+          name: names[place],
           bytes: data.keepMetadata ? bytes : Strip.strip(bytes, row.name, crc32),
         });
       }
@@ -112,7 +117,7 @@ const Exports = (() => {
         image.src = Pictures.thumbnail(row);
         button.append(image);
       }
-      button.addEventListener("click", () => Viewer.open(row, list));
+      button.addEventListener("click", () => Viewer.open(row, chosen));
       return make("li", "", button);
     }));
   };

@@ -78,10 +78,12 @@ const Proposal = (() => {
     });
     return contenders.map((_, place) => place).filter((place) => found[place]);
   };
-  const verdictOf = (count, { chance, high }) => {
+  const verdictOf = (count, counted, { chance, high }) => {
     if (texts.unusable) return "unusable";
     if (!data.compared) return "ranked";
-    if (!count || high < texts.keepBelow) return "keep";
+    if (!count) return "keep";
+    if (!counted) return "unclear";
+    if (high < texts.keepBelow) return "keep";
     return chance >= texts.testFrom ? "test" : "unclear";
   };
 
@@ -93,11 +95,13 @@ const Proposal = (() => {
     const kept = Decisions.kept().filter((row) => !row.failed);
     list = [...new Set([...proposed, ...kept])].sort(byMerit);
     const known = list.map((row) => placeOf.get(row)).filter((place) => place !== undefined);
-    const sum = Draws && known.length ? Draws.chance(known) : { chance: 0, low: 0, high: 0 };
+    const counted = Draws !== null && known.length > 0;
+    const sum = counted ? Draws.chance(known) : { chance: 0, low: 0, high: 0 };
     advice = {
       ...sum,
-      verdict: verdictOf(list.length, sum),
-      uncounted: Draws ? list.filter((row) => !placeOf.has(row)) : [],
+      counted,
+      verdict: verdictOf(list.length, counted, sum),
+      uncounted: data.compared && !texts.unusable ? list.filter((row) => !placeOf.has(row)) : [],
       missing: Math.max(0, choice.count - proposed.length),
     };
     for (const listener of listeners) listener();
@@ -116,6 +120,7 @@ const Proposal = (() => {
   };
   const verdict = () => {
     if (texts.unusable) return texts.unusable;
+    if (advice.uncounted.length && !advice.counted) return fill(texts.uncounted, { names: listed(advice.uncounted.map((row) => row.name)) });
     const said = fill(texts.advice[advice.verdict][Math.min(list.length, 2)], { n: list.length, chance: range() });
     const more = [];
     if (data.compared && list.length) {

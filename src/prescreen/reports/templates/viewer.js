@@ -3,7 +3,8 @@ const Viewer = (() => {
   const viewer = byId("viewer");
   let current = null;
   let goBack = Grid.focus;
-  let sequence = []; // rows that the arrows walk through
+  let walk = () => []; // gives the rows that the arrows walk through
+  let sequence = [];
 
   const traitRow = (trait, t) => {
     const name = make("th", "trait", data.traits[t]);
@@ -24,7 +25,7 @@ const Viewer = (() => {
       image.src = Pictures.thumbnail(row);
       button.append(image);
     } else button.append(row.name);
-    button.addEventListener("click", () => open(row, sequence, goBack));
+    button.addEventListener("click", () => show(row));
     return make("li", "", button);
   };
 
@@ -40,37 +41,42 @@ const Viewer = (() => {
   };
   const showDecision = () => {
     if (!current) return;
+    sequence = [...new Set([...sequence, ...walk()])]; // what moved up comes last; what left can be gone back to
+    const place = sequence.indexOf(current);
+    byId("previous").disabled = place <= 0;
+    byId("next").disabled = place < 0 || place === sequence.length - 1;
+    const checks = Proposal.free(current) ? [] : current.checks;
+    byId("viewer-reasons").replaceChildren(...current.tags.concat(current.pareto ? ["best trade-off"] : [], Proposal.has(current) ? ["proposed"] : [], checks.map((check) => "excluded: " + check))
+      .map((text) => make("li", "", text)));
     const { decision, tags } = Decisions.of(current);
     byId("viewer-keep").setAttribute("aria-pressed", decision === "keep");
     byId("viewer-reject").setAttribute("aria-pressed", decision === "reject");
     if (document.activeElement !== byId("viewer-tags")) byId("viewer-tags").value = tags.join(", ");
   };
 
-  const open = (row, through = Grid.visible(), back = Grid.focus) => {
+  const show = (row) => {
     current = row;
-    goBack = back;
-    sequence = through;
-    const place = sequence.indexOf(row);
     byId("viewer-name").textContent = row.name;
     byId("viewer-caption").textContent = row.failed ? "failed" : row.figure + " " + data.measure + ", rank " + row.rank;
     byId("viewer-why").textContent = row.why;
-    byId("viewer-reasons").replaceChildren(...row.tags.concat(row.pareto ? ["best trade-off"] : [], Proposal.has(row) ? ["proposed"] : [], row.checks.map((check) => "excluded: " + check))
-      .map((text) => make("li", "", text)));
     byId("viewer-table").hidden = row.failed;
     byId("viewer-traits").replaceChildren(...row.traits.map(traitRow));
     const stack = stacks.get(row.stack);
     byId("viewer-stack").hidden = stack.length < 2;
     byId("viewer-copies").replaceChildren(...(stack.length < 2 ? [] : stack.map((copy) => thumb(copy, "Open "))));
-    byId("previous").disabled = place <= 0;
-    byId("next").disabled = place < 0 || place === sequence.length - 1;
     showPicture(row);
     byId("viewer-tags").blur();
     showDecision();
     if (!viewer.open) viewer.showModal();
   };
+  const open = (row, through = Grid.visible, back = Grid.focus) => {
+    [walk, goBack] = [through, back];
+    sequence = [...walk()];
+    show(row);
+  };
   const step = (by) => {
     const row = sequence[sequence.indexOf(current) + by];
-    if (row && sequence.includes(current)) open(row, sequence, goBack);
+    if (row && sequence.includes(current)) show(row);
   };
   // Deciding moves on to the next picture; taking a decision back stays.
   const decide = (decision) => {
