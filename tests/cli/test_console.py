@@ -341,6 +341,12 @@ def test_the_estimate_of_progress_leaves_out_what_was_cached(monkeypatch, capsys
         assert "70/100 [00:18<01:00" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_the_bar_is_cleared_however_fast_the_steps_were(capsys):
+    with Terminal().progress("embedding", 2) as advance:
+        advance()
+    assert capsys.readouterr().err.endswith("\r")
+
+
 def test_a_program_without_standard_error_draws_no_bar(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with Terminal().progress("embedding", 2) as advance:

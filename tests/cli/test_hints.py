@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from prescreen.cli.main import main
+from prescreen.cli.pick import _own_names
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,16 @@ def test_what_fits_goes_through(monkeypatch):
     assert CliRunner().invoke(main, words).exit_code == 0
     assert (str(given["scores"]), given["baseline"]) == ("s.csv", "a=5")
     assert given["options"].improve == ("b", "c")
+
+
+@pytest.mark.parametrize(
+    ("said", "here"),
+    [
+        ("--baseline-scores: unknown; give --baseline.", "--current-scores: unknown; give --current."),
+        ("baseline: no score (see --baseline)", "--current-scores: no score (see --current)"),
+        ("a/--baseline/b.jpg and --baseline.jpg are gone", "a/--baseline/b.jpg and --baseline.jpg are gone"),
+        ("the picture's '--baseline x' lacks --baseline", "the picture's '--baseline x' lacks --current"),
+    ],
+)
+def test_pick_names_options_as_its_own_but_no_part_of_a_name(said, here):
+    assert _own_names(said) == here

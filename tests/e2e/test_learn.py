@@ -45,8 +45,10 @@ def inside(place, monkeypatch):
 def test_the_round_is_told(first):
     assert "simulated votes" in first.stderr
     assert "baseline.jpg was not in this test" in first.stderr
-    lines = first.stdout.splitlines()
-    assert lines[0].split() == [
+    verdict, *lines = first.stdout.splitlines()
+    assert verdict.split()[0] in {"Take", "Test", "Keep", "What"}
+    head = next(place for place, line in enumerate(lines) if line.startswith("round 1"))
+    assert lines[head].split() == [
         "round",
         "1",
         "pictures",
@@ -59,8 +61,8 @@ def test_the_round_is_told(first):
         "[90",
         "%]",
     ]
-    assert [line.split()[:2] for line in lines[1:4]] == [[t, "3"] for t in ("competence", "likeability", "influence")]
-    assert lines[4].split()[0] in {"Take", "Test", "Keep", "What"}
+    rows = [line.split()[:2] for line in lines[head + 1 : head + 4]]
+    assert rows == [[t, "3"] for t in ("competence", "likeability", "influence")]
 
 
 def test_tested_pictures_are_held_back_and_named(first, place):

@@ -50,7 +50,7 @@ def test_each_figure_has_a_name_of_its_own_in_mlflow(place):
     assert json.loads(run.data.tags["prescreen.traits"]) == list(NAMES)
     groups = tuple(f"{safe_name(group)}/" for group in (*metric_groups(NAMES), "system"))
     assert not [name for name in run.data.metrics if not name.startswith(groups)]
-    for figure in ("pearson", "rmse", "interval/rmse_low"):
+    for figure in ("pearson", "rmse", "coverage_share"):
         assert sum(name.endswith(f"/{figure}") for name in run.data.metrics if "all_traits" not in name) == (
             len(NAMES) + (figure == "pearson")  # and the mean over the traits
         )

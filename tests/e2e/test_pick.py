@@ -1,5 +1,6 @@
 """``prescreen pick`` with a predictor: what it writes, what it refuses, and how ``learn`` goes on by itself."""
 
+import hashlib
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 from tests.e2e.conftest import SAMPLE, Shell
 
+from prescreen.errors import PictureError, PictureFault
 from prescreen.images.metadata import without_metadata
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.training_portraits import content_keys
@@ -111,13 +113,14 @@ def test_copies_tell_nothing_about_places_and_people(pick, place):
     ("there", "words", "message"),
     [
         ("portraits-shortlist/notes.txt", [], "holds notes.txt, which prescreen pick did not write"),
-        ("portraits-shortlist", [], "a file; give the name of a folder"),
+        ("portraits-shortlist", [], "a file, not a folder; give another --output"),
         (None, ["--output", "portraits/best"], "lies in"),
         (None, ["--current", "nowhere.jpg"], "--current nowhere.jpg: no such picture"),
         (None, ["--current", "now.jpg", "--current-scores", "charm=3"], "--current-scores: unknown trait 'charm'"),
         (None, ["--current-votes", "5"], "--current-votes: says how many votes"),
         (None, ["--images", "rated"], "--images: says something of ratings"),
-        (None, ["now.jpg"], "is it your current photo? give --current now.jpg"),
+        (None, ["--seed", "3"], "--seed: says something of a training"),
+        (None, ["--source", "x.zip"], "--source: says where the public ratings are"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_writes_nothing(pick, place, there, words, message):
@@ -276,3 +279,149 @@ def test_the_page_opens_on_a_terminal_with_a_display_only(pick, place, monkeypat
     assert not opened
     assert pick("portraits").returncode == 0
     assert opened == ["portraits-shortlist/report.html"]
+
+
+def test_a_current_photo_named_like_a_candidate_is_learned_as_itself(pick, place, demo):
+    shutil.copy(SAMPLE / "baseline.jpg", place.folder / "portraits" / "now.jpg")
+    shutil.copy(SAMPLE / "candidates" / "020.jpg", place.folder / "now.jpg")
+    assert pick("portraits", "--current", "now.jpg", "--budget", "1").returncode == 0
+    (copy,) = (path.name for path in (place.folder / "portraits-shortlist").glob("1-*.jpg"))
+    type_results(place, [copy])
+    done = place("learn", "results.csv")
+    assert done.returncode == 0, done.stderr
+    learned = Predictor.load(place.folder / "portraits-shortlist" / "round-2" / "learned").results.keys
+    own, other = (
+        content_keys([hashlib.sha256((place.folder / name).read_bytes()).hexdigest()])
+        for name in ("now.jpg", "portraits/now.jpg")
+    )
+    assert np.isin(own, learned).all()
+    assert not np.isin(other, learned).any()
+    assert "was not in this test" not in done.stderr
+
+
+def test_corrected_results_replace_the_round_and_do_not_count_twice(picked, place):
+    folder = place.folder / "portraits-shortlist"
+    copies = sorted(path.name for path in folder.glob("[123]-*.jpg"))
+    type_results(place, copies, scores=(2.0, 9.0, 9.0))
+    assert place("learn", "results.csv").returncode == 0
+    wrong = {path.name for path in (folder / "round-2").glob("*.jpg")}
+    type_results(place, copies)
+    again = place("learn", "results.csv")
+    assert again.returncode == 0, again.stderr
+    assert "round 1 again: results.csv replaces what was learned from these pictures before" in again.stderr
+    assert "round 1      pictures" in again.stdout
+    assert not (folder / "round-3").exists()
+    sent = {path.name for path in (folder / "round-2").glob("*.jpg")}
+    note = json.loads((folder / "prescreen-pick.json").read_text())
+    assert sent - {"0-now.jpg"} == set(note["rounds"][0]["sent"]), wrong
+    learned = Predictor.load(folder / "round-2" / "learned").results
+    assert set(learned.rounds) == {1}
+    assert len(learned.keys) == len(copies) + 1
+    type_results(place, copies, to="other.csv")
+    assert "round 1 again: other.csv" in place("learn", "other.csv").stderr
+
+
+@pytest.mark.parametrize("change", ["other folder", "edited", "reviewed"])
+def test_only_an_unchanged_shortlist_of_the_same_pictures_is_replaced(picked, pick, place, change):
+    folder, inputs = place.folder / "portraits-shortlist", "portraits"
+    message = "what prescreen review saved"
+    if change == "other folder":
+        inputs, message = "y/portraits", "holds what was picked from"
+        shutil.copytree(place.folder / "portraits", place.folder / inputs)
+    if change == "edited":
+        name = next(folder.glob("1-*.jpg"))
+        name.write_bytes(name.read_bytes() + b"retouched")
+        message = f"{name.name} was changed since prescreen pick wrote it"
+    if change == "reviewed":
+        (folder / "scores.decisions.csv").write_text("image,decision,tags\n")
+    before = contents(place.folder)
+    done = pick(inputs, "--current", "now.jpg")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "give another --output" in done.stderr
+    assert contents(place.folder) == before
+
+
+def test_what_review_rejected_is_not_proposed_again(picked, place):
+    folder = place.folder / "portraits-shortlist"
+    table = pd.read_csv(folder / "shortlist.csv")
+    copies = sorted(path.name for path in folder.glob("[123]-*.jpg"))
+    type_results(place, copies, scores=(5.0, 5.0, 4.0))
+    shutil.copytree(place.folder, free := place.folder.with_name("free"))
+    assert Shell(free, place.cache)("learn", "results.csv").returncode == 0
+    (proposed, *_) = json.loads((free / "portraits-shortlist" / "prescreen-pick.json").read_text())["rounds"][0][
+        "sent"
+    ].values()
+    assert proposed in set(table["image"])
+    (folder / "scores.decisions.csv").write_text(f"image,decision,tags\n{proposed},reject,\n")
+    done = place("learn", "results.csv")
+    assert done.returncode == 0, done.stderr
+    assert "decisions  of prescreen review" in done.stderr
+    assert proposed not in json.loads((folder / "prescreen-pick.json").read_text())["rounds"][0]["sent"].values()
+
+
+def test_the_printed_command_finds_the_folder_and_quotes_names(pick, place):
+    (place.folder / "my portraits").mkdir()
+    (place.folder / "elsewhere").mkdir()
+    for name in CANDIDATES[:6]:
+        shutil.copy(place.folder / "portraits" / name, place.folder / "my portraits")
+    done = pick("my portraits", "--no-gates", "all", "--current", "now.jpg", "--output", "elsewhere/my list")
+    assert "then: prescreen learn results.csv --session 'elsewhere/my list'" in done.stdout
+    names = [path.name for path in (place.folder / "elsewhere" / "my list").glob("[123]-*.jpg")]
+    type_results(place, names[:1], scores=(5.0, 5.0, 4.0), to="my results.csv")
+    learned = place("learn", "my results.csv", "--session", "elsewhere/my list")
+    assert learned.returncode == 0, learned.stderr
+    assert "then: prescreen learn 'my results2.csv' --session 'elsewhere/my list'" in learned.stdout
+    assert "prescreen ballot 'elsewhere/my list/round-2' --traits competence,likeability,influence" in learned.stdout
+
+
+def test_what_cannot_be_copied_is_not_said_to_be(pick, place, monkeypatch):
+    def refuse(data):
+        raise PictureError("its metadata cannot be taken out", PictureFault.DAMAGED)
+
+    monkeypatch.setattr("prescreen.workflow.session.without_metadata", refuse)
+    done = pick("portraits", "--current", "now.jpg", "--budget", "1")
+    assert done.returncode == 0, done.stderr
+    assert "pictures   portraits-shortlist" not in done.stdout
+    assert "was not copied: send the original yourself: " in done.stdout
+    assert not list((place.folder / "portraits-shortlist").glob("*.jpg"))
+
+
+def test_copies_of_a_later_round_keep_metadata_where_that_was_asked_for(pick, place):
+    for path in (place.folder / "portraits").iterdir():
+        try:
+            with Image.open(path) as image:
+                image.save(path, exif=metadata(1), quality=95)
+        except OSError:
+            path.unlink()
+    assert pick("portraits", "--current", "now.jpg", "--budget", "1", "--keep-metadata").returncode == 0
+    (copy,) = (path.name for path in (place.folder / "portraits-shortlist").glob("1-*.jpg"))
+    type_results(place, [copy], scores=(7.0, 7.4, 4.9), votes=20)
+    done = place("learn", "results.csv")
+    assert done.returncode == 0, done.stderr
+    sent = list((place.folder / "portraits-shortlist" / "round-2").glob("*1-*.jpg"))
+    assert sent, done.stdout
+    assert all(SECRET.encode() in path.read_bytes() for path in sent)
+
+
+def test_a_predictor_that_is_gone_is_one_line_with_a_remedy(place, demo):
+    shutil.copytree(demo / "models" / "sample", place.folder / "model")
+    assert place("pick", "portraits", "--predictor", "model").returncode == 0
+    shutil.rmtree(place.folder / "model")
+    type_results(place, [])
+    (place.folder / "results.csv").write_text(f"image,{','.join(TRAITS)}\n{CANDIDATES[3]},8,8,8\n")
+    done = place("learn", "results.csv")
+    assert done.returncode == 1
+    assert "is not there any more; run the same prescreen pick again" in done.stderr
+    assert place("pick", "portraits", "--predictor", demo / "models" / "sample").returncode == 0
+    done = place("learn", "results.csv")
+    assert done.returncode == 0, done.stderr
+    assert "current photo\n" not in done.stderr
+    assert "prescreen learn results.csv --baseline PHOTO" in done.stdout
+
+
+def test_a_picture_beside_a_folder_is_a_candidate_and_told(pick, place):
+    shutil.copy(SAMPLE / "candidates" / CANDIDATES[5], place.folder / "my now.jpg")
+    done = pick("portraits", "my now.jpg", "--no-gates", "all")
+    assert done.returncode == 0, done.stderr
+    assert "taken for a candidate; if it is your current photo, give --current 'my now.jpg'" in done.stderr

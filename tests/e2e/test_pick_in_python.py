@@ -1,5 +1,6 @@
 """``prescreen.pick`` and ``Predictor.rank``, with paths, pictures of Pillow and arrays."""
 
+import hashlib
 import inspect
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from tests.e2e.conftest import SAMPLE
 
 import prescreen
 from prescreen.cli.main import main
-from prescreen.errors import UsageError
+from prescreen.errors import PictureError, PictureFault, UsageError
+from prescreen.predictor.training_portraits import content_keys
 from prescreen.workflow.last_rank import LastRank
 from prescreen.workflow.pick import DEFAULT_PICK
 
@@ -101,7 +103,7 @@ def test_pick_and_rank_say_the_same_as_the_command(predictor, demo, shell, tmp_p
 def test_the_options_are_those_of_the_command():
     command = {option.name for option in main.commands["pick"].params}
     python = set(inspect.signature(prescreen.pick).parameters)
-    assert command - python == {"inputs", "no_gates", "opens", "quiet", "debug"}
+    assert command - python == {"inputs", "no_gates", "opens", "quiet", "verbose", "debug"}
     assert python - command == {"pictures", "gates_off"}
     ranked = set(inspect.signature(prescreen.Predictor.rank).parameters) - {"self"}
     assert python - ranked == set(vars(DEFAULT_PICK)) - {"output", "keep_metadata"}
@@ -110,3 +112,47 @@ def test_the_options_are_those_of_the_command():
 def test_paths_and_pictures_together_are_refused(predictor, pictures):
     with pytest.raises(UsageError, match="give paths alone, or pictures of Pillow or arrays alone"):
         predictor.rank([pictures[0], SAMPLE / "candidates"])
+
+
+def test_bad_pictures_stop_before_anything_is_asked_or_trained(predictor, pictures, monkeypatch):
+    monkeypatch.setattr("prescreen.workflow.pick.choose_predictor", lambda *_: pytest.fail("was chosen"))
+    good, empty = pictures[0], np.zeros((0, 8, 3), np.uint8)
+    for wrong in (
+        [good, np.zeros((8, 8, 3))],
+        [good, SAMPLE / "candidates"],
+        [empty],
+        Image.new("RGB", (0, 4)),
+        [None],
+    ):
+        with pytest.raises(UsageError, match=r"^picture \d+: "):
+            prescreen.pick(wrong)
+    with pytest.raises(UsageError, match="no pixels"):
+        prescreen.pick([good], empty)
+
+
+def test_other_pictures_in_memory_take_a_free_name(predictor, pictures):
+    names = [predictor.rank(given, budget=1).folder.name for given in (pictures[:4], pictures[4:], pictures[:4])]
+    assert names == ["pictures-shortlist", "pictures-shortlist-2", "pictures-shortlist"]
+
+
+def test_the_current_photo_in_memory_is_learned_as_itself(predictor, pictures, shell, tmp_path):
+    done = predictor.rank(pictures[1:], pictures[0], budget=1, gates_off=["copies"])
+    assert done.current_copy == "0-001.png"
+    (tmp_path / "results.csv").write_text("image,competence,likeability,influence,votes\n0-001.png,9.5,9,9,40\n")
+    learned = type(shell)(tmp_path, shell.cache)("learn", "results.csv")
+    assert learned.returncode == 0, learned.stderr
+    results = prescreen.Predictor.load(done.folder / "round-2" / "learned")._inner.results
+    own = hashlib.sha256((done.folder / ".pictures" / "current" / "001.png").read_bytes()).hexdigest()
+    assert results.keys.tolist() == content_keys([own]).tolist()
+
+
+def test_what_could_not_be_copied_is_told_in_python(predictor, monkeypatch):
+    def refuse(data):
+        raise PictureError("its metadata cannot be taken out", PictureFault.DAMAGED)
+
+    monkeypatch.setattr("prescreen.workflow.session.without_metadata", refuse)
+    files = [SAMPLE / "candidates" / name for name in NAMES]
+    with pytest.warns(UserWarning, match="send the original yourself"):
+        done = predictor.rank(files, budget=1)
+    assert not done.copies
+    assert list(done.not_copied.values()) == [str(SAMPLE / "candidates" / done.shortlist["image"].iloc[0])]

@@ -71,7 +71,7 @@ def test_without_a_terminal_it_names_what_can_be_given(place):
     done = place("pick", "portraits")
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
-    for option in ("--accept-licence", "--ratings", "--predictor"):
+    for option in ("accept_licence=True", "--accept-licence", "--ratings", "--predictor"):
         assert option in line
     assert sorted(path.name for path in place.folder.iterdir()) == ["cache", "portraits"]
     assert not list((place.cache / "trained").rglob("*.json"))
@@ -116,7 +116,7 @@ def test_killed_while_it_trains_then_two_at_once_then_from_the_cache(place, arch
     words = ["pick", "portraits", "--accept-licence", "--source", archive]
     killed = start(place, *words)
     for line in killed.stderr:
-        if line.startswith("training"):
+        if "training   on" in line:  # a bar may stand before it
             break
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
@@ -133,6 +133,7 @@ def test_killed_while_it_trains_then_two_at_once_then_from_the_cache(place, arch
     assert len(set(tables)) == 1
     assert "based on   public ratings of other faces (One Million Impressions); competence was 'smart'" in third.stdout
     assert "licence    CC BY-NC-SA 4.0" in third.stdout
+    assert (place.cache / "trained" / "one-million-impressions" / "one-million-impressions").is_dir()
     (trained,) = (place.cache / "trained").rglob("manifest.json")
     predictor = Predictor.load(trained.parent)
     assert predictor.traits == ("competence", "likeability", "influence")
@@ -146,6 +147,11 @@ def test_own_ratings_are_trained_on_once_with_the_public_ones_as_base(place, arc
     kept = sorted(votes["image"].unique())[FEW : FEW + 15]
     votes[votes["image"].isin(kept)].to_csv(place.folder / "mine.csv", index=False)
     words = ["pick", "portraits", "--ratings", "mine.csv", "--images", SAMPLE / "training" / "images", "--simulated"]
+    alone = place(*words)
+    assert alone.returncode == 0, alone.stderr
+    assert "base       none; the public ratings can be it: --accept-licence" in alone.stderr
+    assert "licence    " not in alone.stdout
+    words.append("--accept-licence")
     first = place(*words)
     assert first.returncode == 0, first.stderr
     assert "base       the public ratings of One Million Impressions" in first.stderr

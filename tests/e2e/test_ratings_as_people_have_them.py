@@ -82,7 +82,7 @@ def test_raters_who_tell_nothing_are_named_after_training_and_left_out(place, vo
         f"raters     1 of {raters} gives no information: w99 on competence (all 24 votes are 1; on 1 more trait)"
     )
     assert told[named + 1] == "           their votes were left out"
-    assert named > next(place for place, line in enumerate(told) if line.startswith("groups"))
+    assert named > next(place for place, line in enumerate(told) if line.startswith("encoder"))
     manifest = (place.folder / "models" / "survey" / "manifest.json").read_text("utf-8")
     assert json.loads(manifest)["data"]["raters_left_out"] == 1
     assert "w99" not in manifest  # a predictor names no rater

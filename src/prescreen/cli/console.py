@@ -77,8 +77,9 @@ class Terminal:
                 if math.isnan(began) or (not paused and now - last >= _PAUSE):
                     # Loading took the time until the first step; what came before the first pause was cached.
                     paused = not math.isnan(began)
-                    began = bar.start_t = now
+                    began = bar.start_t = bar.last_print_t = now
                     done = bar.n + 1
+                    bar.refresh()
                 bar.initial = done if now >= began + _PAUSE else bar.n + 1
                 last = now
                 bar.update()

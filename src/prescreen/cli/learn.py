@@ -1,7 +1,9 @@
 """``prescreen learn``: human scores that came back."""
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +14,10 @@ from prescreen.cli.output import round_lines, shortlist_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import BASELINE_HELP, comparison_options, make_options
 from prescreen.errors import UsageError
-from prescreen.text import parse_columns, parse_names, shown
+from prescreen.text import parse_columns, parse_names, quoted, shown
+
+if TYPE_CHECKING:
+    from prescreen.workflow.learn_pick import LearnedPick
 
 EXAMPLES = """\b
 Examples:
@@ -135,14 +140,29 @@ def learn(
     if shortlist is not None:
         terminal.info(f"shortlist  {shortlist}")
     terminal.info(f"run        {done.run_id}")
-    if picked is not None and picked.shortlist is None:
-        terminal.info("next       give your current photo with --baseline to have the next pictures proposed")
-    if picked is not None and picked.copies:
+    if picked is not None and folder is not None:
+        for line in _next_step(results, folder, picked):
+            click.echo(line)
+
+
+def _next_step(results: Path, folder: Path, picked: "LearnedPick") -> Iterator[str]:
+    """Say which pictures to send now, and how their scores come back."""
+    from prescreen.workflow.session import learn_command
+
+    if picked.shortlist is None:
+        yield "next       to have the next pictures proposed, give your current photo:"
+        yield f"             {learn_command(results, folder)} --baseline PHOTO"
+    if picked.copies:
         along = f", and {shown(picked.current_copy)}, your current photo" if picked.current_copy else ""
-        click.echo(f"pictures   {picked.folder}: {', '.join(map(shown, picked.copies))}{along}")
+        yield f"pictures   {shown(picked.folder)}: {', '.join(map(shown, picked.copies))}{along}"
+    for copy, original in picked.not_copied.items():
+        yield f"pictures   {shown(copy)} was not copied: send the original yourself: {shown(original)}"
+    if picked.copies or picked.not_copied:
         again = results.with_stem(f"{results.stem.rstrip('0123456789')}{picked.round}")
-        click.echo(f"next       have people rate them, type their scores into {shown(again)}")
-        click.echo(f"           then: prescreen learn {shown(again)}")
+        ballot = ["prescreen", "ballot", str(picked.folder), "--traits", ",".join(map(quoted, picked.learned.traits))]
+        yield f"next       have people rate them, type their scores into {shown(shlex.quote(str(again)))}"
+        yield f"           then: {learn_command(again, folder)}"
+        yield f"           without a service: {shown(shlex.join(ballot))}"
 
 
 def _session_of(

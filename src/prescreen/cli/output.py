@@ -25,9 +25,10 @@ def accuracy_lines(evaluation: "Evaluation", everything: bool = False) -> list[s
 
     if everything:
         return [verdict(evaluation), "", *accuracy_table(evaluation).splitlines()]
-    curve = evaluation.learning_curve
-    more = "" if curve is None else what_more_would_bring(curve)
-    return [verdict(evaluation), *aligned(_short(evaluation)), *([more] if more else [])]
+    lines = [verdict(evaluation), *aligned(_short(evaluation))]
+    if (curve := evaluation.learning_curve) is not None:
+        lines += ["", *aligned(_learning_curve(curve)), *filter(None, [what_more_would_bring(curve)])]
+    return lines
 
 
 def _short(evaluation: "Evaluation") -> Sequence[Sequence[str]]:

@@ -79,7 +79,8 @@ Examples:
 @click.option(
     "--accept-licence",
     is_flag=True,
-    help="You accept CC BY-NC-SA 4.0, no commercial use, for the public ratings. [asked once, on a terminal]",
+    help="You accept CC BY-NC-SA 4.0, no commercial use, for the public ratings, also as the base of --ratings; means "
+    "nothing with --predictor. [asked, on a terminal]",
 )
 @click.option("--source", type=Place(), help="ZIP archive of the public ratings: a file or a URL. [their repository]")
 @click.option("--output", type=LocalPath(), help="Folder to write. [FOLDER-shortlist]")
@@ -113,9 +114,10 @@ def pick(
     """
     from prescreen.workflow.pick import PickOptions, pick
 
-    if current is None and {*map(os.path.isdir, inputs)} == {True, False}:
-        photo = next(place for place in inputs if not os.path.isdir(place))
-        raise UsageError(f"{shown(photo)}: a picture beside folders; is it your current photo? give --current {photo}")
+    beside = [place for place in inputs if os.path.isfile(place)]
+    if current is None and len(beside) == 1 < len(inputs):
+        again = shown(f"--current {shlex.quote(beside[0])}")
+        terminal.warn(f"{shown(beside[0])}: taken for a candidate; if it is your current photo, give {again}")
     try:
         options = make_options(
             terminal,
@@ -150,7 +152,12 @@ class _OwnNames(Terminal):
 
 
 def _own_names(message: str) -> str:
-    return re.sub(r"\bbaseline:", "--current-scores:", message.replace("--baseline", "--current"))
+    """Name the options of `rank` as here; what is quoted, or part of a path, stays."""
+    return re.sub(
+        r"(?<!\w)'[^']*'|(?<![\w/.-])--baseline(?=-scores\b|-votes\b|[ :;,)]|\.?$)|^baseline:",
+        lambda found: {"--baseline": "--current", "baseline:": "--current-scores:"}.get(found[0], found[0]),
+        message,
+    )
 
 
 def _asker() -> Any:
@@ -179,6 +186,8 @@ def _print(done: "Picked", terminal: Terminal) -> None:
         along = f", and {shown(done.current_copy)}, your current photo" if done.current_copy else ""
         click.echo(f"pictures   {shown(done.folder)}: {', '.join(map(shown, done.copies))}{along}")
     click.echo(f"page       {shown(done.report)}")
+    for copy, original in done.not_copied.items():
+        click.echo(f"pictures   {shown(copy)} was not copied: send the original yourself: {shown(original)}")
     terminal.say_notes()
     for line in _next_step(done):
         click.echo(line)
@@ -186,15 +195,18 @@ def _print(done: "Picked", terminal: Terminal) -> None:
 
 def _next_step(done: "Picked") -> Iterator[str]:
     """Say what to do with the pictures, and how their scores come back."""
-    if not done.copies:
+    from prescreen.workflow.session import learn_command
+
+    if not (done.copies or done.not_copied):
         return
     traits = ",".join(map(quoted, done.manifest.traits))
-    names = [name for name in (done.current_copy, *done.copies) if name]
+    originals = [Path(place).name for place in done.not_copied.values()]
+    names = [name for name in (done.current_copy, *done.copies, *originals) if name]
     all_the_same = "to test them all the same, " if done.advice.verdict == "keep" else ""
     listed = describe_list([shown(name) for name in names])
     yield f"next       {all_the_same}have people rate {listed}, and type their scores into results.csv:"
     yield f"             image,{traits},votes"
     yield f"             {quoted(shown(names[-1]))},{'8.1,' * len(done.manifest.traits)}40"
-    yield "           then: prescreen learn results.csv"
+    yield f"           then: {learn_command(Path('results.csv'), done.folder)}"
     ballot = f"prescreen ballot {shlex.quote(str(done.folder))} --traits {shlex.quote(traits)}"
     yield f"           without a service: {shown(ballot)}"

@@ -1,5 +1,6 @@
 """Pictures in memory, Pillow's or arrays, as files that are scored like any other."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,15 @@ def listed(given: object) -> list[Any]:
     return list(given)
 
 
+def check_pictures(pictures: Sequence[object]) -> str:
+    """Refuse what is no picture, as `save_pictures` would; returns the SHA-256 of all pixels."""
+    digest = hashlib.sha256()
+    for place, picture in enumerate(pictures):
+        upright = _as_image(picture, place)
+        digest.update(f"{upright.mode} {upright.size} ".encode() + upright.tobytes())
+    return digest.hexdigest()
+
+
 def save_pictures(pictures: Sequence[object], folder: Path) -> list[Path]:
     """Write pictures without loss into a new folder, numbered in their order: ``001.png``.
 
@@ -56,6 +66,8 @@ def save_pictures(pictures: Sequence[object], folder: Path) -> list[Path]:
 
 
 def _as_image(picture: object, place: int) -> Image.Image:
+    if isinstance(picture, Image.Image | np.ndarray) and 0 in getattr(picture, "shape", getattr(picture, "size", ())):
+        raise UsageError(f"picture {place}: it has no pixels; leave it out")
     if isinstance(picture, Image.Image):
         turned = ImageOps.exif_transpose(picture)
         if turned.mode in _KEPT:

@@ -108,7 +108,7 @@ def _measure(
     """Evaluate on ratings that have been read."""
     known = _trained_on(loaded, rated, names)
     if known:
-        reporter.note("these are the ratings it was trained on: the figures are those of its cross-validation")
+        reporter.note("these are the ratings it was trained on: the figures are cross-validated")
         if not learning_curve:
             return loaded.evaluation
     if str(rated.scale) != loaded.manifest.scale:

@@ -50,6 +50,10 @@ class Learned:
         Rows of the table to send next; None if nothing was ranked.
     run_id : str
         The MLflow run.
+    traits : tuple of str
+        Those of the predictor.
+    tested : tuple of str
+        The pictures that people scored.
     """
 
     output: Path
@@ -57,6 +61,8 @@ class Learned:
     answer: str
     proposal: pd.DataFrame | None
     run_id: str
+    traits: tuple[str, ...]
+    tested: tuple[str, ...]
 
 
 def learn(
@@ -76,6 +82,7 @@ def learn(
     plan: Path | None = None,
     decisions: Path | None = None,
     copies: Mapping[str, str] | None = None,
+    baseline_name: str | None = None,
     experiment: str | None = None,
     reporter: ProgressReporter | None = None,
 ) -> Learned:
@@ -114,6 +121,8 @@ def learn(
         Table that `review` saved: pictures rejected there are not proposed.
     copies : mapping of str to str, optional
         {name of a copy that was tested: the picture that it was made of}.
+    baseline_name : str, optional
+        By which results mean the current photo, by default the name of its file; a candidate may have that too.
     experiment : str, optional
         MLflow experiment of the round; by default what ``MLFLOW_EXPERIMENT_NAME`` says, or ``prescreen``.
     reporter : ProgressReporter, optional
@@ -142,7 +151,7 @@ def learn(
             files = find_candidates(note, table, (), cache, reporter)
     files += feedback.find_tested(feedback.picture_folder(results, images)) if table is None or images else []
     if baseline is not None and is_file(baseline):
-        files.append(ImageFile(Path(baseline), Path(baseline).name))  # it may have been tested too
+        files.append(ImageFile(Path(baseline), baseline_name or Path(baseline).name))  # it may have been tested too
     contents = {} if table is None else dict(zip(table["image"], table["content"], strict=True))
     typed = read_results(
         results,
@@ -198,4 +207,5 @@ def learn(
         answer=answer,
     )
     run_id = tracking.track(record)
-    return Learned(output, content, answer, None if step is None else step.proposal, run_id)
+    proposal = None if step is None else step.proposal
+    return Learned(output, content, answer, proposal, run_id, before.traits, typed.images)

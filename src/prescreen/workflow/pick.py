@@ -11,7 +11,8 @@ import pandas as pd
 from prescreen.embeddings.pipeline import EmbeddingCache, describe_faults
 from prescreen.encoders import Encoder
 from prescreen.errors import UsageError
-from prescreen.images.in_memory import Picture, is_picture, save_pictures
+from prescreen.images.files import ImageFile
+from prescreen.images.in_memory import Picture, check_pictures, is_picture, save_pictures
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor
 from prescreen.progress import NullReporter, ProgressReporter
@@ -52,7 +53,8 @@ class PickOptions:
     simulated : bool
         Whether the votes of the ratings are simulated.
     accept_licence : bool
-        Whether the licence of the public ratings is accepted.
+        Whether the licence of the public ratings is accepted; with ``ratings`` they then are the base, once fetched.
+        Means nothing with ``predictor``, so that a script may always give it.
     source : str, optional
         File or URL of the public ratings' archive; by default the public repository.
     output : Path, optional
@@ -78,6 +80,10 @@ class PickOptions:
     def __post_init__(self) -> None:
         if self.predictor is not None and self.ratings is not None:
             raise UsageError("--predictor and --ratings: give one of them; a predictor has its ratings already")
+        if self.predictor is not None and self.seed:
+            raise UsageError("--seed: says something of a training; leave it out with --predictor")
+        if self.source is not None and (self.predictor or self.ratings) is not None:
+            raise UsageError("--source: says where the public ratings are; leave it out with --predictor and --ratings")
         needs_ratings = {"--images": self.images, "--traits": self.traits, "--simulated": self.simulated or None}
         for option, value in needs_ratings.items():
             if value is not None and self.ratings is None:
@@ -104,6 +110,8 @@ class Picked:
         {name of a copy: name of the candidate}, in the order to upload.
     current_copy : str
         Name of the current photo's copy; the empty text where there is none.
+    not_copied : mapping of str to str
+        {name of a copy that could not be written, as its metadata cannot be removed: where the original is}.
     manifest : Manifest
         What the predictor is and where it comes from.
     scoring : Scoring
@@ -115,6 +123,7 @@ class Picked:
     advice: Advice
     copies: Mapping[str, str]
     current_copy: str
+    not_copied: Mapping[str, str]
     manifest: Manifest
     scoring: Scoring
 
@@ -193,14 +202,20 @@ def pick(
     drawn = [given for given in inputs if is_picture(given)]
     places = [given for given in inputs if isinstance(given, str | Path)]
     output = by.output or default_output(places)
-    session.check_replaceable(output)
+    origin = tuple(sorted(str(place) if is_url(place) else os.path.realpath(place) for place in places))
+    if len(places) < len(inputs):
+        origin = (check_pictures(inputs),)
+        output = by.output or _free_output(output, origin)
+    if is_picture(current):
+        check_pictures([current])
+    session.check_replaceable(output, origin)
     _check_outside(output, current, places)
     if current is not None and not is_picture(current) and not is_file(str(current)):
         raise UsageError(f"--current {shown(str(current))}: no such picture; its scores go to --current-scores")
     if not drawn:
         find_inputs(places, follow_links=False)  # none at all is known before a training
     place = choose_predictor(by, ask, reporter)
-    with stage_folder(output, session.is_replaceable) as (folder, commit):
+    with stage_folder(output, lambda older: session.is_replaceable(older, origin)) as (folder, commit):
         if drawn:
             save_pictures(inputs, folder / DRAWN)
             places = [folder / DRAWN]
@@ -225,13 +240,24 @@ def pick(
         )
         files = find_inputs(places, follow_links=False)
         proposed = session.upload_names(ranked.shortlist["image"].tolist(), files.names)
-        first = session.current_copy(photo, files.names) if photo is not None and proposed else {}
         here = {name: files[row] for row, name in enumerate(files.names) if name in proposed.values()}
-        originals = session.current_file(photo, first) | session.original_files(here, proposed)
-        session.copy_pictures(originals, folder, reporter, keep_metadata=by.keep_metadata)
-        _note(folder, output, place, photo, options, {**first, **proposed})
+        originals = session.original_files(here, proposed)
+        first = session.current_copy(photo, files.names) if photo is not None else ""
+        if photo is not None and proposed:
+            originals = {first: ImageFile(Path(photo), Path(photo).name), **originals}
+        left = session.copy_pictures(originals, folder, reporter, keep_metadata=by.keep_metadata)
+        _note(folder, output, photo, Session(place, "", options, proposed, {}, origin, first, by.keep_metadata))
         commit()
-    return Picked(output, ranked.table, ranked.advice, proposed, next(iter(first), ""), predictor.manifest, scoring)
+    return Picked(
+        output,
+        ranked.table,
+        ranked.advice,
+        {copy: name for copy, name in proposed.items() if copy not in left},
+        first if first in originals and first not in left else "",
+        left,
+        predictor.manifest,
+        scoring,
+    )
 
 
 def choose_predictor(by: PickOptions, ask: Callable[[str], bool] | None, reporter: ProgressReporter) -> str:
@@ -246,7 +272,7 @@ def choose_predictor(by: PickOptions, ask: Callable[[str], bool] | None, reporte
         return resolve_model_uri(by.predictor)
     if by.ratings is not None:
         training = TrainingOptions(by.ratings, images=by.images, traits=by.traits, seed=by.seed, simulated=by.simulated)
-        return str(train_on_own(training, reporter))
+        return str(train_on_own(training, by.accept_licence, ask, reporter))
     from prescreen import tracking
 
     if (champion := tracking.find_champion()) is not None:
@@ -265,6 +291,16 @@ def default_output(places: Sequence[Path | str]) -> Path:
     folder = folder if folder.is_dir() else folder.parent
     output = Path(f"{folder.name or 'pictures'}-shortlist")
     return folder.parent / output if Path.cwd().is_relative_to(folder) and Path(first).is_dir() else output
+
+
+def _free_output(output: Path, origin: tuple[str, ...]) -> Path:
+    """Return the first of NAME, NAME-2, NAME-3 ... that is free, or holds what was picked from the same pictures."""
+    number = 1
+    place = output
+    while not session.is_replaceable(place, origin):
+        number += 1
+        place = output.with_name(f"{output.name}-{number}")
+    return place
 
 
 def _check_outside(output: Path, current: object, places: Sequence[Path | str]) -> None:
@@ -294,31 +330,24 @@ def _check_current(
         announce_comparison(goals, read_baseline(photo, options, predictor, encoder, cache), predictor, reporter)
 
 
-def _note(
-    folder: Path,
-    output: Path,
-    predictor: str,
-    photo: str | None,
-    options: RankingOptions,
-    uploaded: Mapping[str, str],
-) -> None:
+def _note(folder: Path, output: Path, photo: str | None, note: Session) -> None:
     """Write the note by which `learn` goes on; pictures given in memory are in the folder that is about to be named."""
     session.note_pictures(folder, output)
     _note_last_rank(folder, Path(os.path.realpath(output)))
     current = "" if photo is None else os.path.abspath(photo)
     if Path(current).is_relative_to(folder):
         current = str(Path(current).relative_to(folder))
+    options = note.options
     human = options.baseline_scores
-    Session(
-        predictor=predictor,
+    replace(
+        note,
         current=current,
         options=replace(
             options,
             references=[Path(os.path.abspath(place)) for place in options.references],
             baseline_scores=os.path.abspath(human) if human and is_file(human) else human,
         ),
-        uploaded=uploaded,
-        files=tuple(sorted(entry.name for entry in folder.iterdir())),
+        files=session.written_files(folder),
     ).write(folder)
 
 

@@ -4,9 +4,11 @@ The note names the predictor, the current photo and the options, and of each cop
 round that was learned from adds a folder ``round-2``: the predictor that has learned, and the pictures to send next.
 """
 
+import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +19,7 @@ from prescreen.images.files import PICK_NOTE, ImageFile, read_bytes
 from prescreen.images.metadata import without_metadata
 from prescreen.progress import ProgressReporter
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
+from prescreen.reports.decisions import decisions_beside
 from prescreen.storage.atomic import write_bytes_atomic, write_text_atomic
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.storage.provenance import ScoresMetadata, is_model_uri
@@ -35,6 +38,45 @@ _LONGEST_NAME: Final = 200  # bytes; file systems take 255
 
 
 @dataclass(frozen=True)
+class Round:
+    """A round that was learned from.
+
+    Parameters
+    ----------
+    results : str
+        Absolute path of the scores that came back.
+    sha256 : str
+        Of that file.
+    tested : tuple of str
+        The candidates in it, by the names of the originals.
+    before : str
+        The predictor before the round, as `Session.predictor`.
+    sent : mapping of str to str
+        {name of a copy that was proposed then: name of its original}.
+    """
+
+    results: str
+    sha256: str
+    tested: tuple[str, ...]
+    before: str
+    sent: Mapping[str, str]
+
+    def is_again(self, results: Path, tested: Collection[str]) -> bool:
+        """Tell whether results are this round's: of the same pictures, or the same file with most of them."""
+        common = len(set(self.tested).intersection(tested))
+        same_file = os.path.abspath(results) == self.results
+        return set(self.tested) == set(tested) or (same_file and 2 * common >= len(self.tested))
+
+    def check(self) -> None:
+        """Raise TypeError if the note was damaged."""
+        texts = (self.results, self.sha256, self.before, *self.tested, *self.sent, *self.sent.values())
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a round is texts")
+        if any(PurePosixPath(name).name != name for name in self.sent):
+            raise TypeError("names of copies are texts without folders")
+
+
+@dataclass(frozen=True)
 class Session:
     """The note in a folder that ``pick`` wrote.
 
@@ -47,19 +89,33 @@ class Session:
     options : RankingOptions
         As they were given to ``pick``.
     uploaded : mapping of str to str
-        {name of a copy: name of its original}, of all rounds.
-    files : tuple of str
-        What ``pick`` wrote into the folder.
-    round : int
-        1 for the pictures of ``pick``, 2 after a test was learned from.
+        {name of a candidate's copy: name of its original}, of all rounds.
+    files : mapping of str to str
+        {what ``pick`` wrote into the folder: its SHA-256}.
+    inputs : tuple of str
+        What was picked from: absolute paths, URLs, or the SHA-256 of pictures in memory.
+    current_copy : str
+        Name by which results mean the current photo: that of its copy. A candidate may have the photo's own name.
+    keep_metadata : bool
+        Whether copies keep what they tell about places, people and devices.
+    rounds : tuple of Round
+        What was learned from, in order.
     """
 
     predictor: str
     current: str
     options: RankingOptions
     uploaded: Mapping[str, str]
-    files: tuple[str, ...]
-    round: int = 1
+    files: Mapping[str, str]
+    inputs: tuple[str, ...] = ()
+    current_copy: str = ""
+    keep_metadata: bool = False
+    rounds: tuple[Round, ...] = ()
+
+    @property
+    def round(self) -> int:
+        """1 for the pictures of ``pick``, 2 after a test was learned from."""
+        return len(self.rounds) + 1
 
     def write(self, folder: Path) -> None:
         """Write the note into the folder."""
@@ -83,7 +139,9 @@ class Session:
             content = json.loads(read_bounded(path, MAX_NOTE_BYTES))
             options = content["options"]
             options["references"] = [Path(place) for place in options["references"]]
-            session = cls(**{**content, "options": RankingOptions(**options), "files": tuple(content["files"])})
+            rounds = tuple(Round(**{**told, "tested": tuple(told["tested"])}) for told in content["rounds"])
+            lists = {"inputs": tuple(content["inputs"]), "rounds": rounds}
+            session = cls(**{**content, **lists, "options": RankingOptions(**options)})
             session._check()
             return session
         except (FileNotFoundError, NotADirectoryError):
@@ -94,15 +152,22 @@ class Session:
             raise PrescreenError(f"{shown(path)}: cannot be read ({type(error).__name__}); pick again") from error
 
     def _check(self) -> None:
-        kinds: Mapping[str, type] = {"predictor": str, "current": str, "uploaded": dict, "round": int}
+        kinds: Mapping[str, type] = {
+            "predictor": str,
+            "current": str,
+            "uploaded": dict,
+            "files": dict,
+            "current_copy": str,
+            "keep_metadata": bool,
+        }
         for name, kind in kinds.items():
             if type(getattr(self, name)) is not kind:
                 raise TypeError(f"{name} is {getattr(self, name)!r}")
-        names = (*self.files, *self.uploaded, *self.uploaded.values())
-        if not all(isinstance(name, str) for name in names) or any(
-            PurePosixPath(name).name != name for name in self.files
-        ):
-            raise TypeError("names of files are texts without folders")
+        for learned in self.rounds:
+            learned.check()
+        names = (*self.files, *self.files.values(), *self.uploaded, *self.uploaded.values(), *self.inputs)
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError("names of files are texts")
         for option in fields(self.options):
             value = getattr(self.options, option.name)
             if option.name in ("improve", "keep", "gates_off"):
@@ -125,9 +190,32 @@ class Session:
         }
         return replace(self.options, **changed)
 
-    def next_round(self, predictor: str, uploaded: Mapping[str, str]) -> Self:
+    def before(self, number: int) -> Self:
+        """Return the note as it was before a round was learned from."""
+        undone = self.rounds[number - 1 :]
+        sent = {name for done in undone for name in done.sent}
+        uploaded = {copy: name for copy, name in self.uploaded.items() if copy not in sent}
+        return replace(self, predictor=undone[0].before, uploaded=uploaded, rounds=self.rounds[: number - 1])
+
+    def next_round(self, predictor: str, learned: Round) -> Self:
         """Return the note after a test was learned from."""
-        return replace(self, predictor=predictor, uploaded={**self.uploaded, **uploaded}, round=self.round + 1)
+        uploaded = {**self.uploaded, **learned.sent}
+        return replace(self, predictor=predictor, uploaded=uploaded, rounds=(*self.rounds, learned))
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def written_files(folder: Path) -> dict[str, str]:
+    """Return what is in a folder, {name: SHA-256}; notes, which prescreen may write again, have the empty text."""
+    return {
+        path.relative_to(folder).as_posix(): "" if path.suffix == ".json" else sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def note_pictures(folder: Path, scored_in: Path) -> None:
@@ -146,42 +234,50 @@ def note_pictures(folder: Path, scored_in: Path) -> None:
         replace(note, inputs=(there,)).write(folder / SCORES, lambda: None)
 
 
-def check_replaceable(folder: Path) -> None:
-    """Refuse a folder that holds anything else than what ``pick`` wrote.
+def check_replaceable(folder: Path, inputs: Sequence[str]) -> None:
+    """Refuse a folder that holds anything else than what ``pick`` wrote of the same pictures.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+    inputs : sequence of str
+        As in `Session`.
 
     Raises
     ------
     UsageError
         Names what is there.
     """
-    if not folder.exists():
-        return
+    if folder.exists() and (reason := _why_not(folder, inputs)):
+        raise UsageError(f"--output {shown(folder)}: {reason}; give another --output, or move it away")
+
+
+def _why_not(folder: Path, inputs: Sequence[str]) -> str:
+    """Say what keeps a folder from being replaced; the empty text if nothing does."""
     if not folder.is_dir():
-        raise UsageError(f"--output {shown(folder)}: a file; give the name of a folder")
-    there = {entry.name for entry in folder.iterdir()} - _LEFT_BY_SYSTEMS
-    if not there:
-        return
-    ours = {PICK_NOTE}
-    if PICK_NOTE in there:
-        session = Session.read(folder)
-        if session.round > 1:
-            raise UsageError(
-                f"--output {shown(folder)}: holds what was learned from a test with people; give another --output, or "
-                "move it away"
-            )
-        ours.update(session.files)
-    if others := sorted(there - ours):
+        return "a file, not a folder"
+    note = Session.read(folder) if (folder / PICK_NOTE).is_file() else None
+    if note is not None and note.rounds:
+        return "holds what was learned from a test with people"
+    if note is not None and note.inputs != tuple(inputs):
+        return f"holds what was picked from {shown(', '.join(note.inputs) or 'other pictures')}"
+    paths = folder.iterdir() if note is None else (path for path in folder.rglob("*") if not path.is_dir())
+    there = {path.relative_to(folder).as_posix() for path in paths if path.name not in _LEFT_BY_SYSTEMS}
+    ours = {} if note is None else {PICK_NOTE: "", **note.files}
+    if note is not None and (reviewed := decisions_beside(folder / SCORES).name) in there:
+        return f"holds {reviewed}, what prescreen review saved"
+    if others := sorted(there - ours.keys()):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        raise UsageError(
-            f"--output {shown(folder)}: holds {shown(others[0])}{more}, which prescreen pick did not write; "
-            "give another --output, or move it away"
-        )
+        return f"holds {shown(others[0])}{more}, which prescreen pick did not write"
+    changed = [name for name in sorted(there) if ours[name] and sha256_of(folder / name) != ours[name]]
+    return f"{shown(changed[0])} was changed since prescreen pick wrote it" if changed else ""
 
 
-def is_replaceable(folder: Path) -> bool:
+def is_replaceable(folder: Path, inputs: Sequence[str]) -> bool:
     """Tell whether `check_replaceable` accepts a folder."""
     try:
-        check_replaceable(folder)
+        check_replaceable(folder, inputs)
     except PrescreenError:
         return False
     return True
@@ -212,6 +308,18 @@ def find_session(results: Path) -> Path | None:
             f"{shown(results)}: prescreen pick wrote several folders here; say which one was tested: {listed}"
         )
     return _near(next(iter(found.values()))) if found else None
+
+
+def learn_command(results: Path, folder: Path) -> str:
+    """Return what to type to learn from results; it names the folder of ``pick`` where that would not be found."""
+    words = ["prescreen", "learn", str(results)]
+    try:
+        found = find_session(results)
+    except UsageError:
+        found = None
+    if found is None or found.resolve() != folder.resolve():
+        words += ["--session", str(folder)]
+    return shown(shlex.join(words))
 
 
 def _near(place: Path) -> Path:
@@ -253,18 +361,13 @@ def _plain(name: str) -> str:
     return last
 
 
-def current_copy(current: str, known: Iterable[str]) -> dict[str, str]:
+def current_copy(current: str, known: Iterable[str]) -> str:
     """Return the name of the current photo's copy, which comes first: ``0-now.jpg``."""
     refused = {PurePosixPath(name).name.casefold() for name in known}
     name, number = _plain(Path(current).name), "0"
     while f"{number}-{name}".casefold() in refused:
         number += "0"
-    return {f"{number}-{name}": Path(current).name}
-
-
-def current_file(current: str | None, copies: Iterable[str]) -> dict[str, ImageFile]:
-    """Return the current photo's file under the name of its copy, where there is one."""
-    return {name: ImageFile(Path(current), Path(current).name) for name in copies} if current is not None else {}
+    return f"{number}-{name}"
 
 
 def original_files(files: Mapping[str, ImageFile], copies: Mapping[str, str]) -> dict[str, ImageFile]:
@@ -273,19 +376,19 @@ def original_files(files: Mapping[str, ImageFile], copies: Mapping[str, str]) ->
 
 
 def copy_pictures(
-    copies: Mapping[str, ImageFile], folder: Path, reporter: ProgressReporter, *, keep_metadata: bool = False
-) -> tuple[str, ...]:
-    """Copy pictures without what they tell about places, people and devices; returns the names that were written.
+    copies: Mapping[str, ImageFile], folder: Path, reporter: ProgressReporter, *, keep_metadata: bool
+) -> dict[str, str]:
+    """Copy pictures without what they tell about places, people and devices.
 
-    A picture that cannot be cleaned is not copied, which is told.
+    A picture that cannot be cleaned is not copied, which is told; returns {name of the copy: where the original is} of
+    those.
     """
-    written = []
+    left = {}
     for name, file in copies.items():
         try:
             data = read_bytes(file)
             write_bytes_atomic(folder / name, data if keep_metadata else without_metadata(data))
         except PictureError as error:
-            reporter.warn(f"{shown(name)}: not copied, {error}; {shown(file.name)} is the original")
-        else:
-            written.append(name)
-    return tuple(written)
+            left[name] = str(file.path)
+            reporter.warn(f"{shown(name)}: not copied, {error}; send the original yourself: {shown(left[name])}")
+    return left

@@ -1,7 +1,8 @@
 """Predictors that ``pick`` trains by itself: once, kept in the cache, and used again as long as nothing has changed.
 
-Where there are no ratings, One Million Impressions is fetched and trained on, after its licence was accepted. Nothing
-is logged to the user's MLflow store, so that its champion stays: that is what ``train`` is for.
+Where there are no ratings, One Million Impressions is fetched and trained on, after its licence was accepted; where
+there are, it is their base, once fetched and with the licence accepted. These trainings log nothing to the user's
+MLflow store. ``learn`` logs its rounds there, but registers no version, so the champion stays.
 """
 
 import contextlib
@@ -37,9 +38,13 @@ QUESTION: Final = (
     f"and trained on, once.\nIts licence is {LICENCES['omi']}: no commercial use, and what is made from it is shared "
     "alike.\nDo you accept it?"
 )
+BASE_QUESTION: Final = (
+    "Your ratings can be learned on top of One Million Impressions, which is in the cache.\nIts licence is "
+    f"{LICENCES['omi']}: it then holds for your predictor, too: no commercial use.\nDo you accept it?"
+)
 REMEDY: Final = (
-    "accept the licence of the public ratings with --accept-licence, or give --ratings FILE (of your own) or "
-    "--predictor MODEL"
+    "accept the licence of the public ratings with --accept-licence (Python: accept_licence=True), or give "
+    "--ratings FILE (of your own) or --predictor MODEL"
 )
 
 
@@ -74,7 +79,7 @@ def train_on_public(
         If the ratings cannot be fetched; names what else can be done.
     """
     folder, place = _public_places(seed)
-    data = folder / "data"
+    data = folder / _PUBLIC  # the page names the ratings like this
     if not _is_sound(place) and not data.exists() and not accepted and not (ask is not None and ask(QUESTION)):
         raise UsageError(f"there is no predictor, and no champion in MLflow here; {REMEDY}")
     with _alone(folder, reporter):
@@ -95,18 +100,25 @@ def find_public(seed: int = 0) -> Path | None:
     return place if _is_sound(place) else None
 
 
-def train_on_own(options: TrainingOptions, reporter: ProgressReporter) -> Path:
+def train_on_own(
+    options: TrainingOptions, accepted: bool, ask: Callable[[str], bool] | None, reporter: ProgressReporter
+) -> Path:
     """Return the predictor of the user's ratings, trained now if nothing like it was trained before.
 
     Of a folder in the layout of One Million Impressions the stand-ins are learned. Other ratings have the public
-    predictor as their base, where it is there.
+    predictor as their base, where it is there and its licence is accepted, which is asked each time.
     """
     if is_omi(options.ratings):
         options = replace(options, traits=options.traits or STAND_INS, encoder=ENCODER)
-    elif (base := find_public(seed=options.seed)) is not None:
+    elif (base := find_public(seed=options.seed)) is None:
+        options = replace(options, encoder=ENCODER)
+    elif accepted or (ask is not None and ask(BASE_QUESTION)):
         options = replace(options, bases=(str(base),))
-        reporter.info("base       the public ratings of One Million Impressions, trained earlier; see --base of train")
+        reporter.info(
+            "base       the public ratings of One Million Impressions, so their licence holds; see train --base"
+        )
     else:
+        reporter.info("base       none; the public ratings can be it: --accept-licence (no commercial use then)")
         options = replace(options, encoder=ENCODER)
     name = options.ratings.resolve().stem
     folder = make_cache_directory(_FOLDER) / hashlib.sha256(_described(options).encode()).hexdigest()[:32]
