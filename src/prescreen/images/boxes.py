@@ -106,10 +106,30 @@ def _kinds(iinf: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _streams(iloc: bytes, data: bytes, idat: bytes) -> Iterator[tuple[int, bytes]]:
+    for number, method, extents in item_extents(iloc):
+        place = idat if method == 1 else data
+        parts = [place[start : start + length] if length else place[start:] for start, length in extents]
+        if method < 2:
+            yield number, b"".join(parts)
+
+
+def item_extents(iloc: bytes) -> Iterator[tuple[int, int, list[tuple[int, int]]]]:
+    """Yield where the items of a file are: number, method of construction, and start and length of each part.
+
+    Parameters
+    ----------
+    iloc : bytes
+        Body of the box ``iloc``; empty where there is none.
+
+    Raises
+    ------
+    ValueError, IndexError
+        If it ends early, or names too many parts.
+    """
     if not iloc:
         return
     version, sizes = iloc[0], (iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4, iloc[5] & 15)
-    at, extents = 6, 0
+    at, known = 6, 0
 
     def take(size: int) -> int:
         nonlocal at
@@ -124,18 +144,16 @@ def _streams(iloc: bytes, data: bytes, idat: bytes) -> Iterator[tuple[int, bytes
         method = take(2) & 15 if version else 0
         take(2)
         base = take(sizes[2])
-        parts = []
+        extents = []
         for _ in range(take(2)):
             if version:
                 take(sizes[3])
-            start, length = base + take(sizes[0]), take(sizes[1])
-            place = idat if method == 1 else data
-            parts.append(place[start : start + length] if length else place[start:])
-            extents += 1
-            if extents > _MAX_EXTENTS:
+            start = base + take(sizes[0])
+            extents.append((start, take(sizes[1])))
+            known += 1
+            if known > _MAX_EXTENTS:
                 raise ValueError("too many extents")
-        if method < 2:
-            yield number, b"".join(parts)
+        yield number, method, extents
 
 
 def _properties(iprp: bytes) -> Iterator[tuple[int, tuple[tuple[bytes, bytes], ...]]]:

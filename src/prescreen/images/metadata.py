@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prescreen.errors import PictureError, PictureFault
+from prescreen.images.boxes import item_extents
 from prescreen.images.containers import JPEG_END, JPEG_START, PNG_MAGIC, exif_orientation
 
 _PNG_CHUNKS: Final = frozenset(
@@ -242,29 +243,11 @@ def _clean_items(data: bytearray, meta: _Box) -> None:
 
 def _places(data: bytearray, iloc: _Box | None, idat: int) -> Iterator[tuple[int, int, int]]:
     """Yield the number of each item with the start and the end of each of its parts."""
-    if iloc is None:
+    if iloc is None or iloc.body == iloc.end:
         raise ValueError("items without places")
-    version, first, second = data[iloc.body], data[iloc.body + 4], data[iloc.body + 5]
-    at = iloc.body + 6
-
-    def take(size: int) -> int:
-        nonlocal at
-        if at + size > iloc.end:
-            raise ValueError("iloc ends early")
-        at += size
-        return int.from_bytes(data[at - size : at], "big")
-
-    wide = 4 if version == 2 else 2
-    for _ in range(take(wide)):
-        number = take(wide)
-        method = take(2) & 15 if version else 0
-        take(2)
-        base = take(second >> 4)
-        for _ in range(take(2)):
-            if version:
-                take(second & 15)
-            start = base + take(first >> 4) + (idat if method == 1 else 0)
-            length = take(first & 15)
+    for number, method, extents in item_extents(bytes(data[iloc.body : iloc.end])):
+        for offset, length in extents:
+            start = offset + (idat if method == 1 else 0)
             if method >= 2 or start + length > len(data):
                 raise ValueError("an item outside of the file")
             yield number, start, start + length if length else len(data)
