@@ -11,7 +11,10 @@ from prescreen.cli.main import main
 from prescreen.errors import NothingScored, UsageError
 from prescreen.storage.provenance import ScoresMetadata, file_sha256
 from prescreen.storage.tables import write_table
-from prescreen.workflow.export import Exported, export, fiftyone_files, label_studio_files, scored_traits
+from prescreen.workflow.export import export
+from prescreen.workflow.exported import Exported, scored_traits
+from prescreen.workflow.fiftyone_dataset import fiftyone_files
+from prescreen.workflow.label_studio_tasks import label_studio_files
 
 SHORTLIST = {
     "rank": [1, 2, 3],

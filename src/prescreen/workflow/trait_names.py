@@ -14,7 +14,7 @@ from prescreen.predictor.scores_table import score_columns
 from prescreen.ranking.ranked_table import ranked_columns
 from prescreen.ratings.meanings import columns_with_meaning
 from prescreen.text import quoted, shown
-from prescreen.workflow.export import control_names
+from prescreen.workflow.label_studio_tasks import control_names
 
 LATER_USES: Final[Mapping[str, Callable[[Sequence[str]], list[str]]]] = {
     "a column of the scores": score_columns,
