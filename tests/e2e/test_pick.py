@@ -64,7 +64,9 @@ def test_it_says_what_to_send_why_and_what_is_next(picked, place):
     assert [line[:3] for line in lines[1:4]] == ["1. ", "2. ", "3. "]
     assert "excluded   " in picked.stdout
     assert "1 could not be scored: 1 truncated" in picked.stdout
-    assert "based on   simulated votes, which say nothing about real raters" in picked.stdout
+    assert (
+        "Predicted from simulated ratings: 120 portraits in votes.csv. This shows how the tool works" in picked.stdout
+    )
     assert f"pictures   portraits-shortlist: {', '.join(copies)}, and 0-now.jpg, your current photo" in picked.stdout
     assert "then: prescreen learn results.csv" in picked.stdout
     assert "image,competence,likeability,influence,votes" in picked.stdout
@@ -379,7 +381,7 @@ def test_what_cannot_be_copied_is_not_said_to_be(pick, place, monkeypatch):
     def refuse(data):
         raise PictureError("its metadata cannot be taken out", PictureFault.DAMAGED)
 
-    monkeypatch.setattr("prescreen.workflow.session.without_metadata", refuse)
+    monkeypatch.setattr("prescreen.workflow.copies.without_metadata", refuse)
     done = pick("portraits", "--current", "now.jpg", "--budget", "1")
     assert done.returncode == 0, done.stderr
     assert "pictures   portraits-shortlist" not in done.stdout

@@ -150,7 +150,7 @@ def test_what_could_not_be_copied_is_told_in_python(predictor, monkeypatch):
     def refuse(data):
         raise PictureError("its metadata cannot be taken out", PictureFault.DAMAGED)
 
-    monkeypatch.setattr("prescreen.workflow.session.without_metadata", refuse)
+    monkeypatch.setattr("prescreen.workflow.copies.without_metadata", refuse)
     files = [SAMPLE / "candidates" / name for name in NAMES]
     with pytest.warns(UserWarning, match="send the original yourself"):
         done = predictor.rank(files, budget=1)

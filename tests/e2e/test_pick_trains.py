@@ -131,7 +131,8 @@ def test_killed_while_it_trains_then_two_at_once_then_from_the_cache(place, arch
     assert "6 scored: 6 from the cache, 0 new" in third.stderr
     tables = [(place.folder / name / "shortlist.csv").read_bytes() for name in ("one", "other", "third")]
     assert len(set(tables)) == 1
-    assert "based on   public ratings of other faces (One Million Impressions); competence was 'smart'" in third.stdout
+    assert "Predicted from public ratings of other faces: " in third.stdout
+    assert " in one-million-impressions. Competence was “smart”" in third.stdout
     assert "licence    CC BY-NC-SA 4.0" in third.stdout
     assert (place.cache / "trained" / "one-million-impressions" / "one-million-impressions").is_dir()
     (trained,) = (place.cache / "trained").rglob("manifest.json")
@@ -155,7 +156,7 @@ def test_own_ratings_are_trained_on_once_with_the_public_ones_as_base(place, arc
     first = place(*words)
     assert first.returncode == 0, first.stderr
     assert "base       the public ratings of One Million Impressions" in first.stderr
-    assert "based on   simulated votes" in first.stdout
+    assert "Predicted from simulated ratings" in first.stdout
     assert "licence    CC BY-NC-SA 4.0" in first.stdout
     assert not (place.folder / "mlruns").exists()
     table = (place.folder / "portraits-shortlist" / "shortlist.csv").read_bytes()
@@ -174,4 +175,4 @@ def test_the_champion_comes_before_the_public_ratings(demo, shell, tmp_path):
     done = with_store("pick", SAMPLE / "candidates" / "008.jpg", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "predictor  the champion, version 1" in done.stderr
-    assert "based on   simulated votes" in done.stdout
+    assert "Predicted from simulated ratings" in done.stdout

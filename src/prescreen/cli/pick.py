@@ -179,7 +179,7 @@ def _print(done: "Picked", terminal: Terminal) -> None:
         click.echo(line)
     if excluded := done.describe_excluded():
         click.echo(f"excluded   {excluded}")
-    click.echo(f"based on   {done.describe_origin()}")
+    click.echo(done.describe_origin())
     for licence in done.manifest.licences:
         click.echo(f"licence    {licence}{': no commercial use' * ('-NC' in licence)}")
     if done.copies:

@@ -55,6 +55,11 @@ class ModelVersion:
     metrics: Mapping[str, float]
 
     @property
+    def uri(self) -> str:
+        """Its model URI, which stays where aliases move."""
+        return f"models:/{REGISTERED_NAME}/{self.version}"
+
+    @property
     def simulated(self) -> bool:
         """Whether it learned from simulated votes."""
         return self.tags.get("prescreen.simulated", "").lower() == "true"

@@ -21,6 +21,7 @@ from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.tables import read_table
 from prescreen.text import shown
 from prescreen.workflow import session
+from prescreen.workflow.copies import copy_pictures, current_copy, original_files, upload_names
 from prescreen.workflow.inputs import load_predictor
 from prescreen.workflow.learn import Learned, learn
 from prescreen.workflow.session import SCORES, SHORTLIST, Round, Session
@@ -100,7 +101,7 @@ def learn_pick(
     candidates = set(table["image"])
     copies, first = dict(note.uploaded), ""
     if photo is not None:
-        first = note.current_copy if baseline is None else session.current_copy(photo, candidates)
+        first = note.current_copy if baseline is None else current_copy(photo, candidates)
         if (plain := Path(photo).name) not in candidates:
             copies[plain] = first
     sent = note.uploaded
@@ -169,9 +170,9 @@ def _copy(
     with EmbeddingCache() as cache:
         scored = find_candidates(ScoresMetadata.read(folder / SCORES), table, (), cache, NullReporter())
     files = {file.name: file for file in scored}
-    proposed = session.upload_names(names, files, note.uploaded)
-    originals = {**current, **session.original_files(files, proposed)}
-    return proposed, session.copy_pictures(originals, place, reporter, keep_metadata=note.keep_metadata)
+    proposed = upload_names(names, files, note.uploaded)
+    originals = {**current, **original_files(files, proposed)}
+    return proposed, copy_pictures(originals, place, reporter, keep_metadata=note.keep_metadata)
 
 
 def _before_these(

@@ -18,12 +18,14 @@ from prescreen.predictor.predictor import Predictor
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.ranking.stopping import Advice
+from prescreen.reports.ratings_origin import RatingsOrigin
 from prescreen.shortlist.baseline import announce_comparison, read_baseline
 from prescreen.shortlist.shortlist import Shortlist
 from prescreen.storage.atomic import stage_folder
 from prescreen.storage.remote import is_url
-from prescreen.text import describe_list, is_file, shown
+from prescreen.text import is_file, shown
 from prescreen.workflow import session
+from prescreen.workflow.copies import copy_pictures, current_copy, original_files, upload_names
 from prescreen.workflow.inputs import find_inputs, load_predictor, resolve_model_uri, warn_of_simulation
 from prescreen.workflow.last_rank import LastRank
 from prescreen.workflow.rank import rank
@@ -31,8 +33,6 @@ from prescreen.workflow.score import Scoring, score
 from prescreen.workflow.session import DRAWN, PICTURES, REPORT, SCORES, SHORTLIST, Session
 from prescreen.workflow.train import TrainingOptions
 from prescreen.workflow.trained_once import train_on_own, train_on_public
-
-CHAMPION: Final = "models:/prescreen@champion"
 
 
 @dataclass(frozen=True)
@@ -146,13 +146,7 @@ class Picked:
 
     def describe_origin(self) -> str:
         """Say where the predictions come from, and how far they are from what is asked."""
-        manifest = self.manifest
-        votes = "simulated votes, which say nothing about real raters" if manifest.simulated else ""
-        public = "public ratings of other faces (One Million Impressions)" if manifest.licence else ""
-        source = votes or public or f"ratings of {manifest.data['images']} portraits ({shown(manifest.data['source'])})"
-        asked = [f"{trait} was {name!r}" for trait, name in manifest.data["columns"].items() if trait != name]
-        guess = "a guess until you test it"
-        return f"{source}; {describe_list(asked)} there: {guess}" if asked else f"{source}: {guess}"
+        return RatingsOrigin.of(self.manifest).describe()
 
     def _repr_html_(self) -> str:
         """Show the page in a notebook."""
@@ -239,13 +233,13 @@ def pick(
             reporter=_Steps(reporter),
         )
         files = find_inputs(places, follow_links=False)
-        proposed = session.upload_names(ranked.shortlist["image"].tolist(), files.names)
+        proposed = upload_names(ranked.shortlist["image"].tolist(), files.names)
         here = {name: files[row] for row, name in enumerate(files.names) if name in proposed.values()}
-        originals = session.original_files(here, proposed)
-        first = session.current_copy(photo, files.names) if photo is not None else ""
+        originals = original_files(here, proposed)
+        first = current_copy(photo, files.names) if photo is not None else ""
         if photo is not None and proposed:
             originals = {first: ImageFile(Path(photo), Path(photo).name), **originals}
-        left = session.copy_pictures(originals, folder, reporter, keep_metadata=by.keep_metadata)
+        left = copy_pictures(originals, folder, reporter, keep_metadata=by.keep_metadata)
         _note(folder, output, photo, Session(place, "", options, proposed, {}, origin, first, by.keep_metadata))
         commit()
     return Picked(
@@ -277,7 +271,7 @@ def choose_predictor(by: PickOptions, ask: Callable[[str], bool] | None, reporte
 
     if (champion := tracking.find_champion()) is not None:
         reporter.info(f"predictor  the champion, version {champion.version} in {tracking.store_name()}")
-        return resolve_model_uri(CHAMPION)
+        return champion.uri
     return str(train_on_public(by.accept_licence, ask, reporter, source=by.source, seed=by.seed))
 
 
