@@ -56,14 +56,56 @@ def test_decisions_are_saved_beside_the_scores_and_found_again(page, served):
     page.locator("#viewer-keep").click()
     page.keyboard.press("Escape")
     page.get_by_text("saved", exact=True).wait_for()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and "keep" not in saved.read_text():
-        time.sleep(0.05)
-    table = read_table(saved)
-    assert table.to_dict("records") == [{"image": first, "decision": "keep", "tags": "smiling"}]
+    assert _saved_with(saved, "keep") == [{"image": first, "decision": "keep", "tags": "smiling"}]
     page.reload()
     page.get_by_text("Export 3: 2 proposed, 1 kept", exact=True).wait_for()
     assert "smiling" in page.locator("#tag").text_content()
+
+
+def test_a_decision_is_not_overtaken_by_an_older_one(page, served):
+    """The first request is slow; what is decided meanwhile is saved after it."""
+    _, saved = served
+    held = []
+    page.route("**/decisions/*", lambda route: route.continue_() if held else held.append(route))
+    first = page.locator("#grid .tile bdi").first.text_content()
+    page.locator("#grid .tile").first.click()
+    page.locator("#viewer-tags").fill("smiling")
+    with page.expect_request("**/decisions/*"):
+        page.keyboard.press("Tab")
+    page.locator("#viewer-keep").click()
+    page.wait_for_timeout(200)  # a second request would be answered by now
+    assert not saved.exists()
+    held[0].continue_()
+    page.get_by_text("saved", exact=True).wait_for()
+    assert _saved_with(saved, "keep") == [{"image": first, "decision": "keep", "tags": "smiling"}]
+
+
+def test_what_could_not_be_saved_is_sent_again_with_the_next_decision(page, served):
+    _, saved = served
+    page.evaluate("""() => {
+      const [fetching, full] = [window.fetch, async () => new Response("the disk is full", { status: 507 })];
+      window.fetch = (...request) => { window.fetch = fetching; return full(); };
+    }""")
+    names = page.locator("#grid .tile bdi").all_text_contents()[:2]
+    page.locator("#grid .tile").first.focus()
+    page.keyboard.press("k")
+    page.get_by_text("not saved: is prescreen review still running?", exact=True).wait_for()
+    page.locator("#grid .tile").nth(1).focus()
+    page.keyboard.press("x")
+    page.get_by_text("saved", exact=True).wait_for()
+    assert {row["image"]: row["decision"] for row in _saved_with(saved, "reject")} == dict(
+        zip(names, ["keep", "reject"], strict=True)
+    )
+
+
+def _saved_with(path, decision):
+    """Return the decisions on disk once one of this kind is among them, or after half a minute."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if path.exists() and decision in path.read_text():
+            break
+        time.sleep(0.05)
+    return read_table(path).to_dict("records")
 
 
 def test_nothing_that_opens_the_page_stays_in_the_browser(page, served, browser):

@@ -9,22 +9,40 @@ const Decisions = (() => {
     byId("saved").classList.toggle("loss", failed);
   };
 
-  const save = async (row) => {
+  const put = async (row) => {
+    const answer = await fetch("/decisions/" + row.index, {
+      method: "PUT",
+      headers: { Authorization: "Bearer " + token, "Content-Type": "application/json" },
+      body: JSON.stringify(of(row)),
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+  };
+  const waiting = new Set(); // of rows that the server does not have yet as they are
+  let sending = false;
+  // One request at a time: of two on the way, the older could arrive last and win.
+  const send = async () => {
+    if (sending) return;
+    sending = true;
+    const failed = [];
+    for (const row of waiting) { // also those that are decided meanwhile
+      waiting.delete(row);
+      await put(row).catch(() => failed.push(row));
+    }
+    failed.forEach((row) => waiting.add(row)); // sent again with the next decision
+    sending = false;
+    saved(failed.length ? "not saved: is prescreen review still running?" : "saved", failed.length > 0);
+  };
+  const save = (row) => {
+    if (token) {
+      waiting.add(row);
+      send();
+      return;
+    }
     try {
-      if (token) {
-        const answer = await fetch("/decisions/" + row.index, {
-          method: "PUT",
-          headers: { Authorization: "Bearer " + token, "Content-Type": "application/json" },
-          body: JSON.stringify(of(row)),
-        });
-        if (!answer.ok) throw new Error(await answer.text());
-        saved("saved");
-      } else {
-        localStorage.setItem(key, JSON.stringify(state));
-        saved("kept in this browser");
-      }
+      localStorage.setItem(key, JSON.stringify(state));
+      saved("kept in this browser");
     } catch {
-      saved(token ? "not saved: is prescreen review still running?" : "this browser keeps nothing: export before you close", true);
+      saved("this browser keeps nothing: export before you close", true);
     }
   };
   let last = null;
