@@ -276,7 +276,7 @@ def silent_hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(clip, "HUB_TIMEOUT", 0.5)
+    monkeypatch.setattr("prescreen.encoders.hub.HUB_TIMEOUT", 0.5)
     callers = []
 
     def accept():
