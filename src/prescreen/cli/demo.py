@@ -16,7 +16,7 @@ Examples:
 
 @click.command(cls=Verb, short_help="Do all of it on the sample portraits.", epilog=EXAMPLES)
 @click.option("--output", type=LocalPath(), default=Path("demo"), show_default=True, help="Folder to fill.")
-@click.option("--sample", type=LocalPath(), help="Folder of the sample. [data/sample of the repository]")
+@click.option("--sample", type=LocalPath(), help="Folder of the sample. [the one that comes with prescreen]")
 @verb
 def demo(output: Path, sample: Path | None, terminal: Terminal) -> None:
     """Train, score and rank on the sample portraits, whose votes are simulated."""

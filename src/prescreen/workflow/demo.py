@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from prescreen.errors import UsageError
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.workflow.rank import Ranked, rank
 from prescreen.workflow.score import score
@@ -29,7 +28,7 @@ def demo(output: Path, *, sample: Path | None = None, reporter: ProgressReporter
     output : Path
         Folder to fill; it gets a predictor, an MLflow store, scores, a shortlist and a report.
     sample : Path, optional
-        Folder of the sample, by default ``data/sample`` of the repository.
+        Folder of the sample, by default `find_sample`.
     reporter : ProgressReporter, optional
         Receives progress messages.
     """
@@ -53,14 +52,6 @@ def demo(output: Path, *, sample: Path | None = None, reporter: ProgressReporter
 
 
 def find_sample() -> Path:
-    """Return the folder of the sample: below the working directory, or in the repository that this module lies in.
-
-    Raises
-    ------
-    UsageError
-        If it is in neither.
-    """
-    for root in (Path.cwd(), Path(__file__).parents[3]):
-        if (root / "data" / "sample" / "baseline.jpg").is_file():
-            return root / "data" / "sample"
-    raise UsageError("the sample is in the repository's data/sample; clone it, or name a folder with --sample")
+    """Return the folder of the sample: in a clone ``data/sample``, else inside the installed package."""
+    clone = Path(__file__).parents[3] / "data" / "sample"
+    return clone if clone.is_dir() else Path(__file__).parents[1] / "sample"
