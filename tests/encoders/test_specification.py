@@ -67,6 +67,7 @@ CHANGES = {
     "width": replace(FIRST, width=768),
     "layouts": replace(FIRST, layouts=(LayoutSpecification("late", 96, ("whole",)),)),
     "configuration": replace(FIRST, configuration="ee" * 32),
+    "interpolation": replace(FIRST, interpolation="bilinear"),
 }
 
 
@@ -100,6 +101,13 @@ def test_fingerprint_is_the_same_in_every_process():
     """Caches and predictors that exist are known by it: a change here makes them all useless."""
     pinned = "8b4478a004d74e8879a14ebe204bf92bb1da1501916789ac473f0e8c253126d2"
     assert replace(SPECIFICATION, preprocessing="images 1").fingerprint == pinned
+
+
+def test_bicubic_is_what_manifests_without_an_interpolation_mean():
+    assert "interpolation" not in json.dumps(SPECIFICATION.to_json())
+    bilinear = replace(SPECIFICATION, members=(CHANGES["interpolation"], SECOND))
+    again = EncoderSpecification.from_json(json.loads(json.dumps(bilinear.to_json())))
+    assert [member.interpolation for member in again.members] == ["bilinear", "bicubic"]
 
 
 def test_json_round_trip():

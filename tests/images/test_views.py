@@ -140,3 +140,11 @@ def test_pictures_of_a_few_pixels(size):
     picture = Image.new("RGB", size, (9, 9, 9))
     for name in [*ALIGNED, "whole"]:
         assert cut(picture, face_at(FRAME_LANDMARKS * min(size)), View(name, 20)).shape == (20, 20, 3)
+
+
+def test_a_model_that_learned_from_bilinear_pictures_gets_them(portraits):
+    picture, face = portraits[0]
+    bicubic, bilinear = (cut(picture, face, View("whole", 77, way)) for way in ("bicubic", "bilinear"))
+    assert np.array_equal(bicubic, cut(picture, face, View("whole", 77)))
+    assert 0 < difference(bicubic, bilinear) < 5
+    assert np.array_equal(cut(picture, face, View("face", 77)), cut(picture, face, View("face", 77, "bilinear")))

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -87,7 +87,7 @@ class Workers:
         PrescreenError
             No worker could be started.
         """
-        request = {"job": "inspect", "views": [[view.name, view.side] for view in views], "tolerant": tolerant}
+        request = {"job": "inspect", "views": [astuple(view) for view in views], "tolerant": tolerant}
         answer, pixels = self._ask(request, data)
         found, start = {}, 0
         for view in views:
@@ -288,7 +288,7 @@ def _run_job(request: Mapping[str, Any], data: bytes) -> tuple[Mapping[str, Any]
     if request["job"] == "read_size":
         width, height = read_size(data)
         return {"width": width, "height": height}, ()
-    views = [View(name, side) for name, side in request["views"]]
+    views = [View(*view) for view in request["views"]]
     found, quality = inspect_image(data, views, request["tolerant"])
     return {"quality": asdict(quality)}, [found[view].tobytes() for view in views]
 

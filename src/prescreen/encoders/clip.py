@@ -1,24 +1,38 @@
 """Image towers of open_clip: weights from the Hugging Face hub, a file or a folder.
 
-A choice is written ``MODEL/PRETRAINED`` (a pair that open_clip knows, fetched from the hub on first use) or
-``MODEL@PATH`` (a weights file, or a folder with ``open_clip_config.json`` and weights in it).
+A choice is written ``MODEL/PRETRAINED`` (a pair that open_clip knows, fetched from the hub on first use),
+``MODEL@PATH`` (a weights file, or a folder with ``open_clip_config.json`` and weights in it) or
+``MODEL/PRETRAINED@PATH`` (a file with such weights, or with weights trained from them).
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders import clip_models, hub
+from prescreen.encoders import clip_models, clip_settings, hub
+from prescreen.encoders.clip_settings import CONFIGURATION, Settings, is_folder
+from prescreen.encoders.clip_tables import (
+    Choice,
+    named_by_transformers,
+    read_choice,
+    tables,
+    tag_configuration,
+    unknown_tag,
+)
 from prescreen.encoders.devices import Network
+from prescreen.encoders.notes import file_sha256, remembered
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
-from prescreen.storage.bounded_files import MAX_NOTE_BYTES, open_plain, read_bounded
+from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
+from prescreen.text import shown
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +44,11 @@ REMEDY: Final = (
     "connect once to fetch them, name a file with --encoder clip:MODEL@PATH, or, but not for --zero-shot, "
     "use --encoder bundled"
 )
+_OF_TRANSFORMERS: Final = "config.json"
+
+_DECIDING: Final = ("open_clip_torch", "timm", "torch")
+"""Packages that decide what network a model is."""
+
 CODE_VERSION: Final = 1
 """To be raised when the same weights give other features; names the converted networks in the cache."""
 
@@ -40,43 +59,62 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
     Parameters
     ----------
     choice : str
-        ``MODEL/PRETRAINED`` or ``MODEL@PATH``.
+        ``MODEL/PRETRAINED``, ``MODEL@PATH`` or ``MODEL/PRETRAINED@PATH``.
     views : tuple of str
         Views that the network sees.
 
     Raises
     ------
     UsageError
-        If there is no such model.
+        If there is no such model, or its published weights differ in their settings and the file's are not named.
+    EncoderError
+        If the file does not have weights of that model.
     WeightsNotFound
         If the weights are not on this machine and cannot be fetched.
     """
-    model, at, path = choice.partition("@")
-    if at:
-        weights = f"local:{Path(path).expanduser().resolve()}"
-    else:
-        model, slash, tag = choice.partition("/")
-        if not (model and slash and tag):
-            raise UsageError(f"encoder clip:{choice}: expected clip:MODEL/PRETRAINED or clip:MODEL@PATH")
-        weights = f"hub:{tag}"
+    chosen = read_choice(choice)
+    model, weights = chosen.model, f"local:{chosen.path}" if chosen.path else f"hub:{chosen.tag}"
     file = _weights_file(model, weights)
-    network = clip_models.create(model, weights, file)
-    side, width = clip_models.side_and_width(network)
+    settings = _settings(chosen)
+    sha256 = _sha256(file, weights)
+    looks = remembered(
+        "clip",
+        [model, tables().models.get(model), sha256, dataclasses.asdict(settings), *map(metadata.version, _DECIDING)],
+        partial(_look, model, weights, settings, file),
+    )
     return MemberSpecification(
         network=PREFIX + model,
-        weights=weights + (f"@{revision}" if not at and (revision := hub.revision_of(file)) else ""),
-        weights_sha256=_sha256(file, weights),
+        weights=weights + (f"@{revision}" if not chosen.path and (revision := hub.revision_of(file)) else ""),
+        weights_sha256=sha256,
         views=views,
-        side=side,
-        width=width,
-        configuration=clip_models.architecture_hash(network),
+        interpolation=clip_settings.checked_interpolation(settings, f"clip:{choice}"),
+        **looks,
     )
+
+
+def _settings(chosen: Choice) -> Settings:
+    """Return how the weights of a choice were trained."""
+    if chosen.path is None or chosen.tag:
+        return clip_settings.of_tag(chosen.model, chosen.tag)
+    if chosen.path.is_dir():
+        return clip_settings.of_folder(chosen.model, chosen.path)
+    return clip_settings.of_file(chosen.model, chosen.path)
+
+
+def _look(model: str, weights: str, settings: Settings, file: Path) -> dict[str, Any]:
+    """Build the network once, with its weights, to see what it looks like."""
+    tower = clip_models.filled_tower(model, weights, settings, file)
+    return {
+        "side": clip_models.side_of(tower),
+        "width": clip_models.width_of(model, weights),
+        "configuration": clip_models.architecture_hash(tower, settings),
+    }
 
 
 def cached_weights(choice: str) -> Path | None:
     """Return the weights file of ``MODEL/PRETRAINED`` if it is on this machine; nothing is fetched."""
     model, _, tag = choice.partition("/")
-    return hub.cached(*hub.place_of(clip_models.tag_configuration(model, tag)))
+    return hub.cached(*hub.place_of(tag_configuration(model, tag)))
 
 
 class ClipNetwork(Network):
@@ -99,13 +137,13 @@ class ClipNetwork(Network):
         return partial(self._build, checked_file(self.specification))
 
     def _build(self, file: Path) -> "nn.Module":
-        import open_clip
-
         from prescreen.encoders.networks import ImageTower
 
-        network = checked_model(self.specification, file)
-        preprocessing = open_clip.get_model_preprocess_cfg(network)
-        return ImageTower(network, preprocessing["mean"], preprocessing["std"])
+        member = self.specification
+        settings = checked_settings(member)
+        model = member.network.removeprefix(PREFIX)
+        tower = clip_models.filled_tower(model, member.weights, settings, file, resize=True)
+        return ImageTower(tower, settings.mean, settings.std)
 
 
 def checked_file(member: MemberSpecification) -> Path:
@@ -129,6 +167,25 @@ def checked_file(member: MemberSpecification) -> Path:
     return file
 
 
+def checked_settings(member: MemberSpecification) -> Settings:
+    """Return how the weights of a specification were trained, resize mode included: those that its hash is of.
+
+    Raises
+    ------
+    EncoderError
+        If the network cannot be built, or this version of open_clip builds another one.
+    """
+    model, weights = member.network.removeprefix(PREFIX), member.weights
+    for settings in clip_settings.possible(model, weights):
+        tower = clip_models.image_tower(model, weights, settings)
+        if clip_models.architecture_hash(tower, settings) == member.configuration:
+            return settings
+    raise EncoderError(
+        f"clip:{model} ({weights}): this version of open_clip builds another network from these weights; "
+        "install the version that was trained with, or train again"
+    )
+
+
 def checked_model(member: MemberSpecification, file: Path) -> Any:
     """Build the whole model of a specification, both towers.
 
@@ -137,14 +194,8 @@ def checked_model(member: MemberSpecification, file: Path) -> Any:
     EncoderError
         If it cannot be built, or this version of open_clip builds another one.
     """
-    model, weights = member.network.removeprefix(PREFIX), member.weights
-    network = clip_models.create(model, weights, file)
-    if clip_models.architecture_hash(network) != member.configuration:
-        raise EncoderError(
-            f"clip:{model} ({weights}): this version of open_clip builds another network from these weights; "
-            "install the version that was trained with, or train again"
-        )
-    return network
+    settings = checked_settings(member)
+    return clip_models.both_towers(member.network.removeprefix(PREFIX), member.weights, settings, file)
 
 
 def _weights_file(model: str, weights: str, sha256: str = "") -> Path:
@@ -158,13 +209,9 @@ def _weights_file(model: str, weights: str, sha256: str = "") -> Path:
             raise WeightsNotFound(f"encoder clip:{model}@{place}: no such file or folder; {REMEDY}")
         return path
     place, _, revision = place.partition("@")
-    configuration = clip_models.tag_configuration(model, place)
+    configuration = tag_configuration(model, place)
     if not configuration:
-        from open_clip import pretrained
-
-        tags = pretrained.list_pretrained_tags_by_model(model)
-        known = f"known for this model: {', '.join(tags)}" if tags else "open_clip knows no weights for that model"
-        raise UsageError(f"encoder clip:{model}/{place}: unknown; {known}")
+        raise unknown_tag(model, place)
     repository, names = hub.place_of(configuration)
     try:
         if pinned := hub.cached(repository, names, revision):
@@ -182,22 +229,33 @@ def _weights_file(model: str, weights: str, sha256: str = "") -> Path:
 
 def _checkpoint_in(folder: Path) -> Path:
     files = [file for suffix in ("safetensors", "bin", "pt", "pth") for file in sorted(folder.glob(f"*.{suffix}"))]
-    if not (folder / clip_models.CONFIGURATION).is_file() or not files:
-        raise WeightsNotFound(
-            f"{folder}: expected {clip_models.CONFIGURATION} and a weights file (*.safetensors) in it; {REMEDY}"
-        )
+    if not (folder / CONFIGURATION).is_file() and (folder / _OF_TRANSFORMERS).is_file():
+        raise UsageError(_refusal_of_transformers(folder))
+    if not (folder / CONFIGURATION).is_file() or not files:
+        raise WeightsNotFound(f"{folder}: expected {CONFIGURATION} and a weights file (*.safetensors) in it; {REMEDY}")
     return files[0]
+
+
+def _refusal_of_transformers(folder: Path) -> str:
+    """Say that a folder has no model of open_clip, and which one has the same network."""
+    try:
+        content = json.loads(read_bounded(folder / _OF_TRANSFORMERS, MAX_NOTE_BYTES))
+        kind, same = str(content.get("model_type", "")), named_by_transformers(content)
+    except (OSError, ValueError, AttributeError, TypeError):
+        kind, same = "", None
+    names = f"{same} has the network of this one" if same and kind == "clip" else REMEDY
+    return (
+        f"{folder}: a model as transformers writes it ({_OF_TRANSFORMERS}, {shown(kind) or 'unknown type'}), whose "
+        f"weights have other names than open_clip's; {names}"
+    )
 
 
 def _sha256(file: Path, weights: str) -> str:
     """Hash a weights file; in a folder, together with the configuration that says how to use it."""
     try:
-        with open_plain(file) as content:
-            digest = hashlib.file_digest(content, "sha256")
-        if clip_models.is_folder(weights):
-            digest.update(read_bounded(file.parent / clip_models.CONFIGURATION, MAX_NOTE_BYTES))
+        in_folder = is_folder(weights)
+        return file_sha256(file, read_bounded(file.parent / CONFIGURATION, MAX_NOTE_BYTES) if in_folder else b"")
     except OSError as error:
         raise EncoderError(
             f"{error.filename}: cannot be read ({error.strerror}); expected weights of a model"
         ) from error
-    return digest.hexdigest()

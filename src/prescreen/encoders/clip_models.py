@@ -1,92 +1,199 @@
-"""Models as open_clip builds them: their names, configurations and weights."""
+"""Models as open_clip builds them, with the weights of a file: the image tower alone, or both towers."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
 
+from prescreen.encoders.clip_settings import CONFIGURATION, Settings, in_one_line, is_folder
+from prescreen.encoders.clip_tables import tables
 from prescreen.errors import EncoderError
-from prescreen.text import first_line, shown
+from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
+from prescreen.text import shown
 
-CONFIGURATION: Final = "open_clip_config.json"
+if TYPE_CHECKING:
+    from torch import nn
+
 _TEXT_TOWER: Final = "hf_model_name"
+_VISUAL: Final = "visual."
 
 
-def create(model: str, weights: str, file: Path) -> Any:
-    """Build the model with the weights of a file; only tensors are unpickled."""
-    import open_clip
+def image_tower(model: str, weights: str, settings: Settings) -> "nn.Module":
+    """Build the image tower of a model without weights: it takes no memory, and cannot compute yet.
 
-    kind, _, place = weights.partition(":")
-    tag = tag_configuration(model, place.partition("@")[0]) if kind == "hub" else {}
-    try:
-        if is_folder(weights):
-            _check_parts(open_clip.get_model_config(f"local-dir:{place}"))
-        elif model not in open_clip.list_models():
-            raise ValueError(f"no model of that name ({shown(model)})")
-        with _quiet():
-            network = open_clip.create_model(
-                f"local-dir:{place}" if is_folder(weights) else model,
-                load_weights=False,  # open_clip would look for a file itself, and not always find this one
-                pretrained_text=False,
-                force_quick_gelu=bool(tag.get("quick_gelu")),
-                force_preprocess_cfg={name: tag[name] for name in ("mean", "std") if name in tag},
-            )
-            open_clip.load_checkpoint(network, str(file), weights_only=True)
-    except Exception as error:  # open_clip, torch and safetensors raise whatever damaged files lead to
-        message = f"encoder clip:{model} ({weights}): open_clip cannot load it: {first_line(error)[:160]}"
-        raise EncoderError(message) from error
-    return network.eval()
+    Raises
+    ------
+    EncoderError
+        If open_clip cannot build it.
+    """
+    import torch
+
+    with in_one_line(model, weights), _quiet(), torch.device("meta"):
+        return _build_tower(_configuration(model, weights), settings)
 
 
-def _check_parts(configuration: Mapping[str, Any]) -> None:
-    """Raise a ValueError for towers that open_clip would fetch from the hub, except those of models that it knows.
+def filled_tower(model: str, weights: str, settings: Settings, file: Path, *, resize: bool = False) -> "nn.Module":
+    """Build the image tower of a model with the weights of a file, in single precision; only tensors are unpickled.
 
-    A stranger may have made the folder, and the predictor that names it.
+    Parameters
+    ----------
+    model, weights : str
+        As in a specification.
+    settings : Settings
+        How the weights were trained.
+    file : Path
+        The weights. Those of safetensors stay on the disk until they are used.
+    resize : bool
+        Whether positions of a file for another size of pictures are made to fit, as predictors of older versions have
+        them; otherwise such a file is refused.
+
+    Raises
+    ------
+    EncoderError
+        If open_clip cannot build it, or the file has other weights.
+    """
+    tower = image_tower(model, weights, settings)
+    with in_one_line(model, weights), _quiet():
+        state = _read(tower, file)
+        if resize:
+            from open_clip.model import resize_pos_embed
+
+            resize_pos_embed(state, SimpleNamespace(visual=tower))
+        found = {key.removeprefix(_VISUAL): value for key, value in state.items() if key.startswith(_VISUAL)}
+        try:
+            tower.load_state_dict(found, strict=True, assign=True)
+        except RuntimeError as error:
+            raise _misfit(model, weights, image_tower(model, weights, settings), found) from error
+        computed = {name for name, _ in tower.named_buffers()} - set(tower.state_dict())
+        if computed:  # not in any file
+            real = _build_tower(_configuration(model, weights), settings)
+            for name in computed:
+                module, _, buffer = name.rpartition(".")
+                setattr(tower.get_submodule(module), buffer, real.get_buffer(name))
+        return tower.requires_grad_(False).eval()
+
+
+def _misfit(model: str, weights: str, tower: "nn.Module", found: Mapping[str, Any]) -> EncoderError:
+    """Return the error for a file with weights of another tower, with the model that it fits."""
+    given, expected = _shapes(found), _shapes(tower.state_dict())
+    wrong = next((name for name in expected if given.get(name) != expected[name]), next(iter(given), ""))
+    sizes = [" × ".join(map(str, shapes[wrong])) if wrong in shapes else "missing" for shapes in (given, expected)]
+    fitting = None if is_folder(weights) else _fitting(model, given)
+    hint = f"; it has weights of {fitting}: clip:{fitting}@{weights.partition(':')[2]}" if fitting else ""
+    return EncoderError(
+        f"encoder clip:{model} ({weights}): open_clip cannot load it: {shown(wrong)} is {sizes[0]}, "
+        f"expected {sizes[1]}{hint}"
+    )
+
+
+def _fitting(model: str, given: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Return the model, most like the one named, whose image tower has these shapes."""
+    models = tables().models
+    vision = models[model]["vision_cfg"]
+    sizes = {size for shape in given.values() for size in shape}
+    by_timm = any(name.startswith("trunk.") for name in given)
+
+    def unlike(other: str) -> tuple[int, bool, int]:
+        there = models[other]["vision_cfg"]
+        differing = sum(vision.get(key) != there.get(key) for key in {*vision, *there})
+        return differing, _TEXT_TOWER in models[other]["text_cfg"], len(other)
+
+    for other in sorted(models, key=unlike):
+        there = models[other]
+        if by_timm == ("timm_model_name" in there["vision_cfg"]) and there["embed_dim"] in sizes:
+            tower = image_tower(other, "", Settings())
+            if all(given.get(name) == shape for name, shape in _shapes(tower.state_dict()).items() if shape):
+                return other
+    return None
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in state.items()}
+
+
+def both_towers(model: str, weights: str, settings: Settings, file: Path) -> Any:
+    """Build the whole model with the weights of a file.
+
+    Raises
+    ------
+    EncoderError
+        If open_clip cannot build it, or the file has other weights.
     """
     import open_clip
 
-    models = filter(None, map(open_clip.get_model_config, open_clip.list_models()))
-    known = {model["text_cfg"].get(_TEXT_TOWER) for model in models}
+    with in_one_line(model, weights), _quiet():
+        _configuration(model, weights)
+        network = open_clip.create_model(
+            f"local-dir:{weights.partition(':')[2]}" if is_folder(weights) else model,
+            load_weights=False,  # open_clip would look for a file itself, and not always find this one
+            pretrained_text=False,
+            force_quick_gelu=settings.quick_gelu,
+            force_preprocess_cfg={"mean": settings.mean, "std": settings.std},
+        )
+        open_clip.load_checkpoint(network, str(file), weights_only=True)
+        return network.eval()
+
+
+def architecture_hash(tower: "nn.Module", settings: Settings) -> str:
+    """Hash the architecture as built, activations included, and the normalisation of pixels."""
+    content = [str(tower), list(settings.mean), list(settings.std)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def side_of(tower: "nn.Module") -> int:
+    """Return the pixels of a side of what an image tower sees."""
+    size: Any = tower.image_size
+    return int(size[0] if isinstance(size, tuple | list) else size)
+
+
+def width_of(model: str, weights: str) -> int:
+    """Return the number of features of a model."""
+    return int(_configuration(model, weights)["embed_dim"])
+
+
+def _configuration(model: str, weights: str) -> dict[str, Any]:
+    """Return the configuration of an architecture; towers that open_clip would fetch from the hub are a ValueError.
+
+    A stranger may have made the folder, and the predictor that names it.
+    """
+    if not is_folder(weights):
+        if model not in tables().models:
+            raise ValueError(f"no model of that name ({shown(model)})")
+        return copy.deepcopy(dict(tables().models[model]))
+    folder = Path(weights.partition(":")[2])
+    configuration: dict[str, Any] = json.loads(read_bounded(folder / CONFIGURATION, MAX_NOTE_BYTES))["model_cfg"]
+    known = {model["text_cfg"].get(_TEXT_TOWER) for model in tables().models.values()}
     image = configuration.get("vision_cfg", {}).get("timm_model_name") or ""
     text = configuration.get("text_cfg", {}).get(_TEXT_TOWER)
     if ":" in image or (text and text not in known):
         raise ValueError(f"its towers are elsewhere ({shown(image or text)})")
-
-
-def is_folder(weights: str) -> bool:
-    """Tell whether weights of a specification are a folder on this machine."""
-    kind, _, place = weights.partition(":")
-    return kind == "local" and Path(place).is_dir()
-
-
-def tag_configuration(model: str, tag: str) -> dict[str, Any]:
-    """Return what open_clip knows of a pair of model and weights; empty without such a pair."""
-    from open_clip import pretrained
-
-    configuration: dict[str, Any] = pretrained.get_pretrained_cfg(model, tag)
     return configuration
 
 
-def architecture_hash(network: Any) -> str:
-    """Hash the architecture as built, activations included, and the normalisation of pixels."""
-    import open_clip
+def _build_tower(configuration: Mapping[str, Any], settings: Settings) -> "nn.Module":
+    from open_clip.model import _build_vision_tower
 
-    preprocessing = open_clip.get_model_preprocess_cfg(network)
-    content = [str(network.visual), *(list(preprocessing[name]) for name in ("mean", "std"))]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    vision = dict(configuration["vision_cfg"])
+    if "timm_model_name" in vision:
+        vision["timm_model_pretrained"] = False
+    tower: nn.Module = _build_vision_tower(configuration["embed_dim"], vision, settings.quick_gelu)
+    return tower
 
 
-def side_and_width(network: Any) -> tuple[int, int]:
-    """Return the pixels of a side, and the number of features."""
+def _read(tower: "nn.Module", file: Path) -> dict[str, Any]:
+    """Return the tensors of a file under open_clip's names."""
     import torch
+    from open_clip.convert import convert_state_dict
+    from open_clip.factory import load_state_dict
 
-    size = network.visual.image_size
-    side = int(size[0] if isinstance(size, tuple | list) else size)
-    with torch.inference_mode():
-        return side, int(network.encode_image(torch.zeros(1, 3, side, side)).shape[1])
+    state: dict[str, Any] = load_state_dict(str(file), weights_only=True)
+    state = convert_state_dict(SimpleNamespace(visual=tower), state)
+    return {key: value.float() if torch.is_floating_point(value) else value for key, value in state.items()}
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from prescreen.encoders.specification import (
     MemberSpecification,
 )
 from prescreen.errors import PredictorMismatch, UsageError
-from prescreen.images.views import BOXES, Pixels, View
+from prescreen.images.views import BOXES, RESAMPLING, Pixels, View
 from prescreen.text import unknown_name
 
 IDENTITY_BLOCK: Final = f"{FACE.network}/chip"
@@ -64,7 +64,9 @@ class Encoder:
             )
         self.specification = specification
         self._networks = [_network(member, specification.precision, device) for member in specification.members]
-        self._views = {m.network: [View(name, m.side) for name in m.views] for m in specification.members}
+        self._views = {
+            m.network: [View(name, m.side, m.interpolation) for name in m.views] for m in specification.members
+        }
 
     def load(self) -> None:
         """Load all networks, so that anything missing is known before the first picture is read."""
@@ -143,6 +145,8 @@ def _network(member: MemberSpecification, precision: str, device: str) -> Networ
     for names, known in [(member.views, {"whole", *BOXES}), *((lay.views, {*member.views}) for lay in member.layouts)]:
         if unknown := set(names) - known:
             raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
+    if member.interpolation not in RESAMPLING:
+        raise PredictorMismatch(f"unknown interpolation {member.interpolation!r}: made by another version of prescreen")
     if member.network.startswith(clip.PREFIX):
         return clip.ClipNetwork(member, precision, device)
     if member.network in (EFFICIENTNET.network, FACE.network):

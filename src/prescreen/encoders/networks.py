@@ -11,7 +11,7 @@ filters; trained with metric loss so that descriptors of one person lie within a
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -106,8 +106,8 @@ class ImageTower(nn.Module):
 
     Parameters
     ----------
-    network : open_clip model
-        The whole model.
+    tower : nn.Module
+        From normalised pixels to features, or to a tuple that begins with them.
     mean, std : sequence of three floats
         Of red, green and blue in its training data, where white is 1.
     """
@@ -115,16 +115,17 @@ class ImageTower(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: Any, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, tower: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.network = network
+        self.tower = tower
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, 3, 1, 1) * 255)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, 3, 1, 1) * 255)
         self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Turn (n, side, side, 3) bytes into (n, width) features of any length."""
-        features: Tensor = self.network.encode_image((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+        found = self.tower((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+        features: Tensor = found[0] if isinstance(found, tuple) else found
         return features
 
 

@@ -16,6 +16,8 @@ from prescreen.images import decoding, faces, views
 PREPROCESSING_VERSION: Final = f"images {decoding.VERSION}, faces {faces.VERSION}, views {views.VERSION}"
 """Versions of decoding, face finding and cutting of views, which decide what the networks see of a picture."""
 
+_BICUBIC: Final = "bicubic"
+
 READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION, "images 2, faces 1, views 1"})
 """Versions whose predictors this one applies: ordinary pictures are equal to the last bit.
 
@@ -65,6 +67,9 @@ class MemberSpecification:
     configuration : str
         For open_clip models, SHA-256 of the architecture and of the normalisation of pixels, which also decide the
         features.
+    interpolation : str
+        How the whole picture is scaled, one of `prescreen.images.views.RESAMPLING`. JSON lacks it where it is bicubic,
+        as that of older versions does.
     """
 
     network: str
@@ -75,6 +80,7 @@ class MemberSpecification:
     width: int
     layouts: tuple[LayoutSpecification, ...] = ()
     configuration: str = ""
+    interpolation: str = _BICUBIC
 
     @property
     def output_width(self) -> int:
@@ -142,7 +148,11 @@ class EncoderSpecification:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for a manifest."""
-        return dict(json.loads(json.dumps(dataclasses.asdict(self))))
+        content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        for member in content["members"]:
+            if member["interpolation"] == _BICUBIC:
+                del member["interpolation"]
+        return content
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.encoders.clip import PREFIX, checked_file, checked_model
-from prescreen.encoders.clip_models import CONFIGURATION
+from prescreen.encoders.clip_settings import CONFIGURATION
 from prescreen.encoders.specification import EncoderSpecification, MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 from prescreen.text import first_line, shown

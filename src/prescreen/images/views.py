@@ -37,6 +37,12 @@ BOXES: Final[Mapping[str, tuple[float, float, float]]] = {
 }
 BEYOND: Final = (128, 128, 128)
 
+RESAMPLING: Final[Mapping[str, Image.Resampling]] = {
+    "bicubic": Image.Resampling.BICUBIC,
+    "bilinear": Image.Resampling.BILINEAR,
+}
+"""How ``whole`` is scaled; a model sees pictures as those that it learned from."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -48,10 +54,13 @@ class View:
         ``whole`` or a name in `BOXES`.
     side : int
         Width and height in pixels.
+    interpolation : str
+        One of `RESAMPLING`. Boxes are sampled more densely than needed and averaged, whatever it is.
     """
 
     name: str
     side: int
+    interpolation: str = "bicubic"
 
 
 def cut(picture: Image.Image, face: Face, view: View) -> Pixels:
@@ -62,7 +71,9 @@ def cut(picture: Image.Image, face: Face, view: View) -> Pixels:
     ndarray of uint8, shape (side, side, 3)
     """
     if view.name == "whole":
-        return np.asarray(picture.resize((view.side, view.side), Image.Resampling.BICUBIC, _square(picture, face)))
+        return np.asarray(
+            picture.resize((view.side, view.side), RESAMPLING[view.interpolation], _square(picture, face))
+        )
     left, top, side = BOXES[view.name]
     frame_to_picture = similarity(FRAME_LANDMARKS, face.landmarks)
     step = side / view.side
