@@ -6,14 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from encoders.local_hub import LocalHub
 
 LONGEST = ("tests/e2e/", "tests/contract/", "tests/test_determinism.py", "tests/workflow/test_format_matrix.py")
 
@@ -158,3 +162,33 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = open_clip.CLIP(**model)
     save_file(network.state_dict(), folder / "open_clip_model.safetensors")
     return folder
+
+
+@pytest.fixture
+def local_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator["LocalHub"]:
+    """A hub on this machine, an empty cache for what it gives, and no pauses: those that were asked for are listed."""
+    from huggingface_hub import constants
+
+    from encoders.local_hub import serve
+
+    with serve() as hub:
+        template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr("prescreen.encoders.hub.time", SimpleNamespace(sleep=hub.pauses.append))
+        yield hub
+
+
+@pytest.fixture
+def tiny_tag(clip_folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Make the tiny model known to open_clip as tiny/small, in a repository of its own."""
+    import open_clip
+
+    configuration = json.loads((clip_folder / "open_clip_config.json").read_text())
+    tag = {"hf_hub": "a/b/", "url": "", **configuration["preprocess_cfg"]}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration["model_cfg"])
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", {"small": tag})
+    return tag

@@ -1,9 +1,10 @@
-"""Receivers of progress messages: the protocol, and one that ignores them."""
+"""Receivers of progress messages: the protocol, one that ignores them, and who hears of work deep inside."""
 
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from typing import Protocol
 
 
@@ -22,8 +23,8 @@ class ProgressReporter(Protocol):
     def warn(self, message: str) -> None:
         """Take a message that must not be missed, even when quiet."""
 
-    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[[], object]]:
-        """Begin something that takes ``total`` steps; the callable is called after each."""
+    def progress(self, title: str, total: int, unit: str = "it") -> AbstractContextManager[Callable[[], object]]:
+        """Begin something that takes ``total`` steps of a unit; the callable is called after each."""
 
 
 class NullReporter:
@@ -43,6 +44,24 @@ class NullReporter:
         warnings.warn(message, stacklevel=2)
 
     @contextlib.contextmanager
-    def progress(self, title: str, total: int) -> Iterator[Callable[[], object]]:
+    def progress(self, title: str, total: int, unit: str = "it") -> Iterator[Callable[[], object]]:
         """Count nothing."""
         yield lambda: None
+
+
+_RECEIVER: ContextVar[ProgressReporter] = ContextVar("receiver", default=NullReporter())  # noqa: B039 - has no state
+
+
+def receiver() -> ProgressReporter:
+    """Return who hears of what may begin deep inside, such as a download at the first use of a network."""
+    return _RECEIVER.get()
+
+
+@contextlib.contextmanager
+def reporting_to(reporter: ProgressReporter) -> Iterator[None]:
+    """Let a reporter be the `receiver` while this lasts."""
+    token = _RECEIVER.set(reporter)
+    try:
+        yield
+    finally:
+        _RECEIVER.reset(token)

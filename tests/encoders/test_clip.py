@@ -3,10 +3,8 @@ import json
 import pickle
 import shutil
 import socket
-import threading
 import time
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import huggingface_hub
@@ -268,49 +266,6 @@ def test_without_network_the_remedy_is_named_at_once(offline, name):
     assert cached_weights(name.partition(":")[2].partition("+")[0] or clip.DEFAULT) is None
 
 
-@pytest.fixture
-def silent_hub(monkeypatch, tmp_path):
-    """A hub that takes connections and never answers, as behind some firewalls."""
-    server = socket.create_server(("127.0.0.1", 0))
-    template = f"http://127.0.0.1:{server.getsockname()[1]}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr("prescreen.encoders.hub.HUB_TIMEOUT", 0.5)
-    callers = []
-
-    def accept():
-        while True:
-            try:
-                callers.append(server.accept()[0])
-            except OSError:
-                return
-
-    threading.Thread(target=accept, daemon=True).start()
-    yield callers
-    for caller in callers:
-        caller.close()
-    server.close()
-
-
-def test_a_hub_that_never_answers_is_given_up_soon(silent_hub):
-    start = time.monotonic()
-    with pytest.raises(WeightsNotFound, match="--encoder bundled"):
-        make_encoder("clip:ViT-B-32/openai")
-    assert time.monotonic() - start < 5
-    assert len(silent_hub) == 1
-
-
-@pytest.fixture
-def tiny_tag(clip_folder, monkeypatch):
-    """Make the tiny model known to open_clip as tiny/small, in a repository of its own."""
-    configuration = json.loads((clip_folder / "open_clip_config.json").read_text())
-    tag = {"hf_hub": "a/b/", "url": "", **configuration["preprocess_cfg"]}
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny", configuration["model_cfg"])
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", {"small": tag})
-    return tag
-
-
 @pytest.mark.parametrize(("hub", "name"), [("a/b/", "open_clip_model.safetensors"), ("a/b/m.bin", "m.safetensors")])
 def test_weights_that_were_fetched_before_need_no_network(
     offline, clip_folder, tiny_tag, tmp_path, pictures, hub, name
@@ -325,56 +280,21 @@ def test_weights_that_were_fetched_before_need_no_network(
     assert np.array_equal(features("tiny/small", pictures), features(f"tiny@{clip_folder}", pictures))
 
 
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """A hub on this machine: a mapping from paths to files, empty at first."""
-    files = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self):  # noqa: N802
-            data = files.get(self.path)
-            self.send_response(404 if data is None else 200)
-            if data is None:
-                self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.send_header("ETag", f'"{hashlib.sha256(data or b"").hexdigest()}"')
-            self.send_header("Content-Length", str(len(data or b"")))
-            self.end_headers()
-
-        def do_GET(self):  # noqa: N802
-            self.do_HEAD()
-            self.wfile.write(files.get(self.path, b""))
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        template = address + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", address)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        yield files
-        server.shutdown()
-
-
 @pytest.mark.parametrize("name", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
-def test_weights_are_fetched_once(hub, tiny_tag, clip_folder, tmp_path, pictures, name):
+def test_weights_are_fetched_once(local_hub, tiny_tag, clip_folder, tmp_path, pictures, name):
     source = clip_folder / "open_clip_model.safetensors"
     if name.endswith(".bin"):
         torch.save(load_file(source), tmp_path / name)
         source = tmp_path / name
-    hub[f"/a/b/resolve/main/{name}"] = source.read_bytes()
+    local_hub.commit(**{name.replace(".", "__"): source})
     found = features("tiny/small", pictures)
     assert np.array_equal(found, features(f"tiny@{clip_folder}", pictures))
-    hub.clear()
     assert np.array_equal(features("tiny/small", pictures), found)
+    assert len(local_hub.downloads) == 1
 
 
 @pytest.fixture
-def elsewhere(hub, monkeypatch, tmp_path):
+def elsewhere(local_hub, monkeypatch, tmp_path):
     """Return a function after which this is another machine, with an empty cache."""
 
     def move():
@@ -383,44 +303,54 @@ def elsewhere(hub, monkeypatch, tmp_path):
     return move
 
 
-def test_another_machine_gets_the_revision_that_was_trained_with(hub, tiny_tag, clip_folder, elsewhere, pictures):
-    weights = (clip_folder / "open_clip_model.safetensors").read_bytes()
-    hub["/a/b/resolve/main/open_clip_model.safetensors"] = weights
+def test_another_machine_gets_the_revision_that_was_trained_with(local_hub, tiny_tag, clip_folder, elsewhere, pictures):
+    commit = local_hub.commit(open_clip_model__safetensors=clip_folder / "open_clip_model.safetensors")
     specification = describe("tiny/small")
-    assert specification.weights == f"hub:small@{'0' * 40}"
+    assert specification.weights == f"hub:small@{commit}"
     expected = ClipNetwork(specification, "f32")(pictures)
-    hub["/a/b/resolve/main/open_clip_model.safetensors"] = b"the author has changed them"
-    hub[f"/a/b/resolve/{'0' * 40}/open_clip_model.safetensors"] = weights
+    local_hub.commit(open_clip_model__safetensors=b"the author has changed them")
     elsewhere()
     assert np.array_equal(ClipNetwork(specification, "f32")(pictures), expected)
 
 
-def test_weights_that_another_revision_has_too_are_not_fetched_again(hub, tiny_tag, clip_folder, pictures):
-    hub["/a/b/resolve/main/open_clip_model.safetensors"] = (clip_folder / "open_clip_model.safetensors").read_bytes()
+def test_weights_that_another_revision_has_too_are_not_fetched_again(local_hub, tiny_tag, clip_folder, pictures):
+    local_hub.commit(open_clip_model__safetensors=clip_folder / "open_clip_model.safetensors")
     specification = replace(describe("tiny/small"), weights=f"hub:small@{'1' * 40}")
-    hub.clear()
+    asked = len(local_hub.asked)
     ClipNetwork(specification, "f32")(pictures)
-    with pytest.raises(WeightsNotFound, match="--encoder bundled"):
+    assert len(local_hub.asked) == asked
+    with pytest.raises(WeightsNotFound, match=f"revision {'1' * 40} is gone .*--encoder bundled"):
         ClipNetwork(replace(specification, weights_sha256="2" * 64), "f32").load()
 
 
-def test_a_predictor_from_before_revisions_were_noted_takes_the_latest(hub, tiny_tag, clip_folder, pictures):
-    hub["/a/b/resolve/main/open_clip_model.safetensors"] = (clip_folder / "open_clip_model.safetensors").read_bytes()
+def test_a_predictor_from_before_revisions_were_noted_takes_the_latest(local_hub, tiny_tag, clip_folder, pictures):
+    local_hub.commit(open_clip_model__safetensors=clip_folder / "open_clip_model.safetensors")
     specification = describe("tiny/small")
     older = replace(specification, weights="hub:small")
     assert np.array_equal(ClipNetwork(older, "f32")(pictures), ClipNetwork(specification, "f32")(pictures))
 
 
-def test_a_pinned_revision_with_other_weights_is_refused(hub, tiny_tag, clip_folder, elsewhere):
-    name = "open_clip_model.safetensors"
-    hub[f"/a/b/resolve/main/{name}"] = (clip_folder / name).read_bytes()
+def test_a_pinned_revision_with_other_weights_is_refused(local_hub, tiny_tag, clip_folder, elsewhere):
+    commit = local_hub.commit(open_clip_model__safetensors=clip_folder / "open_clip_model.safetensors")
     specification = describe("tiny/small")
     elsewhere()
-    hub[f"/a/b/resolve/{'0' * 40}/{name}"] = b"somebody else's"
+    local_hub.files[commit]["open_clip_model.safetensors"] = b"somebody else's"
     with pytest.raises(EncoderError, match="hash to"):
         ClipNetwork(specification, "f32").load()
 
 
-def test_a_hub_without_the_weights(hub, tiny_tag):
-    with pytest.raises(WeightsNotFound, match="--encoder bundled"):
+def test_weights_that_were_damaged_in_the_cache_are_fetched_anew(local_hub, tiny_tag, clip_folder):
+    local_hub.commit(open_clip_model__safetensors=clip_folder / "open_clip_model.safetensors")
+    specification = describe("tiny/small")
+    with cached_weights("tiny/small").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"?")
+    with pytest.raises(WeightsNotFound, match="damaged since it was fetched"):
+        describe("tiny/small")
+    assert describe("tiny/small") == specification
+
+
+def test_a_hub_without_the_weights(local_hub, tiny_tag):
+    local_hub.commit()
+    with pytest.raises(WeightsNotFound, match="has no open_clip_model.safetensors or .*--encoder bundled"):
         describe("tiny/small")

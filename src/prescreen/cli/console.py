@@ -13,6 +13,7 @@ import click
 
 from prescreen.cli import interrupts
 from prescreen.errors import PrescreenError
+from prescreen.progress import reporting_to
 from prescreen.text import masked
 
 P = ParamSpec("P")
@@ -51,13 +52,14 @@ class Terminal:
         click.echo(f"prescreen: warning: {masked(message)}", err=True)
 
     @contextlib.contextmanager
-    def progress(self, title: str, total: int) -> Iterator[Callable[[], object]]:
+    def progress(self, title: str, total: int, unit: str = "it") -> Iterator[Callable[[], object]]:
         """Draw a progress bar; the callable advances it by one."""
         from tqdm import tqdm
 
         with tqdm(
             total=total,
             desc=title,
+            unit=unit,
             disable=self.quiet or sys.stderr is None,
             file=sys.stderr,
             leave=False,
@@ -101,7 +103,8 @@ def verb(function: Callable[P, Any]) -> Callable[P, None]:
             raise click.UsageError("--quiet and --verbose: give one of them")
         terminal = kwargs["terminal"] = Terminal(quiet, verbose)
         try:
-            function(*args, **kwargs)
+            with reporting_to(terminal):
+                function(*args, **kwargs)
             terminal.say_notes()
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise  # click handles them; a closed output ends the command silently

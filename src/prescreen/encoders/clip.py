@@ -28,6 +28,7 @@ from prescreen.encoders.clip_tables import (
     unknown_tag,
 )
 from prescreen.encoders.devices import Network
+from prescreen.encoders.hub_requests import RemoteFile
 from prescreen.encoders.notes import file_sha256, remembered
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
@@ -40,10 +41,7 @@ if TYPE_CHECKING:
 DEFAULT: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
 VIEWS: Final = ("whole", "face", "eyes", "mouth")
 PREFIX: Final = "open_clip:"
-REMEDY: Final = (
-    "connect once to fetch them, name a file with --encoder clip:MODEL@PATH, or, but not for --zero-shot, "
-    "use --encoder bundled"
-)
+REMEDY: Final = "name a file with --encoder clip:MODEL@PATH, or, but not for --zero-shot, use --encoder bundled"
 _OF_TRANSFORMERS: Final = "config.json"
 
 _DECIDING: Final = ("open_clip_torch", "timm", "torch")
@@ -115,6 +113,23 @@ def cached_weights(choice: str) -> Path | None:
     """Return the weights file of ``MODEL/PRETRAINED`` if it is on this machine; nothing is fetched."""
     model, _, tag = choice.partition("/")
     return hub.cached(*hub.place_of(tag_configuration(model, tag)))
+
+
+def look_up(choice: str) -> Path | RemoteFile:
+    """Return the weights file of a choice on this machine, or what the hub says of the one to fetch. None is fetched.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model.
+    WeightsNotFound
+        If there is none, or the hub cannot be asked.
+    """
+    chosen = read_choice(choice)
+    if chosen.path:
+        return _weights_file(chosen.model, f"local:{chosen.path}")
+    place = _place_on_hub(chosen.model, chosen.tag)
+    return hub.cached(*place) or hub.find(*place)
 
 
 class ClipNetwork(Network):
@@ -209,22 +224,26 @@ def _weights_file(model: str, weights: str, sha256: str = "") -> Path:
             raise WeightsNotFound(f"encoder clip:{model}@{place}: no such file or folder; {REMEDY}")
         return path
     place, _, revision = place.partition("@")
-    configuration = tag_configuration(model, place)
-    if not configuration:
-        raise unknown_tag(model, place)
-    repository, names = hub.place_of(configuration)
+    repository, names = _place_on_hub(model, place)
+    if pinned := hub.cached(repository, names, revision):
+        return pinned
+    latest = hub.cached(repository, names) if revision else None
+    if latest and latest.resolve().name == sha256:  # the hub's cache names large files by their hash
+        return latest
     try:
-        if pinned := hub.cached(repository, names, revision):
-            return pinned
-        latest = hub.cached(repository, names) if revision else None
-        if latest and latest.resolve().name == sha256:  # the hub's cache names large files by their hash
-            return latest
         return hub.fetch(repository, names, revision)
-    except Exception as error:  # the hub's client raises errors of many libraries
+    except WeightsNotFound as error:
         raise WeightsNotFound(
-            f"encoder clip:{model}/{place}: its weights are not on this machine and cannot be fetched "
-            f"({type(error).__name__}); {REMEDY}"
+            f"encoder clip:{model}/{place}: its weights cannot be fetched: {error}; or {REMEDY}"
         ) from error
+
+
+def _place_on_hub(model: str, tag: str) -> tuple[str, tuple[str, ...]]:
+    """Return the repository of a pair of model and weights, and names that the file may have there."""
+    configuration = tag_configuration(model, tag)
+    if not configuration:
+        raise unknown_tag(model, tag)
+    return hub.place_of(configuration)
 
 
 def _checkpoint_in(folder: Path) -> Path:
@@ -254,8 +273,11 @@ def _sha256(file: Path, weights: str) -> str:
     """Hash a weights file; in a folder, together with the configuration that says how to use it."""
     try:
         in_folder = is_folder(weights)
-        return file_sha256(file, read_bounded(file.parent / CONFIGURATION, MAX_NOTE_BYTES) if in_folder else b"")
+        sha256 = file_sha256(file, read_bounded(file.parent / CONFIGURATION, MAX_NOTE_BYTES) if in_folder else b"")
     except OSError as error:
         raise EncoderError(
             f"{error.filename}: cannot be read ({error.strerror}); expected weights of a model"
         ) from error
+    if not in_folder:
+        hub.refuse_damaged(file, sha256)
+    return sha256

@@ -127,7 +127,7 @@ def make_encoder(name: str, precision: str = "f32", device: str | None = None) -
         If its weights are not on this machine and cannot be fetched.
     """
     members: list[MemberSpecification] = []
-    for part in re.split(r"\+(?=bundled|clip)", name):
+    for part in parts_of(name):
         kind, _, choice = part.partition(":")
         if kind == "clip" and (choice or part == "clip"):
             members.append(clip.describe(choice or clip.DEFAULT))
@@ -139,6 +139,11 @@ def make_encoder(name: str, precision: str = "f32", device: str | None = None) -
     if len({member.network for member in members}) < len(members):
         raise UsageError(f"encoder {name}: the same network is named twice")
     return Encoder(EncoderSpecification(name=name, members=(*members, FACE), precision=precision), device)
+
+
+def parts_of(name: str) -> list[str]:
+    """Return the names that are joined by ``+``, which paths of weights may contain, too."""
+    return re.split(r"\+(?=bundled|clip)", name)
 
 
 def _network(member: MemberSpecification, precision: str, device: str) -> Network:

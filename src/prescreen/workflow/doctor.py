@@ -5,11 +5,13 @@ import os
 import platform
 
 from prescreen import tracking
-from prescreen.encoders import Encoder
+from prescreen.encoders import Encoder, hub
 from prescreen.encoders.backends import precisions
-from prescreen.encoders.clip import DEFAULT, cached_weights
+from prescreen.encoders.clip import DEFAULT, cached_weights, look_up
 from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
-from prescreen.errors import PrescreenError
+from prescreen.encoders.encoder import parts_of
+from prescreen.encoders.hub_requests import RemoteFile
+from prescreen.errors import PrescreenError, UsageError
 from prescreen.images.model_files import (
     DLIB_DETECTOR,
     DLIB_FACE_NETWORK,
@@ -23,8 +25,20 @@ from prescreen.settings import CACHE_VARIABLE, cache_directory, processors, unus
 from prescreen.storage import provenance
 
 
-def examine() -> dict[str, dict[str, str]]:
-    """Return findings by section and name; nothing is fetched, loaded into memory or changed."""
+def examine(encoder: str | None = None) -> dict[str, dict[str, str]]:
+    """Return findings by section and name; nothing is fetched, loaded into memory or changed.
+
+    Parameters
+    ----------
+    encoder : str, optional
+        Name of an encoder. Whether its weights are on this machine is found out, and if not, the hub is asked for their
+        size. Without it, the hub is not asked.
+
+    Raises
+    ------
+    UsageError
+        If there is no such encoder.
+    """
     return {
         "versions": provenance.versions(),
         "machine": {
@@ -33,14 +47,18 @@ def examine() -> dict[str, dict[str, str]]:
             "device": _device(),
         },
         "encoders": {
-            "bundled": _state(EFFICIENTNET_LITE2),
+            **(
+                {"bundled": _state(EFFICIENTNET_LITE2), f"clip:{DEFAULT}": _clip()}
+                if encoder is None
+                else {part: _weights(part) for part in parts_of(encoder)}
+            ),
             "face network": _state(DLIB_FACE_NETWORK),
             "face detector": _state(DLIB_DETECTOR),
             "landmarks": _state(DLIB_LANDMARKS),
-            f"clip:{DEFAULT}": _clip(),
         },
         "places": {
             "cache": _cache(),
+            "weights of CLIP": _hub_cache(),
             "MLflow store": f"{tracking.store_name()} (MLFLOW_TRACKING_URI moves it)",
         },
     }
@@ -97,3 +115,28 @@ def _clip() -> str:
         return "open_clip is not installed"
     path = cached_weights(DEFAULT)
     return f"ready: {path}" if path else "weights not on this machine; fetched from the Hugging Face hub on first use"
+
+
+def _weights(part: str) -> str:
+    """Say whether the weights of an encoder are here, or what is to be fetched."""
+    kind, _, choice = part.partition(":")
+    if part == "bundled":
+        return _state(EFFICIENTNET_LITE2)
+    if kind != "clip":
+        raise UsageError(f"encoder {part}: expected clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH or bundled")
+    try:
+        found = look_up(choice or DEFAULT)
+    except UsageError:
+        raise
+    except PrescreenError as error:
+        return f"not on this machine: {error}"
+    if not isinstance(found, RemoteFile):
+        return f"ready: {found} ({hub.size_in_words(found.stat().st_size)})"
+    here = hub.bytes_here(found)
+    onward = f", {hub.size_in_words(here)} of it are here already" if here else ""
+    return f"fetched on first use: {hub.size_in_words(found.size)} from {found.host} ({found.repository}){onward}"
+
+
+def _hub_cache() -> str:
+    place = hub.cache_directory()
+    return f"{place} ({hub.size_in_words(hub.free_bytes(place))} free; {hub.MOVES})"
