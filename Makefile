@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 		"$$found" -m venv .venv; \
 	fi
 	@echo "installing prescreen and what it needs into .venv: several GB, a few minutes the first time"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,dvc,ray,heic]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev,dvc,ray,heic,text]'
 	@touch $@
 
 .PHONY: install

@@ -164,6 +164,49 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a tiny model built as SigLIP is, of seeded weights, with a tokenizer of its own."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("tiny-siglip")
+    text = {"context_length": 16, "vocab_size": 300, "width": 64, "heads": 2, "layers": 1, "no_causal_mask": True}
+    text |= {"hf_tokenizer_name": "a/tiny-siglip", "tokenizer_kwargs": {"clean": "canonicalize"}}
+    text |= {"proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6}}
+    image = {"image_size": 160, "timm_model_name": "test_vit3", "timm_pool": "map", "timm_proj": "none"}
+    model = {"embed_dim": 96, "init_logit_bias": -10, "custom_text": True, "vision_cfg": image, "text_cfg": text}
+    pixels = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model, "preprocess_cfg": pixels}))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = open_clip.create_model(f"local-dir:{folder}", load_weights=False, pretrained_image=False)
+    save_file(network.state_dict(), folder / "open_clip_model.safetensors")
+    _save_tokenizer(folder, "a portrait of somebody in a formal suit on a stage, competent likeable influential")
+    return folder
+
+
+@pytest.fixture(scope="session", name="save_tokenizer")
+def tokenizer_saver() -> Callable[[Path, str], None]:
+    """Return a function that saves a tokenizer of these words in a folder, as transformers does."""
+    return _save_tokenizer
+
+
+def _save_tokenizer(folder: Path, words: str) -> None:
+    """Save a tokenizer that knows these words and letters, as transformers does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    names = ["<pad>", "</s>", "<unk>", *dict.fromkeys(words.replace(",", "").split())]
+    tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 16, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
+
+
 @pytest.fixture
 def local_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator["LocalHub"]:
     """A hub on this machine, an empty cache for what it gives, and no pauses: those that were asked for are listed."""

@@ -79,6 +79,9 @@ def _first_quota(folder: Path) -> float:
     return quota / period if quota > 0 else math.inf
 
 
+WEIGHTS_VARIABLE: Final = "PRESCREEN_WEIGHTS"
+"""Names the file of a network's weights, or a folder that has it."""
+
 CACHE_VARIABLE: Final = "PRESCREEN_CACHE"
 
 LIMIT_VARIABLE: Final = "PRESCREEN_CACHE_LIMIT"

@@ -319,7 +319,7 @@ def test_weights_that_another_revision_has_too_are_not_fetched_again(local_hub, 
     asked = len(local_hub.asked)
     ClipNetwork(specification, "f32")(pictures)
     assert len(local_hub.asked) == asked
-    with pytest.raises(WeightsNotFound, match=f"revision {'1' * 40} is gone .*--encoder bundled"):
+    with pytest.raises(WeightsNotFound, match=f"revision {'1' * 40} is gone .*--weights"):
         ClipNetwork(replace(specification, weights_sha256="2" * 64), "f32").load()
 
 
@@ -353,4 +353,4 @@ def test_weights_that_were_damaged_in_the_cache_are_fetched_anew(local_hub, tiny
 def test_a_hub_without_the_weights(local_hub, tiny_tag):
     local_hub.commit()
     with pytest.raises(WeightsNotFound, match="has no open_clip_model.safetensors or .*--encoder bundled"):
-        describe("tiny/small")
+        make_encoder("clip:tiny/small")

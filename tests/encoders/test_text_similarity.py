@@ -1,14 +1,13 @@
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import open_clip
 import pytest
 import torch
+import transformers
 
 from prescreen.encoders import TextSimilarity, make_encoder
 from prescreen.encoders.text_similarity import embed_texts
@@ -34,7 +33,7 @@ def test_likeness_is_the_cosine_with_the_view_of_the_whole_picture(clip_folder):
     said = embed_texts(specification.members[0], TEXTS)
     vectors = np.random.default_rng(0).normal(size=(3, specification.dimension)).astype(np.float16)
     vectors[1, columns] = 5 * said[1]
-    found = TextSimilarity(specification).cosines(TEXTS, [vectors[0], vectors[1], None])
+    found = TextSimilarity(specification, TEXTS).cosines([vectors[0], vectors[1], None])
     assert found.shape == (2, 3)
     assert found[1, 1] == pytest.approx(1, abs=1e-3)
     seen = vectors[0, columns].astype(float)
@@ -44,7 +43,7 @@ def test_likeness_is_the_cosine_with_the_view_of_the_whole_picture(clip_folder):
 
 def test_networks_that_learned_from_pictures_alone_refuse_with_the_reason():
     with pytest.raises(UsageError, match="learned from pictures alone.*--encoder clip"):
-        TextSimilarity(make_encoder("bundled").specification)
+        TextSimilarity(make_encoder("bundled").specification, TEXTS)
 
 
 def test_a_blank_text_is_refused(clip_folder):
@@ -69,16 +68,14 @@ def with_text_configuration(clip_folder, tmp_path, **more):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Return what transformers, which is not installed here, was asked for."""
+    """Return what transformers was asked for."""
     calls = []
 
-    class AutoTokenizer:
-        @staticmethod
-        def from_pretrained(source, **options):
-            calls.append((str(source), options))
-            raise OSError("no tokenizer there")
+    def from_pretrained(source, **options):
+        calls.append((str(source), options))
+        raise OSError("no tokenizer there")
 
-    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(AutoTokenizer=AutoTokenizer))
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", from_pretrained)
     return calls
 
 

@@ -49,6 +49,7 @@ class World:
         return SimpleNamespace(
             traits=TRAITS,
             manifest=SimpleNamespace(encoder=self.specification),
+            beside=(),
             calibration=SimpleNamespace(error_covariance=0.3 * np.eye(2)),
             errors=lambda: SimpleNamespace(error_correlation=self.likeness),
             featurize=featurize,

@@ -4,6 +4,7 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.options import weights_option
 from prescreen.cli.paths import Place
 
 EXAMPLES = """\b
@@ -23,6 +24,7 @@ Examples:
     type=Place("predictor"),
     help="Also a predictor, and whether it still scores its canaries as at training.",
 )
+@weights_option
 @verb
 def doctor(encoder: str | None, predictor: str | None, terminal: Terminal) -> None:
     """Show what is installed, which encoders have weights, and where things are stored."""

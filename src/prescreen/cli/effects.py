@@ -6,6 +6,7 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.options import weights_option
 from prescreen.cli.output import effect_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import images_option, warn_of_renamed
@@ -50,6 +51,7 @@ Examples:
 )
 @images_option
 @click.option("--output", type=LocalPath(), help="Table of all effects: .csv, .parquet or .jsonl.")
+@weights_option
 @verb
 def effects(
     scores: Path,

@@ -15,6 +15,7 @@ from prescreen.cli.options import (
     rated_images_option,
     ratings_option,
     scale_option,
+    weights_option,
 )
 from prescreen.cli.output import accuracy_lines
 from prescreen.cli.paths import LocalPath, Place
@@ -41,6 +42,7 @@ Examples:
 @click.option("--metrics", type=LocalPath(), help="Write the headline figures to this .json file.")
 @learning_curve_option
 @click.option("--experiment", help="Also log the figures to this MLflow experiment.")
+@weights_option
 @verb
 def evaluate(json_file: Path | None, metrics: Path | None, terminal: Terminal, **given: Any) -> None:
     """Measure a predictor against ratings.

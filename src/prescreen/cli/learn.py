@@ -9,7 +9,7 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
-from prescreen.cli.options import columns_option
+from prescreen.cli.options import columns_option, weights_option
 from prescreen.cli.output import round_lines, shortlist_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import BASELINE_HELP, comparison_options, make_options
@@ -83,6 +83,7 @@ Examples:
     help="What prescreen review saved: pictures rejected there are not proposed.",
 )
 @click.option("--experiment", help="MLflow experiment of the round. [MLFLOW_EXPERIMENT_NAME, or prescreen]")
+@weights_option
 @verb
 def learn(
     results: Path,

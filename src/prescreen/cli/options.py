@@ -1,12 +1,16 @@
 """Options that several verbs share, and how their texts are parsed."""
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from prescreen.cli.paths import LocalPath
 from prescreen.ratings.scale import Scale
+from prescreen.settings import WEIGHTS_VARIABLE
 from prescreen.text import parse_columns, parse_traits
 
 encoder_option = click.option(
@@ -23,6 +27,33 @@ device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     help="Where the networks run; auto takes a CUDA card where there is one. [PRESCREEN_DEVICE, or auto]",
+)
+
+
+def _search_weights(context: click.Context, _: click.Parameter, place: Path | None) -> None:
+    """Let the command find weights there, as if the environment named the place."""
+    if place is not None:
+        context.with_resource(_weights_at(place))
+
+
+@contextlib.contextmanager
+def _weights_at(place: Path) -> Iterator[None]:
+    before = os.environ.get(WEIGHTS_VARIABLE)
+    os.environ[WEIGHTS_VARIABLE] = str(place.absolute())
+    try:
+        yield
+    finally:
+        os.environ.pop(WEIGHTS_VARIABLE)
+        if before is not None:
+            os.environ[WEIGHTS_VARIABLE] = before
+
+
+weights_option = click.option(
+    "--weights",
+    type=LocalPath(exists=True),
+    expose_value=False,
+    callback=_search_weights,
+    help=f"The file of the weights of the predictor's encoder, or a folder that has it. [{WEIGHTS_VARIABLE}, or found]",
 )
 links_option = click.option(
     "--follow-links", is_flag=True, help="Also take pictures that links in the folders reach outside of them."

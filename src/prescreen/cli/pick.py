@@ -12,7 +12,7 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
-from prescreen.cli.options import parsed
+from prescreen.cli.options import parsed, weights_option
 from prescreen.cli.output import shortlist_lines
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.cli.ranking_options import make_options
@@ -91,6 +91,7 @@ Examples:
     is_flag=True,
     help="Copies, and what the page exports, keep GPS positions, names and serial numbers. [without]",
 )
+@weights_option
 @verb
 def pick(
     inputs: tuple[str, ...],

@@ -1,12 +1,14 @@
 """``prescreen rank``: from scores to the few pictures worth sending."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.options import weights_option
 from prescreen.cli.output import plan_lines, shortlist_lines, zero_shot_lines
 from prescreen.cli.paths import LocalPath
 from prescreen.cli.ranking_options import keep_metadata_option, make_options, ranking_options
@@ -44,6 +46,7 @@ Examples:
 @click.option("--report", type=LocalPath(), help="Also write a page with the pictures, one .html file.")
 @keep_metadata_option
 @click.option("--experiment", help="Also log the table and the page, with its pictures, to this MLflow experiment.")
+@weights_option
 @verb
 def rank(
     scores: Path,
@@ -66,14 +69,7 @@ def rank(
 
     options = make_options(terminal, **comparison)
     if zero_shot:
-        if experiment is not None:
-            raise click.UsageError("--experiment: has no meaning with --zero-shot, which has no predictor")
-        if decisions is not None:
-            raise click.UsageError("--decisions: has no meaning with --zero-shot")
-        if predictor is not None:
-            raise click.UsageError("--predictor: has no meaning with --zero-shot, which ranks by texts")
-        if images:
-            raise click.UsageError("--images: has no meaning with --zero-shot; SCORES is the folder of the pictures")
+        _refuse_for_zero_shot()
         ranked = rank_zero_shot(
             [scores],
             encoder=encoder or "clip",
@@ -110,6 +106,22 @@ def rank(
         click.echo(line)
     terminal.say_notes()
     _written(terminal, output, report)
+
+
+_MEANINGLESS: Final = {
+    "experiment": "--zero-shot, which has no predictor",
+    "decisions": "--zero-shot",
+    "predictor": "--zero-shot, which ranks by texts",
+    "images": "--zero-shot; SCORES is the folder of the pictures",
+    "weights": "--zero-shot; name the file with --encoder clip:MODEL@PATH",
+}
+
+
+def _refuse_for_zero_shot() -> None:
+    asked = click.get_current_context().get_parameter_source
+    for option, why in _MEANINGLESS.items():
+        if asked(option) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{option}: has no meaning with {why}")
 
 
 def _written(terminal: Terminal, output: Path, report: Path | None) -> None:

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
+from prescreen.cli.options import weights_option
 from prescreen.cli.paths import LocalPath
 from prescreen.cli.ranking_options import keep_metadata_option, make_options, ranking_options
 
@@ -31,6 +32,7 @@ Examples:
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port on this machine. [any that is free]")
 @click.option("--browser/--no-browser", default=True, help="Whether to open the page. [yes]")
 @keep_metadata_option
+@weights_option
 @verb
 def review(
     scores: Path,

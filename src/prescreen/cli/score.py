@@ -11,7 +11,7 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
-from prescreen.cli.options import device_option, links_option
+from prescreen.cli.options import device_option, links_option, weights_option
 from prescreen.cli.paths import Place
 
 EXAMPLES = """\b
@@ -51,6 +51,7 @@ Examples:
     help="A running Ray cluster; by default RAY_ADDRESS, or else Ray is started on this machine for the run.",
 )
 @device_option
+@weights_option
 @verb
 def score(
     inputs: tuple[str, ...], output: str, engine: str, ray_address: str | None, terminal: Terminal, **given: Any

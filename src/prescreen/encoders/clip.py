@@ -5,10 +5,11 @@ A choice is written ``MODEL/PRETRAINED`` (a pair that open_clip knows, fetched f
 ``MODEL/PRETRAINED@PATH`` (a file with such weights, or with weights trained from them).
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -31,7 +32,10 @@ from prescreen.encoders.devices import Network
 from prescreen.encoders.hub_requests import RemoteFile
 from prescreen.encoders.notes import file_sha256, remembered
 from prescreen.encoders.specification import MemberSpecification
+from prescreen.encoders.text_tokenizer import check_extra
+from prescreen.encoders.weights_search import SUFFIXES, find_weights
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
+from prescreen.settings import WEIGHTS_VARIABLE
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.text import shown
 
@@ -41,7 +45,6 @@ if TYPE_CHECKING:
 DEFAULT: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
 VIEWS: Final = ("whole", "face", "eyes", "mouth")
 PREFIX: Final = "open_clip:"
-REMEDY: Final = "name a file with --encoder clip:MODEL@PATH, or, but not for --zero-shot, use --encoder bundled"
 _OF_TRANSFORMERS: Final = "config.json"
 
 _DECIDING: Final = ("open_clip_torch", "timm", "torch")
@@ -51,7 +54,7 @@ CODE_VERSION: Final = 1
 """To be raised when the same weights give other features; names the converted networks in the cache."""
 
 
-def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification:
+def describe(choice: str, views: tuple[str, ...] = VIEWS, *, texts: bool = False) -> MemberSpecification:
     """Find the weights of a choice, fetching them if needed, and describe the network.
 
     Parameters
@@ -60,18 +63,22 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS) -> MemberSpecification
         ``MODEL/PRETRAINED``, ``MODEL@PATH`` or ``MODEL/PRETRAINED@PATH``.
     views : tuple of str
         Views that the network sees.
+    texts : bool
+        Whether it will be given texts, too.
 
     Raises
     ------
     UsageError
         If there is no such model, or its published weights differ in their settings and the file's are not named.
     EncoderError
-        If the file does not have weights of that model.
+        If the file does not have weights of that model, or what texts need is missing.
     WeightsNotFound
-        If the weights are not on this machine and cannot be fetched.
+        If the weights are not on this machine and cannot be fetched; the remedy is up to the caller.
     """
     chosen = read_choice(choice)
     model, weights = chosen.model, f"local:{chosen.path}" if chosen.path else f"hub:{chosen.tag}"
+    if texts:
+        check_extra(model, _folder(weights))
     file = _weights_file(model, weights)
     settings = _settings(chosen)
     sha256 = _sha256(file, weights)
@@ -149,37 +156,56 @@ class ClipNetwork(Network):
         return f"clip-{hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:32]}"
 
     def _check_weights(self) -> "Callable[[], nn.Module]":
-        return partial(self._build, checked_file(self.specification))
+        return partial(self._build, *checked_file(self.specification, self.beside))
 
-    def _build(self, file: Path) -> "nn.Module":
+    def _build(self, member: MemberSpecification, file: Path) -> "nn.Module":
         from prescreen.encoders.networks import ImageTower
 
-        member = self.specification
         settings = checked_settings(member)
         model = member.network.removeprefix(PREFIX)
         tower = clip_models.filled_tower(model, member.weights, settings, file, resize=True)
         return ImageTower(tower, settings.mean, settings.std)
 
 
-def checked_file(member: MemberSpecification) -> Path:
-    """Find the weights file of a specification.
+def checked_file(member: MemberSpecification, beside: Sequence[Path] = ()) -> tuple[MemberSpecification, Path]:
+    """Find the weights of a specification: where they were, anywhere by their hash, or on the hub.
+
+    Parameters
+    ----------
+    member : MemberSpecification
+        The network.
+    beside : sequence of Path
+        Folders to search as well, see `find_weights`.
+
+    Returns
+    -------
+    tuple of MemberSpecification and Path
+        The specification, with the folder where they are now, and the weights file.
 
     Raises
     ------
     WeightsNotFound
-        If it is not on this machine and cannot be fetched.
+        If they are not on this machine and cannot be fetched.
     EncoderError
-        If it is another file.
+        If other weights are in their place.
     """
-    model, weights = member.network.removeprefix(PREFIX), member.weights
-    file = _weights_file(model, weights, member.weights_sha256)
-    actual = _sha256(file, weights)
-    if actual != member.weights_sha256:
+    model, weights, expected = member.network.removeprefix(PREFIX), member.weights, member.weights_sha256
+    file = _present_file(model, weights)
+    if file is not None and _sha256(file, weights) == expected:
+        return member, file
+    if found := find_weights(member, beside):
+        return found
+    try:
+        file = file or _weights_file(model, weights)
+    except WeightsNotFound as error:
+        either = "or " if weights.startswith("hub:") else ""  # the hub's errors have a remedy
+        raise WeightsNotFound(f"{error}; {either}{_remedy(expected)}") from error
+    if (actual := _sha256(file, weights)) != expected:
         raise EncoderError(
-            f"clip:{model} ({weights}): the weights hash to {actual[:12]}…, expected "
-            f"{member.weights_sha256[:12]}…; get the file that was trained with, or train again"
+            f"clip:{model} ({weights}): the weights hash to {actual[:12]}…, expected {expected[:12]}…; "
+            f"{_remedy(expected)}"
         )
-    return file
+    return member, file
 
 
 def checked_settings(member: MemberSpecification) -> Settings:
@@ -209,33 +235,50 @@ def checked_model(member: MemberSpecification, file: Path) -> Any:
     EncoderError
         If it cannot be built, or this version of open_clip builds another one.
     """
-    settings = checked_settings(member)
-    return clip_models.both_towers(member.network.removeprefix(PREFIX), member.weights, settings, file)
+    model = member.network.removeprefix(PREFIX)
+    check_extra(model, _folder(member.weights))
+    return clip_models.both_towers(model, member.weights, checked_settings(member), file)
 
 
-def _weights_file(model: str, weights: str, sha256: str = "") -> Path:
-    """Return the file, fetched if needed; with its hash, a copy in another revision spares the download."""
+def _remedy(sha256: str) -> str:
+    """Say how a predictor is given its weights; whoever chooses an encoder chooses another, see `make_encoder`."""
+    return (
+        f"name the file with the SHA-256 {sha256}, or a folder that has it, by --weights or {WEIGHTS_VARIABLE}, or put "
+        "it beside the predictor"
+    )
+
+
+def _folder(weights: str) -> Path | None:
+    return Path(weights.partition(":")[2]) if is_folder(weights) else None
+
+
+def _present_file(model: str, weights: str) -> Path | None:
+    """Return the file where the specification says it is, if it is there; nothing is fetched."""
+    kind, _, place = weights.partition(":")
+    if kind == "local":
+        with contextlib.suppress(WeightsNotFound):
+            return _weights_file(model, weights)
+        return None
+    tag, _, revision = place.partition("@")
+    return hub.cached(*hub.place_of(tag_configuration(model, tag)), revision)
+
+
+def _weights_file(model: str, weights: str) -> Path:
+    """Return the file, fetched if needed."""
     kind, _, place = weights.partition(":")
     if kind == "local":
         path = Path(place)
         if path.is_dir():
             path = _checkpoint_in(path)
         if not path.is_file():
-            raise WeightsNotFound(f"encoder clip:{model}@{place}: no such file or folder; {REMEDY}")
+            raise WeightsNotFound(f"encoder clip:{model}@{place}: no such file or folder")
         return path
     place, _, revision = place.partition("@")
     repository, names = _place_on_hub(model, place)
-    if pinned := hub.cached(repository, names, revision):
-        return pinned
-    latest = hub.cached(repository, names) if revision else None
-    if latest and latest.resolve().name == sha256:  # the hub's cache names large files by their hash
-        return latest
     try:
-        return hub.fetch(repository, names, revision)
+        return hub.cached(repository, names, revision) or hub.fetch(repository, names, revision)
     except WeightsNotFound as error:
-        raise WeightsNotFound(
-            f"encoder clip:{model}/{place}: its weights cannot be fetched: {error}; or {REMEDY}"
-        ) from error
+        raise WeightsNotFound(f"encoder clip:{model}/{place}: its weights cannot be fetched: {error}") from error
 
 
 def _place_on_hub(model: str, tag: str) -> tuple[str, tuple[str, ...]]:
@@ -247,11 +290,11 @@ def _place_on_hub(model: str, tag: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _checkpoint_in(folder: Path) -> Path:
-    files = [file for suffix in ("safetensors", "bin", "pt", "pth") for file in sorted(folder.glob(f"*.{suffix}"))]
+    files = [file for suffix in SUFFIXES for file in sorted(folder.glob(f"*{suffix}"))]
     if not (folder / CONFIGURATION).is_file() and (folder / _OF_TRANSFORMERS).is_file():
         raise UsageError(_refusal_of_transformers(folder))
     if not (folder / CONFIGURATION).is_file() or not files:
-        raise WeightsNotFound(f"{folder}: expected {CONFIGURATION} and a weights file (*.safetensors) in it; {REMEDY}")
+        raise WeightsNotFound(f"{folder}: expected {CONFIGURATION} and a weights file (*.safetensors) in it")
     return files[0]
 
 
@@ -262,7 +305,11 @@ def _refusal_of_transformers(folder: Path) -> str:
         kind, same = str(content.get("model_type", "")), named_by_transformers(content)
     except (OSError, ValueError, AttributeError, TypeError):
         kind, same = "", None
-    names = f"{same} has the network of this one" if same and kind == "clip" else REMEDY
+    names = (
+        f"{same} has the network of this one"
+        if same and kind == "clip"
+        else "name published weights, clip:MODEL/PRETRAINED"
+    )
     return (
         f"{folder}: a model as transformers writes it ({_OF_TRANSFORMERS}, {shown(kind) or 'unknown type'}), whose "
         f"weights have other names than open_clip's; {names}"

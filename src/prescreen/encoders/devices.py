@@ -8,7 +8,8 @@ import os
 import shutil
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 import numpy as np
@@ -39,10 +40,15 @@ class Network(ABC):
         ``f32`` or ``bf16``.
     device : str
         One of `DEVICES`.
+    beside : sequence of Path
+        Folders where weights may be that are not in their place, see `prescreen.encoders.weights_search`.
     """
 
-    def __init__(self, specification: MemberSpecification, precision: str, device: str = "cpu") -> None:
+    def __init__(
+        self, specification: MemberSpecification, precision: str, device: str = "cpu", beside: Sequence[Path] = ()
+    ) -> None:
         self.specification = specification
+        self.beside = beside
         self.precision = precision
         self.device = device
         self._run: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None

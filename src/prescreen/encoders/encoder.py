@@ -7,6 +7,7 @@ descriptor also tells whether two pictures show the same person.
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from prescreen.encoders.specification import (
     EncoderSpecification,
     MemberSpecification,
 )
-from prescreen.errors import PredictorMismatch, UsageError
+from prescreen.errors import PredictorMismatch, UsageError, WeightsNotFound
 from prescreen.images.views import BOXES, RESAMPLING, Pixels, View
 from prescreen.text import unknown_name
 
@@ -44,6 +45,8 @@ class Encoder:
     device : str, optional
         What its networks run on, one of `prescreen.encoders.devices.DEVICES`; by default ``PRESCREEN_DEVICE`` or
         ``auto``.
+    beside : sequence of Path
+        Folders where weights may be that are not in their place, see `prescreen.encoders.weights_search`.
 
     Raises
     ------
@@ -53,7 +56,9 @@ class Encoder:
         If there is no such device.
     """
 
-    def __init__(self, specification: EncoderSpecification, device: str | None = None) -> None:
+    def __init__(
+        self, specification: EncoderSpecification, device: str | None = None, beside: Sequence[Path] = ()
+    ) -> None:
         device = device or chosen_device()
         check_name(device)
         self.device = device
@@ -63,7 +68,7 @@ class Encoder:
                 f"of prescreen has ({PREPROCESSING_VERSION}); train again or install the version that made it"
             )
         self.specification = specification
-        self._networks = [_network(member, specification.precision, device) for member in specification.members]
+        self._networks = [_network(member, specification.precision, device, beside) for member in specification.members]
         self._views = {
             m.network: [View(name, m.side, m.interpolation) for name in m.views] for m in specification.members
         }
@@ -107,7 +112,7 @@ class Encoder:
         return np.concatenate(columns, axis=1).astype(np.float16)
 
 
-def make_encoder(name: str, precision: str = "f32", device: str | None = None) -> Encoder:
+def make_encoder(name: str, precision: str = "f32", device: str | None = None, *, texts: bool = False) -> Encoder:
     """Make an encoder by its name.
 
     Parameters
@@ -118,6 +123,8 @@ def make_encoder(name: str, precision: str = "f32", device: str | None = None) -
         Arithmetic of the networks: ``f32``, or ``bf16`` where the device has it.
     device : str, optional
         As in `Encoder`.
+    texts : bool
+        Whether pictures will be compared with texts: what that needs is checked before weights are fetched.
 
     Raises
     ------
@@ -130,7 +137,12 @@ def make_encoder(name: str, precision: str = "f32", device: str | None = None) -
     for part in parts_of(name):
         kind, _, choice = part.partition(":")
         if kind == "clip" and (choice or part == "clip"):
-            members.append(clip.describe(choice or clip.DEFAULT))
+            try:
+                members.append(clip.describe(choice or clip.DEFAULT, texts=texts))
+            except WeightsNotFound as error:
+                other = "" if texts else ", or use --encoder bundled"  # which knows no texts
+                either = "" if "@" in choice else "or "  # the hub's errors have a remedy
+                raise WeightsNotFound(f"{error}; {either}name a file with --encoder clip:MODEL@PATH{other}") from error
         elif part == "bundled":
             members.append(EFFICIENTNET)
         else:
@@ -146,14 +158,14 @@ def parts_of(name: str) -> list[str]:
     return re.split(r"\+(?=bundled|clip)", name)
 
 
-def _network(member: MemberSpecification, precision: str, device: str) -> Network:
+def _network(member: MemberSpecification, precision: str, device: str, beside: Sequence[Path]) -> Network:
     for names, known in [(member.views, {"whole", *BOXES}), *((lay.views, {*member.views}) for lay in member.layouts)]:
         if unknown := set(names) - known:
             raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
     if member.interpolation not in RESAMPLING:
         raise PredictorMismatch(f"unknown interpolation {member.interpolation!r}: made by another version of prescreen")
     if member.network.startswith(clip.PREFIX):
-        return clip.ClipNetwork(member, precision, device)
+        return clip.ClipNetwork(member, precision, device, beside)
     if member.network in (EFFICIENTNET.network, FACE.network):
         return BundledNetwork(member, precision, device)
     raise PredictorMismatch(f"unknown network {member.network!r}: made by another version of prescreen")

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from prescreen.encoders import IDENTITY_BLOCK, IDENTITY_WIDTH
+from prescreen.encoders import IDENTITY_BLOCK, IDENTITY_WIDTH, Encoder
 from prescreen.errors import PredictorError, PredictorMismatch
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.usability import Usability, usability
@@ -82,6 +82,8 @@ class Predictor:
         Pictures for `prescreen.predictor.reproducibility`.
     bases : tuple of Base
         Predictors whose predictions the regressors use; ``manifest.bases`` says what they are.
+    place : Path or None
+        The directory that it was loaded from.
     """
 
     manifest: Manifest
@@ -93,6 +95,7 @@ class Predictor:
     results: HumanResults | None = None
     canaries: Canaries | None = None
     bases: tuple[Base, ...] = ()
+    place: Path | None = field(default=None, compare=False)
 
     @property
     def traits(self) -> tuple[str, ...]:
@@ -125,6 +128,15 @@ class Predictor:
             else len(self.novelty_detector.portraits),
             f"tested by people: whole vector, {width} numbers, and the scores": len(self.results or ()),
         }
+
+    @property
+    def beside(self) -> tuple[Path, ...]:
+        """Folders where weights of its encoder may be: its directory, and the one that this lies in."""
+        return () if self.place is None else (self.place, self.place.parent)
+
+    def make_encoder(self, device: str | None = None) -> Encoder:
+        """Return its encoder, which finds weights beside it, too; ``device`` as in `Encoder`."""
+        return Encoder(self.manifest.encoder, device, self.beside)
 
     def as_base(self) -> Base:
         """Return the part of it that predicts raw ratings, before any human scores."""
@@ -294,6 +306,7 @@ class Predictor:
                 canaries=None
                 if FILES.canaries not in contents
                 else Canaries.from_arrays(load_arrays(contents[FILES.canaries]), len(description.traits)),
+                place=directory.absolute(),
             )
             predictor._check_shapes()
         except (

@@ -22,7 +22,6 @@ import pyarrow as pa
 from prescreen import __version__, errors
 from prescreen.embeddings.cache import EmbeddingCache
 from prescreen.embeddings.pipeline import EmbeddingCounts, embed_images
-from prescreen.encoders import Encoder
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.images.files import ImageFiles
 from prescreen.predictor.predictor import Predictor
@@ -262,7 +261,7 @@ class _Actor:
                 for name, data in ray.get(predictor).items():
                     (Path(folder) / name).write_bytes(data)
                 self._predictor = Predictor.load(Path(folder))
-            self._encoder = Encoder(self._predictor.manifest.encoder, device)
+            self._encoder = self._predictor.make_encoder(device)
         except PrescreenError as error:
             self._error = error
 

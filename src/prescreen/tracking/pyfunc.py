@@ -17,7 +17,6 @@ import pandas as pd
 
 from prescreen.embeddings.pipeline import Embedded, embed_bytes
 from prescreen.embeddings.workers import shared_workers
-from prescreen.encoders import Encoder
 from prescreen.errors import PictureError, UsageError
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
@@ -102,7 +101,7 @@ class PortraitModel:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
         self.limits = RequestLimits.from_environment()
-        self.encoder = Encoder(predictor.manifest.encoder)
+        self.encoder = predictor.make_encoder()
         self.encoder.load()
         reproducibility.check_reproducibility(predictor, self.encoder, NullReporter())
 

@@ -3,14 +3,16 @@
 import importlib.util
 import os
 import platform
+from importlib import metadata
 
 from prescreen import tracking
-from prescreen.encoders import Encoder, hub
+from prescreen.encoders import hub
 from prescreen.encoders.backends import precisions
 from prescreen.encoders.clip import DEFAULT, cached_weights, look_up
 from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
 from prescreen.encoders.encoder import parts_of
 from prescreen.encoders.hub_requests import RemoteFile
+from prescreen.encoders.text_tokenizer import EXTRA, has_extra
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.images.model_files import (
     DLIB_DETECTOR,
@@ -55,6 +57,7 @@ def examine(encoder: str | None = None) -> dict[str, dict[str, str]]:
             "face network": _state(DLIB_FACE_NETWORK),
             "face detector": _state(DLIB_DETECTOR),
             "landmarks": _state(DLIB_LANDMARKS),
+            "texts": _texts(),
         },
         "places": {
             "cache": _cache(),
@@ -74,7 +77,7 @@ def examine_predictor(predictor: Predictor) -> dict[str, str]:
     """
     manifest = predictor.manifest
     votes = " (simulated votes)" if manifest.simulated else ""
-    result = reproducibility.check_reproducibility(predictor, Encoder(manifest.encoder), force=True)
+    result = reproducibility.check_reproducibility(predictor, predictor.make_encoder(), force=True)
     return {
         "name": f"{manifest.name} ({predictor.fingerprint[:12]}…)",
         "traits": f"{', '.join(manifest.traits)} on {manifest.scale}{votes}",
@@ -101,6 +104,12 @@ def _state(weights: PackagedFile) -> str:
         return f"ready: {weights.locate().name}"
     except PrescreenError as error:
         return str(error)
+
+
+def _texts() -> str:
+    if has_extra():
+        return f"ready for all CLIP models: transformers {metadata.version('transformers')}"
+    return f"ready for most CLIP models; SigLIP, CLIPA and others with a tokenizer of the hub need: {EXTRA}"
 
 
 def _device() -> str:

@@ -98,7 +98,7 @@ def effects(
         table_format(output)
         check_output_paths({"--output": output}, {"SCORES": scores, "--tags": tags})
     note, table, loaded, encoder = open_scores(scores, predictor, reporter)
-    similarity = TextSimilarity(loaded.manifest.encoder) if texts else None
+    similarity = TextSimilarity(loaded.manifest.encoder, texts, loaded.beside) if texts else None
     table = table[table["status"] == OK].reset_index(drop=True)
     names = table["image"].tolist()
     read = None if tags is None else read_tags(tags, names)
@@ -119,7 +119,7 @@ def effects(
             )
     if similarity is not None:
         rows = [vectors.get(name) for name in names]
-        hypotheses += [by_text(text, row) for text, row in zip(texts, similarity.cosines(texts, rows), strict=True)]
+        hypotheses += [by_text(text, row) for text, row in zip(texts, similarity.cosines(rows), strict=True)]
     if not hypotheses:
         raise UsageError(
             f"nothing to compare by: no two folders or tags with at least {MIN_PICTURES} pictures each; "

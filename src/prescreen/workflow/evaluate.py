@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from prescreen.encoders import Encoder
 from prescreen.errors import PredictorMismatch, RatingsError, UsageError
 from prescreen.evaluation.report import Evaluation
 from prescreen.evaluation.report import evaluate as evaluate_predictions
@@ -116,7 +115,7 @@ def _measure(
             f"{rated.source}: votes on the scale {rated.scale}, the predictor was trained on {loaded.manifest.scale}; "
             f"if that is theirs too, say so: --scale {loaded.manifest.scale}"
         )
-    encoder = Encoder(loaded.manifest.encoder)
+    encoder = loaded.make_encoder()
     reproducibility.check_reproducibility(loaded, encoder, reporter)
     embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
     dataset = with_bases(join(rated, embedded, encoder.specification), loaded.bases)

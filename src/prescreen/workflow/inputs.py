@@ -1,6 +1,7 @@
 """Opens what verbs take as input: predictors, tables of scores, pictures and ratings."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,7 +28,7 @@ def load_predictor(place: str) -> Predictor:
         from prescreen import tracking
 
         with tracking.fetch_predictor(place) as folder:
-            return Predictor.load(folder)
+            return replace(Predictor.load(folder), place=None)  # a folder for the moment
     return Predictor.load(Path(place))
 
 
@@ -98,7 +99,7 @@ def open_scores(
         note.check(scores, loaded.fingerprint)
     check_scores(table, loaded.traits, scores)
     warn_of_simulation(loaded, reporter)
-    encoder = Encoder(loaded.manifest.encoder)
+    encoder = loaded.make_encoder()
     reproducibility.check_reproducibility(loaded, encoder, reporter)
     return note, table, loaded, encoder
 

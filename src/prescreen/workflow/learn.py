@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from prescreen.embeddings.pipeline import EmbeddingCache
-from prescreen.encoders import Encoder
 from prescreen.images.files import ImageFile
 from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite
@@ -143,7 +142,7 @@ def learn(
     tracking.check_store(experiment)
     goals = options.goals(before.traits)
     warn_of_unusable(before, goals.traits, reporter)
-    encoder = Encoder(before.manifest.encoder)
+    encoder = before.make_encoder()
     note, table = feedback.read_candidates(scores, before)
     files: list[ImageFile] = []
     if table is not None:

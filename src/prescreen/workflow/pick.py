@@ -9,7 +9,6 @@ from typing import Final
 import pandas as pd
 
 from prescreen.embeddings.pipeline import EmbeddingCache, describe_faults
-from prescreen.encoders import Encoder
 from prescreen.errors import UsageError
 from prescreen.images.files import ImageFile
 from prescreen.images.in_memory import Picture, check_pictures, is_picture, save_pictures
@@ -316,7 +315,7 @@ def _check_current(
     photo: str | None, options: RankingOptions, predictor: Predictor, reporter: ProgressReporter
 ) -> None:
     """Say what candidates are compared with; options that do not fit stop here, before a candidate is read."""
-    encoder = Encoder(predictor.manifest.encoder)
+    encoder = predictor.make_encoder()
     reporter.info(f"encoder    {predictor.manifest.encoder.name}, that of the predictor")
     warn_of_simulation(predictor, reporter)
     goals = options.goals(predictor.traits)

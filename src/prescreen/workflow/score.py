@@ -8,7 +8,6 @@ from typing import Final
 import pandas as pd
 
 from prescreen.embeddings.pipeline import EmbeddingCounts, describe_faults
-from prescreen.encoders import Encoder
 from prescreen.errors import NothingScored, UsageError
 from prescreen.predictor import ray_engine, reproducibility
 from prescreen.predictor.predictor import Predictor
@@ -94,7 +93,7 @@ def score(
     loaded = load_predictor(predictor)
     if not loaded.usability.usable:
         warn_of_unusable(loaded, loaded.traits, reporter)
-    encoder = Encoder(loaded.manifest.encoder, device)
+    encoder = loaded.make_encoder(device)
     files = find_inputs(inputs, follow_links)
     if not is_url(output):
         check_output_paths({"--output": Path(output)}, local_paths(inputs))
@@ -147,6 +146,6 @@ def score_table(
     inputs: Sequence[Path | str], predictor: Predictor, *, tolerant: bool = False, follow_links: bool = False
 ) -> pd.DataFrame:
     """Score pictures and return the table, with the columns of `prescreen.predictor.scores_table.score_pictures`."""
-    files, encoder, reporter = find_inputs(inputs, follow_links), Encoder(predictor.manifest.encoder), NullReporter()
+    files, encoder, reporter = find_inputs(inputs, follow_links), predictor.make_encoder(), NullReporter()
     reproducibility.check_reproducibility(predictor, encoder, reporter)
     return score_pictures(embed_inputs(files, encoder, reporter, title="scoring", tolerant=tolerant), predictor)

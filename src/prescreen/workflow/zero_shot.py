@@ -95,8 +95,8 @@ def rank_zero_shot(
     files = find_images(inputs)  # before any weights are fetched
     if not files:
         raise NothingScored(f"{', '.join(map(str, inputs))}: no pictures there (JPEG, PNG, WebP)")
-    network = make_encoder(encoder)
-    similarity = TextSimilarity(network.specification)
+    network = make_encoder(encoder, texts=True)
+    similarity = TextSimilarity(network.specification, captions())
     reporter.info(f"zero-shot  {WARNING}")
     against = "the candidates' mean" if baseline is None else "your current photo"
     reporter.info(f"goals      {goals.describe()}; SD: standard deviations of these pictures above {against}")
@@ -116,7 +116,7 @@ def rank_zero_shot(
     if counts.failed:
         reporter.info(f"pictures   {len(rows) - counts.failed} ranked, {counts.describe_failures()}")
     vectors = [row.vector for row in rows] + ([] if present is None else [present.vector])
-    all_ = contrasts(similarity.cosines(captions(), vectors), len(rows))
+    all_ = contrasts(similarity.cosines(vectors), len(rows))
     contrast, level = all_[: len(rows)], np.zeros(len(TRAITS)) if present is None else all_[-1]
     order_by = fit(contrast, TRAITS, goals, level)
     found = {row.name: row.vector for row in rows if row.vector is not None}
