@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
-from prescreen.encoders import make_encoder
+from prescreen.encoders import Encoder, make_encoder
 from prescreen.images.files import ImageFile
 from prescreen.ratings.reading import read_ratings
 from prescreen.training.dataset import Dataset, join
@@ -32,11 +32,11 @@ REPEATS = 1000  # of the bootstrap
 Floats = NDArray[np.float64]
 
 
-def load(source: Path, images: Path | None, encoder_name: str) -> Dataset:
+def load(source: Path, images: Path | None, encoder: Encoder | str) -> Dataset:
     """Read the ratings and the vectors of the rated pictures."""
     rated = read_ratings(source, images_dir=images)
     assert rated.images_dir is not None
-    encoder = make_encoder(encoder_name)
+    encoder = make_encoder(encoder) if isinstance(encoder, str) else encoder
     files = [ImageFile(rated.images_dir / name, name) for name in rated.wide().index]
     with EmbeddingCache() as cache:
         dataset = join(rated, embed_images(files, encoder, cache), encoder.specification)

@@ -42,3 +42,8 @@ def test_the_sample_is_in_the_folder_and_progress_bars_do_not_count(tmp_path):
     command = r"ls -d rated portraits votes.csv now.jpg results.csv | sort; printf 'bar 10%%\rend 3\n'"
     done = check(tmp_path, command, "now.jpg\nportraits\nrated\nresults.csv\nvotes.csv\nend 4")
     assert done.returncode == 0, done.stdout
+
+
+def test_what_a_slow_machine_says_more_does_not_count(tmp_path):
+    command = "echo 'estimate   60 pictures, about 30 seconds with bundled on 2 processors'; echo 'end 3'"
+    assert check(tmp_path, command, "end 4").returncode == 0

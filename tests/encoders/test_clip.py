@@ -53,7 +53,7 @@ def test_what_a_folder_holds(clip_folder):
     found = describe(f"tiny@{clip_folder}")
     assert (found.side, found.width) == (32, 16)
     assert found.network == "open_clip:tiny"
-    assert found.views == ("whole", "face", "eyes", "mouth")
+    assert found.views == ("whole", "face")
 
 
 def test_features_are_those_of_open_clip_and_of_length_1(clip_folder, pictures):

@@ -161,7 +161,7 @@ def test_weights_in_half_precision_are_computed_in_single(small, pictures):
     [
         ({}, "clip:ViT-B-32/openai"),
         ({"hidden_size": 1024, "num_hidden_layers": 24, "patch_size": 14, "hidden_act": "gelu"}, "clip:ViT-L-14/laion"),
-        ({"hidden_size": 7}, "--encoder bundled"),
+        ({"hidden_size": 7}, "name published weights, clip:MODEL/PRETRAINED"),
     ],
 )
 def test_a_folder_of_transformers_is_refused_with_the_name_of_its_network(tmp_path, vision, named):

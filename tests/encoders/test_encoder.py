@@ -10,14 +10,16 @@ from prescreen.encoders import (
     CONVERSION,
     IDENTITY_BLOCK,
     PREPROCESSING_VERSION,
+    VIEWS,
     Encoder,
     EncoderSpecification,
+    MemberSpecification,
     make_encoder,
 )
 from prescreen.encoders.bundled import EFFICIENTNET, FACE
 from prescreen.errors import EncoderError, PredictorMismatch, UsageError
 from prescreen.images.faces import Face, find_face
-from prescreen.images.views import cut
+from prescreen.images.views import View, cut
 from prescreen.workflow import embed
 
 IMAGES = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
@@ -31,7 +33,7 @@ def cut_views(encoder, picture, face):
 def encoder(request, clip_folder):
     if request.param == "face":
         return Encoder(EncoderSpecification(name="face", members=(FACE,)))
-    return make_encoder("bundled" if request.param == "bundled" else f"clip:tiny@{clip_folder}")
+    return make_encoder("bundled" if request.param == "bundled" else f"clip:tiny@{clip_folder}", mirror=True)
 
 
 @pytest.fixture(scope="module")
@@ -84,14 +86,86 @@ def test_a_mirror_image_gets_nearly_the_same_vector(encoder, portraits, vectors)
 
 
 def test_without_mirroring_a_mirror_image_is_another_picture(portraits, clip_folder):
-    specification = replace(make_encoder(f"clip:tiny@{clip_folder}").specification, mirror=False)
-    encoder = Encoder(specification)
+    encoder = make_encoder(f"clip:tiny@{clip_folder}", mirror=False)
+    specification = encoder.specification
     views = cut_views(encoder, *portraits[0])
     mirrored = {view: np.ascontiguousarray(pixels[:, ::-1]) for view, pixels in views.items()}
     one, other = encoder.encode([views, mirrored]).astype(float)
     both = Encoder(replace(specification, mirror=True)).encode([views]).astype(float)
-    assert np.abs(one - other).max() > 0.01
     np.testing.assert_allclose(both[0], (one + other) / 2, atol=2e-3)
+    for name, block in specification.blocks.items():
+        apart = np.abs(one[block] - other[block]).max()
+        assert apart < 2e-3 if FACE.network in name else apart > 0.01  # descriptors are the same in every encoder
+
+
+@pytest.mark.parametrize("name", ["clip", "bundled"])
+def test_views_are_chosen_and_are_those_of_the_encoder_with_all(name, portraits, clip_folder):
+    name = f"clip:tiny@{clip_folder}" if name == "clip" else name
+    every = make_encoder(name, views=VIEWS, mirror=False)
+    few = make_encoder(name, views=("mouth", "whole", "mouth"), mirror=False)
+    found, expected = (encoder.encode([cut_views(encoder, *portraits[0])])[0] for encoder in (few, every))
+    assert few.specification.members[0].views == ("whole", "mouth")  # one order, whatever was typed
+    blocks = few.specification.blocks
+    assert {block for block in blocks if "dlib" not in block} == {
+        block for block in every.specification.blocks if "/whole" in block or "/mouth" in block
+    }
+    for block, columns in blocks.items():
+        assert np.array_equal(found[columns], expected[every.specification.blocks[block]])
+    assert few.specification.fingerprint != every.specification.fingerprint
+    assert EncoderSpecification.from_json(few.specification.to_json()) == few.specification
+
+
+def test_which_views_are_the_defaults(clip_folder):
+    clip = make_encoder(f"clip:tiny@{clip_folder}").specification
+    assert (clip.members[0].views, clip.mirror) == (("whole", "face"), False)
+    bundled = make_encoder("bundled").specification
+    assert (bundled.members[0], bundled.mirror) == (EFFICIENTNET, True)
+    # Part of every cache, and of every predictor made with it:
+    assert bundled.fingerprint == "a64cec6f252c249e40da03e2786de471e2e40afe7a9ee6dd8246240042cf296b"
+    assert make_encoder(f"clip:tiny@{clip_folder}+bundled").specification.mirror
+
+
+@pytest.mark.parametrize(("views", "message"), [(("fase",), "did you mean 'face'"), ((), "no views"), (("",), "view")])
+def test_what_is_no_view_is_a_usage_error(views, message):
+    with pytest.raises(UsageError, match=message):
+        make_encoder("bundled", views=views)
+
+
+def test_a_predictor_of_yesterday_s_clip_names_its_network_and_keeps_its_views():
+    member = MemberSpecification(
+        network="open_clip:ViT-L-14",
+        weights="hub:datacomp_xl_s13b_b90k@84c9828e63dc9a9351d1fe637c346d4c1c4db341",
+        weights_sha256="ab" * 32,
+        views=("whole", "face", "eyes", "mouth"),
+        side=224,
+        width=768,
+        configuration="cd" * 32,
+    )
+    manifest = EncoderSpecification("clip", (member, FACE), preprocessing="images 2, faces 1, views 1").to_json()
+    assert manifest["mirror"] is True  # also where a manifest of then does not say it
+    read = EncoderSpecification.from_json(manifest)
+    # As version 0.1 computed it:
+    assert read.fingerprint == "8c79850482b833e63cd84a2642b2b125f82a12d5848fd42c18d9379cf0c76b69"
+    assert read.choice == "clip:ViT-L-14/datacomp_xl_s13b_b90k"
+    assert replace(read, name="clip+bundled", members=(member, EFFICIENTNET, FACE)).choice == f"{read.choice}+bundled"
+    assert read.options == f"--encoder {read.choice} --views whole,face,eyes,mouth --mirror --precision f32"
+    assert {(view.name, view.side) for view in Encoder(read).views if view.side == 224} == {
+        (name, 224) for name in ("whole", "face", "eyes", "mouth")
+    }
+
+
+def test_views_and_mirror_images_of_an_older_predictor_are_seen_as_before(portraits, clip_folder):
+    today = make_encoder(f"clip:tiny@{clip_folder}").specification
+    member = replace(today.members[0], views=("whole", "face", "eyes", "mouth"))
+    older = {**replace(today, members=(member, FACE)).to_json(), "name": "clip", "mirror": True}
+    encoder = Encoder(EncoderSpecification.from_json(older))
+    views = cut_views(encoder, *portraits[0])
+    found = encoder.encode([views])[0]
+    network = encoder._networks[0]
+    for name in member.views:
+        pixels = views[View(name, member.side)]
+        expected = network(np.stack([pixels, pixels[:, ::-1]])).mean(axis=0).astype(np.float16)
+        np.testing.assert_allclose(found[encoder.specification.blocks[f"open_clip:tiny/{name}"]], expected, atol=1e-3)
 
 
 def test_descriptors_of_one_person_are_near(encoder):
@@ -105,7 +179,7 @@ def test_descriptors_of_one_person_are_near(encoder):
 
 
 def test_a_union_has_the_blocks_of_all_its_networks(clip_folder):
-    clip, bundled = make_encoder(f"clip:tiny@{clip_folder}"), make_encoder("bundled")
+    clip, bundled = make_encoder(f"clip:tiny@{clip_folder}", mirror=True), make_encoder("bundled")
     union = make_encoder(f"clip:tiny@{clip_folder}+bundled")
     own = [name for encoder in (clip, bundled) for name in encoder.specification.blocks if "dlib" not in name]
     assert list(union.specification.blocks)[: len(own)] == own
@@ -119,7 +193,7 @@ def test_a_union_has_the_blocks_of_all_its_networks(clip_folder):
 
 def test_a_union_s_vectors_are_those_of_its_networks(clip_folder, portraits):
     names = f"clip:tiny@{clip_folder}+bundled", f"clip:tiny@{clip_folder}", "bundled"
-    encoders = [make_encoder(name) for name in names]
+    encoders = [make_encoder(name, mirror=True) for name in names]
     found = [encoder.encode([cut_views(encoder, *portraits[0])])[0] for encoder in encoders]
     for encoder, vector in zip(encoders[1:], found[1:], strict=True):
         for name, block in encoder.specification.blocks.items():

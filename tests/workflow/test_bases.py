@@ -158,8 +158,14 @@ def test_bases_of_the_same_ratings_are_both_inputs(trained, base):
 def test_what_is_refused_is_refused_before_a_picture_is_read(trained, encoder):
     with patch.object(workflow, "embed_inputs", side_effect=AssertionError):
         for changes, message in (
-            ({"encoder": "bundled"}, r"--base .*kept: its encoder is clip.*; give --encoder clip"),
-            ({"precision": "bf16"}, r"\(f32\), that of this training .*\(bf16\); give .* --precision f32"),
+            (
+                {"encoder": "bundled"},
+                r"--base .*kept: its encoder is another than --encoder bundled --views whole,face,eyes,mouth --mirror "
+                r".*; give --encoder clip.* --views whole,face --no-mirror --precision f32",
+            ),
+            ({"precision": "bf16"}, r"another than .* --precision bf16; give .* --precision f32"),
+            ({"encoder": encoder, "views": ("face",)}, r"another than .* --views face .*; give .* --views whole,face "),
+            ({"views": ("whole", "face")}, "the encoder is that of the base, with its views"),
             ({"bases": ("kept", "./kept")}, "named twice"),
             ({"forget_portraits": True}, "holds vectors of the portraits.*train the base with --forget-portraits too"),
         ):

@@ -6,7 +6,15 @@ import click
 
 from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
-from prescreen.cli.options import device_option, encoder_option, links_option, precision_option
+from prescreen.cli.options import (
+    device_option,
+    encoder_option,
+    links_option,
+    mirror_option,
+    parsed,
+    precision_option,
+    views_option,
+)
 from prescreen.cli.paths import LocalPath, Place
 
 EXAMPLES = """\b
@@ -18,6 +26,8 @@ Examples:
 @click.command(cls=Verb, short_help="Turn pictures into vectors and cache them.", epilog=EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, type=Place())
 @encoder_option
+@views_option
+@mirror_option
 @precision_option
 @device_option
 @click.option("--output", type=LocalPath(), help="Also write the vectors to this .parquet file.")
@@ -30,5 +40,5 @@ def embed(inputs: tuple[str, ...], terminal: Terminal, **given: Any) -> None:
     """
     from prescreen.workflow import embed
 
-    counts = embed.embed(inputs, reporter=terminal, **given)
+    counts = embed.embed(inputs, reporter=terminal, **parsed(given))
     terminal.info(f"{counts.decoded} embedded, {counts.cached} from the cache, {counts.describe_failures()}")

@@ -13,8 +13,15 @@ from prescreen.ratings.scale import Scale
 from prescreen.settings import WEIGHTS_VARIABLE
 from prescreen.text import parse_columns, parse_traits
 
-encoder_option = click.option(
-    "--encoder", default="clip", show_default=True, help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
+ENCODERS_HELP = "clip, clip:large, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
+encoder_option = click.option("--encoder", default="clip", show_default=True, help=ENCODERS_HELP)
+views_option = click.option(
+    "--views", help="What the networks see: some of whole,face,eyes,mouth. [whole,face; with bundled all four]"
+)
+mirror_option = click.option(
+    "--mirror/--no-mirror",
+    default=None,
+    help="Whether they see mirror images, too, which doubles the time. [only with bundled]",
 )
 precision_option = click.option(
     "--precision",
@@ -78,13 +85,14 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "traits": parse_traits,
     "columns": parse_columns,
     "scale": Scale.parse,
+    "views": lambda text: tuple(name.strip() for name in text.split(",")),
 }
 
 
 def parsed(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a command with ``--traits``, ``--columns`` and ``--scale`` parsed; an empty text is none.
+    """Return the options of a command with ``--traits``, ``--columns``, ``--scale`` and ``--views`` parsed.
 
-    What may be given several times is a tuple.
+    An empty text is none. What may be given several times is a tuple.
 
     Raises
     ------

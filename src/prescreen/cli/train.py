@@ -8,10 +8,13 @@ from prescreen.cli.console import Terminal, verb
 from prescreen.cli.hints import Verb
 from prescreen.cli.options import (
     COLUMNS_HELP,
+    ENCODERS_HELP,
     device_option,
     learning_curve_option,
+    mirror_option,
     parsed,
     precision_option,
+    views_option,
 )
 from prescreen.cli.output import accuracy_lines
 from prescreen.cli.paths import LocalPath
@@ -69,9 +72,9 @@ Examples:
     help="Learn from what this predictor says of the rated pictures, too: a directory or a models:/ URI, for other "
     "traits or from other raters. It becomes part of the new one. May be given several times.",
 )
-@click.option(
-    "--encoder", help="clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled. [that of the first --base, or clip]"
-)
+@click.option("--encoder", help=f"{ENCODERS_HELP} [that of the first --base with its views, or clip]")
+@views_option
+@mirror_option
 @precision_option
 @device_option
 @click.option("--output", type=LocalPath(), help="Where to save the predictor. [models/NAME_OF_RATINGS]")

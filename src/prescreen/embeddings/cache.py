@@ -155,6 +155,11 @@ class EmbeddingCache:
             return None
         return np.frombuffer(blob, np.float16), Quality(**measures)
 
+    def holds(self, content: str, specification: str) -> bool:
+        """Tell whether something is stored, without reading it."""
+        query = "SELECT 1 FROM vectors WHERE content = ? AND specification = ?"
+        return self._first(query, (content, specification)) is not None
+
     def put(self, specification: str, rows: Iterable[tuple[str, Vector, Quality]]) -> None:
         """Store vectors in one transaction, and delete old ones where there is a limit."""
         values, today = [], _today()

@@ -19,7 +19,16 @@ from prescreen.images.inspection import Quality
 from prescreen.images.views import Pixels, View
 from prescreen.settings import processors
 
-__all__ = ["Embedded", "EmbeddingCache", "EmbeddingCounts", "Quality", "cached_vector", "embed_bytes", "embed_images"]
+__all__ = [
+    "Embedded",
+    "EmbeddingCache",
+    "EmbeddingCounts",
+    "Quality",
+    "cached_vector",
+    "embed_bytes",
+    "embed_images",
+    "not_cached",
+]
 
 BATCH: Final = 16
 
@@ -169,6 +178,25 @@ def embed_images(
                 yield from finished()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def not_cached(
+    files: Iterable[ImageFile], encoder: Encoder, cache: EmbeddingCache, *, tolerant: bool = False
+) -> list[ImageFile]:
+    """Return the pictures that are to be decoded, as far as that is known without reading them.
+
+    Files that were moved count, and repeated ones.
+    """
+    key = _cache_key(encoder, tolerant)
+    found = []
+    for file in files:
+        if file.problem:
+            continue
+        known = file_key(file)
+        content = cache.known_content(known) if known else None
+        if content is None or not cache.holds(content, key):
+            found.append(file)
+    return found
 
 
 def cached_vector(content: str, encoder: Encoder, cache: EmbeddingCache) -> Vector | None:

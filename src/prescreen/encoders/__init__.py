@@ -1,6 +1,13 @@
 """From pictures to vectors: pretrained networks, the views that they see, and their specification."""
 
-from prescreen.encoders.encoder import CONVERSION, IDENTITY_BLOCK, IDENTITY_WIDTH, Encoder, make_encoder
+from prescreen.encoders.encoder import (
+    CONVERSION,
+    IDENTITY_BLOCK,
+    IDENTITY_WIDTH,
+    VIEWS,
+    Encoder,
+    make_encoder,
+)
 from prescreen.encoders.specification import (
     PREPROCESSING_VERSION,
     EncoderSpecification,
@@ -14,6 +21,7 @@ __all__ = [
     "IDENTITY_BLOCK",
     "IDENTITY_WIDTH",
     "PREPROCESSING_VERSION",
+    "VIEWS",
     "Encoder",
     "EncoderSpecification",
     "LayoutSpecification",

@@ -42,8 +42,13 @@ from prescreen.text import shown
 if TYPE_CHECKING:
     from torch import nn
 
-DEFAULT: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
-VIEWS: Final = ("whole", "face", "eyes", "mouth")
+DEFAULT: Final = "ViT-B-32-256/datacomp_s34b_b86k"
+LARGE: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
+NAMES: Final = {"": DEFAULT, "large": LARGE}
+"""What ``clip`` and ``clip:large`` stand for."""
+VIEWS: Final = ("whole", "face")
+MIRROR: Final = False
+"""Whether mirror images are seen, too: see record 121."""
 PREFIX: Final = "open_clip:"
 _OF_TRANSFORMERS: Final = "config.json"
 

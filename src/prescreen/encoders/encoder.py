@@ -1,12 +1,13 @@
 """Encoders turn a picture and its face into a vector.
 
-An encoder has one or more networks. Each sees views of the picture and of its mirror image; the features of both are
-averaged, and those of all views and networks are concatenated. Every encoder includes dlib's face network, because its
-descriptor also tells whether two pictures show the same person.
+An encoder has one or more networks. Each sees views of the picture and, where the specification says so, of its mirror
+image; the features of both are averaged, and those of all views and networks are concatenated. Every encoder includes
+dlib's face network, because its descriptor also tells whether two pictures show the same person. That one always sees
+mirror images: it costs little, and descriptors of all encoders can be compared.
 """
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from prescreen.encoders.specification import (
     READABLE_PREPROCESSING,
     EncoderSpecification,
     MemberSpecification,
+    split_name,
 )
 from prescreen.errors import PredictorMismatch, UsageError, WeightsNotFound
 from prescreen.images.views import BOXES, RESAMPLING, Pixels, View
@@ -30,6 +32,9 @@ IDENTITY_BLOCK: Final = f"{FACE.network}/chip"
 """The face descriptor: its Euclidean distances tell persons apart; see `prescreen.encoders.bundled`."""
 
 IDENTITY_WIDTH: Final = FACE.width
+
+VIEWS: Final = EFFICIENTNET.views
+"""Views that ``--views`` chooses from."""
 
 CONVERSION: Final = "networks   converted for this machine at their first use, once: up to a minute"
 """Message before the use of an encoder with `Encoder.must_convert`."""
@@ -101,7 +106,7 @@ class Encoder:
         for network in self._networks:
             views = self._views[network.specification.network]
             pixels = np.stack([picture[view] for picture in pictures for view in views])
-            if self.specification.mirror:
+            if self.specification.mirror or network.specification.network == FACE.network:
                 both = network(np.concatenate([pixels, pixels[:, :, ::-1]]))
                 features = (both[: len(pixels)] + both[len(pixels) :]) * np.float32(0.5)
             else:
@@ -112,50 +117,85 @@ class Encoder:
         return np.concatenate(columns, axis=1).astype(np.float16)
 
 
-def make_encoder(name: str, precision: str = "f32", device: str | None = None, *, texts: bool = False) -> Encoder:
+def make_encoder(
+    name: str,
+    precision: str = "f32",
+    device: str | None = None,
+    *,
+    views: Sequence[str] | None = None,
+    mirror: bool | None = None,
+    texts: bool = False,
+) -> Encoder:
     """Make an encoder by its name.
 
     Parameters
     ----------
     name : str
-        ``bundled``, ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH``, or several joined by ``+``.
+        ``bundled``, ``clip``, ``clip:large``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH``, or several joined by
+        ``+``.
     precision : str
         Arithmetic of the networks: ``f32``, or ``bf16`` where the device has it.
     device : str, optional
         As in `Encoder`.
+    views : sequence of str, optional
+        Which of `VIEWS` the networks see, without the face network, which has its own; by default all four with
+        ``bundled``, and `prescreen.encoders.clip.VIEWS` with CLIP.
+    mirror : bool, optional
+        Whether they also see mirror images, at twice the cost, as the face network always does; by default only where
+        ``bundled`` is among them.
     texts : bool
         Whether pictures will be compared with texts: what that needs is checked before weights are fetched.
 
     Raises
     ------
     UsageError
-        If there is no such encoder.
+        If there is no such encoder or view.
     WeightsNotFound
         If its weights are not on this machine and cannot be fetched.
     """
+    seen = None if views is None else _in_order(views)
     members: list[MemberSpecification] = []
-    for part in parts_of(name):
+    names: list[str] = []
+    for part in split_name(name):
         kind, _, choice = part.partition(":")
         if kind == "clip" and (choice or part == "clip"):
+            choice = clip.NAMES.get(choice, choice)
             try:
-                members.append(clip.describe(choice or clip.DEFAULT, texts=texts))
+                members.append(clip.describe(choice, seen or clip.VIEWS, texts=texts))
             except WeightsNotFound as error:
                 other = "" if texts else ", or use --encoder bundled"  # which knows no texts
                 either = "" if "@" in choice else "or "  # the hub's errors have a remedy
                 raise WeightsNotFound(f"{error}; {either}name a file with --encoder clip:MODEL@PATH{other}") from error
+            names.append(f"clip:{choice}")
         elif part == "bundled":
-            members.append(EFFICIENTNET)
+            members.append(EFFICIENTNET if seen is None else _only(EFFICIENTNET, seen))
+            names.append(part)
         else:
-            known = ["bundled", "clip", "clip:MODEL/PRETRAINED", "clip:MODEL@PATH"]
+            known = ["bundled", "clip", "clip:large", "clip:MODEL/PRETRAINED", "clip:MODEL@PATH"]
             raise UsageError(unknown_name(part, known, "encoder"))
     if len({member.network for member in members}) < len(members):
         raise UsageError(f"encoder {name}: the same network is named twice")
-    return Encoder(EncoderSpecification(name=name, members=(*members, FACE), precision=precision), device)
+    if mirror is None:
+        mirror = clip.MIRROR or "bundled" in names
+    return Encoder(
+        EncoderSpecification(name="+".join(names), members=(*members, FACE), mirror=mirror, precision=precision), device
+    )
 
 
-def parts_of(name: str) -> list[str]:
-    """Return the names that are joined by ``+``, which paths of weights may contain, too."""
-    return re.split(r"\+(?=bundled|clip)", name)
+def _in_order(views: Sequence[str]) -> tuple[str, ...]:
+    """Return the views in the order of `VIEWS`, so that the same ones give the same specification."""
+    if not views:
+        raise UsageError(f"no views; expected some of {', '.join(VIEWS)}")
+    for view in views:
+        if view not in VIEWS:
+            raise UsageError(unknown_name(view, VIEWS, "view"))
+    return tuple(view for view in VIEWS if view in views)
+
+
+def _only(member: MemberSpecification, views: tuple[str, ...]) -> MemberSpecification:
+    """Return a network that sees only some of its views."""
+    layouts = (replace(lay, views=tuple(view for view in lay.views if view in views)) for lay in member.layouts)
+    return replace(member, views=views, layouts=tuple(layouts))
 
 
 def _network(member: MemberSpecification, precision: str, device: str, beside: Sequence[Path]) -> Network:

@@ -6,12 +6,14 @@ It is part of the cache key and of the predictor's manifest. Vectors of differen
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from prescreen.errors import PredictorError
 from prescreen.images import decoding, faces, views
+from prescreen.text import shown
 
 PREPROCESSING_VERSION: Final = f"images {decoding.VERSION}, faces {faces.VERSION}, views {views.VERSION}"
 """Versions of decoding, face finding and cutting of views, which decide what the networks see of a picture."""
@@ -23,6 +25,17 @@ READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION, "images 2, fac
 
 Decoding 2 read HDR pictures, PNGs with their own gamma or primaries and some transparent pictures as plain sRGB.
 """
+
+
+def split_name(name: str) -> list[str]:
+    """Return the networks that ``--encoder`` names.
+
+    Examples
+    --------
+    >>> split_name("clip:tiny@a+b.safetensors+bundled")
+    ['clip:tiny@a+b.safetensors', 'bundled']
+    """
+    return re.split(r"\+(?=bundled|clip)", name)
 
 
 @dataclass(frozen=True)
@@ -106,11 +119,11 @@ class EncoderSpecification:
     Parameters
     ----------
     name : str
-        The value of ``--encoder``.
+        The value of ``--encoder`` at training; see `choice`.
     members : tuple of MemberSpecification
         Networks in the order of their features.
     mirror : bool
-        Whether features are the mean over the picture and its mirror.
+        Whether features are the mean over the picture and its mirror. Those of the face network always are.
     precision : str
         Arithmetic of the networks, for instance ``f32``.
     preprocessing : str
@@ -122,6 +135,27 @@ class EncoderSpecification:
     mirror: bool = True
     precision: str = "f32"
     preprocessing: str = PREPROCESSING_VERSION
+
+    @property
+    def choice(self) -> str:
+        """The ``--encoder`` that names these networks: ``clip`` alone has not always meant the same."""
+        parts = split_name(self.name)
+        for place, member in enumerate(self.members[: len(parts)]):
+            if parts[place] == "clip":
+                tag = member.weights.removeprefix("hub:").partition("@")[0]
+                parts[place] = f"clip:{member.network.removeprefix('open_clip:')}/{tag}"
+        return "+".join(parts)
+
+    @property
+    def sees(self) -> str:
+        """What the networks see of a picture, for people: ``whole, face, each with its mirror image``."""
+        return ", ".join(self.members[0].views) + (", each with its mirror image" if self.mirror else "")
+
+    @property
+    def options(self) -> str:
+        """The options of ``prescreen train`` that ask for this encoder."""
+        views, mirror = ",".join(self.members[0].views), "--mirror" if self.mirror else "--no-mirror"
+        return f"--encoder {shown(self.choice)} --views {views} {mirror} --precision {self.precision}"
 
     @property
     def dimension(self) -> int:

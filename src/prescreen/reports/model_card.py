@@ -59,7 +59,7 @@ def summary(manifest: Manifest, evaluation: Evaluation) -> str:
     rows = [_row(_plain(trait.trait), *_figures(trait)) for trait in evaluation.traits]
     return "\n".join(
         [
-            f"{'; '.join(parts)}. Encoder {_code(manifest.encoder.name)}, {manifest.data['images']} portraits, "
+            f"{'; '.join(parts)}. Encoder {_code(manifest.encoder.choice)}, {manifest.data['images']} portraits, "
             f"{votes} from {_code(manifest.data['source'])}{on_top}.",
             "",
             "| trait | r | ceiling of r | equivalent number of votes | r within persons | MAE (of the mean) "
@@ -170,8 +170,9 @@ def model_card(manifest: Manifest, summary: str, holdings: Mapping[str, int]) ->
             "",
             *_table(
                 {
-                    "name": manifest.encoder.name,
+                    "name": manifest.encoder.choice,
                     "networks": ", ".join(member.network for member in manifest.encoder.members),
+                    "views": manifest.encoder.sees,
                     "numbers a picture": manifest.encoder.dimension,
                     "SHA-256 of the specification": manifest.encoder.fingerprint,
                 }

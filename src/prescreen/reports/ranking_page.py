@@ -44,7 +44,7 @@ def draw_report(
         None if baseline is None else _picture(baseline),
         origin={
             "Predictor": f"{manifest.name} ({predictor.fingerprint[:12]})",
-            "Encoder": manifest.encoder.name,
+            "Encoder": manifest.encoder.choice,
             "Trained on": f"{manifest.data['images']} portraits from {manifest.data['source']}",
             "Scored": ", ".join(PurePath(place).name or place for place in metadata.inputs) if metadata else "",
             "prescreen": __version__,

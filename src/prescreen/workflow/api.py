@@ -79,6 +79,8 @@ class Predictor:
         scale: Ends | Sequence[Ends | None] | None = None,
         bases: PathLike | Iterable[PathLike] = (),
         encoder: str | None = None,
+        views: Sequence[str] | None = None,
+        mirror: bool | None = None,
         output: PathLike | None = None,
         experiment: str | None = None,
         seed: int = 0,
@@ -108,6 +110,8 @@ class Predictor:
             files,
             bases=tuple(os.fspath(base) for base in ([bases] if isinstance(bases, str | os.PathLike) else bases)),
             encoder=encoder,
+            views=views,
+            mirror=mirror,
             output=_path(output),
             experiment=experiment,
             seed=seed,
@@ -131,7 +135,7 @@ class Predictor:
     @property
     def encoder(self) -> str:
         """Name of the encoder whose vectors it takes."""
-        return self._inner.manifest.encoder.name
+        return self._inner.manifest.encoder.choice
 
     @property
     def simulated(self) -> bool:

@@ -1,13 +1,13 @@
 """Opens the bases of a training: predictors whose predictions on the rated pictures are learned from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders import Encoder, make_encoder
+from prescreen.encoders import PREPROCESSING_VERSION, Encoder, make_encoder
 from prescreen.errors import PredictorMismatch, UsageError
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
@@ -82,28 +82,43 @@ def make_training_encoder(options: "TrainingOptions", bases: Sequence[OpenedBase
     PredictorMismatch
         If it is not that of every base.
     """
-    usual = bases[0].predictor.manifest.encoder.name if bases else "clip"
-    encoder = make_encoder(options.encoder or usual, options.precision, options.device)
+    views, mirror = options.views, options.mirror
+    if options.encoder is None and bases:
+        if views is not None or mirror is not None:
+            raise UsageError("--views, --mirror: the encoder is that of the base, with its views; leave them out")
+        of_base = bases[0].predictor.manifest.encoder
+        today = replace(of_base, precision=options.precision, preprocessing=PREPROCESSING_VERSION)
+        encoder = Encoder(today, options.device)
+    else:
+        name = options.encoder or "clip"
+        encoder = make_encoder(name, options.precision, options.device, views=views, mirror=mirror)
     for base in bases:
         wanted, given = base.predictor.manifest.encoder, encoder.specification
         if wanted.fingerprint == given.fingerprint:
             continue
-        has, this = (f"{shown(found.name)} ({found.precision})" for found in (wanted, given))
-        remedy = f"give --encoder {shown(wanted.name)} --precision {wanted.precision}"
-        if has == this:
-            has, this, remedy = f"other networks than today's {this}", "today's", "train the base again"
-        raise PredictorMismatch(
-            f"--base {shown(base.place)}: its encoder is {has}, that of this training {this}; {remedy}"
-        )
+        if wanted.options == given.options:
+            what, remedy = "is not today's with the same name", "train the base again"
+        else:
+            what, remedy = f"is another than {given.options}", f"give {wanted.options}"
+        raise PredictorMismatch(f"--base {shown(base.place)}: its encoder {what}; {remedy}")
     return encoder
 
 
 def describe_encoder(options: "TrainingOptions", bases: Sequence[OpenedBase], encoder: Encoder) -> str:
     """Say which encoder a training takes, and why."""
-    name = shown(encoder.specification.name)
+    specification = encoder.specification
+    seen = f"; it sees {specification.sees}"
+    if specification.name == "bundled" and options.views is None and options.mirror is None:
+        seen = ""  # as ever
+    name = shown(specification.choice)
     if options.encoder is None:
-        return f"{name}, that of the base" if bases else f"{name}, the default; --encoder bundled needs no download"
-    return f"{name}: its weights came with the installation" if name == "bundled" else f"{name}, as asked for"
+        return (
+            f"{name}, that of the base{seen}"
+            if bases
+            else f"{name}, the default{seen}; --encoder bundled needs no download"
+        )
+    own = ": its weights came with the installation" if specification.name == "bundled" else ", as asked for"
+    return f"{name}{own}{seen}"
 
 
 def check_ratings(rated: Ratings, bases: Sequence[OpenedBase]) -> None:

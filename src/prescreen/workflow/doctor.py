@@ -8,10 +8,10 @@ from importlib import metadata
 from prescreen import tracking
 from prescreen.encoders import hub
 from prescreen.encoders.backends import precisions
-from prescreen.encoders.clip import DEFAULT, cached_weights, look_up
+from prescreen.encoders.clip import DEFAULT, NAMES, cached_weights, look_up
 from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
-from prescreen.encoders.encoder import parts_of
 from prescreen.encoders.hub_requests import RemoteFile
+from prescreen.encoders.specification import split_name
 from prescreen.encoders.text_tokenizer import EXTRA, has_extra
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.images.model_files import (
@@ -52,7 +52,7 @@ def examine(encoder: str | None = None) -> dict[str, dict[str, str]]:
             **(
                 {"bundled": _state(EFFICIENTNET_LITE2), f"clip:{DEFAULT}": _clip()}
                 if encoder is None
-                else {part: _weights(part) for part in parts_of(encoder)}
+                else {part: _weights(part) for part in split_name(encoder)}
             ),
             "face network": _state(DLIB_FACE_NETWORK),
             "face detector": _state(DLIB_DETECTOR),
@@ -81,7 +81,7 @@ def examine_predictor(predictor: Predictor) -> dict[str, str]:
     return {
         "name": f"{manifest.name} ({predictor.fingerprint[:12]}…)",
         "traits": f"{', '.join(manifest.traits)} on {manifest.scale}{votes}",
-        "encoder": f"{manifest.encoder.name}, {manifest.encoder.precision}",
+        "encoder": f"{manifest.encoder.choice}, {manifest.encoder.precision}",
         "canaries": result.warning or result.text,
     }
 
@@ -134,7 +134,7 @@ def _weights(part: str) -> str:
     if kind != "clip":
         raise UsageError(f"encoder {part}: expected clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH or bundled")
     try:
-        found = look_up(choice or DEFAULT)
+        found = look_up(NAMES.get(choice, choice))
     except UsageError:
         raise
     except PrescreenError as error:

@@ -10,6 +10,7 @@ from prescreen.errors import NothingScored, UsageError
 from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_format
+from prescreen.text import shown
 from prescreen.workflow.inputs import embed_inputs, find_inputs, local_paths
 
 
@@ -19,6 +20,8 @@ def embed(
     encoder: str = "clip",
     precision: str = "f32",
     device: str | None = None,
+    views: Sequence[str] | None = None,
+    mirror: bool | None = None,
     output: Path | None = None,
     follow_links: bool = False,
     reporter: ProgressReporter | None = None,
@@ -32,9 +35,10 @@ def embed(
         raise UsageError(f"{output}: vectors are written as .parquet")
     files = find_inputs(inputs, follow_links)  # before any weights are fetched
     check_output_paths({"--output": output}, local_paths(inputs))
-    network = make_encoder(encoder, precision, device)
+    network = make_encoder(encoder, precision, device, views=views, mirror=mirror)
+    reporter.info(f"encoder    {shown(network.specification.choice)} sees {network.specification.sees}")
     counts = EmbeddingCounts()
-    rows = embed_inputs(files, network, reporter, title="embedding", counts=counts)
+    rows = embed_inputs(files, network, reporter, title="embedding", counts=counts, may_choose=True)
     if output is not None:
         write_vectors(rows, network.specification.dimension, output)
     for _ in rows:  # without an output, only the cache is filled

@@ -3,18 +3,21 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
-from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, embed_images
-from prescreen.encoders import CONVERSION, Encoder
+from prescreen.embeddings.estimate import Estimate, estimate
+from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, embed_images, not_cached
+from prescreen.encoders import CONVERSION, Encoder, clip, make_encoder
 from prescreen.errors import NothingScored, PredictorError, PredictorNotFound, UsageError
 from prescreen.images.files import ImageFile, ImageFiles, find_images
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import check_scores
-from prescreen.progress import ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter
 from prescreen.ratings.reading import Ratings
+from prescreen.settings import processors
 from prescreen.storage import provenance
 from prescreen.storage.provenance import ScoresMetadata
 from prescreen.storage.remote import is_elsewhere, is_url
@@ -132,12 +135,62 @@ def embed_inputs(
     title: str,
     counts: EmbeddingCounts | None = None,
     tolerant: bool = False,
+    may_choose: bool = False,
 ) -> Iterator[Embedded]:
-    """Embed pictures through the cache, with a progress bar."""
+    """Embed pictures through the cache, with a progress bar, after a word on how long it will take.
+
+    With ``may_choose`` that names faster encoders, where it takes minutes.
+    """
     if encoder.must_convert:
         reporter.info(CONVERSION)
-    with EmbeddingCache() as cache, reporter.progress(title, len(files)) as advance:
-        yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
+    with EmbeddingCache() as cache:
+        if not isinstance(reporter, NullReporter):
+            announce_time(
+                not_cached(files, encoder, cache, tolerant=tolerant), encoder, reporter, may_choose=may_choose
+            )
+        with reporter.progress(title, len(files)) as advance:
+            yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
+
+
+_FEW: Final = 16
+"""Pictures below which the measurement would take longer than it tells."""
+_WORTH_SAYING: Final = 10.0
+_LONG: Final = 300.0
+"""Seconds from which faster encoders are named."""
+_GAIN: Final = 0.7
+"""Share of the time that a faster encoder may take at most to be named."""
+
+
+def announce_time(
+    files: Sequence[ImageFile], encoder: Encoder, reporter: ProgressReporter, *, may_choose: bool = False
+) -> None:
+    """Report how long pictures that are not in the cache will take, where that is more than ten seconds."""
+    if len(files) < _FEW:
+        return
+    found = estimate(encoder, len(files), files)
+    if found.seconds < _WORTH_SAYING:
+        return
+    where = "" if found.on_card else f" on {processors()} processors"
+    name = encoder.specification.choice
+    faster = _faster(encoder, found, files) if may_choose and found.seconds > _LONG else []
+    more = f"; {', '.join(faster)}" if faster else ""
+    reporter.info(f"estimate   {len(files)} pictures, about {found.text()} with {name}{where}{more}")
+
+
+def _faster(encoder: Encoder, found: Estimate, files: Sequence[ImageFile]) -> list[str]:
+    """Name faster encoders with their times: fewer views by calculation, the bundled networks by measurement."""
+    names = []
+    first, mirror = encoder.specification.members[0], encoder.specification.mirror
+    usual = [view for view in clip.VIEWS if view in first.views]
+    fewer = found.with_share(len(usual) / (len(first.views) * (1 + mirror)))
+    if usual and fewer.seconds < _GAIN * found.seconds:
+        names.append(f"--views {','.join(usual)} --no-mirror: about {fewer.text()}")
+    bundled = make_encoder("bundled", device=encoder.device)
+    if encoder.specification.name != "bundled" and not bundled.must_convert:
+        other = estimate(bundled, len(files), files)
+        if other.seconds < _GAIN * found.seconds:
+            names.append(f"--encoder bundled: about {other.text()}")
+    return names
 
 
 def titled(title: str, note: str) -> str:

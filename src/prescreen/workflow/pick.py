@@ -316,7 +316,7 @@ def _check_current(
 ) -> None:
     """Say what candidates are compared with; options that do not fit stop here, before a candidate is read."""
     encoder = predictor.make_encoder()
-    reporter.info(f"encoder    {predictor.manifest.encoder.name}, that of the predictor")
+    reporter.info(f"encoder    {predictor.manifest.encoder.choice}, that of the predictor")
     warn_of_simulation(predictor, reporter)
     goals = options.goals(predictor.traits)
     with EmbeddingCache() as cache:

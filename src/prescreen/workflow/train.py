@@ -65,8 +65,10 @@ class TrainingOptions:
         Predictors, directories or MLflow model URIs, whose predictions on the rated pictures are learned from. Each
         becomes a part of the new predictor as far as it helps.
     encoder : str, optional
-        ``clip``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH`` or ``bundled``; by default that of the first base, or
-        ``clip``. It must be that of every base.
+        ``clip``, ``clip:large``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH`` or ``bundled``; by default that of the
+        first base with its views, or ``clip``. It must be that of every base.
+    views, mirror : sequence of str, bool, optional
+        What its networks see, as in `prescreen.encoders.make_encoder`.
     precision : str
         Arithmetic of its networks, ``f32`` or ``bf16``.
     device : str, optional
@@ -104,6 +106,8 @@ class TrainingOptions:
     others: Sequence[RatingsFile] = ()
     bases: Sequence[str] = ()
     encoder: str | None = None
+    views: Sequence[str] | None = None
+    mirror: bool | None = None
     precision: str = "f32"
     device: str | None = None
     output: Path | None = None
@@ -166,7 +170,8 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
     encoder = make_training_encoder(options, bases)
     reporter.info(f"encoder    {describe_encoder(options, bases, encoder)}")
     with tracking.watched_run(options.experiment, name) as run_id:
-        embedded = list(embed_inputs(rated_images(rated), encoder, reporter, title="embedding"))
+        pictures = rated_images(rated)
+        embedded = list(embed_inputs(pictures, encoder, reporter, title="embedding", may_choose=not bases))
         joined = join(rated, embedded, encoder.specification)
         dataset = with_bases(joined, [base.predictor.as_base() for base in bases])
         dataset = join_others(dataset, rated, others, encoder, options.seed, reporter)

@@ -15,7 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from prescreen import __version__
-from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, describe_faults, embed_images
+from prescreen.embeddings.pipeline import (
+    Embedded,
+    EmbeddingCache,
+    EmbeddingCounts,
+    describe_faults,
+    embed_images,
+    not_cached,
+)
 from prescreen.encoders import CONVERSION, Encoder, TextSimilarity, make_encoder
 from prescreen.errors import NothingScored, UsageError
 from prescreen.images.files import ImageFile, find_images
@@ -32,7 +39,8 @@ from prescreen.storage import provenance
 from prescreen.storage.atomic import write_files_atomic
 from prescreen.storage.overwrite_checks import check_output_paths, check_page
 from prescreen.storage.tables import table_bytes, table_format
-from prescreen.text import FAILED, OK
+from prescreen.text import FAILED, OK, shown
+from prescreen.workflow.inputs import announce_time
 
 BASIS: Final = "words alone, uncalibrated"
 TRAITS: Final = tuple(CAPTIONS)
@@ -98,6 +106,7 @@ def rank_zero_shot(
     network = make_encoder(encoder, texts=True)
     similarity = TextSimilarity(network.specification, captions())
     reporter.info(f"zero-shot  {WARNING}")
+    reporter.info(f"encoder    {shown(network.specification.choice)}")
     against = "the candidates' mean" if baseline is None else "your current photo"
     reporter.info(f"goals      {goals.describe()}; SD: standard deviations of these pictures above {against}")
     if network.must_convert:
@@ -106,6 +115,7 @@ def rank_zero_shot(
     with EmbeddingCache() as cache:
         present = None if baseline is None else _present(baseline, network, cache)
         references = read_references(options.references, present or Baseline("", {}, {}, {}, None), network, cache)
+        announce_time(not_cached(files, network, cache), network, reporter)
         with reporter.progress("embedding", len(files)) as advance:
             rows = list(embed_images(files, network, cache, counts=counts, advance=advance))
     if counts.failed == len(rows):
