@@ -73,7 +73,8 @@ def seeded_clip(name: str, folder: Path) -> Encoder:
     path = folder / f"{name}.safetensors"
     model = open_clip.create_model(name)
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path)
-    return make_encoder(f"clip:{name}@{path}")
+    kind = "/datacomp_xl_s13b_b90k" if name == "ViT-L-14" else ""  # its published weights are of several kinds
+    return make_encoder(f"clip:{name}{kind}@{path}")
 
 
 def users_loop(

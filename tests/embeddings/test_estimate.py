@@ -94,7 +94,7 @@ def test_what_is_said_before_pictures_are_embedded(said, clip_folder, two_proces
     encoder = make_encoder(f"clip:tiny@{clip_folder}")
     name = encoder.specification.name
     assert said(encoder, 0.01, 0.01) == []  # nine seconds
-    assert said(encoder, 9.0, 0.01, pictures=15) == []  # too few to measure
+    assert said(encoder, 9.0, 0.01, pictures=29) == []  # too few to measure
     assert said(encoder, 0.2, 0.01) == [f"estimate   900 pictures, about 3 minutes with {name} on 2 processors"]
     long = f"estimate   900 pictures, about 15 minutes with {name} on 2 processors"
     assert said(encoder, 1.0, 0.2) == [f"{long}; --encoder bundled: about 3 minutes"]

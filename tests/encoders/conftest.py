@@ -26,8 +26,9 @@ def small(monkeypatch, tmp_path):
     import torch
     from safetensors.torch import save_file
 
-    def make(model, tag="", file="weights.safetensors", timm_arguments=None, **vision):
+    def make(model, tag="", file="weights.safetensors", timm_arguments=None, noise=0.1, **vision):
         configuration = open_clip.get_model_config(model)
+        configuration["embed_dim"] = vision.pop("embed_dim", configuration["embed_dim"])
         configuration["vision_cfg"] |= vision
         configuration["text_cfg"] = {"context_length": 8, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1}
         if timm_arguments:
@@ -38,9 +39,8 @@ def small(monkeypatch, tmp_path):
         with torch.random.fork_rng():
             torch.manual_seed(0)
             network = open_clip.create_model(model, force_quick_gelu=quick_gelu).eval()
-            for parameter in network.visual.parameters():
-                if parameter.ndim < 2:  # biases of 0 and gains of 1 would not show that they are loaded
-                    parameter.data += 0.1 * torch.randn_like(parameter)
+            for parameter in network.visual.parameters():  # 0 and 1 would not show that they are loaded
+                parameter.data += noise * torch.randn_like(parameter)
         save_file({name: value.contiguous() for name, value in network.state_dict().items()}, tmp_path / file)
         return network, tmp_path / file
 

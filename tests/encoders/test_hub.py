@@ -68,6 +68,7 @@ def test_size_and_place_are_told_and_a_second_use_asks_for_nothing(local_hub, to
     assert "model.safetensors of a/b: 3.0 MB, from 127.0.0.1:" in told.lines[0]
     assert str(tmp_path / "hub") in told.lines[0]
     assert "free; HF_HUB_CACHE or HF_HOME moves it)" in told.lines[0]
+    assert {path.split("/")[-2] for _, path in local_hub.asked} == {"main", commit, "storage"}  # and nothing else
     asked = len(local_hub.asked)
     assert hub.cached("a/b", (NAME,)) == found
     assert len(local_hub.asked) == asked
@@ -124,7 +125,7 @@ def run(local_hub, cache):
 
 
 def wait_for(condition):
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -146,7 +147,7 @@ def test_a_killed_download_goes_on_where_it_stopped(local_hub, told, content, tm
 def test_two_processes_fetch_a_file_once(local_hub, content, tmp_path):
     local_hub.commit(model__safetensors=content)
     children = [run(local_hub, tmp_path / "hub") for _ in range(2)]
-    assert [child.wait(30) for child in children] == [0, 0]
+    assert [child.wait(120) for child in children] == [0, 0]
     assert local_hub.sent == SIZE
 
 
@@ -249,7 +250,7 @@ def test_a_date_to_ask_again_is_understood(local_hub, content):
 @pytest.mark.parametrize(("status", "meaning"), [(429, "too many requests"), (503, "not available")])
 def test_a_hub_that_stays_busy_is_given_up(local_hub, status, meaning):
     local_hub.refusals = [(status, {"Retry-After": "2"}), (0, {})]
-    assert f"answers {status} ({meaning}); run the same command again" in failed()
+    assert f"answers {status} ({meaning}); run the same command later" in failed()
     assert local_hub.pauses == [2, 2, 2]
 
 
@@ -308,17 +309,17 @@ def test_a_hub_that_never_answers_is_given_up_soon(local_hub, monkeypatch):
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         start = time.monotonic()
         assert "no answer within 0.3 seconds" in failed()
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 5
     assert "cannot be reached (Connection refused); check the network" in failed()
 
 
 def test_a_download_that_stalls_goes_on(local_hub, told, content, monkeypatch):
-    monkeypatch.setattr(hub_requests, "STALL_TIMEOUT", 0.3)
+    monkeypatch.setattr(hub_requests, "STALL_TIMEOUT", 1.0)
     local_hub.commit(model__safetensors=content)
     local_hub.stall_after = 1_000_000
     assert fetch().read_bytes() == content
     assert local_hub.sent == SIZE
-    assert "nothing came for 0.3 seconds; tries again in 1 s" in told.lines[1]
+    assert "nothing came for 1 seconds; tries again in 1 s" in told.lines[1]
 
 
 def test_a_server_that_is_no_hub_is_told_apart(local_hub, content):

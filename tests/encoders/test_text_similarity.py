@@ -91,6 +91,7 @@ def test_a_folder_cannot_have_its_code_run_by_options_of_its_tokenizer(clip_fold
 def test_code_beside_a_tokenizer_is_refused_and_not_asked_about(clip_folder, tmp_path, asked):
     options = {"clean": "lower"}
     member = with_text_configuration(clip_folder, tmp_path, hf_tokenizer_name="a/b", tokenizer_kwargs=options)
+    (tmp_path / "model" / "tokenizer.json").write_text("{}")
     with pytest.raises(WeightsNotFound, match="no tokenizer there"):
         embed_texts(member, TEXTS)
     ((source, given),) = asked

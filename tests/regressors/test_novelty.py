@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from prescreen.regressors import novelty
 from prescreen.regressors.novelty import NoveltyDetector
 
 
@@ -59,3 +60,15 @@ def test_constant_features_count_for_nothing(world):
     other = new.copy()
     other[:, -1] = 1e6
     assert np.allclose(known.novelty(new), known.novelty(other))
+
+
+def test_the_largest_components_of_many_portraits_are_those_of_all(monkeypatch):
+    generator = np.random.default_rng(2)
+    gram = generator.standard_normal((120, 200))
+    gram = gram @ gram.T
+    values, vectors = novelty._largest(gram)
+    monkeypatch.setattr(novelty, "FEW", 50)
+    few, of_few = novelty._largest(gram)
+    assert len(few) == novelty.COMPONENTS
+    np.testing.assert_allclose(few, values[: len(few)], rtol=1e-9)
+    np.testing.assert_allclose(np.abs(of_few), np.abs(vectors[:, : len(few)]), atol=1e-7)

@@ -5,9 +5,10 @@ import pytest
 from tests.regressors.conftest import predict
 
 from prescreen.errors import RatingsError
+from prescreen.regressors import kernel_solver
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
-from prescreen.regressors.kernel_solver import solve
+from prescreen.regressors.kernel_solver import MANY, PENALTIES, downhill, solve, solve_parts
 
 
 @pytest.fixture
@@ -112,3 +113,35 @@ def test_one_group_has_no_left_out_error(problem):
     _, kernel, Y, _, _ = problem
     with pytest.raises(RatingsError, match="at least 2"):
         solve(kernel, Y, [1.0], groups=np.zeros(40))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_fits_without_a_part_equal_fits_to_the_other_rows(problem, weighted, grouped):
+    _, kernel, Y, weight, groups = problem
+    weight = weight if weighted else np.ones(40)
+    groups = groups if grouped else np.arange(40)
+    parts = [np.flatnonzero(groups % 4 == k) for k in range(4)]
+    whole, *fits = solve_parts(kernel, Y, PENALTIES, weight=weight, groups=groups, left_out=parts)
+    np.testing.assert_array_equal(whole.dual, solve(kernel, Y, PENALTIES, weight=weight, groups=groups).dual)
+    for part, fit in zip(parts, fits, strict=True):
+        rows = np.setdiff1d(np.arange(40), part)
+        alone = solve(kernel[np.ix_(rows, rows)], Y[rows], PENALTIES, weight=weight[rows], groups=groups[rows])
+        for found, expected in zip(vars(fit).values(), vars(alone).values(), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_the_penalty_of_many_rows_is_that_of_the_whole_grid(monkeypatch):
+    generator = np.random.default_rng(4)
+    X = generator.standard_normal((MANY + 100, 6))
+    kernel = np.exp(-0.1 * ((X[:, None] - X[None]) ** 2).sum(2))
+    Y = X[:, :3] + generator.standard_normal((len(X), 3)) * [0.01, 1, 30]
+    some, tried = solve(kernel, Y, PENALTIES), []
+    monkeypatch.setattr(kernel_solver, "MANY", len(X))
+    every = solve(kernel, Y, PENALTIES)
+    for found, expected in zip(vars(some).values(), vars(every).values(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert len(set(every.penalty)) == 3
+    best, _ = downhill(lambda ks: [tried.append(k) or np.array([(k - 4.0) ** 2]) for k in ks], np.array([9]), 19)
+    assert best == 4
+    assert sorted(tried) == list(range(3, 11))

@@ -13,7 +13,7 @@ from prescreen.ratings.scale import Scale
 from prescreen.settings import WEIGHTS_VARIABLE
 from prescreen.text import parse_columns, parse_traits
 
-ENCODERS_HELP = "clip, clip:large, clip:MODEL/PRETRAINED, clip:MODEL@PATH, bundled."
+ENCODERS_HELP = "clip, clip:large, clip:MODEL/PRETRAINED, clip:MODEL[/PRETRAINED]@PATH, bundled."
 encoder_option = click.option("--encoder", default="clip", show_default=True, help=ENCODERS_HELP)
 views_option = click.option(
     "--views", help="What the networks see: some of whole,face,eyes,mouth. [whole,face; with bundled all four]"

@@ -35,7 +35,10 @@ Examples:
     is_flag=True,
     help="No ratings at all: SCORES is a folder of pictures, ranked by texts. Uncalibrated; needs a CLIP encoder.",
 )
-@click.option("--encoder", help="With --zero-shot: clip, clip:large, clip:MODEL/PRETRAINED or clip:MODEL@PATH. [clip]")
+@click.option(
+    "--encoder",
+    help="With --zero-shot: clip, clip:large, clip:MODEL/PRETRAINED or clip:MODEL[/PRETRAINED]@PATH. [clip]",
+)
 @click.option("--output", type=LocalPath(), required=True, help="Table to write: .csv, .parquet or .jsonl.")
 @click.option(
     "--decisions",

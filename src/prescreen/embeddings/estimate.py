@@ -16,6 +16,8 @@ from prescreen.settings import processors
 
 _MEASURED: Final = 1.0
 """Seconds that the networks are measured for."""
+_SHARE: Final = 0.05
+"""... or this share of what they will take, if that is less."""
 _READ: Final = 4
 """Pictures that are decoded for the measurement."""
 _BATCH: Final = 16
@@ -92,26 +94,27 @@ def estimate(
         As from `Encoder.load`.
     """
     encoder.load()
-    networks = _time_networks(encoder)
+    networks = _time_networks(encoder, pictures)
     reading = _time_reading(encoder, files, workers or shared_workers()) if files else 0.0
     return Estimate(pictures, networks, reading, resolve(encoder.device) != "cpu")
 
 
-def _time_networks(encoder: Encoder) -> float:
+def _time_networks(encoder: Encoder, pictures: int) -> float:
     """Return seconds a picture; the first batch is slower and counts only where it takes the whole time."""
     views = {view: np.zeros((view.side, view.side, 3), np.uint8) for view in encoder.views}
     most = max(len(m.views) for m in encoder.specification.members) * (1 + encoder.specification.mirror)
     batch = [views] * max(1, _BATCH // most)
     began = time.perf_counter()
     encoder.encode(batch)
-    taken, pictures = time.perf_counter() - began, len(batch)
-    if taken < _MEASURED:
-        began, pictures, taken = time.perf_counter(), 0, 0.0
-        while taken < _MEASURED:
+    taken, done = time.perf_counter() - began, len(batch)
+    enough = min(_MEASURED, _SHARE * pictures * taken / done)
+    if taken < enough:
+        began, done, taken = time.perf_counter(), 0, 0.0
+        while taken < enough:
             encoder.encode(batch)
-            pictures += len(batch)
+            done += len(batch)
             taken = time.perf_counter() - began
-    return taken / pictures
+    return taken / done
 
 
 def _time_reading(encoder: Encoder, files: Sequence[ImageFile], workers: Workers) -> float:

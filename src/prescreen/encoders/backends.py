@@ -4,6 +4,7 @@ Batches always have the same size, so that the features of a picture do not depe
 """
 
 import contextlib
+import gc
 import hashlib
 import shutil
 import sys
@@ -221,12 +222,23 @@ def _converted(build: "Callable[[], nn.Module]", key: str, side: int) -> Path:
         with warnings.catch_warnings(), _traceable(), _unreported():
             warnings.simplefilter("ignore")  # torch announces the end of the tracer that OpenVINO still uses
             example = torch.zeros(CPU_BATCH, side, side, 3, dtype=torch.uint8)
-            model = openvino.convert_model(build(), example_input=example, input=[list(example.shape)])
+            model = openvino.convert_model(_traced(build(), example), input=[list(example.shape)])
         try:
             _keep(model, target)
         except OSError as error:
             raise unusable_cache(target.parent, error) from error
+        del model
+        gc.collect()  # the trace and the tensors refer to each other; compiling needs their memory
     return target / _MODEL
+
+
+def _traced(module: "nn.Module", example: Any) -> Any:
+    """Trace a module as OpenVINO does, without the gradients and the check of the trace, which double the memory."""
+    import torch
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with torch.inference_mode():
+        return TorchScriptPythonDecoder(module, example_input=example, trace_kwargs={"check_trace": False})
 
 
 def _keep(model: Any, target: Path) -> None:

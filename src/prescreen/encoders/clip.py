@@ -76,7 +76,7 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS, *, texts: bool = False
     UsageError
         If there is no such model, or its published weights differ in their settings and the file's are not named.
     EncoderError
-        If the file does not have weights of that model, or what texts need is missing.
+        If the file does not have weights of that model, or texts need a package that is missing.
     WeightsNotFound
         If the weights are not on this machine and cannot be fetched; the remedy is up to the caller.
     """
@@ -240,9 +240,8 @@ def checked_model(member: MemberSpecification, file: Path) -> Any:
     EncoderError
         If it cannot be built, or this version of open_clip builds another one.
     """
-    model = member.network.removeprefix(PREFIX)
-    check_extra(model, _folder(member.weights))
-    return clip_models.both_towers(model, member.weights, checked_settings(member), file)
+    settings = checked_settings(member)
+    return clip_models.both_towers(member.network.removeprefix(PREFIX), member.weights, settings, file)
 
 
 def _remedy(sha256: str) -> str:
@@ -324,12 +323,11 @@ def _refusal_of_transformers(folder: Path) -> str:
 def _sha256(file: Path, weights: str) -> str:
     """Hash a weights file; in a folder, together with the configuration that says how to use it."""
     try:
-        in_folder = is_folder(weights)
-        sha256 = file_sha256(file, read_bounded(file.parent / CONFIGURATION, MAX_NOTE_BYTES) if in_folder else b"")
+        hub.refuse_damaged(file, plain := file_sha256(file))
+        if not is_folder(weights):
+            return plain
+        return file_sha256(file, read_bounded(file.parent / CONFIGURATION, MAX_NOTE_BYTES))
     except OSError as error:
         raise EncoderError(
             f"{error.filename}: cannot be read ({error.strerror}); expected weights of a model"
         ) from error
-    if not in_folder:
-        hub.refuse_damaged(file, sha256)
-    return sha256

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from prescreen.encoders import clip
 from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
+from prescreen.encoders.clip_tables import FORMS
 from prescreen.encoders.devices import Network, check_name, chosen_device
 from prescreen.encoders.specification import (
     PREPROCESSING_VERSION,
@@ -131,8 +132,8 @@ def make_encoder(
     Parameters
     ----------
     name : str
-        ``bundled``, ``clip``, ``clip:large``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH``, or several joined by
-        ``+``.
+        ``bundled``, ``clip``, ``clip:large``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH``,
+        ``clip:MODEL/PRETRAINED@PATH``, or several joined by ``+``.
     precision : str
         Arithmetic of the networks: ``f32``, or ``bf16`` where the device has it.
     device : str, optional
@@ -171,7 +172,7 @@ def make_encoder(
             members.append(EFFICIENTNET if seen is None else _only(EFFICIENTNET, seen))
             names.append(part)
         else:
-            known = ["bundled", "clip", "clip:large", "clip:MODEL/PRETRAINED", "clip:MODEL@PATH"]
+            known = ["bundled", "clip", "clip:large", *FORMS]
             raise UsageError(unknown_name(part, known, "encoder"))
     if len({member.network for member in members}) < len(members):
         raise UsageError(f"encoder {name}: the same network is named twice")

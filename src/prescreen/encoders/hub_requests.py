@@ -181,9 +181,13 @@ def _address(repository: str, name: str, revision: str) -> str:
 
 
 def _headers() -> dict[str, str]:
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+    """Return what goes with each request; the client's own function for it may ask the hub for other things first."""
+    import huggingface_hub
+    from huggingface_hub import constants
 
-    return {**build_hf_headers(library_name="prescreen"), "Accept-Encoding": "identity"}  # a Range counts bytes as sent
+    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else huggingface_hub.get_token()
+    permission = {"Authorization": f"Bearer {token}"} if token else {}
+    return {"User-Agent": "prescreen", "Accept-Encoding": "identity"} | permission  # a Range counts bytes as sent
 
 
 @contextlib.contextmanager
@@ -267,10 +271,11 @@ def _refusal(answer: requests.Response, repository: str, name: str, revision: st
         return RequestFailed(asked, f"revision {revision} is gone (404), its author has removed it", remedy)
     if status == 404:
         return NoSuchFile(asked, f"there is no {name} (404)", f"{page} shows what there is")
-    meaning = _MEANINGS.get(status, answer.reason or "refused")
-    return RequestFailed(
-        asked, f"answers {status} ({meaning})", AGAIN, passing=status in _PASSING, wait=_wait(answer.headers)
+    what, later = (
+        f"answers {status} ({_MEANINGS.get(status, answer.reason or 'refused')})",
+        "run the same command later",
     )
+    return RequestFailed(asked, what, later, passing=status in _PASSING, wait=_wait(answer.headers))
 
 
 def _wait(headers: Mapping[str, str]) -> float | None:

@@ -23,9 +23,8 @@ from prescreen.text import first_line, shown
 
 EXTRA: Final = "pip install 'portrait-prescreen[text]'"
 
-_TOWER: Final = "hf_model_name"
 _TOKENIZER: Final = "hf_tokenizer_name"
-_NEEDING: Final = {_TOWER: "text tower", _TOKENIZER: "tokenizer"}
+_NEEDING: Final = {"hf_model_name": "text tower", _TOKENIZER: "tokenizer"}
 """Fields of a configuration whose parts come from the package transformers."""
 
 _OPTIONS: Final = ("additional_special_tokens", "clean", "language", "reduction_mask", "strip_sep_token")
@@ -43,7 +42,7 @@ def has_extra() -> bool:
 
 
 def check_extra(model: str, folder: Path | None = None) -> None:
-    """Refuse to give texts to a model that needs the package transformers for them where that is missing.
+    """Refuse a model that needs the package transformers for texts where that is missing.
 
     Parameters
     ----------

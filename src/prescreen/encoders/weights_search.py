@@ -116,5 +116,5 @@ def _width(configuration: Path) -> object:
 def _digests(file: Path) -> tuple[str, str]:
     """Return the hash of a file, and that of it and the configuration in its folder; empty without one."""
     configuration = file.parent / CONFIGURATION
-    more = read_bounded(configuration, MAX_NOTE_BYTES) if configuration.is_file() else b""
-    return file_sha256(file), file_sha256(file, more) if more else ""
+    described = configuration.is_file()
+    return file_sha256(file), file_sha256(file, read_bounded(configuration, MAX_NOTE_BYTES)) if described else ""

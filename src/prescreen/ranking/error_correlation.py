@@ -107,8 +107,7 @@ def fit_error_correlation(
     -------
     ErrorCorrelation
     """
-    distances = np.asarray(squared_distances, np.float64)
-    median = float(np.median(distances[~np.eye(len(distances), dtype=bool)]))
+    median = float(np.median(squared_distances[~np.eye(len(squared_distances), dtype=bool)]))
     unit = residuals - np.nanmean(residuals, axis=0)
     spread = np.nanstd(unit, axis=0)
     if not (median > 0 and (spread > 0).all()):  # pictures or errors that do not differ tell nothing
@@ -119,10 +118,13 @@ def fit_error_correlation(
         likelihood = np.zeros(len(SHARES))
         for fold in np.unique(folds):
             rows = np.flatnonzero(folds == fold)
-            kernel = np.exp(-gamma / median * distances[np.ix_(rows, rows)])
+            kernel = np.exp(-gamma / median * squared_distances[np.ix_(rows, rows)].astype(np.float64))
+            known: dict[bytes, tuple[Floats, Floats]] = {}  # traits are mostly rated on the same pictures
             for t in range(unit.shape[1]):
                 rated = np.isfinite(unit[rows, t])
-                values, vectors = np.linalg.eigh(kernel[np.ix_(rated, rated)])
+                if rated.tobytes() not in known:
+                    known[rated.tobytes()] = np.linalg.eigh(kernel[np.ix_(rated, rated)])
+                values, vectors = known[rated.tobytes()]
                 squares = (vectors.T @ unit[rows[rated], t]) ** 2
                 common = np.asarray(SHARES)[:, None] * (1 - noise_share[t])
                 variances = common * np.maximum(values, 0) + 1 - common

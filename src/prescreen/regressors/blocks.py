@@ -20,7 +20,8 @@ Float64 = NDArray[np.float64]
 
 CLIP = 3.0  # standard deviations; pooled activations have long tails
 SMALL = 2000  # rows; see blas_threads
-_CHUNK = 64  # rows; see in_chunks
+CHUNK = 64  # rows; see in_chunks
+_FEW = 256  # rows or columns that fit into the cache
 _SLAB = 4096  # columns that are in double precision at a time
 
 
@@ -68,8 +69,12 @@ class BlockScaler:
         """Learn means and standard deviations of the columns of ``X`` (n, d)."""
         X = check_features(X)
         ordered = check_blocks(blocks, X.shape[1])
-        mean = X.mean(axis=0, dtype=np.float64)
-        variance = np.square(X - mean.astype(np.float32)).mean(axis=0, dtype=np.float64)
+        mean, variance = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+        for start in range(0, X.shape[1], _FEW):
+            columns = slice(start, start + _FEW)
+            own = X[:, columns]
+            mean[columns] = own.astype(np.float64).mean(axis=0)
+            variance[columns] = np.square(own - mean[columns].astype(np.float32)).astype(np.float64).mean(axis=0)
         sd = np.sqrt(variance)
         varies = sd > 1e-6 * np.abs(mean) + np.finfo(np.float32).tiny
         inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=varies)
@@ -83,16 +88,24 @@ class BlockScaler:
     def standardise(self, X: NDArray[Any]) -> Float16:
         """Centre, scale, clip and round; a model keeps its training rows in this form."""
         X = check_features(X, self.n_features)
-        Z = X - self.mean
-        Z *= self.inverse_sd
-        np.clip(Z, -CLIP, CLIP, out=Z)
-        return Z.astype(np.float16)
+        standardised = np.empty(X.shape, np.float16)
+        for start in range(0, len(X), _FEW):
+            Z = X[start : start + _FEW] - self.mean
+            Z *= self.inverse_sd
+            np.clip(Z, -CLIP, CLIP, out=Z)
+            standardised[start : start + _FEW] = Z
+        return standardised
 
     def weigh(self, standardised: Float16) -> Float32:
         """Give every block the same total weight."""
-        Z = standardised.astype(np.float32)
+        weight = np.empty(self.n_features, np.float32)
         for block in self.blocks.values():
-            Z[:, block] *= np.float32(1.0 / math.sqrt(len(self.blocks) * (block.stop - block.start)))
+            weight[block] = 1.0 / math.sqrt(len(self.blocks) * (block.stop - block.start))
+        Z = np.empty(standardised.shape, np.float32)
+        for start in range(0, len(Z), _FEW):
+            rows = slice(start, start + _FEW)
+            Z[rows] = standardised[rows]
+            Z[rows] *= weight
         return Z
 
     def transform(self, X: NDArray[Any]) -> Float32:
@@ -149,15 +162,16 @@ class BlockDesign:
     def gram(self) -> Float32:
         """Inner products of the rows, (n, n)."""
         total = np.zeros((len(self), len(self)), np.float32)
-        for gram in self.block_grams.values():
-            total += gram
+        for block in self.scaler.blocks.values():
+            total += self.features[:, block] @ self.features[:, block].T
         return total
 
     @cached_property
     def distances(self) -> Float32:
         """Squared distances between the rows, (n, n); zero on the diagonal."""
         norms = np.diag(self.gram)
-        distances = norms[:, None] + norms[None] - 2 * self.gram
+        distances = -2 * self.gram
+        distances += norms[:, None] + norms[None]
         np.maximum(distances, 0, out=distances)
         np.fill_diagonal(distances, 0)
         return distances
@@ -183,7 +197,9 @@ def product(A: Float32, B: Float32) -> Float32:
     return total.astype(np.float32)
 
 
-def in_chunks(predict: Callable[[Float32], Float64], scaler: BlockScaler, X: NDArray[Any]) -> Float64:
+def in_chunks(
+    predict: Callable[[Float32], Float64], scaler: BlockScaler, X: NDArray[Any], size: int = CHUNK
+) -> Float64:
     """Predict chunks of a fixed number of rows, so that a prediction does not depend on the other rows.
 
     Matrix products round differently for different shapes. So all chunks have one shape (the last one is filled up with
@@ -192,24 +208,26 @@ def in_chunks(predict: Callable[[Float32], Float64], scaler: BlockScaler, X: NDA
     Parameters
     ----------
     predict : callable
-        From standardised rows, float32 (64, d), to predictions (64, t).
+        From standardised rows, float32 (size, d), to predictions (size, t).
     scaler : BlockScaler
         Standardises the rows.
     X : ndarray of shape (n, d)
         Features; n may be 0.
+    size : int
+        Rows of a chunk. Larger chunks are faster; the last bits of a prediction depend on the size.
 
     Returns
     -------
     ndarray of float64, shape (n, t)
     """
     X = check_features(X, scaler.n_features)
-    filled = np.zeros((max(1, math.ceil(len(X) / _CHUNK)) * _CHUNK, X.shape[1]), np.float32)
+    filled = np.zeros((max(1, math.ceil(len(X) / size)) * size, X.shape[1]), np.float32)
     filled[: len(X)] = X
     if len(X):
         filled[len(X) :] = X[-1]
-    starts = range(0, len(filled), _CHUNK)
-    with blas_threads(_CHUNK):
-        chunks = [predict(scaler.transform(filled[start : start + _CHUNK])) for start in starts]
+    starts = range(0, len(filled), size)
+    with blas_threads(size):
+        chunks = [predict(scaler.transform(filled[start : start + size])) for start in starts]
     return np.concatenate(chunks)[: len(X)]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ from numpy.typing import NDArray
 
 from prescreen.regressors.base import BlockRegressor, State, rated_together
 from prescreen.regressors.blocks import BlockDesign, Float16, Float32, Float64, squared_distances
-from prescreen.regressors.folds import grouped_folds
-from prescreen.regressors.kernel_solver import PENALTIES, penalty_path, solve
+from prescreen.regressors.folds import Fold, grouped_folds
+from prescreen.regressors.kernel_solver import MANY, PENALTIES, downhill, fit_at, solve_parts
 
 GAMMAS = (0.1, 0.3)
 PULLS = (1.0, 2.0)
+LARGE = 1000  # rows; with more, `FEWER` folds choose the penalty of the second stage
+FEWER = 5
+_ROWS = 64  # that are in the cache at a time
 
 
 @dataclass(eq=False)
@@ -38,7 +42,7 @@ class SharedKernelRidge(BlockRegressor):
     penalties : sequence of float
         Candidates for the penalty of each column, in both stages.
     cv_splits : int
-        Grouped folds that choose the penalty of the second stage.
+        Grouped folds that choose the penalty of the second stage; 5 at most with more than 1000 rows.
     seed : int
         For the folds.
     n_targets : int, optional
@@ -89,38 +93,62 @@ class SharedKernelRidge(BlockRegressor):
         Y, weight, codes = Y[kept], weight[kept], codes[kept]
 
         wanted, wanted_weight = Y[:, targets], weight[:, targets]
-        mean, _ = _centre_and_scale(wanted, wanted_weight)
-        left_out = np.zeros((len(self.penalties), *wanted.shape))
-        for train, test in grouped_folds(codes, self.cv_splits, self.seed):
-            fold_mean, _ = _centre_and_scale(wanted[train], wanted_weight[train])
-            left_out[:, test] = np.where(wanted_weight[train].any(axis=0), fold_mean, mean)
-            usable = in_two_groups(weight[train], codes[train])
-            known = usable[usable < len(targets)]
+        splits = min(self.cv_splits, FEWER) if len(kept) > LARGE else self.cv_splits
+        folds = grouped_folds(codes, splits, self.seed)
+        stages = _first_stages(first, Y, weight, codes, self.penalties, folds)
+        left_out: dict[int, Float64] = {}
+
+        def evaluate(numbers: Sequence[int], count: int = len(folds)) -> list[Float64]:
+            tested = np.concatenate([test for _, test in folds[:count]])
+            found = self._left_out(numbers, distances, wanted, wanted_weight, codes, folds[:count], stages[1:])
+            left_out.update(zip(numbers, found, strict=True))
+            errors = np.where(wanted_weight > 0, found - wanted, 0.0)[:, tested]
+            return list((wanted_weight[tested] * errors**2).sum(axis=1))
+
+        start = None
+        if len(kept) > MANY:
+            start = np.searchsorted(self.penalties, stages[0].penalty[targets])
+            start, _ = downhill(partial(evaluate, count=1), start, len(self.penalties))
+        best, _ = downhill(evaluate, start, len(self.penalties))
+        predicted = np.stack([left_out[k][:, column] for column, k in enumerate(best)], 1)
+
+        self.penalty_ = np.asarray(self.penalties, np.float64)[best]
+        second = self._second(distances, stages[0].points, stages[0].points)
+        self.dual_, self.intercept_ = _fit_columns(second, wanted, wanted_weight, codes, self.penalty_)
+        self._set_support(design.standardised[kept], design.features[kept])
+        self.first_dual_, self.first_intercept_, self.anchors_ = stages[0].dual, stages[0].intercept, stages[0].points
+        self.centre_, self.scale_ = stages[0].centre, stages[0].scale
+        self.cv_predictions_ = np.full((len(design), len(targets)), np.nan)
+        self.cv_predictions_[kept] = np.where(wanted_weight > 0, predicted, np.nan)
+
+    def _left_out(
+        self,
+        numbers: Sequence[int],
+        distances: Float32,
+        wanted: Float64,
+        weight: Float64,
+        codes: NDArray[np.intp],
+        folds: Sequence[Fold],
+        stages: Sequence["_FirstStage"],
+    ) -> Float64:
+        """Predict the targets of each fold from the others, with some of the penalties: (numbers, n, t)."""
+        predictions = np.tile(_centre_and_scale(wanted, weight)[0], (len(numbers), len(wanted), 1))
+        for (train, test), stage in zip(folds, stages, strict=False):
+            some = weight[train].any(axis=0)
+            predictions[:, test[:, None], some] = _centre_and_scale(wanted[train], weight[train])[0][some]
+            known = in_two_groups(weight[train], codes[train])
             if not known.size:
                 continue
-            cells = np.ix_(train, usable)
-            stages = _first_stage(first[np.ix_(train, train)], Y[cells], weight[cells], codes[train], self.penalties)
-            predicted = stages.standardise(first[np.ix_(test, train)] @ stages.dual + stages.intercept)
-            kernels = [
-                self._second(distances[np.ix_(rows, train)], points, stages.anchors)
-                for rows, points in ((train, stages.anchors), (test, predicted))
-            ]
             cells = np.ix_(train, known)
-            dual, intercept = _paths(kernels[0], Y[cells], weight[cells], codes[train], self.penalties)
-            left_out[:, test[:, None], known] = kernels[1] @ dual + intercept[:, None]
-        squares = np.where(wanted_weight > 0, (left_out - wanted) ** 2, 0.0)
-        best = (wanted_weight * squares).sum(axis=1).argmin(axis=0), targets
-
-        stages = _first_stage(first, Y, weight, codes, self.penalties)
-        second = self._second(distances, stages.anchors, stages.anchors)
-        dual, intercept = _paths(second, wanted, wanted_weight, codes, self.penalties)
-        self._set_support(design.standardised[kept])
-        self.first_dual_, self.first_intercept_, self.anchors_ = stages.dual, stages.intercept, stages.anchors
-        self.centre_, self.scale_ = stages.centre, stages.scale
-        self.dual_, self.intercept_ = dual[best[0], :, best[1]].T, intercept[best]
-        self.penalty_ = np.asarray(self.penalties, np.float64)[best[0]]
-        self.cv_predictions_ = np.full((len(design), len(targets)), np.nan)
-        self.cv_predictions_[kept] = np.where(wanted_weight > 0, left_out[best[0], :, best[1]].T, np.nan)
+            among, towards = (
+                self._second(distances[np.ix_(rows, train)], stage.points[rows], stage.points[train])
+                for rows in (train, test)
+            )
+            for place, k in enumerate(numbers):
+                penalties = np.full(len(known), self.penalties[k])
+                dual, intercept = _fit_columns(among, wanted[cells], weight[cells], codes[train], penalties)
+                predictions[place][np.ix_(test, known)] = towards @ dual + intercept
+        return predictions
 
     def predict_standardised(self, Z: Float32) -> Float64:
         """Predict standardised rows (m, d); returns (m, t)."""
@@ -138,20 +166,27 @@ class SharedKernelRidge(BlockRegressor):
             setattr(self, f"{name}_", arrays[name])
         self._set_support(arrays["support"])
 
-    def _set_support(self, support: Float16) -> None:
+    def _set_support(self, support: Float16, features: Float32 | None = None) -> None:
         self.support_ = support
-        self._support_features = self.scaler_.weigh(support)
+        self._support_features = self.scaler_.weigh(support) if features is None else features
 
     def _mean_rbf(self, distances: Float32) -> Float64:
         """Mean of exp(−γ · distance²) over all γ, for squared distances of any shape."""
-        kernels = [np.exp(np.float32(-gamma) * distances).astype(np.float64) for gamma in self.gammas]
-        return np.asarray(sum(kernels) / len(kernels), np.float64)
+        total = np.zeros(distances.shape)
+        for gamma in self.gammas:
+            total += np.exp(np.float32(-gamma) * distances)
+        total /= len(self.gammas)
+        return total
 
     def _second(self, distances: Float32, points: Float32, anchors: Float32) -> Float64:
         """Kernel of rows by their distances to the support (k, m) and their first predictions (k, t)."""
-        apart = squared_distances(points, anchors) / np.float32(anchors.shape[1])
-        kernels = [self._mean_rbf(distances + np.float32(pull) * apart) for pull in self.pulls]
-        return np.asarray(sum(kernels) / len(kernels), np.float64)
+        total = np.empty(distances.shape)
+        for start in range(0, len(total), _ROWS):
+            rows = slice(start, start + _ROWS)
+            apart = squared_distances(points[rows], anchors) / np.float32(anchors.shape[1])
+            kernels = [self._mean_rbf(distances[rows] + np.float32(pull) * apart) for pull in self.pulls]
+            total[rows] = sum(kernels) / len(kernels)
+        return total
 
 
 _ARRAYS = ("first_dual", "first_intercept", "dual", "intercept", "penalty", "centre", "scale", "anchors")
@@ -159,44 +194,70 @@ _ARRAYS = ("first_dual", "first_intercept", "dual", "intercept", "penalty", "cen
 
 @dataclass(frozen=True)
 class _FirstStage:
-    """Kernel ridge regression of all columns, and what it says of the training rows without their groups."""
+    """Kernel ridge regression of all columns (t) that some rows can say something of."""
 
-    dual: Float64
-    intercept: Float64
-    centre: Float64
-    scale: Float64
-    anchors: Float32
-
-    def standardise(self, predictions: Float64) -> Float32:
-        """Express predictions in standard deviations of the ratings."""
-        return np.asarray((predictions - self.centre) / self.scale, np.float32)
+    dual: Float64  # (n, t), zero where a row is not learned from
+    intercept: Float64  # (t,)
+    penalty: Float64  # (t,)
+    centre: Float64  # (t,)
+    scale: Float64  # (t,)
+    points: Float32  # (n, t), predictions of all rows without their groups, in standard deviations of the ratings
 
 
-def _first_stage(
-    kernel: Float64, Y: Float64, weight: Float64, codes: NDArray[np.intp], penalties: Sequence[float]
-) -> _FirstStage:
-    dual, intercept, left_out = np.zeros(Y.shape), np.zeros(Y.shape[1]), np.full(Y.shape, np.nan)
+def _first_stages(
+    kernel: Float64,
+    Y: Float64,
+    weight: Float64,
+    codes: NDArray[np.intp],
+    penalties: Sequence[float],
+    folds: Sequence[Fold],
+) -> list[_FirstStage]:
+    """Fit the first stage to all rows, then to the training rows of each fold."""
+    everything = np.arange(len(Y))
+    learned = [everything, *(train for train, _ in folds)]
+    usable = [in_two_groups(weight[rows], codes[rows]) for rows in learned]
+    dual, left_out = (np.full((len(learned), *Y.shape), fill) for fill in (0.0, np.nan))
+    intercept, penalty = np.zeros((2, len(learned), Y.shape[1]))
     for columns, rows, row_weight in rated_together(weight, codes):
+        numbers = [0] + [k for k in range(1, len(learned)) if np.isin(columns[0], usable[k])]
+        inside = [np.isin(rows, learned[k]) for k in numbers]
         cells = np.ix_(rows, columns)
-        fit = solve(kernel[np.ix_(rows, rows)], Y[cells], penalties, weight=row_weight, groups=codes[rows])
-        dual[cells], intercept[columns], left_out[cells] = fit.dual, fit.intercept, fit.cv_predictions
-    # Where a row is not rated the fit has not seen it, and its prediction is like that of a new picture.
-    seen = np.where(np.isnan(left_out), kernel @ dual + intercept, left_out)
-    centre, scale = _centre_and_scale(Y, weight)
-    return _FirstStage(dual, intercept, centre, scale, np.asarray((seen - centre) / scale, np.float32))
-
-
-def _paths(
-    kernel: Float64, Y: Float64, weight: Float64, codes: NDArray[np.intp], penalties: Sequence[float]
-) -> tuple[Float64, Float64]:
-    """Coefficients (penalties, n, t), zero where a row is not rated, and intercepts (penalties, t)."""
-    dual = np.zeros((len(penalties), *Y.shape))
-    intercept = np.zeros((len(penalties), Y.shape[1]))
-    for columns, rows, row_weight in rated_together(weight, codes):
-        found, intercept[:, columns] = penalty_path(
-            kernel[np.ix_(rows, rows)], Y[np.ix_(rows, columns)], penalties, weight=row_weight
+        fits = solve_parts(
+            kernel if len(rows) == len(Y) else kernel[np.ix_(rows, rows)],
+            Y[cells],
+            penalties,
+            weight=row_weight,
+            groups=codes[rows],
+            left_out=[np.flatnonzero(~part) for part in inside[1:]],
         )
-        dual[:, rows[:, None], columns] = found
+        for k, part, fit in zip(numbers, inside, fits, strict=True):
+            cells = np.ix_(rows[part], columns)
+            dual[k][cells], left_out[k][cells] = fit.dual, fit.cv_predictions
+            intercept[k, columns], penalty[k, columns] = fit.intercept, fit.penalty
+    stages = []
+    for k, (rows, some) in enumerate(zip(learned, usable, strict=True)):
+        said = left_out[k][:, some]
+        # Where a row is not rated the fit has not seen it, and its prediction is like that of a new picture.
+        gaps = np.flatnonzero(np.isnan(said).any(axis=1))
+        new = kernel[gaps] @ dual[k][:, some] + intercept[k, some]
+        said[gaps] = np.where(np.isnan(said[gaps]), new, said[gaps])
+        centre, scale = _centre_and_scale(Y[np.ix_(rows, some)], weight[np.ix_(rows, some)])
+        points = np.asarray((said - centre) / scale, np.float32)
+        stages.append(_FirstStage(dual[k][:, some], intercept[k, some], penalty[k, some], centre, scale, points))
+    return stages
+
+
+def _fit_columns(
+    kernel: Float64, Y: Float64, weight: Float64, codes: NDArray[np.intp], penalties: Float64
+) -> tuple[Float64, Float64]:
+    """Coefficients (n, t), zero where a row is not rated, and intercepts (t,), with a penalty for each column."""
+    dual, intercept = np.zeros(Y.shape), np.zeros(Y.shape[1])
+    for columns, rows, row_weight in rated_together(weight, codes):
+        own = kernel if len(rows) == len(Y) else kernel[np.ix_(rows, rows)]
+        for penalty in np.unique(penalties[columns]):
+            same = columns[penalties[columns] == penalty]
+            cells = np.ix_(rows, same)
+            dual[cells], intercept[same] = fit_at(own, Y[cells], float(penalty), row_weight)
     return dual, intercept
 
 

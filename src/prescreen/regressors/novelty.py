@@ -15,10 +15,14 @@ from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.linalg import eigsh
 from scipy.spatial.distance import cdist
 
 COMPONENTS: Final = 30
 NEIGHBOURS: Final = 5
+FEW: Final = 500
+"""Rows up to which all eigenvectors are computed instead of the largest."""
+_ROWS: Final = 1000
 KNOWN: Final = 0.99
 """Share of the training portraits with a novelty of at most 1."""
 
@@ -57,15 +61,17 @@ class NoveltyDetector:
             return None
         mean, spread = features.mean(axis=0), features.std(axis=0)
         scaled = (features - mean) / np.where(spread > 0, spread, np.float32(np.inf))
-        values, vectors = np.linalg.eigh(np.asarray(scaled @ scaled.T, np.float64))
-        count = max(1, min(COMPONENTS, len(features) // 4, int((values > 1e-9 * values[-1]).sum())))
-        roots = np.sqrt(values[::-1][:count])
-        directions = scaled.T @ (vectors[:, ::-1][:, :count] / roots).astype(np.float32)
+        values, vectors = _largest(np.asarray(scaled @ scaled.T, np.float64))
+        count = max(1, min(COMPONENTS, len(features) // 4, int((values > 1e-9 * values[0]).sum())))
+        directions = scaled.T @ (vectors[:, :count] / np.sqrt(values[:count])).astype(np.float32)
         components = directions / np.where(spread > 0, spread, np.float32(np.inf))[:, None]
         portraits = np.asarray((features - mean) @ components, np.float32)
-        distances = cdist(portraits, portraits)
-        distances[groups[:, None] == groups[None]] = np.inf
-        own = _nearest(distances)
+        own = np.concatenate(
+            [
+                _nearest(np.where(groups[rows, None] == groups[None], np.inf, cdist(portraits[rows], portraits)))
+                for rows in (slice(start, start + _ROWS) for start in range(0, len(portraits), _ROWS))
+            ]
+        )
         usual = np.quantile(own[np.isfinite(own)], KNOWN)
         return cls(mean, np.asarray(components, np.float32), portraits, np.array([max(usual, np.finfo(float).tiny)]))
 
@@ -82,6 +88,15 @@ class NoveltyDetector:
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self | None:
         """Read what `to_arrays` returned; None where nothing was saved."""
         return cls(**arrays) if arrays else None  # type: ignore[arg-type]
+
+
+def _largest(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the largest eigenvalues, the first the largest, and their vectors."""
+    if len(gram) <= FEW:
+        values, vectors = np.linalg.eigh(gram)
+    else:
+        values, vectors = eigsh(gram, COMPONENTS, v0=np.random.default_rng(0).standard_normal(len(gram)))
+    return values[::-1], vectors[:, ::-1]
 
 
 def _nearest(distances: NDArray[np.float64]) -> NDArray[np.float64]:

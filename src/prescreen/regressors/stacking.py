@@ -14,7 +14,16 @@ from scipy.optimize import nnls
 
 from prescreen.errors import PredictorError
 from prescreen.regressors.base import BlockRegressor, State, below, check_targets
-from prescreen.regressors.blocks import BlockDesign, Blocks, BlockScaler, Float32, Float64, blas_threads, in_chunks
+from prescreen.regressors.blocks import (
+    CHUNK,
+    BlockDesign,
+    Blocks,
+    BlockScaler,
+    Float32,
+    Float64,
+    blas_threads,
+    in_chunks,
+)
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds, require_groups
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
@@ -30,6 +39,7 @@ _KINDS: dict[str, type[BlockRegressor]] = {
     kind.__name__: kind for kind in (BlockKernelRidge, SharedKernelRidge, BoostedTrees)
 }
 _COMMON = 0.5  # weight of the errors of all traits together in the shares of one trait
+_LARGEST_CHUNK = 1000  # rows that are predicted at once; each chunk converts all training rows
 _SMALLEST_SHARE = 0.05  # a candidate with less is left out of the trait
 _BASE_PENALTIES = tuple(penalty for penalty in PENALTIES if penalty > 0.3)  # smaller ones overfit 30 pictures
 
@@ -90,7 +100,7 @@ class TraitRegressors:
         """Whether some trait uses predictions of other predictors."""
         return BASE in self.regressors
 
-    def predict(self, X: NDArray[Any], prior: NDArray[Any] | None = None) -> Float64:
+    def predict(self, X: NDArray[Any], prior: NDArray[Any] | None = None, *, size: int = CHUNK) -> Float64:
         """Predict ``X`` (n, d); returns (n, t). A row's prediction does not depend on the other rows.
 
         Parameters
@@ -99,19 +109,21 @@ class TraitRegressors:
             Features.
         prior : ndarray of shape (n, k), optional
             As in `fit_final`, for these rows.
+        size : int
+            As in `prescreen.regressors.blocks.in_chunks`.
 
         Raises
         ------
         ValueError
             If there is no prior, and some trait needs it.
         """
-        predictions = in_chunks(self._predict_standardised, self.scaler, X)
+        predictions = in_chunks(self._predict_standardised, self.scaler, X, size)
         if self.needs_prior:
             if prior is None:
                 raise ValueError("these regressors need the predictions of their bases")
             base = self.regressors[BASE]
             share = self.weights[list(self.regressors).index(BASE)]
-            predictions += share * in_chunks(base.predict_standardised, base.scaler_, prior)
+            predictions += share * in_chunks(base.predict_standardised, base.scaler_, prior, size)
         return predictions
 
     def _predict_standardised(self, Z: Float32) -> Float64:
@@ -388,7 +400,8 @@ def cross_validate(
             hold_rows=hold_rows,
             trees=trees,
         )
-        predictions[test] = model.predict(X[test], None if said is None else said[test])
+        size = min(max(len(test), CHUNK), _LARGEST_CHUNK)
+        predictions[test] = model.predict(X[test], None if said is None else said[test], size=size)
         naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])
         folds[test] = fold
         choices.append(model.choices)

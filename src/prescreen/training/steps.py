@@ -34,6 +34,13 @@ from prescreen.training.dataset import Dataset
 from prescreen.training.other_ratings import prior_within
 
 FOLDS: Final = 10
+MANY: Final = 5000
+"""Pictures up to which there are 10 folds; with more, half as many tell as much."""
+
+
+def usual_folds(pictures: int) -> int:
+    """Return the number of outer folds for so many pictures."""
+    return FOLDS if pictures <= MANY else FOLDS // 2
 
 
 def cross_validate_dataset(
@@ -41,7 +48,7 @@ def cross_validate_dataset(
     seed: int,
     advance: Callable[[], object] = lambda: None,
     *,
-    folds: int = FOLDS,
+    folds: int | None = None,
     hold_rows: bool = True,
     trees: bool = False,
 ) -> CrossValidation:
@@ -55,7 +62,7 @@ def cross_validate_dataset(
         auxiliary=dataset.auxiliary,
         prior=partial(prior_within, dataset) if dataset.others else dataset.prior,
         prior_blocks=dataset.prior_blocks,
-        n_splits=folds,
+        n_splits=folds or usual_folds(len(dataset.images)),
         seed=seed,
         hold_rows=hold_rows,
         trees=trees,

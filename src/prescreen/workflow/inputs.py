@@ -152,7 +152,7 @@ def embed_inputs(
             yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
 
 
-_FEW: Final = 16
+_FEW: Final = 30
 """Pictures below which the measurement would take longer than it tells."""
 _WORTH_SAYING: Final = 10.0
 _LONG: Final = 300.0

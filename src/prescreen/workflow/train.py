@@ -177,7 +177,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
         dataset = join_others(dataset, rated, others, encoder, options.seed, reporter)
         reporter.detail(f"groups     {dataset.grouping}")
         report_bases(dataset, bases, encoder, reporter)
-        with reporter.progress("cross-validating", steps.FOLDS) as advance:
+        with reporter.progress("cross-validating", steps.usual_folds(len(dataset.images))) as advance:
             validation = steps.cross_validate_dataset(
                 dataset, options.seed, advance, hold_rows=not options.forget_portraits, trees=options.trees
             )
