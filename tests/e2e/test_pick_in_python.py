@@ -103,7 +103,8 @@ def test_pick_and_rank_say_the_same_as_the_command(predictor, demo, shell, tmp_p
 def test_the_options_are_those_of_the_command():
     command = {option.name for option in main.commands["pick"].params}
     python = set(inspect.signature(prescreen.pick).parameters)
-    assert command - python == {"inputs", "no_gates", "opens", "quiet", "verbose", "debug"}
+    # in Python PRESCREEN_WEIGHTS names the weights
+    assert command - python == {"inputs", "no_gates", "opens", "quiet", "verbose", "debug", "weights"}
     assert python - command == {"pictures", "gates_off"}
     ranked = set(inspect.signature(prescreen.Predictor.rank).parameters) - {"self"}
     assert python - ranked == set(vars(DEFAULT_PICK)) - {"output", "keep_metadata"}

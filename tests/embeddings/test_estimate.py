@@ -1,3 +1,4 @@
+import shutil
 import time
 from pathlib import Path
 
@@ -65,11 +66,14 @@ def test_only_pictures_without_vectors_count(tmp_path, session_cache, monkeypatc
     face = Encoder(EncoderSpecification(name="face", members=(FACE,), mirror=False))
     broken = ImageFile(tmp_path / "link.jpg", "link.jpg", problem="a link that leads nowhere")
     with EmbeddingCache(tmp_path / "vectors.sqlite") as cache:
-        assert not_cached([*FILES[:4], broken], face, cache) == FILES[:4]
+        assert not_cached([*FILES[:4], broken], face, cache) == (FILES[:4], 4)
         list(embed_images(FILES[:3], face, cache))
-        assert not_cached(FILES[:4], face, cache) == [FILES[3]]
-        assert not_cached(FILES[:2], Slow(), cache) == []  # the same specification
-        assert not_cached(FILES[:2], face, cache, tolerant=True) == FILES[:2]
+        assert not_cached(FILES[:4], face, cache) == ([FILES[3]], 1)
+        assert not_cached(FILES[:2], Slow(), cache) == ([], 0)  # the same specification
+        assert not_cached(FILES[:2], face, cache, tolerant=True) == (FILES[:2], 2)
+        moved = ImageFile(Path(shutil.copy(FILES[0].path, tmp_path / "moved.jpg")), "moved.jpg")
+        assert not_cached([moved], face, cache) == ([], 0)
+        assert not_cached([FILES[3]] * 1000, face, cache) == ([FILES[3]] * 200, 1000)
 
 
 @pytest.fixture
@@ -84,7 +88,7 @@ def said(monkeypatch):
         monkeypatch.setattr(inputs, "estimate", measure)
         monkeypatch.setattr(Encoder, "must_convert", property(lambda self: not ready))
         heard = Heard()
-        inputs.announce_time([FILES[0]] * pictures, encoder, heard, may_choose=may_choose)
+        inputs.announce_time([FILES[0]], pictures, encoder, heard, may_choose=may_choose)
         return heard.lines
 
     return say

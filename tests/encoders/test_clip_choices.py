@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+from dataclasses import replace
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,6 +15,7 @@ from prescreen.encoders import clip_models, clip_settings, make_encoder
 from prescreen.encoders.clip import ClipNetwork, checked_settings, describe
 from prescreen.encoders.clip_settings import Settings
 from prescreen.encoders.clip_tables import read_choice
+from prescreen.encoders.networks import ImageTower
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 from prescreen.images.views import View
 
@@ -141,11 +145,52 @@ def test_weights_of_another_size_are_refused_with_the_model_that_they_fit(small)
 
 
 def test_a_predictor_from_before_sizes_were_checked_loads(small, pictures):
-    network, file = small("ViT-B-32-256", **VIT)
+    """Its file has positions for smaller pictures, and they are made to fit as open_clip does."""
+    _, file = small("ViT-B-32-256", **VIT)
+    now = describe(f"ViT-B-32-256@{file}")
     small("ViT-B-32", file="other.safetensors", **VIT | {"image_size": 64})
-    tower = clip_models.filled_tower("ViT-B-32", f"local:{file}", Settings(), file, resize=True)
-    assert tower.positional_embedding.shape == (17, 32)
-    np.testing.assert_array_equal(tower.positional_embedding[0], network.visual.positional_embedding[0].detach())
+    tower = clip_models.image_tower("ViT-B-32", "", Settings())
+    before = replace(
+        now,
+        network="open_clip:ViT-B-32",
+        side=64,
+        configuration=clip_models.architecture_hash(tower, Settings()),
+    )
+    larger = pictures.repeat(2, axis=1).repeat(2, axis=2)
+    features = ClipNetwork(before, "f32")(larger)
+    model = open_clip.create_model("ViT-B-32")
+    open_clip.load_checkpoint(model, str(file))
+    expected = ImageTower(model.visual, Settings().mean, Settings().std)(torch.from_numpy(larger)).detach().numpy()
+    np.testing.assert_allclose(features, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+
+
+def test_a_file_with_more_than_the_model_has_names_what_is_too_much(small):
+    _, file = small("ViT-B-32-256", **VIT)
+    save_file(load_file(file) | {"visual.head.weight": torch.zeros(3)}, file)
+    with pytest.raises(EncoderError, match=r"head\.weight is 3, expected none$"):
+        describe(f"ViT-B-32-256@{file}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"interpolation": ["a"]},
+        {"mean": [0.5]},
+        {"mean": ["a", "b", "c"]},
+        {"mean": [[0.5], [0.5], [0.5]]},
+        {"std": [0, 0, 0]},
+        {"std": [float("nan"), 1, 1]},
+    ],
+)
+def test_impossible_settings_of_a_folder_are_one_line(clip_folder, tmp_path, wrong):
+    folder = tmp_path / "model"
+    shutil.copytree(clip_folder, folder)
+    content = json.loads((folder / "open_clip_config.json").read_text())
+    content["preprocess_cfg"] |= wrong
+    (folder / "open_clip_config.json").write_text(json.dumps(content))
+    with pytest.raises(EncoderError, match=next(iter(wrong))) as raised:
+        describe(f"tiny@{folder}")
+    assert "\n" not in str(raised.value)
 
 
 def test_weights_in_half_precision_are_computed_in_single(small, pictures):

@@ -38,11 +38,24 @@ def test_the_image_tower_gives_as_many_features_as_is_said(model):
     assert side == open_clip.get_model_config(model)["vision_cfg"]["image_size"] or model == "ViTamin-XL-384"
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["ViT-B-32", "ViT-B-32-quickgelu", "RN50", "convnext_base_w", "ViT-B-16-SigLIP", "EVA02-B-16", "coca_ViT-B-32"],
+)
+def test_the_hash_of_an_architecture_is_that_of_open_clip_s_own_image_tower(model):
+    """Predictors hold the one that `create_model` of open_clip gives."""
+    settings = clip_settings.of_tag(model, "")
+    with torch.device("meta"):
+        whole = open_clip.create_model(model, device="meta", pretrained_text=False, load_weights=False)
+    ours = clip_models.image_tower(model, "local:/nowhere", settings)
+    assert clip_models.architecture_hash(ours, settings) == clip_models.architecture_hash(whole.visual, settings)
+
+
 @pytest.mark.parametrize(("model", "tag"), PUBLISHED)
 def test_published_weights_have_the_same_settings_by_tag_and_by_file_or_files_are_refused(model, tag, tmp_path):
     known = open_clip.get_pretrained_cfg(model, tag)
     by_tag = clip_settings.of_tag(model, tag)
-    for name in ("mean", "std", "interpolation", "resize_mode"):
+    for name in ("mean", "std", "interpolation"):
         assert getattr(by_tag, name) == known[name]
     assert by_tag.quick_gelu == bool(
         known.get("quick_gelu") or open_clip.get_model_config(model).get("quick_gelu", False)

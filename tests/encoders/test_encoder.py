@@ -287,6 +287,20 @@ def test_the_first_conversion_is_foretold(clip_folder, tmp_path, monkeypatch):
     name, heard = f"clip:tiny@{clip_folder}", Heard()
     assert not make_encoder(name, device="mps").must_convert
     embed.embed([IMAGES / "001.jpg"], encoder=name, reporter=heard)
-    assert heard.lines == [CONVERSION]
+    assert heard.lines == [f"encoder    {name} sees whole, face", CONVERSION]
     embed.embed([IMAGES / "013.jpg"], encoder=name, reporter=heard)
-    assert heard.lines == [CONVERSION]
+    assert heard.lines.count(CONVERSION) == 1
+
+
+def test_the_options_of_joined_encoders_ask_for_the_same_again(clip_folder):
+    """By default each network has views of its own; with --views all have the same."""
+    name = f"clip:tiny@{clip_folder}+bundled"
+    usual = make_encoder(name).specification
+    assert usual.sees == (
+        "whole, face (open_clip:tiny) and whole, face, eyes, mouth (efficientnet-lite2), each with its mirror image"
+    )
+    assert usual.options == f"--encoder {name} --mirror --precision f32"
+    assert make_encoder(name, mirror=True).specification.fingerprint == usual.fingerprint
+    faces = make_encoder(name, views=("face",), mirror=False).specification
+    assert faces.sees == "face"
+    assert faces.options == f"--encoder {name} --views face --no-mirror --precision f32"

@@ -100,3 +100,10 @@ def test_describing_what_is_known_imports_neither_torch_nor_open_clip(clip_folde
         run = [sys.executable, "-W", "ignore", "-c", program, f"clip:tiny@{clip_folder}"]
         found = subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip()
         assert found.replace(", 'openvino'", "") == expected
+
+
+def test_what_is_remembered_has_the_order_in_which_it_was_found():
+    found = {"openai": 1, "laion": {"z": 1, "a": 2}}
+    for _ in range(2):
+        assert list(remembered("order", "x", lambda: found)) == ["openai", "laion"]
+        assert list(remembered("order", "x", lambda: found)["laion"]) == ["z", "a"]

@@ -46,6 +46,11 @@ def test_networks_that_learned_from_pictures_alone_refuse_with_the_reason():
         TextSimilarity(make_encoder("bundled").specification, TEXTS)
 
 
+def test_clip_that_sees_faces_only_refuses_with_the_view_that_it_needs(clip_folder):
+    with pytest.raises(UsageError, match=r"compared with the view whole, .* --views whole,face$"):
+        TextSimilarity(make_encoder(f"clip:tiny@{clip_folder}", views=("face",)).specification, TEXTS)
+
+
 def test_a_blank_text_is_refused(clip_folder):
     with pytest.raises(UsageError, match="a text is blank"):
         embed_texts(make_encoder(f"clip:tiny@{clip_folder}").specification.members[0], ["suit", "  "])

@@ -8,6 +8,7 @@ import huggingface_hub
 import pytest
 
 from prescreen.encoders.clip import checked_file, describe
+from prescreen.encoders.clip_tables import read_choice
 from prescreen.encoders.weights_search import find_weights
 from prescreen.errors import EncoderError, UsageError, WeightsNotFound
 
@@ -125,3 +126,41 @@ def test_other_weights_in_the_place_do_not_hide_the_right_ones(clip_folder, tmp_
     ):
         checked_file(member)
     assert checked_file(member, [clip_folder])[0].weights == f"local:{clip_folder}"
+
+
+def test_a_link_of_the_hub_s_cache_can_be_named_as_a_file(clip_folder, tmp_path):
+    """Its target has no suffix, which says how to read a file; a damaged one is noticed."""
+    snapshot = lay_out(tmp_path / "hub", "somebody/else", clip_folder)
+    link = read_choice(f"ViT-B-32/openai@{snapshot / WEIGHTS}").path
+    assert link == snapshot / WEIGHTS
+    blob = link.resolve()
+    blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+    with pytest.raises(WeightsNotFound, match="damaged since it was fetched"):
+        describe(f"ViT-B-32/openai@{link}")
+
+
+def test_a_damaged_copy_does_not_hide_a_good_one(alone, clip_folder, tmp_path):
+    snapshot = lay_out(tmp_path / "hub", "somebody/else", clip_folder)
+    blob = (snapshot / WEIGHTS).resolve()
+    blob.write_bytes(blob.read_bytes()[:-1] + b"?")
+    member = replace(alone, weights=f"local:{snapshot / WEIGHTS}")
+    assert checked_file(member, [clip_folder]) == (member, clip_folder / WEIGHTS)
+
+
+def test_an_old_place_that_this_user_may_not_look_at_does_not_stop_the_search(alone, clip_folder, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("prescreen.encoders.clip.file_sha256", refuse)
+    member = replace(alone, weights=f"local:{clip_folder / WEIGHTS}")
+    assert checked_file(member, [clip_folder])[1] == clip_folder / WEIGHTS
+    with pytest.raises(EncoderError, match="cannot be read"):
+        checked_file(member)
+
+
+def test_a_file_that_is_named_and_has_other_weights_is_said(alone, tmp_path, monkeypatch):
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"others")
+    monkeypatch.setenv("PRESCREEN_WEIGHTS", str(other))
+    with pytest.raises(WeightsNotFound, match=f"other.safetensors: not the weights of tiny .* {alone.weights_sha256}$"):
+        checked_file(alone)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from tests.regressors.conftest import fitted, predict
 
+from prescreen.regressors import multitask_kernel_ridge
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
 from prescreen.regressors.kernel_solver import solve
@@ -154,3 +155,24 @@ def test_pulls_are_positive(problem):
         fitted(SharedKernelRidge(pulls=(-1.0,)), X, Y, blocks=blocks)
     with pytest.raises(ValueError, match="pulls"):
         fitted(SharedKernelRidge(pulls=()), X, Y, blocks=blocks)
+
+
+def test_with_many_rows_fewer_folds_choose_the_penalty_and_predictions_stay_near(monkeypatch):
+    generator = np.random.default_rng(5)
+    x = generator.standard_normal((120, 6)).astype(np.float32)
+    y = x[:, :2] + 0.3 * generator.standard_normal((120, 2))
+    splits, blocks = [], {"all": slice(0, 6)}
+    folds = multitask_kernel_ridge.grouped_folds
+    monkeypatch.setattr(multitask_kernel_ridge, "grouped_folds", lambda g, k, s: splits.append(k) or folds(g, k, s))
+
+    def predicted():
+        splits.clear()
+        fitted = SharedKernelRidge().fit(BlockDesign.fit(x[:100], blocks), y[:100], groups=np.arange(100))
+        return predict(fitted, x[100:])
+
+    usual, usual_splits = predicted(), set(splits)
+    monkeypatch.setattr(multitask_kernel_ridge, "LARGE", 50)
+    fewer, fewer_splits = predicted(), set(splits)
+    assert (usual_splits, fewer_splits) == ({10}, {5})
+    for column in range(2):
+        assert np.corrcoef(usual[:, column], fewer[:, column])[0, 1] > 0.99

@@ -81,7 +81,7 @@ def test_all_that_is_needed_is_pinned_to_the_version_at_work():
         name, version = line.split("==")
         assert metadata.version(name).partition("+")[0] == version
     names = {line.partition("==")[0] for line in others}
-    assert {"sqlalchemy", "huggingface-hub", "joblib"} <= names  # of MLflow, open_clip and scikit-learn
+    assert {"sqlalchemy", "timm", "joblib"} <= names  # of MLflow, open_clip and scikit-learn
     assert not names & {"portrait-prescreen", "pytest", "ruff", "mypy", *DISTRIBUTIONS}
 
 

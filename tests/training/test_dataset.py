@@ -13,6 +13,7 @@ from prescreen.predictor.training_portraits import NEAR_DUPLICATE_DISTANCE
 from prescreen.ratings.reading import Ratings
 from prescreen.ratings.scale import Scale
 from prescreen.training.dataset import Dataset, join
+from prescreen.training.steps import usual_folds
 
 SPECIFICATION = EncoderSpecification(name="face", members=(FACE,))
 QUALITY = Quality(10, 10, 1, 1, "hog", 0.3, 0.0, 9.0)
@@ -209,3 +210,7 @@ def test_equal_ratings_of_all_pictures_have_weights():
     np.testing.assert_array_equal(dataset(np.full((12, 1), 5.0), np.full((12, 1), np.nan)).weights, 1)
     np.testing.assert_array_equal(dataset(np.full((12, 1), 5.0), np.full((12, 1), 0.2)).weights, 1)
     np.testing.assert_array_equal(dataset(np.full((12, 1), 5.0), np.zeros((12, 1))).weights, 1)
+
+
+def test_large_data_sets_have_half_as_many_folds():
+    assert [usual_folds(pictures) for pictures in (100, 5000, 5001)] == [10, 10, 5]

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from huggingface_hub import constants
 
@@ -45,10 +47,25 @@ def test_weights_that_are_here_are_ready_without_a_network(local_hub, tiny_tag, 
     assert doctor.examine(named)["encoders"][named] == f"ready: {weights} (3.3 MB)"
 
 
+def test_the_time_is_measured_where_the_weights_are_here(local_hub, tiny_tag, clip_folder):
+    local_hub.commit()
+    assert re.fullmatch(
+        r"about [0-9.]+ (seconds|minutes|hours) for 900 portraits here",
+        doctor.examine(f"clip:tiny@{clip_folder}")["encoders"]["time"],
+    )
+    assert "time" not in doctor.examine(CHOICE)["encoders"]
+    assert "time" not in doctor.examine()["encoders"]
+
+
 def test_offline_says_what_is_known(local_hub, tiny_tag, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     found = doctor.examine(CHOICE)["encoders"][CHOICE]
     assert found == "not on this machine: a/b: not fetched, since HF_HUB_OFFLINE is set; unset it to fetch it once"
+
+
+def test_a_misspelt_encoder_is_answered_as_everywhere():
+    with pytest.raises(UsageError, match="unknown encoder 'clap'; did you mean 'clip'"):
+        doctor.examine("clap")
 
 
 @pytest.mark.parametrize("name", ["clap", "clip:tiny/large", "clip:ViT-B-32"])

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from prescreen.cli.main import main
 from prescreen.encoders import make_encoder
+from prescreen.errors import WeightsNotFound
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.manifest import Manifest
@@ -21,6 +22,8 @@ from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.regressors.stacking import fit_final
 from prescreen.storage.tables import read_table
+from prescreen.workflow.bases import OpenedBase, make_training_encoder
+from prescreen.workflow.train import TrainingOptions
 
 CANDIDATES = Path(__file__).parents[2] / "data" / "sample" / "candidates"
 TRAITS = ("smart", "kind")
@@ -173,3 +176,31 @@ def test_without_transformers_other_models_are_compared_with_words(machine, clip
     done = without_transformers("rank", "portraits", "--zero-shot", "--encoder", encoder, "--output", "plain.csv")
     assert done.returncode == 0, done.stderr
     assert "shortlist  plain.csv" in done.stderr
+
+
+def test_cached_pictures_that_were_moved_need_no_weights_for_an_estimate(machine, tmp_path, siglip_folder):
+    """There are more of them than are measured for."""
+    forget(machine)
+    done = run(
+        "score", "portraits", "--predictor", "models/mine", "--output", tmp_path / "a.csv", "--weights", siglip_folder
+    )
+    assert done.exit_code == 0, done.stderr
+    for number in range(40):
+        (tmp_path / "moved").mkdir(exist_ok=True)
+        shutil.copy(machine / "portraits" / f"{1 + number % 6:03}.jpg", tmp_path / "moved" / f"{number:03}.jpg")
+    done = run("score", tmp_path / "moved", "--predictor", "models/mine", "--output", tmp_path / "b.csv")
+    assert done.exit_code == 0, done.stderr
+    assert "estimate" not in done.stderr
+
+
+def test_a_base_has_its_weights_beside_it(machine, siglip_folder):
+    """Training on it finds them where scoring with it does."""
+    base = Predictor.load(machine / "models" / "mine")
+    shutil.copytree(siglip_folder, machine / "models" / "weights")
+    try:
+        make_training_encoder(TrainingOptions(Path("votes.csv")), [OpenedBase("models/mine", base)]).load()
+    finally:
+        shutil.rmtree(machine / "models" / "weights")
+    forget(machine)
+    with pytest.raises(WeightsNotFound, match="--weights"):
+        make_training_encoder(TrainingOptions(Path("votes.csv")), [OpenedBase("models/mine", base)]).load()

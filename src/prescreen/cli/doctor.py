@@ -17,7 +17,9 @@ Examples:
 
 @click.command(cls=Verb, short_help="Show versions, weights and places.", epilog=EXAMPLES)
 @click.option(
-    "--encoder", help="Whether this encoder's weights are here; if not, the hub is asked how large they are. [all]"
+    "--encoder",
+    help="Whether this encoder's weights are here, and how long 900 portraits take; if not, the hub is asked how large "
+    "they are. [all]",
 )
 @click.option(
     "--predictor",

@@ -85,7 +85,7 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     "traits": parse_traits,
     "columns": parse_columns,
     "scale": Scale.parse,
-    "views": lambda text: tuple(name.strip() for name in text.split(",")),
+    "views": lambda text: tuple(name for name in map(str.strip, text.split(",")) if name),
 }
 
 

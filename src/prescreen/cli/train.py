@@ -15,6 +15,7 @@ from prescreen.cli.options import (
     parsed,
     precision_option,
     views_option,
+    weights_option,
 )
 from prescreen.cli.output import accuracy_lines
 from prescreen.cli.paths import LocalPath
@@ -103,6 +104,7 @@ Examples:
 @click.option(
     "--trees", is_flag=True, help="Stack boosted trees, too: a little better from 400 pictures, and far slower."
 )
+@weights_option
 @verb
 def train(terminal: Terminal, **given: Any) -> None:
     """Train a predictor on crowd ratings and log it to MLflow."""

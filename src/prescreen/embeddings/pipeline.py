@@ -4,8 +4,9 @@ The cache is searched by content before a picture is decoded: a second run over 
 renamed and repeated pictures are decoded once. A picture that fails becomes a row with its reason.
 """
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -180,23 +181,32 @@ def embed_images(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def not_cached(
-    files: Iterable[ImageFile], encoder: Encoder, cache: EmbeddingCache, *, tolerant: bool = False
-) -> list[ImageFile]:
-    """Return the pictures that are to be decoded, as far as that is known without reading them.
+_LOOKED_AT: Final = 200
 
-    Files that were moved count, and repeated ones.
+
+def not_cached(
+    files: Sequence[ImageFile], encoder: Encoder, cache: EmbeddingCache, *, tolerant: bool = False
+) -> tuple[list[ImageFile], int]:
+    """Return some of the pictures that are to be decoded, and about how many there are.
+
+    At most 200 pictures, evenly spread, are looked at. Files of this machine that were moved are known by their
+    content; repeated ones count each time.
     """
     key = _cache_key(encoder, tolerant)
+    step = -(-len(files) // _LOOKED_AT) or 1
     found = []
-    for file in files:
+    for place in range(0, len(files), step):
+        file = files[place]
         if file.problem:
             continue
         known = file_key(file)
         content = cache.known_content(known) if known else None
+        if content is None and not isinstance(file.path, str):
+            with contextlib.suppress(PictureError):  # said when its turn comes
+                content = content_hash(read_bytes(file))
         if content is None or not cache.holds(content, key):
             found.append(file)
-    return found
+    return found, min(len(files), len(found) * step)
 
 
 def cached_vector(content: str, encoder: Encoder, cache: EmbeddingCache) -> Vector | None:

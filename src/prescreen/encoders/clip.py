@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
@@ -195,11 +196,17 @@ def checked_file(member: MemberSpecification, beside: Sequence[Path] = ()) -> tu
         If other weights are in their place.
     """
     model, weights, expected = member.network.removeprefix(PREFIX), member.weights, member.weights_sha256
-    file = _present_file(model, weights)
-    if file is not None and _sha256(file, weights) == expected:
-        return member, file
+    problem = file = None
+    try:
+        file = _present_file(model, weights)
+        if file is not None and _sha256(file, weights) == expected:
+            return member, file
+    except EncoderError as error:  # damaged, or not for this user to read
+        problem = error
     if found := find_weights(member, beside):
         return found
+    if problem is not None:
+        raise problem
     try:
         file = file or _weights_file(model, weights)
     except WeightsNotFound as error:
@@ -214,7 +221,7 @@ def checked_file(member: MemberSpecification, beside: Sequence[Path] = ()) -> tu
 
 
 def checked_settings(member: MemberSpecification) -> Settings:
-    """Return how the weights of a specification were trained, resize mode included: those that its hash is of.
+    """Return how the weights of a specification were trained: as its hash of the network says.
 
     Raises
     ------
@@ -272,9 +279,9 @@ def _weights_file(model: str, weights: str) -> Path:
     kind, _, place = weights.partition(":")
     if kind == "local":
         path = Path(place)
-        if path.is_dir():
+        if os.path.isdir(path):
             path = _checkpoint_in(path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # not Path.is_file, which raises where this user may not look
             raise WeightsNotFound(f"encoder clip:{model}@{place}: no such file or folder")
         return path
     place, _, revision = place.partition("@")
@@ -295,9 +302,10 @@ def _place_on_hub(model: str, tag: str) -> tuple[str, tuple[str, ...]]:
 
 def _checkpoint_in(folder: Path) -> Path:
     files = [file for suffix in SUFFIXES for file in sorted(folder.glob(f"*{suffix}"))]
-    if not (folder / CONFIGURATION).is_file() and (folder / _OF_TRANSFORMERS).is_file():
+    described = os.path.isfile(folder / CONFIGURATION)
+    if not described and os.path.isfile(folder / _OF_TRANSFORMERS):
         raise UsageError(_refusal_of_transformers(folder))
-    if not (folder / CONFIGURATION).is_file() or not files:
+    if not described or not files:
         raise WeightsNotFound(f"{folder}: expected {CONFIGURATION} and a weights file (*.safetensors) in it")
     return files[0]
 

@@ -5,6 +5,8 @@ import copy
 import hashlib
 import json
 import logging
+import pickle
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,13 +83,17 @@ def filled_tower(model: str, weights: str, settings: Settings, file: Path, *, re
 def _misfit(model: str, weights: str, tower: "nn.Module", found: Mapping[str, Any]) -> EncoderError:
     """Return the error for a file with weights of another tower, with the model that it fits."""
     given, expected = _shapes(found), _shapes(tower.state_dict())
-    wrong = next((name for name in expected if given.get(name) != expected[name]), next(iter(given), ""))
+    odd = next((name for name in given if name not in expected), "")
+    wrong = next((name for name in expected if given.get(name) != expected[name]), odd)
     sizes = [" × ".join(map(str, shapes[wrong])) if wrong in shapes else "missing" for shapes in (given, expected)]
-    fitting = None if is_folder(weights) else _fitting(model, given)
-    hint = f"; it has weights of {fitting}: clip:{fitting}@{weights.partition(':')[2]}" if fitting else ""
+    named = weights.startswith("local:") and not is_folder(weights)
+    fitting = _fitting(model, given) if named else None
+    hint = (
+        "" if fitting in (None, model) else f"; it has weights of {fitting}: clip:{fitting}@{weights.partition(':')[2]}"
+    )
     return EncoderError(
         f"encoder clip:{model} ({weights}): open_clip cannot load it: {shown(wrong)} is {sizes[0]}, "
-        f"expected {sizes[1]}{hint}"
+        f"expected {'none' if wrong == odd else sizes[1]}{hint}"
     )
 
 
@@ -191,7 +197,12 @@ def _read(tower: "nn.Module", file: Path) -> dict[str, Any]:
     from open_clip.convert import convert_state_dict
     from open_clip.factory import load_state_dict
 
-    state: dict[str, Any] = load_state_dict(str(file), weights_only=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch says at length what the error says in a line
+            state: dict[str, Any] = load_state_dict(str(file), weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError("no file of weights, or one that holds more than weights") from error
     state = convert_state_dict(SimpleNamespace(visual=tower), state)
     return {key: value.float() if torch.is_floating_point(value) else value for key, value in state.items()}
 

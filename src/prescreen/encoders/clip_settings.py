@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import json
+import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from prescreen.encoders.clip_tables import tables
 from prescreen.errors import EncoderError, PrescreenError, UsageError
 from prescreen.images.views import RESAMPLING
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
-from prescreen.text import first_line
+from prescreen.text import first_line, shown
 
 CONFIGURATION: Final = "open_clip_config.json"
 
@@ -27,8 +29,6 @@ class Settings:
         Of red, green and blue in its training data, where white is 1.
     interpolation : str
         How pictures are scaled, ``bicubic`` or ``bilinear``.
-    resize_mode : str
-        ``shortest`` (scale the shorter side, cut a square) or ``squash`` (scale both sides to a square).
     quick_gelu : bool
         Whether layers have OpenAI's approximation of GELU.
     """
@@ -36,16 +36,26 @@ class Settings:
     mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
     interpolation: str = "bicubic"
-    resize_mode: str = "shortest"
     quick_gelu: bool = False
 
     @classmethod
     def read(cls, preprocessing: Mapping[str, Any], *, quick_gelu: bool) -> "Settings":
         """Read open_clip's description of preprocessing; what it leaves out is as in OpenAI's models."""
         names = {field.name for field in dataclasses.fields(cls)} - {"quick_gelu"}
+        if not isinstance(preprocessing.get("interpolation") or "", str):
+            raise ValueError("interpolation is no text")
         given = {name: preprocessing[name] for name in names if preprocessing.get(name) is not None}
-        given |= {name: tuple(given[name]) for name in ("mean", "std") if name in given}
+        given |= {name: _three(given[name], name) for name in ("mean", "std") if name in given}
+        if min(given.get("std", cls.std)) <= 0:
+            raise ValueError(f"std is {given['std']}, expected more than 0")
         return cls(**given, quick_gelu=quick_gelu)
+
+
+def _three(values: Any, name: str) -> tuple[float, ...]:
+    numbers = values if isinstance(values, list | tuple) and len(values) == 3 else ()
+    if not numbers or not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
+        raise ValueError(f"{name} is {shown(str(values))[:60]}, expected three numbers")
+    return tuple(float(value) for value in numbers)
 
 
 def of_tag(model: str, tag: str) -> Settings:
@@ -108,7 +118,7 @@ def of_folder(model: str, folder: Path) -> Settings:
 def is_folder(weights: str) -> bool:
     """Tell whether weights of a specification are a folder on this machine."""
     kind, _, place = weights.partition(":")
-    return kind == "local" and Path(place).is_dir()
+    return kind == "local" and os.path.isdir(place)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ The tables are read from a note: importing open_clip takes seconds, and most run
 """
 
 import difflib
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,7 +90,8 @@ def read_choice(choice: str) -> Choice:
         If there is no such model, or no such weights of it; names those that there are.
     """
     left, at, path = choice.replace(_OF_SIZE, "ViT-L-14-336", choice.startswith(_OF_SIZE)).partition("@")
-    place = Path(path).expanduser().resolve() if at else None
+    # Links stay: in the hub's cache they have the suffix that says how to read a file, and their targets have none.
+    place = Path(os.path.abspath(Path(path).expanduser())) if at else None
     if place and place.is_dir():
         return Choice(left, "", place)
     known = tables()
@@ -104,7 +106,7 @@ def read_choice(choice: str) -> Choice:
         raise unknown_tag(model, tag)
     if place is None and not (model and tag):
         names = f", for instance clip:{model}/{next(iter(tags))}" if tags else ""
-        raise UsageError(f"encoder clip:{choice}: expected {FORMS[0]} or {FORMS[1]}{names}")
+        raise UsageError(f"encoder clip:{choice}: expected clip:large, {FORMS[0]} or {FORMS[1]}{names}")
     if place and place.is_file() and model not in known.models:
         close = difflib.get_close_matches(model, known.models, n=3, cutoff=0.5)
         names = f"; did you mean {describe_list(close, 'or')}?" if close else ""

@@ -40,6 +40,9 @@ VIEWS: Final = EFFICIENTNET.views
 CONVERSION: Final = "networks   converted for this machine at their first use, once: up to a minute"
 """Message before the use of an encoder with `Encoder.must_convert`."""
 
+KNOWN: Final = ("bundled", "clip", "clip:large", *FORMS)
+"""What ``--encoder`` may be."""
+
 
 class Encoder:
     """Turns pictures into vectors; its networks are loaded at the first use.
@@ -172,8 +175,7 @@ def make_encoder(
             members.append(EFFICIENTNET if seen is None else _only(EFFICIENTNET, seen))
             names.append(part)
         else:
-            known = ["bundled", "clip", "clip:large", *FORMS]
-            raise UsageError(unknown_name(part, known, "encoder"))
+            raise UsageError(unknown_name(part, KNOWN, "encoder"))
     if len({member.network for member in members}) < len(members):
         raise UsageError(f"encoder {name}: the same network is named twice")
     if mirror is None:

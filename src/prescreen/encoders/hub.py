@@ -190,11 +190,12 @@ def refuse_damaged(file: Path, sha256: str) -> None:
     """
     blob = file.resolve()
     if file.is_symlink() and blob.parent.name == "blobs" and _SHA256.fullmatch(blob.name) and blob.name != sha256:
-        blob.unlink(missing_ok=True)
-        raise WeightsNotFound(
-            f"{shown(blob)}: damaged since it was fetched (it hashes to {sha256[:12]}…), so it is removed; "
-            "run the same command again to fetch it anew"
-        )
+        damaged = f"{shown(blob)}: damaged since it was fetched (it hashes to {sha256[:12]}…)"
+        try:
+            blob.unlink(missing_ok=True)
+        except OSError as error:
+            raise WeightsNotFound(f"{damaged}, and cannot be removed ({error.strerror}); remove it") from error
+        raise WeightsNotFound(f"{damaged}, so it is removed; run the same command again to fetch it anew")
 
 
 def _folder(remote: RemoteFile) -> Path:

@@ -18,6 +18,8 @@ from prescreen.storage.atomic import write_bytes_atomic
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, open_plain, read_bounded
 
 _FOLDER: Final = "networks"
+_VERSION: Final = 1
+"""To be raised when what finds the answers finds others."""
 _SETTLED_NS: Final = 2_000_000_000
 """A file that changed less than this ago could change once more without another time stamp."""
 
@@ -34,7 +36,7 @@ def remembered(subject: str, deciding: object, make: Callable[[], Mapping[str, A
     make : callable
         Finds the answer, a JSON object.
     """
-    name = f"{subject}-{_sha256(_as_json(deciding))[:32]}.json"
+    name = f"{subject}-{_sha256(_as_json([_VERSION, deciding]))[:32]}.json"
     if (noted := _read(name)) is not None:
         return noted
     found = make()
@@ -84,7 +86,7 @@ def _read(name: str) -> dict[str, Any] | None:
 
 
 def _write(name: str, content: Mapping[str, Any]) -> None:
-    text = _as_json(content)
+    text = json.dumps(content).encode()  # in the order given, which is part of what was found
     with contextlib.suppress(PrescreenError):
         place = make_cache_directory(_FOLDER) / name
         write_bytes_atomic(place, _sha256(text).encode() + b"\n" + text)

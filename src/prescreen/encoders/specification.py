@@ -149,13 +149,23 @@ class EncoderSpecification:
     @property
     def sees(self) -> str:
         """What the networks see of a picture, for people: ``whole, face, each with its mirror image``."""
-        return ", ".join(self.members[0].views) + (", each with its mirror image" if self.mirror else "")
+        seen = " and ".join(f"{', '.join(views)} ({network})" for network, views in self._views.items())
+        if len(set(self._views.values())) == 1:
+            seen = ", ".join(self.members[0].views)
+        return seen + (", each with its mirror image" if self.mirror else "")
+
+    @property
+    def _views(self) -> Mapping[str, tuple[str, ...]]:
+        """Views of each network that may be chosen, or of the face network where it is alone."""
+        return {member.network: member.views for member in self.members[:-1] or self.members}
 
     @property
     def options(self) -> str:
-        """The options of ``prescreen train`` that ask for this encoder."""
-        views, mirror = ",".join(self.members[0].views), "--mirror" if self.mirror else "--no-mirror"
-        return f"--encoder {shown(self.choice)} --views {views} {mirror} --precision {self.precision}"
+        """The options of ``prescreen train`` that ask for this encoder: without views where networks have their own."""
+        mirror = "--mirror" if self.mirror else "--no-mirror"
+        same = len(set(self._views.values())) == 1
+        views = f"--views {','.join(self.members[0].views)} " if same else ""
+        return f"--encoder {shown(self.choice)} {views}{mirror} --precision {self.precision}"
 
     @property
     def dimension(self) -> int:

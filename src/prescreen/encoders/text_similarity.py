@@ -92,6 +92,11 @@ def _member(specification: EncoderSpecification) -> MemberSpecification:
     for member in specification.members:
         if member.network.startswith(PREFIX) and VIEW in member.views:
             return member
+    if any(member.network.startswith(PREFIX) for member in specification.members):
+        raise UsageError(
+            f"encoder {specification.choice}: words are compared with the view {VIEW}, which it does not see; name it "
+            f"among the views, as in --views {VIEW},face"
+        )
     raise UsageError(
         f"encoder {specification.name}: its networks learned from pictures alone and cannot compare them with words; "
         "that needs an encoder with CLIP: --encoder clip, or clip:MODEL@PATH with a weights file"

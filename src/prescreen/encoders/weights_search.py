@@ -16,7 +16,7 @@ from typing import Final
 from prescreen.encoders.clip_settings import CONFIGURATION
 from prescreen.encoders.notes import file_sha256
 from prescreen.encoders.specification import MemberSpecification
-from prescreen.errors import UsageError
+from prescreen.errors import UsageError, WeightsNotFound
 from prescreen.settings import WEIGHTS_VARIABLE
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.text import shown
@@ -44,6 +44,8 @@ def find_weights(member: MemberSpecification, beside: Sequence[Path] = ()) -> tu
     ------
     UsageError
         If ``PRESCREEN_WEIGHTS`` names something that is not there.
+    WeightsNotFound
+        If it names a file with other weights.
     """
     for file in _candidates(member, beside):
         try:
@@ -54,6 +56,12 @@ def find_weights(member: MemberSpecification, beside: Sequence[Path] = ()) -> tu
             return member, file
         if with_configuration == member.weights_sha256:
             return replace(member, weights=f"local:{file.parent}"), file
+    named = os.environ.get(WEIGHTS_VARIABLE)
+    if named and os.path.isfile(Path(named).expanduser()):
+        raise WeightsNotFound(
+            f"{shown(named)}: not the weights of {member.network.partition(':')[2]} that were trained with; expected "
+            f"the file with the SHA-256 {member.weights_sha256}"
+        )
     return None
 
 

