@@ -86,6 +86,7 @@ def test_what_could_not_be_saved_is_sent_again_with_the_next_decision(page, serv
       const [fetching, full] = [window.fetch, async () => new Response("the disk is full", { status: 507 })];
       window.fetch = (...request) => { window.fetch = fetching; return full(); };
     }""")
+    page.locator("#grid .tile").nth(1).wait_for()
     names = page.locator("#grid .tile bdi").all_text_contents()[:2]
     page.locator("#grid .tile").first.focus()
     page.keyboard.press("k")
