@@ -47,7 +47,7 @@ def in_torch(encoder, precision):
     for network in encoder._networks:
         member = network.specification
         network._run = AcceleratedNetwork(
-            network._build, side=member.side, width=member.output_width, precision=precision, device="cpu"
+            network._check_weights(), side=member.side, width=member.output_width, precision=precision, device="cpu"
         )
     return encoder
 

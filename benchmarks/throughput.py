@@ -90,7 +90,7 @@ def users_loop(
 def plain_torch(encoder: Encoder, files: list[ImageFile]) -> None:
     """Embed with the bundled encoder's views and features, one picture at a time, networks in torch fp32."""
     networks = [network for network in encoder._networks if isinstance(network, BundledNetwork)]
-    modules = [network._build() for network in networks]
+    modules = [network._check_weights()() for network in networks]
     with torch.inference_mode():
         for file in files:
             views, _ = inspect_image(file.path.read_bytes(), encoder.views)
@@ -117,7 +117,7 @@ def torch_alone(encoder: Encoder, views: list[dict], precision: str) -> Cost:
     ready = []
     for network in encoder._networks:
         member = network.specification
-        build = network._build if isinstance(network, BundledNetwork) else partial(network._build, _clip_file(encoder))
+        build = network._check_weights()
         run = AcceleratedNetwork(build, side=member.side, width=member.output_width, precision=precision, device="cpu")
         ready.append((member, run))
     with measured() as cost:
@@ -125,10 +125,6 @@ def torch_alone(encoder: Encoder, views: list[dict], precision: str) -> Cost:
             pixels = np.stack([p[v] for p in views for v in p if v.side == member.side and v.name in member.views])
             run(as_seen(encoder, pixels))
     return cost
-
-
-def _clip_file(encoder: Encoder) -> Path:
-    return Path(encoder.specification.members[0].weights.partition(":")[2])
 
 
 def _batches(pictures: int, size: int = 16) -> list[range]:
