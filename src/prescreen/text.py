@@ -73,6 +73,22 @@ def chance_with_range(chance: float, low: float, high: float) -> str:
     return percent(chance) if {*ends} == {percent(chance)} else f"{percent(chance)} ({ends[0]} to {ends[1]})"
 
 
+def describe_size(size: float | None) -> str:
+    """Return a number of bytes as people say it.
+
+    Examples
+    --------
+    >>> describe_size(1_710_540_580), describe_size(605_000_000), describe_size(2_100), describe_size(None)
+    ('1.7 GB', '605 MB', '2.1 kB', 'an unknown size')
+    """
+    if size is None:
+        return "an unknown size"
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}" if size < 10 * unit else f"{size / unit:.0f} {name}"
+    return f"{size:.0f} bytes"
+
+
 def describe_list(names: Sequence[str], conjunction: str = "and") -> str:
     """Return ``a``, ``a and b`` or ``a, b and c``."""
     return f" {conjunction} ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

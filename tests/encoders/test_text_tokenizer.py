@@ -11,9 +11,10 @@ import open_clip
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
 from prescreen.encoders import TextSimilarity, hub, make_encoder
-from prescreen.encoders.clip import describe
+from prescreen.encoders.clip import checked_model, describe
 from prescreen.encoders.text_similarity import embed_texts
 from prescreen.encoders.text_tokenizer import check_extra, load_tokenizer
 from prescreen.errors import EncoderError, WeightsNotFound
@@ -170,7 +171,7 @@ def needing(part):
 
 def is_refused(name):
     try:
-        check_extra(name)
+        check_extra(name, "hub:any")
     except EncoderError:
         return True
     return False
@@ -194,3 +195,47 @@ def test_without_the_extra_texts_are_refused_before_weights_are_fetched(known, m
 def test_without_the_extra_pictures_alone_are_embedded(siglip_folder, monkeypatch):
     monkeypatch.setattr("prescreen.encoders.text_tokenizer.has_extra", lambda: False)
     assert make_encoder(f"clip:tiny-siglip@{siglip_folder}").specification.members[0].width == 96
+
+
+def test_a_text_tower_of_transformers_is_built_from_a_configuration_that_is_fetched_once(
+    local_hub, monkeypatch, tmp_path
+):
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 1}
+    tower = {"model_type": "roberta", "vocab_size": 32, "max_position_embeddings": 20, "pad_token_id": 1, **sizes}
+    (tmp_path / "tower").mkdir()
+    (tmp_path / "tower" / "config.json").write_text(json.dumps(tower))
+    local_hub.commit(config__json=tmp_path / "tower" / "config.json")
+    texts = {"hf_model_name": "a/b", "hf_tokenizer_name": "a/b", "hf_proj_type": "mlp", "hf_pooler_type": "mean_pooler"}
+    pictures = {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
+    model = {"embed_dim": 16, "vision_cfg": pictures, "text_cfg": texts}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-roberta", model)
+    torch.manual_seed(0)
+    here = texts | {"hf_model_name": str(tmp_path / "tower"), "hf_model_pretrained": False}
+    network = open_clip.create_model("tiny-roberta", pretrained_text=False, text_cfg=here).eval()
+    file = tmp_path / "weights.safetensors"
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, file)
+    member = describe(f"tiny-roberta@{file}")
+    assert local_hub.asked == []  # pictures need no words
+    tokens = torch.tensor([[0, 5, 6, 2, 1, 1]])
+    for _ in range(2):
+        with torch.inference_mode():
+            found = checked_model(member, file).encode_text(tokens)
+            np.testing.assert_allclose(found, network.encode_text(tokens), atol=1e-6)
+    assert [path for method, path in local_hub.asked if method == "GET"] == [local_hub.asked[-1][1]]
+
+
+def test_a_hub_that_is_busy_is_waited_for_with_each_file_of_a_tokenizer(local_hub, siglip_folder, known, monkeypatch):
+    monkeypatch.setitem(known["text_cfg"], "hf_tokenizer_name", "a/b")
+    files = {name: siglip_folder / name for name in ("tokenizer.json", "tokenizer_config.json")}
+    local_hub.commit(**{name.replace(".", "__"): file for name, file in files.items()})
+    find = hub.find
+
+    def busy_afterwards(repository, names, revision=""):
+        found = find(repository, names, revision)
+        local_hub.refusals = [] if local_hub.pauses else [(429, {"Retry-After": "2"})]
+        return found
+
+    monkeypatch.setattr(hub, "find", busy_afterwards)
+    member = describe(f"tiny-siglip@{siglip_folder / 'open_clip_model.safetensors'}")
+    assert load_tokenizer(member)(["a portrait"]).shape[0] == 1
+    assert local_hub.pauses == [2.0]

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.encoders import clip_models, clip_settings, hub
-from prescreen.encoders.clip_settings import CONFIGURATION, Settings, is_folder
+from prescreen.encoders.clip_settings import CONFIGURATION, Settings, folder_of
 from prescreen.encoders.clip_tables import (
     Choice,
     named_by_transformers,
@@ -84,7 +84,7 @@ def describe(choice: str, views: tuple[str, ...] = VIEWS, *, texts: bool = False
     chosen = read_choice(choice)
     model, weights = chosen.model, f"local:{chosen.path}" if chosen.path else f"hub:{chosen.tag}"
     if texts:
-        check_extra(model, _folder(weights))
+        check_extra(model, weights)
     file = _weights_file(model, weights)
     settings = _settings(chosen)
     sha256 = _sha256(file, weights)
@@ -107,7 +107,7 @@ def _settings(chosen: Choice) -> Settings:
     """Return how the weights of a choice were trained."""
     if chosen.path is None or chosen.tag:
         return clip_settings.of_tag(chosen.model, chosen.tag)
-    if chosen.path.is_dir():
+    if os.path.isdir(chosen.path):
         return clip_settings.of_folder(chosen.model, chosen.path)
     return clip_settings.of_file(chosen.model, chosen.path)
 
@@ -259,10 +259,6 @@ def _remedy(sha256: str) -> str:
     )
 
 
-def _folder(weights: str) -> Path | None:
-    return Path(weights.partition(":")[2]) if is_folder(weights) else None
-
-
 def _present_file(model: str, weights: str) -> Path | None:
     """Return the file where the specification says it is, if it is there; nothing is fetched."""
     kind, _, place = weights.partition(":")
@@ -332,7 +328,7 @@ def _sha256(file: Path, weights: str) -> str:
     """Hash a weights file; in a folder, together with the configuration that says how to use it."""
     try:
         hub.refuse_damaged(file, plain := file_sha256(file))
-        if not is_folder(weights):
+        if not folder_of(weights):
             return plain
         return file_sha256(file, read_bounded(file.parent / CONFIGURATION, MAX_NOTE_BYTES))
     except OSError as error:

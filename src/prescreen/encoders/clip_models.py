@@ -12,7 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-from prescreen.encoders.clip_settings import CONFIGURATION, Settings, in_one_line, is_folder
+from prescreen.encoders import hub
+from prescreen.encoders.clip_settings import CONFIGURATION, Settings, folder_of, in_one_line
 from prescreen.encoders.clip_tables import tables
 from prescreen.errors import EncoderError
 from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
@@ -21,7 +22,8 @@ from prescreen.text import shown
 if TYPE_CHECKING:
     from torch import nn
 
-_TEXT_TOWER: Final = "hf_model_name"
+TEXT_TOWER: Final = "hf_model_name"
+_OF_TOWER: Final = ("config.json",)
 _VISUAL: Final = "visual."
 
 
@@ -36,7 +38,7 @@ def image_tower(model: str, weights: str, settings: Settings) -> "nn.Module":
     import torch
 
     with in_one_line(model, weights), _quiet(), torch.device("meta"):
-        return _build_tower(_configuration(model, weights), settings)
+        return _build_tower(configuration_of(model, weights), settings)
 
 
 def filled_tower(model: str, weights: str, settings: Settings, file: Path, *, resize: bool = False) -> "nn.Module":
@@ -73,7 +75,7 @@ def filled_tower(model: str, weights: str, settings: Settings, file: Path, *, re
             raise _misfit(model, weights, image_tower(model, weights, settings), found) from error
         computed = {name for name, _ in tower.named_buffers()} - set(tower.state_dict())
         if computed:  # not in any file
-            real = _build_tower(_configuration(model, weights), settings)
+            real = _build_tower(configuration_of(model, weights), settings)
             for name in computed:
                 module, _, buffer = name.rpartition(".")
                 setattr(tower.get_submodule(module), buffer, real.get_buffer(name))
@@ -86,7 +88,7 @@ def _misfit(model: str, weights: str, tower: "nn.Module", found: Mapping[str, An
     odd = next((name for name in given if name not in expected), "")
     wrong = next((name for name in expected if given.get(name) != expected[name]), odd)
     sizes = [" × ".join(map(str, shapes[wrong])) if wrong in shapes else "missing" for shapes in (given, expected)]
-    named = weights.startswith("local:") and not is_folder(weights)
+    named = weights.startswith("local:") and not folder_of(weights)
     fitting = _fitting(model, given) if named else None
     hint = (
         "" if fitting in (None, model) else f"; it has weights of {fitting}: clip:{fitting}@{weights.partition(':')[2]}"
@@ -107,7 +109,7 @@ def _fitting(model: str, given: Mapping[str, tuple[int, ...]]) -> str | None:
     def unlike(other: str) -> tuple[int, bool, int]:
         there = models[other]["vision_cfg"]
         differing = sum(vision.get(key) != there.get(key) for key in {*vision, *there})
-        return differing, _TEXT_TOWER in models[other]["text_cfg"], len(other)
+        return differing, TEXT_TOWER in models[other]["text_cfg"], len(other)
 
     for other in sorted(models, key=unlike):
         there = models[other]
@@ -133,16 +135,25 @@ def both_towers(model: str, weights: str, settings: Settings, file: Path) -> Any
     import open_clip
 
     with in_one_line(model, weights), _quiet():
-        _configuration(model, weights)
+        texts = configuration_of(model, weights)["text_cfg"]
+        if name := texts.get(TEXT_TOWER):
+            texts |= {TEXT_TOWER: str(_fetched_configuration(name)), "hf_model_pretrained": False}
+        folder = folder_of(weights)
         network = open_clip.create_model(
-            f"local-dir:{weights.partition(':')[2]}" if is_folder(weights) else model,
+            f"local-dir:{folder}" if folder else model,
             load_weights=False,  # open_clip would look for a file itself, and not always find this one
             pretrained_text=False,
             force_quick_gelu=settings.quick_gelu,
             force_preprocess_cfg={"mean": settings.mean, "std": settings.std},
+            text_cfg=texts,
         )
         open_clip.load_checkpoint(network, str(file), weights_only=True)
         return network.eval()
+
+
+def _fetched_configuration(repository: str) -> Path:
+    """Return the folder with the configuration of a text tower, which transformers would fetch at its own pace."""
+    return (hub.cached(repository, _OF_TOWER) or hub.fetch(repository, _OF_TOWER)).parent
 
 
 def architecture_hash(tower: "nn.Module", settings: Settings) -> str:
@@ -159,23 +170,23 @@ def side_of(tower: "nn.Module") -> int:
 
 def width_of(model: str, weights: str) -> int:
     """Return the number of features of a model."""
-    return int(_configuration(model, weights)["embed_dim"])
+    return int(configuration_of(model, weights)["embed_dim"])
 
 
-def _configuration(model: str, weights: str) -> dict[str, Any]:
+def configuration_of(model: str, weights: str) -> dict[str, Any]:
     """Return the configuration of an architecture; towers that open_clip would fetch from the hub are a ValueError.
 
     A stranger may have made the folder, and the predictor that names it.
     """
-    if not is_folder(weights):
+    folder = folder_of(weights)
+    if folder is None:
         if model not in tables().models:
             raise ValueError(f"no model of that name ({shown(model)})")
         return copy.deepcopy(dict(tables().models[model]))
-    folder = Path(weights.partition(":")[2])
     configuration: dict[str, Any] = json.loads(read_bounded(folder / CONFIGURATION, MAX_NOTE_BYTES))["model_cfg"]
-    known = {model["text_cfg"].get(_TEXT_TOWER) for model in tables().models.values()}
+    known = {model["text_cfg"].get(TEXT_TOWER) for model in tables().models.values()}
     image = configuration.get("vision_cfg", {}).get("timm_model_name") or ""
-    text = configuration.get("text_cfg", {}).get(_TEXT_TOWER)
+    text = configuration.get("text_cfg", {}).get(TEXT_TOWER)
     if ":" in image or (text and text not in known):
         raise ValueError(f"its towers are elsewhere ({shown(image or text)})")
     return configuration

@@ -115,10 +115,10 @@ def of_folder(model: str, folder: Path) -> Settings:
         return Settings.read(content.get("preprocess_cfg") or {}, quick_gelu=quick_gelu)
 
 
-def is_folder(weights: str) -> bool:
-    """Tell whether weights of a specification are a folder on this machine."""
+def folder_of(weights: str) -> Path | None:
+    """Return the folder of a specification's weights; None if they are a file or on the hub, or not there."""
     kind, _, place = weights.partition(":")
-    return kind == "local" and os.path.isdir(place)
+    return Path(place) if kind == "local" and os.path.isdir(place) else None
 
 
 @contextlib.contextmanager
@@ -142,8 +142,8 @@ def possible(model: str, weights: str) -> list[Settings]:
     kind, _, place = weights.partition(":")
     if kind == "hub":
         return [of_tag(model, place.partition("@")[0])]
-    if is_folder(weights):
-        return [of_folder(model, Path(place))]
+    if folder := folder_of(weights):
+        return [of_folder(model, folder)]
     every = [of_tag(model, tag) for tag in (*tables().tags.get(model, {}), "")]
     return list(dict.fromkeys(every))
 

@@ -21,7 +21,7 @@ from prescreen.encoders.hub_requests import AGAIN, NoSuchFile, RemoteFile, Reque
 from prescreen.errors import WeightsNotFound
 from prescreen.progress import ProgressReporter, receiver
 from prescreen.storage.atomic import write_text_atomic
-from prescreen.text import shown
+from prescreen.text import describe_size, shown
 
 T = TypeVar("T")
 
@@ -34,6 +34,10 @@ _LONGEST_WAIT: Final = 300.0
 _MB: Final = 10**6
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 _SHA1: Final = re.compile("[0-9a-f]{40}")
+
+
+class NotThere(WeightsNotFound):
+    """The repository is there, and has no file of these names."""
 
 
 def place_of(configuration: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
@@ -92,7 +96,7 @@ def find(repository: str, names: tuple[str, ...], revision: str = "") -> RemoteF
             raise WeightsNotFound(str(failure)) from failure
     if not repository:
         raise WeightsNotFound("the hub has no weights under this name")
-    raise WeightsNotFound(f"{hub_requests.page_of(repository)}: has no {' or '.join(names)} (404); look what is there")
+    raise NotThere(f"{hub_requests.page_of(repository)}: has no {' or '.join(names)} (404); look what is there")
 
 
 def fetch(repository: str, names: tuple[str, ...], revision: str = "") -> Path:
@@ -116,7 +120,11 @@ def fetch(repository: str, names: tuple[str, ...], revision: str = "") -> Path:
     WeightsNotFound
         If it cannot be fetched, there is no room for it, or it arrived damaged.
     """
-    remote = find(repository, names, revision)
+    return take(find(repository, names, revision), revision)
+
+
+def take(remote: RemoteFile, revision: str = "") -> Path:
+    """Fetch a file that `find` found, as `fetch` does; its commit becomes what the cache knows as the revision."""
     folder, blob = _folder(remote), _blob(remote)
     lock = cache_directory() / ".locks" / folder.name / f"{remote.etag}.lock"
     pointer = folder / "snapshots" / remote.commit / remote.name
@@ -155,22 +163,6 @@ def free_bytes(place: Path) -> int:
     """Return how much more fits onto the disk of a folder, which need not be there."""
     there = next(folder for folder in (place.absolute(), *place.absolute().parents) if folder.exists())
     return shutil.disk_usage(there).free
-
-
-def size_in_words(size: float | None) -> str:
-    """Return a number of bytes as people say it.
-
-    Examples
-    --------
-    >>> size_in_words(1_710_540_580), size_in_words(605_000_000), size_in_words(2_100)
-    ('1.7 GB', '605 MB', '2.1 kB')
-    """
-    if size is None:
-        return "an unknown size"
-    for unit, name in ((10**9, "GB"), (_MB, "MB"), (10**3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}" if size < 10 * unit else f"{size / unit:.0f} {name}"
-    return f"{size:.0f} bytes"
 
 
 def refuse_damaged(file: Path, sha256: str) -> None:
@@ -217,17 +209,17 @@ def _download(remote: RemoteFile, blob: Path) -> None:
     unfinished = _unfinished(blob)
     unfinished.touch()
     have, free = bytes_here(remote), free_bytes(place)
-    size = size_in_words(remote.size)
+    size = describe_size(remote.size)
     if (remote.size or 0) - have > free:
         raise WeightsNotFound(
-            f"{remote.repository}: {remote.name} has {size}, and {size_in_words(free)} are free in {shown(place)}; "
+            f"{remote.repository}: {remote.name} has {size}, and {describe_size(free)} are free in {shown(place)}; "
             "make room, or name a folder on another disk with HF_HUB_CACHE or HF_HOME"
         )
-    onward = f", {size_in_words(have)} of it are here already" if have else ""
+    onward = f", {describe_size(have)} of it are here already" if have else ""
     tell = reporter.info if remote.size is None or remote.size >= _MB else reporter.detail
     tell(
         f"download   {remote.name} of {remote.repository}: {size}{onward}, from {remote.host} into {shown(place)} "
-        f"({size_in_words(free)} free; {MOVES})"
+        f"({describe_size(free)} free; {MOVES})"
     )
     try:
         _patiently(partial(_receive, remote, unfinished, reporter), lambda: unfinished.stat().st_size)
@@ -236,7 +228,7 @@ def _download(remote: RemoteFile, blob: Path) -> None:
         if not (failure.passing and kept):
             raise WeightsNotFound(str(failure)) from failure
         raise WeightsNotFound(
-            f"{failure.asked}: {failure.what}; {size_in_words(kept)} of {size} are kept; {AGAIN}"
+            f"{failure.asked}: {failure.what}; {describe_size(kept)} of {size} are kept; {AGAIN}"
         ) from failure
     if not _is_named(unfinished, remote.etag):
         unfinished.unlink()

@@ -7,24 +7,22 @@ run.
 
 import contextlib
 import importlib.util
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from prescreen.encoders import hub, hub_requests
-from prescreen.encoders.clip_settings import CONFIGURATION
+from prescreen.encoders import hub
+from prescreen.encoders.clip_models import TEXT_TOWER, configuration_of
+from prescreen.encoders.clip_settings import CONFIGURATION, folder_of
 from prescreen.encoders.clip_tables import tag_configuration
-from prescreen.encoders.hub_requests import NoSuchFile, RequestFailed
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, PrescreenError, WeightsNotFound
-from prescreen.storage.bounded_files import MAX_NOTE_BYTES, read_bounded
 from prescreen.text import first_line, shown
 
 EXTRA: Final = "pip install 'portrait-prescreen[text]'"
 
 _TOKENIZER: Final = "hf_tokenizer_name"
-_NEEDING: Final = {"hf_model_name": "text tower", _TOKENIZER: "tokenizer"}
+_NEEDING: Final = {TEXT_TOWER: "text tower", _TOKENIZER: "tokenizer"}
 """Fields of a configuration whose parts come from the package transformers."""
 
 _OPTIONS: Final = ("additional_special_tokens", "clean", "language", "reduction_mask", "strip_sep_token")
@@ -41,15 +39,15 @@ def has_extra() -> bool:
     return importlib.util.find_spec("transformers") is not None
 
 
-def check_extra(model: str, folder: Path | None = None) -> None:
+def check_extra(model: str, weights: str) -> None:
     """Refuse a model that needs the package transformers for texts where that is missing.
 
     Parameters
     ----------
     model : str
         Name of the model.
-    folder : Path, optional
-        Where its configuration is, if open_clip does not know it.
+    weights : str
+        As in a specification; a folder has the configuration of its model.
 
     Raises
     ------
@@ -59,7 +57,7 @@ def check_extra(model: str, folder: Path | None = None) -> None:
     said: Mapping[str, Any] = {}
     if not has_extra():
         with contextlib.suppress(EncoderError):  # open_clip says more about a damaged configuration
-            said = _text_configuration(model, folder)
+            said = _text_configuration(model, weights)
     for key, what in _NEEDING.items():
         if said.get(key):
             raise EncoderError(f"encoder clip:{model}: its {what} needs the package transformers; run: {EXTRA}")
@@ -77,10 +75,9 @@ def load_tokenizer(member: MemberSpecification) -> Any:
     """
     import open_clip
 
-    model, place = member.network.partition(":")[2], member.weights.partition(":")[2]
-    folder = Path(place) if member.weights.startswith("local:") and Path(place).is_dir() else None
-    check_extra(model, folder)
-    said = _text_configuration(model, folder)
+    model, folder = member.network.partition(":")[2], folder_of(member.weights)
+    check_extra(model, member.weights)
+    said = _text_configuration(model, member.weights)
     options = said.get("tokenizer_kwargs") or {}
     if folder and (odd := sorted(set(options) - set(_OPTIONS))):
         raise EncoderError(
@@ -90,12 +87,12 @@ def load_tokenizer(member: MemberSpecification) -> Any:
     try:
         if not (repository := said.get(_TOKENIZER)):
             return open_clip.get_tokenizer(f"local-dir:{folder}" if folder else model)
+        if folder:
+            files = _folder_files(folder, repository)
+        else:
+            files = _repository_files(repository, _revision(member, repository))
         return open_clip.tokenizer.HFTokenizer(
-            str(
-                _folder_files(folder, repository)
-                if folder
-                else _repository_files(repository, _revision(member, repository))
-            ),
+            str(files),
             context_length=said.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH),
             tokenizer_mode=said.get("tokenizer_mode"),
             trust_remote_code=False,  # without it one is asked on the terminal
@@ -108,12 +105,9 @@ def load_tokenizer(member: MemberSpecification) -> Any:
         raise WeightsNotFound(message) from error
 
 
-def _text_configuration(model: str, folder: Path | None) -> Mapping[str, Any]:
-    import open_clip
-
+def _text_configuration(model: str, weights: str) -> Mapping[str, Any]:
     try:
-        described = json.loads(read_bounded(folder / CONFIGURATION, MAX_NOTE_BYTES))["model_cfg"] if folder else None
-        return dict((described or open_clip.get_model_config(model) or {}).get("text_cfg", {}))
+        return dict(configuration_of(model, weights).get("text_cfg", {}))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise EncoderError(
             f"encoder clip:{model}: its configuration cannot be read ({type(error).__name__})"
@@ -144,9 +138,8 @@ def _repository_files(repository: str, revision: str) -> Path:
     try:
         vocabulary = hub.find(repository, _VOCABULARIES, revision)
         for name in _FILES:
-            with contextlib.suppress(NoSuchFile):
-                hub_requests.describe(repository, name, vocabulary.commit)
+            with contextlib.suppress(hub.NotThere):
                 hub.fetch(repository, (name,), vocabulary.commit)
-        return hub.fetch(repository, (vocabulary.name,), revision).parent
-    except (WeightsNotFound, RequestFailed) as error:
+        return hub.take(vocabulary, revision).parent
+    except WeightsNotFound as error:
         raise WeightsNotFound(f"tokenizer {repository}: not on this machine, and cannot be fetched: {error}") from error

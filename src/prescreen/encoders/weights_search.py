@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from prescreen.encoders import hub
 from prescreen.encoders.clip_settings import CONFIGURATION
 from prescreen.encoders.notes import file_sha256
 from prescreen.encoders.specification import MemberSpecification
@@ -102,9 +103,7 @@ def _weights_in(folder: Path) -> Iterator[Path]:
 
 def _in_hub(member: MemberSpecification) -> Iterator[Path]:
     """Yield files of any repository: its cache names large files by their hash, and links to them by their names."""
-    from huggingface_hub import constants
-
-    cache = Path(constants.HF_HUB_CACHE)
+    cache = hub.cache_directory()
     for blob in cache.glob(f"models--*/blobs/{member.weights_sha256}"):
         links = blob.parents[1].glob("snapshots/*/**/*")
         yield from (link for link in links if os.path.realpath(link) == os.path.realpath(blob))

@@ -29,7 +29,7 @@ from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.settings import CACHE_VARIABLE, cache_directory, processors, unusable_cache
 from prescreen.storage import provenance
-from prescreen.text import unknown_name
+from prescreen.text import describe_size, unknown_name
 
 _READY: Final = "ready: "
 _MANY: Final = 900
@@ -106,7 +106,7 @@ def _cache() -> str:
         return str(unusable_cache(folder, error))
     nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.exists(place))
     closed = "" if os.access(nearest, os.W_OK | os.X_OK) else "it cannot be written; "
-    return f"{folder} ({size / 1e6:.0f} MB; {closed}{CACHE_VARIABLE} moves it)"
+    return f"{folder} ({describe_size(size)}; {closed}{CACHE_VARIABLE} moves it)"
 
 
 def _state(weights: PackagedFile) -> str:
@@ -151,10 +151,10 @@ def _weights(part: str) -> tuple[str, str]:
     except PrescreenError as error:
         return name, f"not on this machine: {error}"
     if not isinstance(found, RemoteFile):
-        return name, f"{_READY}{found} ({hub.size_in_words(found.stat().st_size)})"
+        return name, f"{_READY}{found} ({describe_size(found.stat().st_size)})"
     here = hub.bytes_here(found)
-    onward = f", {hub.size_in_words(here)} of it are here already" if here else ""
-    return name, f"fetched on first use: {hub.size_in_words(found.size)} from {found.host} ({found.repository}){onward}"
+    onward = f", {describe_size(here)} of it are here already" if here else ""
+    return name, f"fetched on first use: {describe_size(found.size)} from {found.host} ({found.repository}){onward}"
 
 
 def _time(encoder: str) -> str:
@@ -167,4 +167,4 @@ def _time(encoder: str) -> str:
 
 def _hub_cache() -> str:
     place = hub.cache_directory()
-    return f"{place} ({hub.size_in_words(hub.free_bytes(place))} free; {hub.MOVES})"
+    return f"{place} ({describe_size(hub.free_bytes(place))} free; {hub.MOVES})"
