@@ -1,11 +1,16 @@
 """Receivers of progress messages: the protocol, one that ignores them, and who hears of work deep inside."""
 
 import contextlib
+import functools
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class ProgressReporter(Protocol):
@@ -65,3 +70,16 @@ def reporting_to(reporter: ProgressReporter) -> Iterator[None]:
         yield
     finally:
         _RECEIVER.reset(token)
+
+
+def reported(verb: Callable[P, R]) -> Callable[P, R]:
+    """Let the ``reporter`` that a function is given be the `receiver` while it runs; without one nothing changes."""
+    signature = inspect.signature(verb)
+
+    @functools.wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        reporter = signature.bind(*args, **kwargs).arguments.get("reporter")
+        with contextlib.nullcontext() if reporter is None else reporting_to(reporter):
+            return verb(*args, **kwargs)
+
+    return run

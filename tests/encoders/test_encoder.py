@@ -7,7 +7,6 @@ from PIL import Image
 
 from heard import Heard
 from prescreen.encoders import (
-    CONVERSION,
     IDENTITY_BLOCK,
     PREPROCESSING_VERSION,
     VIEWS,
@@ -282,14 +281,18 @@ def test_vectors_of_another_precision_are_another_encoder_s(clip_folder):
     assert {network.precision for network in plain._networks} == {"f32"}
 
 
-def test_the_first_conversion_is_foretold(clip_folder, tmp_path, monkeypatch):
+def test_the_first_conversion_of_each_network_is_foretold(clip_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
     name, heard = f"clip:tiny@{clip_folder}", Heard()
     assert not make_encoder(name, device="mps").must_convert
     embed.embed([IMAGES / "001.jpg"], encoder=name, reporter=heard)
-    assert heard.lines == [f"encoder    {name} sees whole, face", CONVERSION]
+    told = [
+        f"network    {each} is converted for this machine, once: up to a minute"
+        for each in ("open_clip:tiny", "dlib-face")
+    ]
+    assert heard.lines == [f"encoder    {name} sees whole, face", *told]
     embed.embed([IMAGES / "013.jpg"], encoder=name, reporter=heard)
-    assert heard.lines.count(CONVERSION) == 1
+    assert heard.lines == [f"encoder    {name} sees whole, face", *told, f"encoder    {name} sees whole, face"]
 
 
 def test_the_options_of_joined_encoders_ask_for_the_same_again(clip_folder):

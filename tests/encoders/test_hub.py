@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from heard import Heard
 from prescreen.encoders import hub, hub_requests
 from prescreen.errors import WeightsNotFound
 from prescreen.progress import reporting_to
+from prescreen.workflow.embed import embed
 
 NAME = "model.safetensors"
 SIZE = 3_000_000
@@ -374,3 +376,10 @@ def test_a_cache_that_cannot_be_written_is_named(local_hub, content, tmp_path):
     local_hub.commit(model__safetensors=content)
     (tmp_path / "hub").write_text("a file")
     assert "cannot be written (Not a directory); HF_HUB_CACHE or HF_HOME moves it" in failed()
+
+
+def test_whoever_gives_a_reporter_hears_of_the_download(local_hub, tiny_tag, clip_folder, tmp_path):
+    local_hub.commit(open_clip_model__safetensors=clip_folder / "open_clip_model.safetensors")
+    heard, sample = Heard(), Path(__file__).parents[2] / "data" / "sample" / "baseline.jpg"
+    embed([sample], encoder="clip:tiny/small", reporter=heard)
+    assert heard.lines[0].startswith("download   open_clip_model.safetensors of a/b: 3.3 MB, from 127.0.0.1")

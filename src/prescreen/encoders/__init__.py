@@ -1,7 +1,6 @@
 """From pictures to vectors: pretrained networks, the views that they see, and their specification."""
 
 from prescreen.encoders.encoder import (
-    CONVERSION,
     IDENTITY_BLOCK,
     IDENTITY_WIDTH,
     VIEWS,
@@ -17,7 +16,6 @@ from prescreen.encoders.specification import (
 from prescreen.encoders.text_similarity import TextSimilarity
 
 __all__ = [
-    "CONVERSION",
     "IDENTITY_BLOCK",
     "IDENTITY_WIDTH",
     "PREPROCESSING_VERSION",

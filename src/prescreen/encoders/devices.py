@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from prescreen.encoders.backends import AcceleratedNetwork, CompiledNetwork, is_converted
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError
-from prescreen.text import unknown_name
+from prescreen.progress import receiver
+from prescreen.text import shown, unknown_name
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,6 +69,9 @@ class Network(ABC):
         build = self._check_weights()
         device, side, width = resolve(self.device), self.specification.side, self.specification.output_width
         if device == "cpu":
+            if not is_converted(self._key):
+                name = shown(self.specification.network)
+                receiver().info(f"network    {name} is converted for this machine, once: up to a minute")
             self._run = CompiledNetwork(build, key=self._key, side=side, width=width, precision=self.precision)
         else:
             self._run = AcceleratedNetwork(build, side=side, width=width, precision=self.precision, device=device)

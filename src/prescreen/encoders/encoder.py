@@ -37,9 +37,6 @@ IDENTITY_WIDTH: Final = FACE.width
 VIEWS: Final = EFFICIENTNET.views
 """Views that ``--views`` chooses from."""
 
-CONVERSION: Final = "networks   converted for this machine at their first use, once: up to a minute"
-"""Message before the use of an encoder with `Encoder.must_convert`."""
-
 KNOWN: Final = ("bundled", "clip", "clip:large", *FORMS)
 """What ``--encoder`` may be."""
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import features
 
 from prescreen.embeddings.workers import shared_workers
-from prescreen.encoders import CONVERSION, Encoder
+from prescreen.encoders import Encoder
 from prescreen.encoders.devices import resolve
 from prescreen.errors import EncoderError, PictureError, PrescreenError
 from prescreen.predictor.canaries import Canaries, draw_canaries
@@ -101,8 +101,6 @@ def check_reproducibility(
     force : bool
         Whether to score them in any case.
     """
-    if reporter and encoder.must_convert:
-        reporter.info(CONVERSION)
     result = _check(predictor, encoder, force)
     if reporter and result.differs:
         reporter.warn(result.warning)

@@ -11,7 +11,7 @@ from prescreen.embeddings.pipeline import EmbeddingCache
 from prescreen.encoders import TextSimilarity
 from prescreen.errors import UsageError
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ranking.effect_tests import MIN_PICTURES
 from prescreen.shortlist.effect_groups import by_text, read_tags
 from prescreen.shortlist.effects_table import (
@@ -48,6 +48,7 @@ class Found:
     left_out: int
 
 
+@reported
 def effects(
     scores: Path,
     *,

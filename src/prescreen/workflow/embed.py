@@ -7,13 +7,14 @@ from prescreen.embeddings.export import write_vectors
 from prescreen.embeddings.pipeline import EmbeddingCounts, describe_faults
 from prescreen.encoders import make_encoder
 from prescreen.errors import NothingScored, UsageError
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.tables import table_format
 from prescreen.text import shown
 from prescreen.workflow.inputs import embed_inputs, find_inputs, local_paths
 
 
+@reported
 def embed(
     inputs: Sequence[Path | str],
     *,

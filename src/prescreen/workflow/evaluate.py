@@ -13,7 +13,7 @@ from prescreen.evaluation.report import evaluate as evaluate_predictions
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.training_portraits import content_keys
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.ratings.rows import UnknownTrait
 from prescreen.ratings.scale import Scale
@@ -52,6 +52,7 @@ class EvaluationOptions:
     experiment: str | None = None
 
 
+@reported
 def evaluate(options: EvaluationOptions, reporter: ProgressReporter | None = None) -> Evaluation:
     """Measure a predictor against ratings of pictures that it was not trained on.
 

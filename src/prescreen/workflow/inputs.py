@@ -9,7 +9,7 @@ import pandas as pd
 
 from prescreen.embeddings.estimate import Estimate, estimate
 from prescreen.embeddings.pipeline import Embedded, EmbeddingCache, EmbeddingCounts, embed_images, not_cached
-from prescreen.encoders import CONVERSION, Encoder, clip, make_encoder
+from prescreen.encoders import Encoder, clip, make_encoder
 from prescreen.errors import NothingScored, PredictorError, PredictorNotFound, UsageError
 from prescreen.images.files import ImageFile, ImageFiles, find_images
 from prescreen.predictor import reproducibility
@@ -141,8 +141,6 @@ def embed_inputs(
 
     With ``may_choose`` that names faster encoders, where it takes minutes.
     """
-    if encoder.must_convert:
-        reporter.info(CONVERSION)
     with EmbeddingCache() as cache:
         if not isinstance(reporter, NullReporter):
             some, count = not_cached(files, encoder, cache, tolerant=tolerant)

@@ -17,7 +17,7 @@ from prescreen.predictor import reproducibility
 from prescreen.predictor.files import announce_overwrite
 from prescreen.predictor.scored_files import find_candidates, scored_vectors
 from prescreen.predictor.training_portraits import content_keys
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ranking.options import DEFAULT_OPTIONS, DEFAULT_VOTES, RankingOptions
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
@@ -64,6 +64,7 @@ class Learned:
     tested: tuple[str, ...]
 
 
+@reported
 def learn(
     results: Path,
     *,

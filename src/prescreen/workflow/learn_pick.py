@@ -12,7 +12,7 @@ from prescreen.embeddings.pipeline import EmbeddingCache
 from prescreen.errors import PredictorError, PredictorNotFound, UsageError
 from prescreen.images.files import ImageFile
 from prescreen.predictor.scored_files import find_candidates
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.ratings.results import read_results
 from prescreen.ratings.scale import Scale
@@ -58,6 +58,7 @@ class LearnedPick:
     round: int
 
 
+@reported
 def learn_pick(
     results: Path,
     folder: Path,

@@ -14,7 +14,7 @@ from prescreen.images.files import ImageFile
 from prescreen.images.in_memory import Picture, check_pictures, is_picture, save_pictures
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.ranking.stopping import Advice
 from prescreen.reports.ratings_origin import RatingsOrigin
@@ -154,6 +154,7 @@ class Picked:
         return as_frame(self.report)
 
 
+@reported
 def pick(
     inputs: Sequence[Path | str | Picture],
     *,

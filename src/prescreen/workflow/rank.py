@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from prescreen.errors import PrescreenError, UsageError
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.ranking.stopping import Advice
 from prescreen.ranking.vote_plan import VotePlan
@@ -31,6 +31,7 @@ class Ranked:
     plans: Sequence[VotePlan] = ()
 
 
+@reported
 def rank(
     scores: Path,
     *,

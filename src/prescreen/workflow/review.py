@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prescreen.errors import UsageError
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ranking.options import DEFAULT_OPTIONS, RankingOptions
 from prescreen.reports import thumbnails
 from prescreen.reports.decisions import NOTHING_DECIDED, Decided, Decisions, decisions_beside, read_decided
@@ -18,6 +18,7 @@ from prescreen.workflow.inputs import warn_of_unusable
 from prescreen.workflow.last_rank import LastRank
 
 
+@reported
 def review(
     scores: Path,
     *,

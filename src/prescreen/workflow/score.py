@@ -12,7 +12,7 @@ from prescreen.errors import NothingScored, UsageError
 from prescreen.predictor import ray_engine, reproducibility
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.scores_table import score_parts, score_pictures
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.storage import provenance, table_output
 from prescreen.storage.overwrite_checks import check_output_paths
 from prescreen.storage.provenance import ScoresMetadata
@@ -42,6 +42,7 @@ class Scoring:
     counts: EmbeddingCounts
 
 
+@reported
 def score(
     inputs: Sequence[Path | str],
     *,

@@ -13,7 +13,7 @@ from prescreen.predictor.files import announce_overwrite, check_place
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor
 from prescreen.predictor.training_portraits import TrainingPortraits
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ratings.columns import counted
 from prescreen.ratings.other_columns import with_auxiliary
 from prescreen.ratings.reading import Ratings, read_ratings
@@ -137,6 +137,7 @@ class Training:
     run: "TrackedRun"
 
 
+@reported
 def train(options: TrainingOptions, reporter: ProgressReporter | None = None) -> Training:
     """Train a predictor on ratings, evaluate it by nested cross-validation, save it and log it to MLflow.
 

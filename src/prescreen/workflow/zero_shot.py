@@ -23,10 +23,10 @@ from prescreen.embeddings.pipeline import (
     embed_images,
     not_cached,
 )
-from prescreen.encoders import CONVERSION, Encoder, TextSimilarity, make_encoder
+from prescreen.encoders import Encoder, TextSimilarity, make_encoder
 from prescreen.errors import NothingScored, UsageError
 from prescreen.images.files import ImageFile, find_images
-from prescreen.progress import NullReporter, ProgressReporter
+from prescreen.progress import NullReporter, ProgressReporter, reported
 from prescreen.ranking.checks import Candidates, Excluded, exclude
 from prescreen.ranking.goals import Goals
 from prescreen.ranking.options import DEFAULT_BUDGET, DEFAULT_OPTIONS, RankingOptions
@@ -56,6 +56,7 @@ class ZeroShot:
     shortlist: pd.DataFrame
 
 
+@reported
 def rank_zero_shot(
     inputs: Sequence[Path],
     *,
@@ -109,8 +110,6 @@ def rank_zero_shot(
     reporter.info(f"encoder    {shown(network.specification.choice)}")
     against = "the candidates' mean" if baseline is None else "your current photo"
     reporter.info(f"goals      {goals.describe()}; SD: standard deviations of these pictures above {against}")
-    if network.must_convert:
-        reporter.info(CONVERSION)
     counts = EmbeddingCounts()
     with EmbeddingCache() as cache:
         present = None if baseline is None else _present(baseline, network, cache)
