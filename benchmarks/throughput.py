@@ -214,11 +214,11 @@ def main() -> None:
                 views = [inspect_image(each, encoder.views)[0] for each in data]
             show("decoding, face and views, one process", len(few), looked)
             networks = {}
-            for precision in precisions():
+            for precision in precisions("cpu"):
                 variant = Encoder(replace(encoder.specification, precision=precision))
                 networks[precision] = network_alone(variant, views, len(few))
                 show(f"networks alone, {precision}", len(few), networks[precision][0])
-            for precision in precisions():
+            for precision in precisions("cpu"):
                 show(f"networks alone, torch {precision}", 8, torch_alone(encoder, views[:8], precision))
             if "bf16" in networks:
                 one, other = (networks[p][1].astype(np.float32) for p in ("f32", "bf16"))

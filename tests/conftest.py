@@ -120,6 +120,14 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def computes_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that makes every device of this machine one that computes fast in the given precisions."""
+    from prescreen.encoders import devices
+
+    return lambda *found: monkeypatch.setattr(devices, "precisions", lambda device: found)
+
+
 @pytest.fixture(scope="session")
 def session_cache(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache folder with converted networks that the tests of one process share."""

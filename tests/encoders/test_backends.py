@@ -134,7 +134,7 @@ def test_another_width_than_expected_is_an_error(own_cache):
         small(width=7)
 
 
-@pytest.mark.skipif("bf16" not in precisions(), reason="this processor has no bf16")
+@pytest.mark.skipif("bf16" not in precisions("cpu"), reason="this processor has no bf16")
 def test_bf16_moves_the_face_network_a_little(face_network, noise):
     one, other = face_network(noise), BundledNetwork(FACE, "bf16")(noise)
     cosine = (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
@@ -142,10 +142,33 @@ def test_bf16_moves_the_face_network_a_little(face_network, noise):
     assert np.abs(one - other).max() > 1e-4  # else it was not bf16
 
 
-def test_a_precision_that_the_processor_lacks_is_refused(own_cache, monkeypatch):
-    monkeypatch.setattr(backends, "precisions", lambda: ("f32",))
-    with pytest.raises(EncoderError, match="precision bf16: this processor has f32"):
-        CompiledNetwork(Small, key="small", side=32, width=6, precision="bf16")
+@pytest.mark.parametrize(
+    ("flags", "listed", "found"),
+    [
+        ("flags : fma avx512f avx512_bf16", True, ("f32", "bf16")),
+        ("flags : avx512f amx_bf16", True, ("f32", "bf16")),
+        ("flags : fma avx512f", True, ("f32",)),  # OpenVINO emulates it
+        ("flags : avx512_bf16", False, ("f32",)),  # and may be told to do without
+        ("Features : asimd bf16", True, ("f32",)),  # ARM
+    ],
+)
+def test_bf16_is_found_where_the_processor_multiplies_it(tmp_path, monkeypatch, flags, listed, found):
+    (tmp_path / "cpuinfo").write_text(f"model name : one\n{flags}\n\nmodel name : one\n{flags}\n")
+    monkeypatch.setattr(backends, "_PROCESSORS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(backends, "_capabilities", lambda: ["FP32", "BF16"][: 1 + listed])
+    assert precisions("cpu") == found
+
+
+def test_without_linux_and_on_apples_cards_there_is_no_bf16(tmp_path, monkeypatch):
+    assert precisions("mps") == ("f32",)
+    monkeypatch.setattr(backends, "_PROCESSORS", tmp_path / "missing")
+    assert precisions("cpu") == ("f32",)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_card_is_asked_for_its_own_bf16(monkeypatch, native):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    assert precisions("cuda") == (("f32", "bf16") if native else ("f32",))
 
 
 def test_the_tracer_leaves_torch_as_it_was(own_cache, pictures):

@@ -91,15 +91,18 @@ def test_without_a_sign_of_a_card_torch_is_not_asked(monkeypatch):
 
 
 def test_a_device_that_is_not_there_is_refused_before_any_work(no_card):
-    encoder = make_encoder("bundled", device="cuda")
-    with pytest.raises(EncoderError, match="device cuda: torch finds none on this machine; use --device cpu"):
+    message = "device cuda: torch finds none on this machine; use --device cpu"
+    with pytest.raises(EncoderError, match=message):
+        make_encoder("bundled", device="cuda")
+    encoder = make_encoder("bundled", "f32", "cuda")
+    with pytest.raises(EncoderError, match=message):
         encoder.load()
 
 
 def test_the_environment_chooses_and_an_argument_goes_before_it(monkeypatch, no_card):
     monkeypatch.setenv(DEVICE_VARIABLE, "cuda")
     with pytest.raises(EncoderError, match="device cuda"):
-        make_encoder("bundled").load()
+        make_encoder("bundled")
     make_encoder("bundled", device="cpu").load()
 
 

@@ -32,7 +32,7 @@ def cut_views(encoder, picture, face):
 def encoder(request, clip_folder):
     if request.param == "face":
         return Encoder(EncoderSpecification(name="face", members=(FACE,)))
-    return make_encoder("bundled" if request.param == "bundled" else f"clip:tiny@{clip_folder}", mirror=True)
+    return make_encoder("bundled" if request.param == "bundled" else f"clip:tiny@{clip_folder}", "f32", mirror=True)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_views_are_chosen_and_are_those_of_the_encoder_with_all(name, portraits,
 def test_which_views_are_the_defaults(clip_folder):
     clip = make_encoder(f"clip:tiny@{clip_folder}").specification
     assert (clip.members[0].views, clip.mirror) == (("whole", "face"), False)
-    bundled = make_encoder("bundled").specification
+    bundled = make_encoder("bundled", "f32").specification
     assert (bundled.members[0], bundled.mirror) == (EFFICIENTNET, True)
     # Part of every cache, and of every predictor made with it:
     assert bundled.fingerprint == "a64cec6f252c249e40da03e2786de471e2e40afe7a9ee6dd8246240042cf296b"
@@ -247,7 +247,7 @@ def test_a_layout_of_a_view_that_the_network_does_not_see_is_refused():
 
 def test_vectors_are_those_that_predictors_were_trained_with():
     """Where this fails on purpose, raise the version of what changed, or trained predictors give wrong scores."""
-    encoder = make_encoder("bundled")
+    encoder = make_encoder("bundled", "f32")
     landmarks = [[215.8, 152.1], [183.5, 154.8], [105.6, 152.9], [136.7, 155.0], [154.3, 211.4]]
     face = Face((0, 0, 1, 1), np.array(landmarks), "hog", 1)
     picture = Image.open(IMAGES / "001.jpg").convert("RGB")
@@ -274,7 +274,8 @@ def test_vectors_are_those_that_predictors_were_trained_with():
         np.testing.assert_allclose(vector[block][:4], pinned[name], rtol=0.01, atol=0.002)
 
 
-def test_vectors_of_another_precision_are_another_encoder_s(clip_folder):
+def test_vectors_of_another_precision_are_another_encoder_s(clip_folder, computes_in):
+    computes_in("f32", "bf16")
     plain, fast = (make_encoder(f"clip:tiny@{clip_folder}", precision) for precision in ("f32", "bf16"))
     assert plain.specification.fingerprint != fast.specification.fingerprint
     assert {network.precision for network in fast._networks} == {"bf16"}
@@ -284,7 +285,7 @@ def test_vectors_of_another_precision_are_another_encoder_s(clip_folder):
 def test_the_first_conversion_of_each_network_is_foretold(clip_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PRESCREEN_CACHE", str(tmp_path / "cache"))
     name, heard = f"clip:tiny@{clip_folder}", Heard()
-    assert not make_encoder(name, device="mps").must_convert
+    assert not make_encoder(name, "f32", "mps").must_convert
     embed.embed([IMAGES / "001.jpg"], encoder=name, reporter=heard)
     told = [
         f"network    {each} is converted for this machine, once: up to a minute"
@@ -298,12 +299,12 @@ def test_the_first_conversion_of_each_network_is_foretold(clip_folder, tmp_path,
 def test_the_options_of_joined_encoders_ask_for_the_same_again(clip_folder):
     """By default each network has views of its own; with --views all have the same."""
     name = f"clip:tiny@{clip_folder}+bundled"
-    usual = make_encoder(name).specification
+    usual = make_encoder(name, "f32").specification
     assert usual.sees == (
         "whole, face (open_clip:tiny) and whole, face, eyes, mouth (efficientnet-lite2), each with its mirror image"
     )
     assert usual.options == f"--encoder {name} --mirror --precision f32"
-    assert make_encoder(name, mirror=True).specification.fingerprint == usual.fingerprint
-    faces = make_encoder(name, views=("face",), mirror=False).specification
+    assert make_encoder(name, "f32", mirror=True).specification.fingerprint == usual.fingerprint
+    faces = make_encoder(name, "f32", views=("face",), mirror=False).specification
     assert faces.sees == "face"
     assert faces.options == f"--encoder {name} --views face --no-mirror --precision f32"

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from heard import Heard
 from prescreen.encoders import Encoder, EncoderSpecification
 from prescreen.encoders.bundled import FACE
 from prescreen.errors import EncoderError, PredictorError
@@ -17,7 +18,13 @@ from prescreen.predictor.files import FILES
 from prescreen.predictor.human_scores import HumanResults
 from prescreen.predictor.manifest import Manifest
 from prescreen.predictor.predictor import Predictor
-from prescreen.predictor.reproducibility import TOLERANCE, check_reproducibility
+from prescreen.predictor.reproducibility import (
+    STANDS_IN,
+    TOLERANCE,
+    TOLERANCE_BF16,
+    TOLERANCE_STAND_IN,
+    check_reproducibility,
+)
 from prescreen.predictor.training_portraits import TrainingPortraits
 from prescreen.progress import NullReporter
 from prescreen.regressors.stacking import fit_final
@@ -164,6 +171,49 @@ def test_a_difference_is_told_each_time(watched, encoder, monkeypatch):
     monkeypatch.setattr(encoder, "encode", never)
     assert first.differs
     assert check_reproducibility(watched, encoder) == first
+
+
+def moved_by(points, predictor):
+    """Return raw predictions of the canaries that are so many points above those of training."""
+    z = predictor.calibration.z(predictor.canaries.raw) + points * np.sqrt(2 * np.pi) / 10
+    return predictor.calibration.raw(z)
+
+
+def in_bf16(predictor):
+    return replace(predictor, manifest=replace(predictor.manifest, encoder=replace(SPECIFICATION, precision="bf16")))
+
+
+def test_where_f32_stands_in_for_bf16_it_is_said_and_more_is_tolerated(watched, encoder, computes_in, monkeypatch):
+    computes_in("f32")
+    fast, heard = in_bf16(watched), Heard()
+    check_reproducibility(fast, fast.make_encoder(), heard)
+    assert heard.lines == [f"precision  {STANDS_IN}"]
+    for moved, differs in ((0.9 * TOLERANCE_STAND_IN, False), (1.1 * TOLERANCE_STAND_IN, True)):
+        raw = moved_by(moved, watched)
+        monkeypatch.setattr(reproducibility, "_measure", lambda *_, raw=raw: raw)
+        found = check_reproducibility(fast, fast.make_encoder(), force=True)
+        assert (found.difference == pytest.approx(moved), found.differs) == (True, differs)
+        assert "in f32 instead of bf16" in found.text
+
+
+def test_bf16_of_another_processor_may_differ_more_than_f32(watched, encoder, computes_in, monkeypatch):
+    computes_in("f32", "bf16")
+    monkeypatch.setattr(reproducibility, "_measure", lambda *_: moved_by(0.9 * TOLERANCE_BF16, watched))
+    fast, heard = in_bf16(watched), Heard()
+    assert check_reproducibility(watched, encoder).differs
+    found = check_reproducibility(fast, fast.make_encoder(), heard)
+    assert TOLERANCE < found.difference < TOLERANCE_BF16
+    assert (found.differs, heard.lines) == (False, [])
+
+
+def test_each_precision_is_measured_for_itself(watched, encoder, computes_in, cache):
+    fast = in_bf16(watched)
+    for here in (("f32",), ("f32", "bf16")):
+        computes_in(*here)
+        made = fast.make_encoder()
+        assert made.specification.precision == here[-1]
+        reproducibility._remember(reproducibility._record(fast, watched.canaries, made), watched.canaries.raw)
+    assert len(list(cache.iterdir())) == 2
 
 
 def test_a_memory_that_cannot_be_written_does_no_harm(watched, encoder, cache):

@@ -64,7 +64,9 @@ def base(encoder):
     """A predictor of two planted traits of 16 pictures."""
     rng = np.random.default_rng(0)
     write("base.csv", OF_BASE, warm=rng.uniform(2, 8, 16).round(2), smart=rng.uniform(2, 8, 16).round(2))
-    return train(replace(TRAINING, ratings=Path("base.csv"), encoder=encoder, output=Path("base"), **FOUR))
+    return train(
+        replace(TRAINING, ratings=Path("base.csv"), encoder=encoder, output=Path("base"), precision="f32", **FOUR)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +158,8 @@ def test_bases_of_the_same_ratings_are_both_inputs(trained, base):
     assert [data.tags[0].value for data in inputs] == ["training", "base base, second"]
 
 
-def test_what_is_refused_is_refused_before_a_picture_is_read(trained, encoder):
+def test_what_is_refused_is_refused_before_a_picture_is_read(trained, encoder, computes_in):
+    computes_in("f32", "bf16")
     with patch.object(workflow, "embed_inputs", side_effect=AssertionError):
         for changes, message in (
             (

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from prescreen.cli.main import main
 from prescreen.encoders import make_encoder
-from prescreen.errors import WeightsNotFound
+from prescreen.errors import PredictorMismatch, WeightsNotFound
 from prescreen.evaluation.report import Evaluation
 from prescreen.predictor.calibration import Calibration, sorted_columns
 from prescreen.predictor.manifest import Manifest
@@ -42,7 +43,7 @@ def machine(tmp_path_factory, siglip_folder, session_cache):
         patch.delenv("PRESCREEN_WEIGHTS", raising=False)
         patch.chdir(folder)
         origin = shutil.copytree(siglip_folder, folder / "origin")
-        plant(make_encoder(f"clip:tiny-siglip@{origin}").specification).save("models/mine")
+        plant(make_encoder(f"clip:tiny-siglip@{origin}", "f32").specification).save("models/mine")
         shutil.rmtree(origin)
         yield folder
 
@@ -191,6 +192,62 @@ def test_cached_pictures_that_were_moved_need_no_weights_for_an_estimate(machine
     done = run("score", tmp_path / "moved", "--predictor", "models/mine", "--output", tmp_path / "b.csv")
     assert done.exit_code == 0, done.stderr
     assert "estimate" not in done.stderr
+
+
+@pytest.fixture
+def bases():
+    """Return bases of one encoder in f32, in bf16, and in both."""
+    planted = Predictor.load("models/mine")
+    made = {
+        precision: OpenedBase(
+            precision,
+            replace(
+                planted,
+                manifest=replace(planted.manifest, encoder=replace(planted.manifest.encoder, precision=precision)),
+            ),
+        )
+        for precision in ("f32", "bf16")
+    }
+    return {"f32": [made["f32"]], "bf16": [made["bf16"]], "both": [made["bf16"], made["f32"]]}
+
+
+@pytest.mark.parametrize(
+    ("here", "base", "asked", "expected"),
+    [
+        (("f32", "bf16"), "f32", "auto", "f32"),
+        (("f32", "bf16"), "bf16", "auto", "bf16"),
+        (("f32", "bf16"), "both", "auto", "f32"),
+        (("f32",), "bf16", "auto", "f32"),
+        (("f32", "bf16"), "bf16", "f32", "f32"),
+        (("f32", "bf16"), "bf16", "bf16", "bf16"),
+    ],
+)
+def test_a_training_takes_the_fastest_precision_that_its_bases_can_be_given(
+    machine, bases, computes_in, here, base, asked, expected
+):
+    computes_in(*here)
+    options = TrainingOptions(Path("votes.csv"), precision=asked)
+    assert make_training_encoder(options, bases[base]).specification.precision == expected
+
+
+def test_a_base_of_f32_is_given_no_bf16(machine, bases, computes_in):
+    computes_in("f32", "bf16")
+    for name in ("f32", "both"):
+        with pytest.raises(PredictorMismatch, match="--base f32: .* another than .*bf16; give .*f32"):
+            make_training_encoder(TrainingOptions(Path("votes.csv"), precision="bf16"), bases[name])
+
+
+def test_a_predictor_of_bf16_scores_where_there_is_none(machine, scores, computes_in, siglip_folder):
+    """The vectors are those of f32, which are in the cache from the predictor of f32 that is equal otherwise."""
+    computes_in("f32")
+    planted = Predictor.load("models/mine")
+    fast = replace(planted.manifest.encoder, precision="bf16")
+    replace(planted, manifest=replace(planted.manifest, encoder=fast)).save("models/fast")
+    done = run("score", "portraits", "--predictor", "models/fast", "--output", "fast.csv")
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.count("precision  networks compute in f32, and the predictor was trained in bf16") == 1
+    assert (machine / "fast.csv").read_bytes() == scores
+    assert run("rank", "fast.csv", "--output", "fast-shortlist.csv").exit_code == 0
 
 
 def test_a_base_has_its_weights_beside_it(machine, siglip_folder):

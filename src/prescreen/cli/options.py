@@ -25,10 +25,10 @@ mirror_option = click.option(
 )
 precision_option = click.option(
     "--precision",
-    type=click.Choice(["f32", "bf16"]),
-    default="f32",
+    type=click.Choice(["auto", "f32", "bf16"]),
+    default="auto",
     show_default=True,
-    help="Arithmetic of the networks; bf16 is as accurate and faster; the predictor then needs a device with it.",
+    help="Arithmetic of the networks; auto is bf16, as accurate and faster, where the device computes it fast.",
 )
 device_option = click.option(
     "--device",

@@ -1,7 +1,7 @@
 """Networks and the devices they run on: the processor, through OpenVINO, or a graphics card, through torch.
 
 The device is not part of an encoder's specification: in ``f32`` devices differ by less than the rounding to half
-precision that all vectors get.
+precision that all vectors get. The precision is: ``auto`` is resolved when an encoder is made.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from prescreen.encoders.backends import AcceleratedNetwork, CompiledNetwork, is_converted
+from prescreen.encoders.backends import AcceleratedNetwork, CompiledNetwork, is_converted, precisions
 from prescreen.encoders.specification import MemberSpecification
 from prescreen.errors import EncoderError, UsageError
 from prescreen.progress import receiver
@@ -28,6 +28,7 @@ Device = Literal["cpu", "cuda", "mps"]
 
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 DEVICE_VARIABLE: Final = "PRESCREEN_DEVICE"
+PRECISIONS: Final = ("auto", "f32", "bf16")
 
 
 class Network(ABC):
@@ -62,7 +63,7 @@ class Network(ABC):
         WeightsNotFound
             If the weights are not on this machine and cannot be fetched.
         EncoderError
-            If they are not those of the specification, or the device is missing or lacks the precision.
+            If they are not those of the specification, or the device is missing.
         """
         if self._run is not None:
             return
@@ -125,6 +126,35 @@ def resolve(device: str) -> Device:
     if device != "cpu" and not _is_there(device):
         raise EncoderError(f"device {device}: torch finds none on this machine; use --device cpu, or auto")
     return cast(Device, device)
+
+
+def choose_precision(precision: str, device: str) -> str:
+    """Return the precision of a name on a device: ``auto`` is ``bf16`` where the device computes it fast, else ``f32``.
+
+    Raises
+    ------
+    UsageError
+        If a name is none of `PRECISIONS` or `DEVICES`.
+    EncoderError
+        If this machine has no such device, or the device lacks the precision.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(unknown_name(precision, PRECISIONS, "precision"))
+    if precision == "f32":
+        return precision
+    found = resolve(device)
+    here = precisions(found)
+    if precision == "auto":
+        return here[-1]
+    if precision not in here:
+        what = "processor" if found == "cpu" else "graphics card"
+        raise EncoderError(f"precision {precision}: this {what} does not compute it fast; use --precision f32, or auto")
+    return precision
+
+
+def computable(precision: str, device: str) -> str:
+    """Return the precision in which vectors for a predictor are made: its own, or ``f32`` where the device lacks it."""
+    return precision if precision == "f32" or precision in precisions(resolve(device)) else "f32"
 
 
 def _may_have_card() -> bool:

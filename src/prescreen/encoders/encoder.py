@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from prescreen.encoders import clip
 from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
 from prescreen.encoders.clip_tables import FORMS
-from prescreen.encoders.devices import Network, check_name, chosen_device
+from prescreen.encoders.devices import PRECISIONS, Network, check_name, choose_precision, chosen_device, computable
 from prescreen.encoders.specification import (
     PREPROCESSING_VERSION,
     READABLE_PREPROCESSING,
@@ -47,19 +47,29 @@ class Encoder:
     Parameters
     ----------
     specification : EncoderSpecification
-        What the encoder is.
+        What the encoder is, or that of a predictor which needs vectors.
     device : str, optional
         What its networks run on, one of `prescreen.encoders.devices.DEVICES`; by default ``PRESCREEN_DEVICE`` or
         ``auto``.
     beside : sequence of Path
         Folders where weights may be that are not in their place, see `prescreen.encoders.weights_search`.
 
+    Attributes
+    ----------
+    asked : EncoderSpecification
+        The specification that was given.
+    specification : EncoderSpecification
+        That of its vectors, under which the cache keeps them: the one given or, where its precision is ``bf16`` and the
+        device does not compute that fast, the same in ``f32``.
+
     Raises
     ------
     PredictorMismatch
-        If the specification has a preprocessing that this version of prescreen does not support.
+        If the specification has a preprocessing or precision that this version of prescreen does not support.
     UsageError
         If there is no such device.
+    EncoderError
+        If the specification is one in ``bf16``, and the device is not on this machine.
     """
 
     def __init__(
@@ -73,8 +83,14 @@ class Encoder:
                 f"encoder {specification.name}: made with preprocessing ({specification.preprocessing}), this version "
                 f"of prescreen has ({PREPROCESSING_VERSION}); train again or install the version that made it"
             )
-        self.specification = specification
-        self._networks = [_network(member, specification.precision, device, beside) for member in specification.members]
+        if specification.precision not in PRECISIONS[1:]:
+            raise PredictorMismatch(
+                f"unknown precision {specification.precision!r}: made by another version of prescreen"
+            )
+        self.asked = specification
+        self.specification = replace(specification, precision=computable(specification.precision, device))
+        precision = self.specification.precision
+        self._networks = [_network(member, precision, device, beside) for member in specification.members]
         self._views = {
             m.network: [View(name, m.side, m.interpolation) for name in m.views] for m in specification.members
         }
@@ -120,7 +136,7 @@ class Encoder:
 
 def make_encoder(
     name: str,
-    precision: str = "f32",
+    precision: str = "auto",
     device: str | None = None,
     *,
     views: Sequence[str] | None = None,
@@ -135,7 +151,8 @@ def make_encoder(
         ``bundled``, ``clip``, ``clip:large``, ``clip:MODEL/PRETRAINED``, ``clip:MODEL@PATH``,
         ``clip:MODEL/PRETRAINED@PATH``, or several joined by ``+``.
     precision : str
-        Arithmetic of the networks: ``f32``, or ``bf16`` where the device has it.
+        Arithmetic of the networks: ``f32``, ``bf16`` where the device computes it fast, or ``auto``, which is the
+        second of these where it can be. The specification has the one that was chosen.
     device : str, optional
         As in `Encoder`.
     views : sequence of str, optional
@@ -150,10 +167,13 @@ def make_encoder(
     Raises
     ------
     UsageError
-        If there is no such encoder or view.
+        If there is no such encoder, view, precision or device.
+    EncoderError
+        If this machine has no such device, or the device lacks the precision.
     WeightsNotFound
         If its weights are not on this machine and cannot be fetched.
     """
+    precision = choose_precision(precision, device or chosen_device())
     seen = None if views is None else _in_order(views)
     members: list[MemberSpecification] = []
     names: list[str] = []

@@ -1,6 +1,7 @@
 """The specification of an encoder: everything that can change a vector, and nothing else.
 
-It is part of the cache key and of the predictor's manifest. Vectors of different specifications are never mixed.
+It is part of the cache key and of the predictor's manifest. Vectors of different specifications are never mixed; a
+predictor may be given those of another only as `EncoderSpecification.takes` says.
 """
 
 import dataclasses
@@ -125,7 +126,7 @@ class EncoderSpecification:
     mirror : bool
         Whether features are the mean over the picture and its mirror. Those of the face network always are.
     precision : str
-        Arithmetic of the networks, for instance ``f32``.
+        Arithmetic of the networks, ``f32`` or ``bf16``.
     preprocessing : str
         Versions of decoding, face finding and views.
     """
@@ -189,6 +190,10 @@ class EncoderSpecification:
         for member in content["members"]:
             del member["weights"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def takes(self, vectors: "EncoderSpecification") -> bool:
+        """Tell whether a predictor of this encoder may be given vectors of another: its own, or the same in ``f32``."""
+        return vectors.fingerprint in (self.fingerprint, dataclasses.replace(self, precision="f32").fingerprint)
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for a manifest."""

@@ -32,6 +32,15 @@ from prescreen.storage.atomic import write_text_atomic
 TOLERANCE: Final = 0.02
 """Score points at the middle of the scale: well above rounding, which differs between processors, and below the effect
 of other preprocessing (docs/decisions/0060)."""
+TOLERANCE_BF16: Final = 0.1
+"""The same for predictors of ``bf16``, which devices round at other places: OpenVINO and torch differed by 0.03."""
+TOLERANCE_STAND_IN: Final = 0.25
+"""The same where ``f32`` stands in for ``bf16``, which moved canaries by 0.09 (docs/decisions/0124)."""
+
+STANDS_IN: Final = (
+    "networks compute in f32, and the predictor was trained in bf16: scores differ by a few hundredths of a point, by "
+    "0.4 at most in what was measured"
+)
 
 _POINTS_PER_Z: Final = 10 / np.sqrt(2 * np.pi)
 _CODECS: Final = ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "avif", "littlecms2")
@@ -50,15 +59,18 @@ class CheckResult:
         None if there was nothing to compare.
     text : str
         The result in one line.
+    tolerance : float
+        The difference from which on it is worth a warning.
     """
 
     difference: float | None
     text: str
+    tolerance: float = TOLERANCE
 
     @property
     def differs(self) -> bool:
         """Whether the predictor scores differently now."""
-        return self.difference is not None and self.difference > TOLERANCE
+        return self.difference is not None and self.difference > self.tolerance
 
     @property
     def warning(self) -> str:
@@ -97,10 +109,12 @@ def check_reproducibility(
     encoder : Encoder
         Its encoder, loaded only if needed.
     reporter : ProgressReporter, optional
-        Is warned if the predictor scores differently now.
+        Hears where ``f32`` stands in for ``bf16``, and is warned if the predictor scores differently now.
     force : bool
         Whether to score them in any case.
     """
+    if reporter and _stands_in(predictor, encoder):
+        reporter.info(f"precision  {STANDS_IN}")
     result = _check(predictor, encoder, force)
     if reporter and result.differs:
         reporter.warn(result.warning)
@@ -119,7 +133,7 @@ def _check(predictor: Predictor, encoder: Encoder, force: bool) -> CheckResult:
             _remember(record, now)
     except EncoderError as error:  # vectors in the cache can be scored all the same
         return CheckResult(None, f"canaries not scored ({error})")
-    return _compare(predictor, canaries.raw, now)
+    return _compare(predictor, encoder, canaries.raw, now)
 
 
 def _measure(predictor: Predictor, pictures: Sequence[bytes], encoder: Encoder) -> Array:
@@ -136,7 +150,11 @@ def _measure(predictor: Predictor, pictures: Sequence[bytes], encoder: Encoder) 
     return raw
 
 
-def _compare(predictor: Predictor, then: Array, now: Array) -> CheckResult:
+def _stands_in(predictor: Predictor, encoder: Encoder) -> bool:
+    return encoder.specification.precision != predictor.manifest.encoder.precision
+
+
+def _compare(predictor: Predictor, encoder: Encoder, then: Array, now: Array) -> CheckResult:
     if not np.isfinite(now).all():
         lost = np.flatnonzero(~np.isfinite(now).all(axis=1))
         text = f"{len(lost)} of {len(now)} canaries cannot be scored any more{_changes(predictor)}"
@@ -147,13 +165,17 @@ def _compare(predictor: Predictor, then: Array, now: Array) -> CheckResult:
     moved = np.abs(moved)
     row, trait = np.unravel_index(np.argmax(moved), moved.shape)
     largest = float(moved[row, trait])
-    if largest <= TOLERANCE:
-        return CheckResult(largest, f"canaries scored as at training (largest difference {largest:.4f} points)")
+    tolerance = TOLERANCE if predictor.manifest.encoder.precision == "f32" else TOLERANCE_BF16
+    how = ""
+    if _stands_in(predictor, encoder):
+        tolerance, how = TOLERANCE_STAND_IN, " in f32 instead of bf16"
+    if largest <= tolerance:
+        text = f"canaries scored{how} as at training (largest difference {largest:.4f} points)"
+        return CheckResult(largest, text, tolerance)
     before, after = (calibration.score(raw)[row, trait] for raw in (then, now))
     size = f"largest difference {abs(after - before):.2f} points, {largest:.2f} as at the middle of the scale"
-    return CheckResult(
-        largest, f"{predictor.traits[trait]} from {before:.2f} to {after:.2f} ({size}){_changes(predictor)}"
-    )
+    text = f"{predictor.traits[trait]} from {before:.2f} to {after:.2f} ({size}){how}{_changes(predictor)}"
+    return CheckResult(largest, text, tolerance)
 
 
 def _changes(predictor: Predictor) -> str:
@@ -175,6 +197,7 @@ def _record(predictor: Predictor, canaries: Canaries, encoder: Encoder) -> Path:
         _libraries(),
         {name: features.version(name) for name in _CODECS},
         [platform.machine(), _processor(), os.cpu_count(), resolve(encoder.device)],
+        encoder.specification.precision,
     ]
     name = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
     return cache_directory() / "canaries" / f"{name}.json"

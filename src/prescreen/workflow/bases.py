@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.encoders import PREPROCESSING_VERSION, Encoder, make_encoder
+from prescreen.encoders.devices import choose_precision, chosen_device
 from prescreen.errors import PredictorMismatch, UsageError
 from prescreen.predictor import reproducibility
 from prescreen.predictor.predictor import Predictor
@@ -80,21 +81,24 @@ def make_training_encoder(options: "TrainingOptions", bases: Sequence[OpenedBase
     Raises
     ------
     PredictorMismatch
-        If it is not that of every base.
+        If bases cannot be given its vectors.
     """
-    views, mirror = options.views, options.mirror
+    views, mirror, precision = options.views, options.mirror, options.precision
+    if precision == "auto" and any(base.predictor.manifest.encoder.precision == "f32" for base in bases):
+        precision = "f32"
     if options.encoder is None and bases:
         if views is not None or mirror is not None:
             raise UsageError("--views, --mirror: the encoder is that of the base, with its views; leave them out")
         of_base = bases[0].predictor.manifest.encoder
-        today = replace(of_base, precision=options.precision, preprocessing=PREPROCESSING_VERSION)
+        precision = choose_precision(precision, options.device or chosen_device())
+        today = replace(of_base, precision=precision, preprocessing=PREPROCESSING_VERSION)
         encoder = Encoder(today, options.device, bases[0].predictor.beside)
     else:
         name = options.encoder or "clip"
-        encoder = make_encoder(name, options.precision, options.device, views=views, mirror=mirror)
+        encoder = make_encoder(name, precision, options.device, views=views, mirror=mirror)
     for base in bases:
         wanted, given = base.predictor.manifest.encoder, encoder.specification
-        if wanted.fingerprint == given.fingerprint:
+        if wanted.takes(given):
             continue
         if wanted.options == given.options:
             what, remedy = "is not today's with the same name", "train the base again"

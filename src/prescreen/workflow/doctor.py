@@ -9,9 +9,8 @@ from typing import Final
 from prescreen import tracking
 from prescreen.embeddings.estimate import estimate
 from prescreen.encoders import hub, make_encoder
-from prescreen.encoders.backends import precisions
 from prescreen.encoders.clip import DEFAULT, NAMES, cached_weights, look_up
-from prescreen.encoders.devices import DEVICE_VARIABLE, chosen_device, resolve
+from prescreen.encoders.devices import DEVICE_VARIABLE, choose_precision, chosen_device, resolve
 from prescreen.encoders.encoder import KNOWN
 from prescreen.encoders.hub_requests import RemoteFile
 from prescreen.encoders.specification import split_name
@@ -59,8 +58,9 @@ def examine(encoder: str | None = None) -> dict[str, dict[str, str]]:
         "versions": provenance.versions(),
         "machine": {
             "system": platform.platform(),
-            "processors": f"{processors()}, networks compute in {' and '.join(precisions())}",
+            "processors": str(processors()),
             "device": _device(),
+            "precision": _precision(),
         },
         "encoders": {
             **encoders,
@@ -125,6 +125,13 @@ def _texts() -> str:
 def _device() -> str:
     try:
         return f"{resolve(chosen_device())} ({DEVICE_VARIABLE} or --device chooses)"
+    except PrescreenError as error:
+        return str(error)
+
+
+def _precision() -> str:
+    try:
+        return f"auto is {choose_precision('auto', chosen_device())} here (--precision chooses)"
     except PrescreenError as error:
         return str(error)
 

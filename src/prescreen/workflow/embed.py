@@ -19,7 +19,7 @@ def embed(
     inputs: Sequence[Path | str],
     *,
     encoder: str = "clip",
-    precision: str = "f32",
+    precision: str = "auto",
     device: str | None = None,
     views: Sequence[str] | None = None,
     mirror: bool | None = None,

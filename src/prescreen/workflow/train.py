@@ -70,7 +70,7 @@ class TrainingOptions:
     views, mirror : sequence of str, bool, optional
         What its networks see, as in `prescreen.encoders.make_encoder`.
     precision : str
-        Arithmetic of its networks, ``f32`` or ``bf16``.
+        Arithmetic of its networks, as in `prescreen.encoders.make_encoder`; ``auto`` is ``f32`` where a base has that.
     device : str, optional
         Where they run: ``auto``, ``cpu``, ``cuda`` or ``mps``; by default what ``PRESCREEN_DEVICE`` says, or ``auto``.
     output : Path, optional
@@ -108,7 +108,7 @@ class TrainingOptions:
     encoder: str | None = None
     views: Sequence[str] | None = None
     mirror: bool | None = None
-    precision: str = "f32"
+    precision: str = "auto"
     device: str | None = None
     output: Path | None = None
     experiment: str | None = None
