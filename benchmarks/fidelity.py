@@ -65,7 +65,7 @@ def show(name, usual, other):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--predictor", type=Path, required=True, help="of the bundled encoder")
+    parser.add_argument("--predictor", type=Path, required=True, help="of the bundled encoder, in f32")
     parser.add_argument("--pictures", type=int, default=60)
     options = parser.parse_args()
     predictor = Predictor.load(options.predictor)

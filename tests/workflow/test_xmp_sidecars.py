@@ -102,6 +102,11 @@ def test_a_shortlist_beside_its_scores_says_who_predicted_them_and_that_votes_we
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
+def test_the_command_knows_all_programs():
+    (option,) = (each for each in main.commands["export"].params if each.name == "program")
+    assert list(option.type.choices) == sorted(PROGRAMS)
+
+
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
 def test_exiftool_reads_what_was_written(shortlist, pictures, program):
     command(shortlist, pictures, "--beside", "--for", program)

@@ -10,7 +10,6 @@ from prescreen.cli.hints import Verb
 from prescreen.cli.paths import LocalPath, Place
 from prescreen.errors import UsageError
 from prescreen.text import shown
-from prescreen.workflow.xmp_sidecars import PROGRAMS
 
 EXAMPLES = """\b
 Examples:
@@ -48,7 +47,7 @@ _NAMED = 5
 @click.option(
     "--for",
     "program",
-    type=click.Choice(sorted(PROGRAMS)),
+    type=click.Choice(["digikam", "lightroom", "photoprism"]),
     help="XMP: who is to read it; names and lists differ. [digikam]",
 )
 @click.option(

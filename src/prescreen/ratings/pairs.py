@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit
 
 from prescreen.ratings.rater_fit import Codes, Flags, Floats
@@ -157,6 +156,7 @@ def split_half_reliability(pairs: Pairs) -> float:
 
 def _of_all(agreement: float, shares: Floats) -> float:
     """Return the reliability of all answers from the mean correlation of halves with these shares, shape (s, 2)."""
+    from scipy.optimize import brentq  # other ratings do without
 
     def missing(of_all: float) -> float:
         odds = shares * of_all / (1 - of_all)

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from prescreen.errors import PredictorError
 from prescreen.regressors.base import BlockRegressor, State, below, check_targets
@@ -295,6 +294,8 @@ def _shares(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
 
 def _simplex_minimum(matrix: Float64) -> Float64:
     """Return the shares w, not negative and with sum 1, that minimise wᵀ · matrix · w."""
+    from scipy.optimize import nnls  # scoring, which imports this module, does without
+
     k = len(matrix)
     ridge = 1e-9 * np.trace(matrix) + np.finfo(float).tiny
     root = np.linalg.cholesky(matrix + ridge * np.eye(k)).T

@@ -173,6 +173,7 @@ def model_card(manifest: Manifest, summary: str, holdings: Mapping[str, int]) ->
                     "name": manifest.encoder.choice,
                     "networks": ", ".join(member.network for member in manifest.encoder.members),
                     "views": manifest.encoder.sees,
+                    "precision": manifest.encoder.precision,
                     "numbers a picture": manifest.encoder.dimension,
                     "SHA-256 of the specification": manifest.encoder.fingerprint,
                 }
