@@ -76,8 +76,8 @@ def main() -> None:
     print("\ncanaries, largest difference in points at the middle of the scale")
     for name, predictor, encoder in (
         ("predictor of bf16, vectors of f32", other, encoders[0]),
-        ("predictor of bf16, vectors of torch in bf16", other, in_torch(encoders[1], "bf16")),
-        ("predictor of f32, vectors of torch in f32", one, in_torch(encoders[0], "f32")),
+        ("predictor of bf16, vectors of torch in bf16", other, in_torch(Encoder(encoders[1].specification), "bf16")),
+        ("predictor of f32, vectors of torch in f32", one, in_torch(Encoder(encoders[0].specification), "f32")),
     ):
         print(f"  {name:46} {check_reproducibility(predictor, encoder, force=True).difference:.4f}")
 

@@ -11,7 +11,7 @@ from prescreen.cli.main import main
 from prescreen.embeddings.pipeline import EmbeddingCache, embed_images
 from prescreen.encoders import Encoder, EncoderSpecification, clip, make_encoder
 from prescreen.encoders.bundled import FACE
-from prescreen.encoders.devices import PRECISIONS
+from prescreen.encoders.devices import CHOICES
 from prescreen.errors import EncoderError, PredictorMismatch, UsageError
 from prescreen.images.files import ImageFile
 from prescreen.workflow import doctor
@@ -50,7 +50,7 @@ def test_f32_asks_no_device(monkeypatch):
 def test_without_bf16_vectors_for_its_predictors_are_made_and_kept_in_f32(computes_in, tmp_path):
     computes_in("f32")
     found = Encoder(BF16)
-    assert (found.asked, found.specification) == (BF16, F32)
+    assert found.specification == F32
     with EmbeddingCache(tmp_path / "cache.sqlite") as cache:
         (made,) = embed_images([PORTRAIT], found, cache)
         assert {each.specification for each in cache.stats()} == {F32.fingerprint}
@@ -71,12 +71,29 @@ def test_a_predictor_takes_its_own_vectors_and_f32_for_bf16():
 
 
 def test_a_precision_of_the_future_is_refused():
-    with pytest.raises(PredictorMismatch, match="unknown precision 'f8'"):
+    with pytest.raises(PredictorMismatch, match="precision 'f8' is unknown to this version"):
         Encoder(replace(F32, precision="f8"))
 
 
 def test_the_option_has_all_precisions():
     (option,) = options.precision_option(lambda: None).__click_params__
-    assert tuple(option.type.choices) == PRECISIONS
+    assert tuple(option.type.choices) == CHOICES
     for verb in ("train", "embed"):
         assert "--precision" in CliRunner().invoke(main, [verb, "--help"]).output
+
+
+def test_a_device_that_is_not_here_is_refused_at_loading_only(monkeypatch):
+    def missing(device):
+        raise EncoderError(f"device {device}: torch finds none on this machine")
+
+    monkeypatch.setattr("prescreen.encoders.devices.resolve", missing)
+    made = Encoder(BF16, "cuda")  # a driver of Ray has no card of its own
+    assert made.specification == BF16
+    with pytest.raises(EncoderError, match="torch finds none"):
+        made.load()
+
+
+def test_an_encoder_is_known_by_its_fingerprints_in_every_precision():
+    assert BF16.fingerprint in F32.fingerprints
+    assert F32.fingerprint in BF16.fingerprints
+    assert replace(F32, mirror=False).fingerprint not in F32.fingerprints

@@ -24,7 +24,7 @@ from prescreen.tracking import store_uri
 from prescreen.training.dataset import fit_dataset
 from prescreen.workflow import evaluate, score
 from prescreen.workflow import train as workflow
-from prescreen.workflow.bases import OpenedBase, known_persons
+from prescreen.workflow.bases import OpenedBase, known_persons, make_training_encoder
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample" / "training" / "images"
 ALL = [f"{number:03d}.jpg" for number in range(1, 61, 2)]
@@ -179,6 +179,14 @@ def test_what_is_refused_is_refused_before_a_picture_is_read(trained, encoder, c
             with pytest.raises((UsageError, PredictorMismatch), match=message):
                 train(replace(TRAINING, **{"bases": ("kept",), "output": Path("refused")} | changes))
     assert not Path("refused").exists()
+
+
+def test_an_old_base_of_bf16_is_to_be_trained_again_also_where_there_is_no_bf16(trained, encoder, computes_in):
+    computes_in("f32")
+    old = replace(Predictor.load("kept").manifest.encoder, precision="bf16", preprocessing="images 2, faces 1, views 1")
+    opened = SimpleNamespace(place="old", predictor=SimpleNamespace(manifest=SimpleNamespace(encoder=old), beside=()))
+    with pytest.raises(PredictorMismatch, match="is not today's with the same name; train the base again"):
+        make_training_encoder(replace(TRAINING, encoder=encoder, **FOUR), [opened])
 
 
 def test_a_base_that_forgets_has_no_cross_validated_predictions_of_its_ratings(trained, encoder):

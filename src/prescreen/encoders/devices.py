@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.encoders.backends import AcceleratedNetwork, CompiledNetwork, is_converted, precisions
-from prescreen.encoders.specification import MemberSpecification
+from prescreen.encoders.specification import PRECISIONS, MemberSpecification
 from prescreen.errors import EncoderError, UsageError
 from prescreen.progress import receiver
 from prescreen.text import shown, unknown_name
@@ -28,7 +28,7 @@ Device = Literal["cpu", "cuda", "mps"]
 
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
 DEVICE_VARIABLE: Final = "PRESCREEN_DEVICE"
-PRECISIONS: Final = ("auto", "f32", "bf16")
+CHOICES: Final = ("auto", *PRECISIONS)
 
 
 class Network(ABC):
@@ -134,12 +134,12 @@ def choose_precision(precision: str, device: str) -> str:
     Raises
     ------
     UsageError
-        If a name is none of `PRECISIONS` or `DEVICES`.
+        If a name is none of `CHOICES` or `DEVICES`.
     EncoderError
         If this machine has no such device, or the device lacks the precision.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(unknown_name(precision, PRECISIONS, "precision"))
+    if precision not in CHOICES:
+        raise UsageError(unknown_name(precision, CHOICES, "precision"))
     if precision == "f32":
         return precision
     found = resolve(device)
@@ -153,8 +153,14 @@ def choose_precision(precision: str, device: str) -> str:
 
 
 def computable(precision: str, device: str) -> str:
-    """Return the precision in which vectors for a predictor are made: its own, or ``f32`` where the device lacks it."""
-    return precision if precision == "f32" or precision in precisions(resolve(device)) else "f32"
+    """Return the precision in which vectors for a predictor are made: its own, or ``f32`` where the device lacks it.
+
+    A device that is not here computes nothing: it is refused when networks are loaded.
+    """
+    try:
+        return precision if precision == "f32" or precision in precisions(resolve(device)) else "f32"
+    except EncoderError:
+        return precision
 
 
 def _may_have_card() -> bool:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from prescreen.encoders import clip
 from prescreen.encoders.bundled import EFFICIENTNET, FACE, BundledNetwork
 from prescreen.encoders.clip_tables import FORMS
-from prescreen.encoders.devices import PRECISIONS, Network, check_name, choose_precision, chosen_device, computable
+from prescreen.encoders.devices import Network, check_name, choose_precision, chosen_device, computable
 from prescreen.encoders.specification import (
+    PRECISIONS,
     PREPROCESSING_VERSION,
     READABLE_PREPROCESSING,
     EncoderSpecification,
@@ -56,8 +57,6 @@ class Encoder:
 
     Attributes
     ----------
-    asked : EncoderSpecification
-        The specification that was given.
     specification : EncoderSpecification
         That of its vectors, under which the cache keeps them: the one given or, where its precision is ``bf16`` and the
         device does not compute that fast, the same in ``f32``.
@@ -68,8 +67,6 @@ class Encoder:
         If the specification has a preprocessing or precision that this version of prescreen does not support.
     UsageError
         If there is no such device.
-    EncoderError
-        If the specification is one in ``bf16``, and the device is not on this machine.
     """
 
     def __init__(
@@ -83,11 +80,11 @@ class Encoder:
                 f"encoder {specification.name}: made with preprocessing ({specification.preprocessing}), this version "
                 f"of prescreen has ({PREPROCESSING_VERSION}); train again or install the version that made it"
             )
-        if specification.precision not in PRECISIONS[1:]:
+        if specification.precision not in PRECISIONS:
             raise PredictorMismatch(
-                f"unknown precision {specification.precision!r}: made by another version of prescreen"
+                f"encoder {specification.name}: precision {specification.precision!r} is unknown to this version of "
+                "prescreen; train again or install the version that made it"
             )
-        self.asked = specification
         self.specification = replace(specification, precision=computable(specification.precision, device))
         precision = self.specification.precision
         self._networks = [_network(member, precision, device, beside) for member in specification.members]

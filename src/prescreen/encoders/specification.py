@@ -19,6 +19,8 @@ from prescreen.text import shown
 PREPROCESSING_VERSION: Final = f"images {decoding.VERSION}, faces {faces.VERSION}, views {views.VERSION}"
 """Versions of decoding, face finding and cutting of views, which decide what the networks see of a picture."""
 
+PRECISIONS: Final = ("f32", "bf16")
+
 _BICUBIC: Final = "bicubic"
 
 READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION, "images 2, faces 1, views 1"})
@@ -190,6 +192,11 @@ class EncoderSpecification:
         for member in content["members"]:
             del member["weights"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Fingerprints of this encoder in every precision."""
+        return frozenset(dataclasses.replace(self, precision=each).fingerprint for each in PRECISIONS)
 
     def takes(self, vectors: "EncoderSpecification") -> bool:
         """Tell whether a predictor of this encoder may be given vectors of another: its own, or the same in ``f32``."""

@@ -134,9 +134,18 @@ class Predictor:
         """Folders where weights of its encoder may be: its directory, and the one that this lies in."""
         return () if self.place is None else (self.place, self.place.parent)
 
-    def make_encoder(self, device: str | None = None) -> Encoder:
-        """Return its encoder, which finds weights beside it, too; ``device`` as in `Encoder`."""
-        return Encoder(self.manifest.encoder, device, self.beside)
+    def make_encoder(self, device: str | None = None, *, like: str | None = None) -> Encoder:
+        """Return its encoder, which finds weights beside it, too.
+
+        Parameters
+        ----------
+        device : str, optional
+            As in `Encoder`.
+        like : str, optional
+            Precision of vectors that its own will be compared with; ``f32`` stands in for ``bf16`` then, too.
+        """
+        own = self.manifest.encoder
+        return Encoder(replace(own, precision="f32") if like == "f32" else own, device, self.beside)
 
     def as_base(self) -> Base:
         """Return the part of it that predicts raw ratings, before any human scores."""

@@ -197,8 +197,9 @@ def _record(predictor: Predictor, canaries: Canaries, encoder: Encoder) -> Path:
         _libraries(),
         {name: features.version(name) for name in _CODECS},
         [platform.machine(), _processor(), os.cpu_count(), resolve(encoder.device)],
-        encoder.specification.precision,
     ]
+    if _stands_in(predictor, encoder):
+        deciding.append(encoder.specification.precision)
     name = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
     return cache_directory() / "canaries" / f"{name}.json"
 

@@ -322,7 +322,7 @@ def read_candidates(scores: Path | None, predictor: Predictor) -> tuple[ScoresMe
     table = read_table(scores)
     if note is not None:
         note.check(scores, note.predictor_sha256)
-        if note.encoder_sha256 != predictor.manifest.encoder.fingerprint or note.traits != predictor.traits:
+        if note.encoder_sha256 not in predictor.manifest.encoder.fingerprints or note.traits != predictor.traits:
             raise PredictorMismatch(
                 f"{scores}: scored by {note.predictor_name} with the encoder {note.encoder}, whose vectors or traits "
                 f"are not those of {predictor.manifest.name}; score the folder again with --predictor"

@@ -97,6 +97,8 @@ class ScoresMetadata:
         Result of `prescreen.predictor.reproducibility`.
     faults : dict of str to int
         Failures by kind; missing in files of older versions.
+    precision : str
+        Of the vectors, ``f32`` or ``bf16``; missing in files of older versions.
     """
 
     table_sha256: str
@@ -114,6 +116,7 @@ class ScoresMetadata:
     versions: dict[str, str]
     canaries: str = ""
     faults: dict[str, int] = field(default_factory=dict)
+    precision: str = ""
 
     def write(self, table: Path, put: Callable[[], object]) -> None:
         """Write a table and its metadata as one: a kill at any moment leaves the old pair or the new one.

@@ -100,6 +100,8 @@ def make_training_encoder(options: "TrainingOptions", bases: Sequence[OpenedBase
         wanted, given = base.predictor.manifest.encoder, encoder.specification
         if wanted.takes(given):
             continue
+        if given.precision == "f32":  # which never stands in the way
+            wanted = replace(wanted, precision="f32")
         if wanted.options == given.options:
             what, remedy = "is not today's with the same name", "train the base again"
         else:

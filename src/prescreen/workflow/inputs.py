@@ -102,7 +102,7 @@ def open_scores(
         note.check(scores, loaded.fingerprint)
     check_scores(table, loaded.traits, scores)
     warn_of_simulation(loaded, reporter)
-    encoder = loaded.make_encoder()
+    encoder = loaded.make_encoder(like=note.precision if note else None)
     reproducibility.check_reproducibility(loaded, encoder, reporter)
     return note, table, loaded, encoder
 
@@ -188,7 +188,7 @@ def _faster(encoder: Encoder, found: Estimate, files: Sequence[ImageFile]) -> li
     alone = len(encoder.specification.members) == 2  # beside the face network
     if alone and usual and fewer.seconds < _GAIN * found.seconds:
         names.append(f"--views {','.join(usual)} --no-mirror: about {fewer.text()}")
-    bundled = make_encoder("bundled", device=encoder.device)
+    bundled = make_encoder("bundled", encoder.specification.precision, encoder.device)
     if encoder.specification.name != "bundled" and not bundled.must_convert:
         other = estimate(bundled, found.pictures, files)
         if other.seconds < _GAIN * found.seconds:

@@ -133,6 +133,7 @@ def score(
             simulated=loaded.manifest.simulated,
             versions=provenance.versions(),
             canaries=canaries.text,
+            precision=encoder.specification.precision,
         )
         metadata.write(table.place, table.commit)
     if not scored:

@@ -171,12 +171,14 @@ def _described(options: TrainingOptions) -> str:
     """Return all that a training depends on: the ratings, the pictures' files, the base, the networks, the options."""
     rated = read_ratings(options.ratings, options.traits, options.scale, options.images, columns=options.columns)
     files = [os.stat(file.path) for file in rated_images(rated) if os.path.exists(file.path)]
+    networks = make_encoder(ENCODER).specification
     told: Mapping[str, Any] = {
         **asdict(options),
+        "precision": networks.precision,
         "ratings": rated.fingerprint,
         "images": [str(rated.images_dir and rated.images_dir.resolve()), *((s.st_size, s.st_mtime_ns) for s in files)],
         "bases": [load_predictor(base).fingerprint for base in options.bases],
-        "networks": make_encoder(ENCODER).specification.fingerprint,
+        "networks": networks.fingerprint,
     }
     return json.dumps(told, default=str, sort_keys=True)
 
