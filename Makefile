@@ -39,8 +39,11 @@ install: $(STAMP) ## Create .venv and install prescreen in it
 demo: $(STAMP) ## Train, score and rank on the sample; look at demo/report.html afterwards
 	$(BIN)/prescreen demo --output demo
 
-# One process more than processors, because some tests wait. Types are checked at the same time.
+# One process more than processors, because some tests wait. Each computes with one thread: threads of several processes
+# wait for each other in loops that take the processors from all. Types are checked at the same time.
 .PHONY: test
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 test: lint imports ## All checks, as CI runs them: lint, types, imports, tests
 	@$(BIN)/python -m mypy & types=$$!; \
 	$(BIN)/python -m pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder; \

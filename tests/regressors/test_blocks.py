@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from prescreen.regressors.blocks import SMALL, BlockDesign, BlockScaler, blas_threads, product, squared_distances
 
@@ -81,10 +81,10 @@ def threads():
 
 def test_small_problems_use_one_thread_and_the_setting_returns():
     np.eye(2) @ np.eye(2)
-    before = threads()
-    assert before
-    with blas_threads(100):
-        assert set(threads()) == {1}
-    assert threads() == before
-    with blas_threads(SMALL + 1):
-        assert threads() == before
+    with threadpool_limits(2, "blas"):
+        assert set(threads()) == {2}
+        with blas_threads(100):
+            assert set(threads()) == {1}
+        assert set(threads()) == {2}
+        with blas_threads(SMALL + 1):
+            assert set(threads()) == {2}
