@@ -7,6 +7,7 @@ the weights are random, with a seed.
 import numpy as np
 import open_clip
 import pytest
+import timm
 import torch
 
 from prescreen.encoders import clip_models, clip_settings
@@ -25,8 +26,9 @@ def test_open_clip_knows_what_this_was_written_for():
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_image_tower_gives_as_many_features_as_is_said(model):
-    """On the meta device, which computes shapes alone."""
+def test_the_image_tower_gives_as_many_features_as_is_said(model, monkeypatch):
+    """On the meta device, which computes shapes alone: what draws random weights takes time there and sets nothing."""
+    monkeypatch.setattr(timm.layers.weight_init, "_trunc_normal_", lambda tensor, *_: tensor)
     settings = clip_settings.possible(model, "local:/nowhere")[0]
     tower = clip_models.image_tower(model, "local:/nowhere", settings)
     side = clip_models.side_of(tower)
