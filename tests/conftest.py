@@ -1,5 +1,6 @@
 """What several test modules need: pictures, and the reference data sets where they are."""
 
+import gc
 import io
 import json
 import os
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from encoders.local_hub import LocalHub
 
 LONGEST = ("tests/e2e/", "tests/contract/", "tests/test_determinism.py", "tests/workflow/test_format_matrix.py")
+DEMO = "tests/e2e/"
+"""Tests of these files share one run of the demo, which takes most of a minute; those of `NO_DEMO` need none."""
+NO_DEMO = tuple(
+    f"{DEMO}test_{name}.py"
+    for name in ("ballot", "odd_names", "pick_trains", "ratings_as_people_have_them", "surroundings")
+)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -30,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Files(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return "tests/e2e" if file.startswith("tests/e2e/") else file
+            return DEMO if file.startswith(DEMO) and file not in NO_DEMO else file
 
     return Files(config, log) if config.getvalue("dist") == "loadfile" else None
 
@@ -38,6 +45,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let those begin that take longest."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the search for garbage from what stays to the end: all libraries, all tests."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let libraries find at the end of the process that nothing of theirs is left."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

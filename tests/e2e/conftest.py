@@ -14,6 +14,7 @@ from unittest.mock import patch
 import pytest
 from click.testing import CliRunner
 
+from compiled import compiled_once
 from prescreen.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,8 @@ class Shell:
         return kept | {"PRESCREEN_CACHE": str(self.cache), "HF_HUB_OFFLINE": "1", "HF_HOME": str(self.cache / "hub")}
 
     def __call__(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        with contextlib.chdir(self.folder), patch.dict(os.environ, self.environment), warnings.catch_warnings():
+        environment = patch.dict(os.environ, self.environment)
+        with contextlib.chdir(self.folder), environment, compiled_once(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # as a user's process does with those of libraries
             done = CliRunner().invoke(main, [str(word) for word in words], prog_name="prescreen")
         broken = done.exception and not isinstance(done.exception, SystemExit)

@@ -427,3 +427,11 @@ def test_a_picture_beside_a_folder_is_a_candidate_and_told(pick, place):
     done = pick("portraits", "my now.jpg", "--no-gates", "all")
     assert done.returncode == 0, done.stderr
     assert "taken for a candidate; if it is your current photo, give --current 'my now.jpg'" in done.stderr
+
+
+def test_the_champion_comes_before_the_public_ratings(demo, shell, tmp_path):
+    with_store = Shell(demo, shell.cache)
+    done = with_store("pick", SAMPLE / "candidates" / "008.jpg", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "predictor  the champion, version 1" in done.stderr
+    assert "Predicted from simulated ratings" in done.stdout

@@ -168,11 +168,3 @@ def test_own_ratings_are_trained_on_once_with_the_public_ones_as_base(place, arc
     votes[votes["image"].isin(kept)].to_csv(place.folder / "mine.csv", index=False)
     changed = place(*words)
     assert "trained earlier (kept in the cache)" not in changed.stderr.replace("Impressions, trained earlier", "")
-
-
-def test_the_champion_comes_before_the_public_ratings(demo, shell, tmp_path):
-    with_store = Shell(demo, shell.cache)
-    done = with_store("pick", SAMPLE / "candidates" / "008.jpg", "--output", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert "predictor  the champion, version 1" in done.stderr
-    assert "Predicted from simulated ratings" in done.stdout
