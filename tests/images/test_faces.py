@@ -2,7 +2,9 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import dlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,6 +106,20 @@ def test_network_finds_what_hog_misses(portrait, face, monkeypatch):
     found = find_face(portrait)
     assert (found.detector, found.count) == ("cnn", 1)
     assert off(found.landmarks, face.landmarks, face.eye_distance) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("confidences", "count"), [([2.0, 0.1], 2), ([2.0, -0.1], 1), ([-0.1, -0.12], 1)], ids=["sure", "one", "none sure"]
+)
+def test_a_weak_box_is_a_face_only_where_there_is_no_better_one(confidences, count, portrait, face):
+    left, top, right, bottom = (round(value * 320 / max(portrait.size)) for value in face.box)
+    boxes = [dlib.rectangle(left, top, right, bottom), dlib.rectangle(0, 0, 90, 90)]
+    models = SimpleNamespace(
+        hog=SimpleNamespace(run=lambda *_: (boxes, confidences, [0, 0])), landmarks=faces._models().landmarks
+    )
+    found = faces._find(portrait, models)
+    assert (found.detector, found.count) == ("hog", count)
+    assert off(found.landmarks, face.landmarks, face.eye_distance) < 0.03
 
 
 @pytest.mark.parametrize("size", [(300, 300), (300, 500), (500, 300)])

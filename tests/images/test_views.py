@@ -135,6 +135,19 @@ def test_fine_stripes_become_grey_and_not_coarse_stripes():
     assert view.mean() == pytest.approx(127.5, abs=3)
 
 
+@pytest.mark.parametrize("scale", [1.4, 1.9, 2.1, 2.9, 3.5, 4.2, 7.7])
+def test_a_pixel_of_a_view_is_the_mean_of_those_that_it_covers(scale):
+    """White noise keeps its mean; its deviation falls by how many pixels across one of the view covers."""
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(np.clip(rng.normal(128, 30, (900, 900, 3)), 0, 255).astype(np.uint8))
+    angle = np.radians(8)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    landmarks = (FRAME_LANDMARKS - 0.5) @ turn.T * 880 + 450
+    view = cut(noise, face_at(landmarks), View("mouth", round(0.42 * 880 / scale))).astype(float)
+    assert view.mean() == pytest.approx(128, abs=1)
+    assert view.std() == pytest.approx(30 / scale, rel=0.25)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (3, 2)])
 def test_pictures_of_a_few_pixels(size):
     picture = Image.new("RGB", size, (9, 9, 9))

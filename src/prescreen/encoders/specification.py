@@ -23,11 +23,8 @@ PRECISIONS: Final = ("f32", "bf16")
 
 _BICUBIC: Final = "bicubic"
 
-READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION, "images 2, faces 1, views 1"})
-"""Versions whose predictors this one applies: ordinary pictures are equal to the last bit.
-
-Decoding 2 read HDR pictures, PNGs with their own gamma or primaries and some transparent pictures as plain sRGB.
-"""
+READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION})
+"""Versions whose predictors this one applies: those that move no score of an ordinary picture by 0.05 or more."""
 
 
 def split_name(name: str) -> list[str]:

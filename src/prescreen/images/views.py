@@ -6,6 +6,7 @@ where they lie on average in portraits, and a fixed box is cut from that frame. 
 may be left: what lies beyond the picture is grey.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ from PIL import Image
 
 from prescreen.images.faces import Face
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever the same picture and face give other views; part of what identifies an embedding."""
 
 Pixels = NDArray[np.uint8]
@@ -37,6 +38,11 @@ BOXES: Final[Mapping[str, tuple[float, float, float]]] = {
 }
 BEYOND: Final = (128, 128, 128)
 
+_DENSE: Final = 3
+"""Nearest pixels across and down for each pixel of a view, at least."""
+_GAP: Final = 1.5
+"""``whole`` is scaled from a copy at least so many times as large, reduced by a whole number: that is twice as fast."""
+
 RESAMPLING: Final[Mapping[str, Image.Resampling]] = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
@@ -55,7 +61,7 @@ class View:
     side : int
         Width and height in pixels.
     interpolation : str
-        One of `RESAMPLING`. Boxes are sampled more densely than needed and averaged, whatever it is.
+        One of `RESAMPLING`, for ``whole``. Boxes are averages of the picture's pixels, whatever it is.
     """
 
     name: str
@@ -71,9 +77,8 @@ def cut(picture: Image.Image, face: Face, view: View) -> Pixels:
     ndarray of uint8, shape (side, side, 3)
     """
     if view.name == "whole":
-        return np.asarray(
-            picture.resize((view.side, view.side), RESAMPLING[view.interpolation], _square(picture, face))
-        )
+        size, square, how = (view.side, view.side), _square(picture, face), RESAMPLING[view.interpolation]
+        return np.asarray(picture.resize(size, how, square, reducing_gap=_GAP))
     left, top, side = BOXES[view.name]
     frame_to_picture = similarity(FRAME_LANDMARKS, face.landmarks)
     step = side / view.side
@@ -111,8 +116,9 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
 def warp(picture: Image.Image, matrix: NDArray[np.float64], side: int) -> Pixels:
     """Sample a square whose pixel (x, y) lies at ``matrix @ (x, y, 1)``, without aliasing.
 
-    Only the part of the picture that is needed is touched: reduced by whole numbers first, then sampled twice as
-    densely as needed and averaged.
+    Only the part of the picture that is needed is touched. It is reduced by a whole number, to no less than twice the
+    square's resolution. Then the nearest pixels are taken, at least as densely as they lie, and averaged: Pillow takes
+    them sixteen times as fast as it interpolates. It interpolates only where the picture is the coarser one.
     """
     corners = matrix @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
@@ -121,19 +127,17 @@ def warp(picture: Image.Image, matrix: NDArray[np.float64], side: int) -> Pixels
     high = np.clip(np.ceil(corners.max(axis=1) + margin), 0, picture.size).astype(int)
     if (high <= low).any():
         return np.full((side, side, 3), BEYOND, np.uint8)
-    factor = max(1, int(scale))
+    factor = max(1, int(scale / 2))
     part = picture.crop((*low, *high))
     if factor > 1:
         part = part.reduce(factor)
+    dense, sampling = 1, Image.Resampling.BILINEAR
+    if scale > 1:
+        dense, sampling = max(_DENSE, math.ceil(scale / factor)), Image.Resampling.NEAREST
     inner = matrix.copy()
     inner[:, 2] -= low
     inner /= factor
-    inner[:, :2] /= 2
-    dense = part.transform(
-        (2 * side, 2 * side),
-        Image.Transform.AFFINE,
-        inner.ravel().tolist(),
-        Image.Resampling.BILINEAR,
-        fillcolor=BEYOND,
-    )
-    return np.asarray(dense.reduce(2))
+    inner[:, :2] /= dense
+    size, places = (dense * side, dense * side), inner.ravel().tolist()
+    sampled = part.transform(size, Image.Transform.AFFINE, places, sampling, fillcolor=BEYOND)
+    return np.asarray(sampled.reduce(dense))
