@@ -190,7 +190,7 @@ def test_nothing_in_a_predictor_can_run_code(original):
     for path in original.iterdir():
         data = path.read_bytes()
         assert not data.startswith((b"\x80", b"PK"))
-        with pytest.raises(ValueError, match="opcode|pickle exhausted|expected"):
+        with pytest.raises(ValueError, match="opcode|pickle exhausted|expected|invalid literal"):
             list(pickletools.genops(data))
         if path.suffix == ".json":
             json.loads(data)

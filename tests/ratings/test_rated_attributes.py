@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from prescreen.ratings.other_columns import rated_attributes
+from prescreen.ratings.other_columns import rated_attributes, with_auxiliary
 from prescreen.ratings.reading import read_ratings
 
 PICTURES = [f"{number}.jpg" for number in range(12)]
@@ -44,3 +44,11 @@ def test_faults_in_traits_that_are_not_learned_do_no_harm(votes):
     votes.write_text(votes.read_text() + "0.jpg,height,tall\n")
     rated = read_ratings(votes, {"smart": "smart"})
     assert list(rated_attributes(rated).columns) == ["smart"]
+
+
+def test_the_file_is_not_read_again_for_what_is_known(votes):
+    columns = {"competence": "smart"}
+    rated = read_ratings(votes, columns)
+    expected, known = rated_attributes(rated, columns), with_auxiliary(rated, columns)
+    votes.unlink()
+    pd.testing.assert_frame_equal(rated_attributes(known, columns), expected)

@@ -1,15 +1,24 @@
 import io
 import json
+from functools import partial
 
 import numpy as np
 import pytest
-from tests.regressors.conftest import fitted, predict
+from tests.regressors.conftest import predict
 
 from prescreen.errors import PredictorError, RatingsError
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
-from prescreen.regressors.stacking import BASE, STACK, TraitRegressors, candidates, cross_validate, fit_final
+from prescreen.regressors.stacking import (
+    BASE,
+    STACK,
+    TraitRegressors,
+    candidates,
+    cross_validate,
+    fit_final,
+    steps_of_fold,
+)
 
 
 def through_files(state):
@@ -69,7 +78,8 @@ def test_damaged_state_is_refused(noisy):
 def test_prediction_is_the_mean_by_shares(noisy):
     X, Y, groups, blocks = noisy
     model = fit_final(X, Y, groups, blocks)
-    fits = {name: fitted(candidate, X, Y, groups=groups, blocks=blocks) for name, candidate in candidates(0).items()}
+    design = BlockDesign(model.scaler, X)
+    fits = {name: candidate.fit(design, Y, groups=groups) for name, candidate in candidates(0).items()}
     parts = zip(model.regressors, model.weights, strict=True)
     expected = sum(share * predict(fits[name], X) for name, share in parts)
     np.testing.assert_allclose(model.predict(X), expected, rtol=1e-9)
@@ -91,8 +101,9 @@ def test_stack_is_no_worse_than_its_parts_on_what_it_was_weighed_by(noisy):
 def test_inner_errors_are_those_of_left_out_groups(noisy):
     X, Y, groups, blocks = noisy
     model = fit_final(X, Y, groups, blocks, trees=True)
-    ridge = fitted(BlockKernelRidge(), X, Y, groups=groups, blocks=blocks)
-    trees = fitted(BoostedTrees(seed=0), X, Y, groups=groups, blocks=blocks)
+    design = BlockDesign(model.scaler, X)
+    ridge = BlockKernelRidge().fit(design, Y, groups=groups)
+    trees = BoostedTrees(seed=0).fit(design, Y, groups=groups)
     for name, regressor in (("ridge", ridge), ("lightgbm", trees)):
         expected = np.nanmean((regressor.cv_predictions_ - Y) ** 2, axis=0)
         np.testing.assert_allclose(model.inner_errors[name], expected, rtol=1e-9)
@@ -150,9 +161,7 @@ def test_test_fold_is_never_used(noisy):
 
 def test_cross_validation_says_what_it_did(noisy):
     X, Y, groups, blocks = noisy
-    steps = []
-    result = cross_validate(X, Y, groups, blocks, n_splits=3, progress=lambda *step: steps.append(step))
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+    result = cross_validate(X, Y, groups, blocks, n_splits=3)
     assert result.n_splits == 3
     assert result.predictions.shape == Y.shape
     assert np.isfinite(result.predictions).all()
@@ -161,6 +170,20 @@ def test_cross_validation_says_what_it_did(noisy):
         assert len(np.unique(result.folds[groups == group])) == 1
     train = result.folds != 0
     np.testing.assert_allclose(result.naive[~train][0], np.nanmean(Y[train], axis=0))
+
+
+@pytest.mark.parametrize("stack", [{}, {"trees": True}, {"hold_rows": False}])
+def test_threads_change_no_prediction_and_report_all_steps(noisy, stack):
+    X, Y, groups, blocks = noisy
+    found = []
+    for threads in (1, 3):
+        steps = []
+        step = partial(steps.append, None)
+        found.append(cross_validate(X, Y, groups, blocks, n_splits=5, threads=threads, step=step, **stack))
+        assert len(steps) == 5 * steps_of_fold(**stack)
+    np.testing.assert_array_equal(found[0].predictions, found[1].predictions)
+    np.testing.assert_array_equal(found[0].folds, found[1].folds)
+    assert found[0].choices == found[1].choices
 
 
 def test_too_few_groups_are_refused(noisy):

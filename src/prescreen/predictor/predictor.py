@@ -247,7 +247,7 @@ class Predictor:
     def _pictures(self, raw: NDArray[np.float64], vectors: Vectors, keys: NDArray[np.uint64]) -> Pictures:
         return Pictures(
             z=self.calibration.z(raw),
-            features=self.regressors.scaler.transform(vectors),
+            features=self.regressors.scaler.plain.transform(vectors),
             faces=np.asarray(vectors[:, self._face], np.float32),
             keys=keys,
         )

@@ -30,8 +30,8 @@ def rated_attributes(ratings: Ratings, columns: Mapping[str, str] | None = None)
         not checked as traits are; if they cannot be read at all, they are left out.
     """
     own = ratings.wide()
-    others = _other_traits(ratings, columns).reindex(own.index)
-    return own.join(others.dropna(axis="columns", how="all"))
+    others = _other_traits(ratings, columns) if ratings.others is None else ratings.others
+    return own.join(others.reindex(own.index).dropna(axis="columns", how="all"))
 
 
 def _other_traits(ratings: Ratings, columns: Mapping[str, str] | None) -> pd.DataFrame:
@@ -68,9 +68,10 @@ def with_auxiliary(ratings: Ratings, columns: Mapping[str, str]) -> Ratings:
     Returns
     -------
     Ratings
-        The ratings with their `auxiliary` table, and the number of pictures that have ratings in other traits only.
+        The ratings with their `auxiliary` table, what it was made of, and the number of pictures that have ratings in
+        other traits only.
     """
     own, found = ratings.wide(), _other_traits(ratings, columns)
     others = found.reindex(own.index)
     usable = others.loc[:, (others.notna().sum() >= MIN_IMAGES) & (others.nunique() > 1)]
-    return replace(ratings, auxiliary=usable, only_others=len(found.index.difference(own.index)))
+    return replace(ratings, auxiliary=usable, others=found, only_others=len(found.index.difference(own.index)))

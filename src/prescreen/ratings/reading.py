@@ -99,6 +99,8 @@ class Ratings:
     auxiliary : DataFrame
         Mean votes in other traits of the file, indexed like :meth:`wide`, a column a trait, NaN where not rated. Empty
         unless :func:`prescreen.ratings.other_columns.with_auxiliary` added them.
+    others : DataFrame or None
+        Mean votes in all other traits and of all pictures of the file; None as long as nobody read them.
     only_others : int
         Number of pictures of the file that are rated in other traits only, as far as they were looked at.
     """
@@ -119,6 +121,7 @@ class Ratings:
     errors: pd.DataFrame = field(default_factory=pd.DataFrame)
     notes: tuple[str, ...] = ()
     auxiliary: pd.DataFrame = field(default_factory=pd.DataFrame)
+    others: pd.DataFrame | None = None
     only_others: int = 0
 
     def wide(self) -> pd.DataFrame:

@@ -3,13 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prescreen.regressors.blocks import BlockDesign, BlockScaler, Float32, Float64
 from prescreen.regressors.folds import group_codes, require_groups
+from prescreen.regressors.threads import Step
 
 State = tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
@@ -24,7 +25,11 @@ class BlockRegressor(ABC):
         Standardisation learned from the training rows.
     cv_predictions_ : ndarray of float64, shape (n, t)
         Prediction for each training row by a fit that did not see the row's group; NaN where it has no rating.
+    steps : int
+        How many steps a fit reports.
     """
+
+    steps: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         self.scaler_: BlockScaler
@@ -36,6 +41,7 @@ class BlockRegressor(ABC):
         Y: NDArray[Any],
         sample_weight: NDArray[Any] | None = None,
         groups: NDArray[Any] | None = None,
+        step: Step = lambda: None,
     ) -> Self:
         """Fit every column of ``Y`` on the rows that have a rating in it.
 
@@ -49,6 +55,8 @@ class BlockRegressor(ABC):
             Not negative; zero leaves the row out.
         groups : ndarray of shape (n,), optional
             Rows of one group are left out together when the fit is evaluated.
+        step : callable
+            Called `steps` times.
 
         Raises
         ------
@@ -58,12 +66,13 @@ class BlockRegressor(ABC):
             If a column has ratings from fewer than two groups.
         """
         self.scaler_ = design.scaler
-        self._fit(design, *check_targets(Y, sample_weight, groups, len(design)))
+        self._fit(design, *check_targets(Y, sample_weight, groups, len(design)), step)
+        step()
         return self
 
     @abstractmethod
-    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp]) -> None:
-        """Fit checked targets and weights (n, t) of rows in numbered groups (n,)."""
+    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp], step: Step) -> None:
+        """Fit checked targets and weights (n, t) of rows in numbered groups (n,); call ``step`` `steps` - 1 times."""
 
     @abstractmethod
     def predict_standardised(self, Z: Float32) -> Float64:

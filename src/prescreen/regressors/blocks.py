@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from prescreen.errors import PredictorError
+from prescreen.regressors.relevance import feature_relevance
 
 Blocks = Mapping[str, slice]
 Float16 = NDArray[np.float16]
@@ -49,8 +50,8 @@ class BlockScaler:
     A feature is centred and divided by its standard deviation on the training rows, clipped at 3 standard deviations
     and rounded to half precision, the precision in which a saved model keeps it. Blocks are then weighed so that the
     inner product of two rows is the mean over blocks of the mean product of a feature, and the squared Euclidean
-    distance the mean over blocks of the mean squared difference of a feature (2 on average between unrelated rows). A
-    feature that is constant on the training rows counts as zero.
+    distance the mean over blocks of the mean squared difference of a feature (2 on average between unrelated rows).
+    Means within a block are weighed by `relevance`. A feature that is constant on the training rows counts as zero.
 
     Attributes
     ----------
@@ -58,11 +59,14 @@ class BlockScaler:
         Column range of each block; they tile the columns.
     mean, inverse_sd : ndarray of float32, shape (d,)
         Training mean, and 1 / standard deviation (0 for a constant feature).
+    relevance : ndarray of float32, shape (d,)
+        Weight of each feature within its block, 1 on average (`prescreen.regressors.relevance`).
     """
 
     blocks: dict[str, slice]
     mean: Float32
     inverse_sd: Float32
+    relevance: Float32
 
     @classmethod
     def fit(cls, X: NDArray[Any], blocks: Blocks | None = None) -> Self:
@@ -78,7 +82,12 @@ class BlockScaler:
         sd = np.sqrt(variance)
         varies = sd > 1e-6 * np.abs(mean) + np.finfo(np.float32).tiny
         inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=varies)
-        return cls(ordered, mean.astype(np.float32), inverse.astype(np.float32))
+        return cls(ordered, mean.astype(np.float32), inverse.astype(np.float32), np.ones(X.shape[1], np.float32))
+
+    @property
+    def plain(self) -> Self:
+        """The same standardisation with equal weights of the features in a block."""
+        return replace(self, relevance=np.ones_like(self.relevance))
 
     @property
     def n_features(self) -> int:
@@ -97,10 +106,10 @@ class BlockScaler:
         return standardised
 
     def weigh(self, standardised: Float16) -> Float32:
-        """Give every block the same total weight."""
-        weight = np.empty(self.n_features, np.float32)
+        """Give every block the same total weight, and every feature its own in the block."""
+        weight = np.sqrt(self.relevance)
         for block in self.blocks.values():
-            weight[block] = 1.0 / math.sqrt(len(self.blocks) * (block.stop - block.start))
+            weight[block] /= math.sqrt(len(self.blocks) * (block.stop - block.start))
         Z = np.empty(standardised.shape, np.float32)
         for start in range(0, len(Z), _FEW):
             rows = slice(start, start + _FEW)
@@ -115,18 +124,20 @@ class BlockScaler:
     def to_state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and a JSON-able description."""
         ranges = {name: [block.start, block.stop] for name, block in self.blocks.items()}
-        return {"mean": self.mean, "inverse_sd": self.inverse_sd}, {"blocks": ranges}
+        arrays = {"mean": self.mean, "inverse_sd": self.inverse_sd, "relevance": self.relevance}
+        return arrays, {"blocks": ranges, "relevance": True}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Self:
-        """Rebuild what :meth:`to_state` returned."""
+        """Rebuild what :meth:`to_state` returned; models from before there was a relevance have equal weights."""
         blocks = {name: slice(int(start), int(stop)) for name, (start, stop) in config["blocks"].items()}
         mean = np.asarray(arrays["mean"], np.float32)
         try:
             ordered = check_blocks(blocks, len(mean))
         except ValueError as error:
             raise PredictorError(f"the saved model is damaged ({error}); train it again") from error
-        return cls(ordered, mean, np.asarray(arrays["inverse_sd"], np.float32))
+        relevance = np.asarray(arrays["relevance"] if config.get("relevance") else np.ones_like(mean), np.float32)
+        return cls(ordered, mean, np.asarray(arrays["inverse_sd"], np.float32), relevance)
 
 
 class BlockDesign:
@@ -138,17 +149,21 @@ class BlockDesign:
         Fitted on these rows.
     X : ndarray of shape (n, d)
         Features.
+    ratings : (ndarray, ndarray), optional
+        Ratings and weights of the rows, (n, t) each, from which the scaler's relevance is learned.
     """
 
-    def __init__(self, scaler: BlockScaler, X: NDArray[Any]) -> None:
-        self.scaler = scaler
+    def __init__(self, scaler: BlockScaler, X: NDArray[Any], ratings: tuple[Float64, Float64] | None = None) -> None:
         self.standardised = scaler.standardise(X)
+        if ratings is not None:
+            scaler = replace(scaler, relevance=feature_relevance(self.standardised, *ratings, scaler.blocks))
+        self.scaler = scaler
         self.features = scaler.weigh(self.standardised)
 
     @classmethod
-    def fit(cls, X: NDArray[Any], blocks: Blocks | None) -> Self:
+    def fit(cls, X: NDArray[Any], blocks: Blocks | None, ratings: tuple[Float64, Float64] | None = None) -> Self:
         """Standardise ``X`` by its own rows."""
-        return cls(BlockScaler.fit(X, blocks), X)
+        return cls(BlockScaler.fit(X, blocks), X, ratings)
 
     def __len__(self) -> int:
         return len(self.features)

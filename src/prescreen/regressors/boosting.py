@@ -17,6 +17,7 @@ from prescreen.errors import PredictorError, PrescreenError
 from prescreen.regressors.base import BlockRegressor, State, rated_together
 from prescreen.regressors.blocks import BlockDesign, Float32, Float64, product
 from prescreen.regressors.folds import grouped_folds
+from prescreen.regressors.threads import Step
 
 _THREADS: Final = 1  # at a thousand rows a second thread only waits for the first
 
@@ -75,7 +76,7 @@ class BoostedTrees(BlockRegressor):
     cv_splits: int = 3
     seed: int = 0
 
-    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp]) -> None:
+    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp], step: Step) -> None:
         self.components_ = [
             _leading_components(design.block_grams[name], design.features[:, block], self.n_components, self.seed)
             for name, block in design.scaler.blocks.items()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prescreen.regressors.base import BlockRegressor, State, rated_together
 from prescreen.regressors.blocks import BlockDesign, Float32, Float64, product
 from prescreen.regressors.kernel_solver import PENALTIES, solve
+from prescreen.regressors.threads import Step
 
 
 @dataclass(eq=False)
@@ -45,7 +46,7 @@ class BlockKernelRidge(BlockRegressor):
         if self.kernel != "linear":
             raise ValueError(f"kernel {self.kernel!r}: expected 'linear'")
 
-    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp]) -> None:
+    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp], step: Step) -> None:
         dual = np.zeros(Y.shape)
         self.penalty_, self.intercept_ = np.zeros((1, Y.shape[1])), np.zeros(Y.shape[1])
         self.cv_predictions_ = np.full(Y.shape, np.nan)

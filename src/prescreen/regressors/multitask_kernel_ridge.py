@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from prescreen.regressors.base import BlockRegressor, State, rated_together
 from prescreen.regressors.blocks import BlockDesign, Float16, Float32, Float64, squared_distances
 from prescreen.regressors.folds import Fold, grouped_folds
 from prescreen.regressors.kernel_solver import MANY, PENALTIES, downhill, fit_at, solve_parts
+from prescreen.regressors.threads import Step
 
 GAMMAS = (0.1, 0.3)
 PULLS = (1.0, 2.0)
@@ -73,6 +74,8 @@ class SharedKernelRidge(BlockRegressor):
     distances learned from the target.
     """
 
+    steps: ClassVar[int] = 3
+
     gammas: Sequence[float] = GAMMAS
     pulls: Sequence[float] = PULLS
     penalties: Sequence[float] = PENALTIES
@@ -80,7 +83,7 @@ class SharedKernelRidge(BlockRegressor):
     seed: int = 0
     n_targets: int | None = None
 
-    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp]) -> None:
+    def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp], step: Step) -> None:
         if not len(self.gammas) or not len(self.pulls) or min(self.pulls) < 0:
             raise ValueError(f"gammas {self.gammas}, pulls {self.pulls}: expected one or more, and pulls from 0 up")
         list(rated_together(weight, codes))  # refuses columns rated in one group only
@@ -96,6 +99,7 @@ class SharedKernelRidge(BlockRegressor):
         splits = min(self.cv_splits, FEWER) if len(kept) > LARGE else self.cv_splits
         folds = grouped_folds(codes, splits, self.seed)
         stages = _first_stages(first, Y, weight, codes, self.penalties, folds)
+        step()
         left_out: dict[int, Float64] = {}
 
         def evaluate(numbers: Sequence[int], count: int = len(folds)) -> list[Float64]:
@@ -109,6 +113,7 @@ class SharedKernelRidge(BlockRegressor):
         if len(kept) > MANY:
             start = np.searchsorted(self.penalties, stages[0].penalty[targets])
             start, _ = downhill(partial(evaluate, count=1), start, len(self.penalties))
+        step()
         best, _ = downhill(evaluate, start, len(self.penalties))
         predicted = np.stack([left_out[k][:, column] for column, k in enumerate(best)], 1)
 
@@ -265,6 +270,18 @@ def in_two_groups(weight: Float64, codes: NDArray[np.intp]) -> NDArray[np.intp]:
     """Columns that have ratings from at least two groups."""
     enough = [len(np.unique(codes[weight[:, column] > 0])) > 1 for column in range(weight.shape[1])]
     return np.flatnonzero(enough)
+
+
+def add_auxiliary(
+    Y: Float64, weight: Float64, codes: NDArray[np.intp], auxiliary: NDArray[Any] | None
+) -> tuple[Float64, Float64]:
+    """Return the columns of the traits, then of the others that are rated in two groups, and their weights."""
+    if auxiliary is None:
+        return Y, weight
+    helpers = np.asarray(auxiliary, np.float64)
+    rated = np.isfinite(helpers).astype(np.float64)
+    usable = in_two_groups(rated, codes)
+    return np.hstack([Y, helpers[:, usable]]), np.hstack([weight, rated[:, usable]])
 
 
 def _centre_and_scale(Y: Float64, weight: Float64) -> tuple[Float64, Float64]:

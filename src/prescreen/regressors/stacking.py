@@ -6,6 +6,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from prescreen.errors import PredictorError
 from prescreen.regressors.base import BlockRegressor, State, below, check_targets
 from prescreen.regressors.blocks import (
     CHUNK,
+    SMALL,
     BlockDesign,
     Blocks,
     BlockScaler,
@@ -27,7 +29,9 @@ from prescreen.regressors.boosting import BoostedTrees
 from prescreen.regressors.folds import grouped_folds, require_groups
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
 from prescreen.regressors.kernel_solver import PENALTIES
-from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge, in_two_groups
+from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge, add_auxiliary
+from prescreen.regressors.shares import stack_shares, weighted_mse
+from prescreen.regressors.threads import Step, run_all
 
 PriorOf = Callable[[NDArray[np.intp]], NDArray[Any]]
 """From the rows of a training part to what other predictors say of all rows."""
@@ -37,9 +41,8 @@ BASE = "base"
 _KINDS: dict[str, type[BlockRegressor]] = {
     kind.__name__: kind for kind in (BlockKernelRidge, SharedKernelRidge, BoostedTrees)
 }
-_COMMON = 0.5  # weight of the errors of all traits together in the shares of one trait
+_MOST_THREADS = 4  # each holds a copy of the features
 _LARGEST_CHUNK = 1000  # rows that are predicted at once; each chunk converts all training rows
-_SMALLEST_SHARE = 0.05  # a candidate with less is left out of the trait
 _BASE_PENALTIES = tuple(penalty for penalty in PENALTIES if penalty > 0.3)  # smaller ones overfit 30 pictures
 
 
@@ -61,6 +64,11 @@ def candidates(seed: int, *, hold_rows: bool = True, trees: bool = False) -> dic
     if trees or not hold_rows:
         found["lightgbm"] = BoostedTrees(seed=seed)
     return found
+
+
+def steps_of_fold(*, hold_rows: bool = True, trees: bool = False) -> int:
+    """Return how many steps a fold of :func:`cross_validate` reports."""
+    return 2 + sum(candidate.steps for candidate in candidates(0, hold_rows=hold_rows, trees=trees).values())
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,7 @@ def fit_final(
     seed: int = 0,
     hold_rows: bool = True,
     trees: bool = False,
+    step: Step = lambda: None,
 ) -> TraitRegressors:
     """Fit all candidates and weigh them for each trait so that left-out groups are predicted best.
 
@@ -220,6 +229,8 @@ def fit_final(
         For the trees and their inner folds.
     hold_rows, trees : bool
         As in :func:`candidates`.
+    step : callable
+        Called after the standardisation and after each part of a candidate's fit.
 
     Raises
     ------
@@ -233,20 +244,26 @@ def fit_final(
     Y, weight, codes = check_targets(Y, sample_weight, groups, len(X))
     weight = _mean_one(weight)
     competitors = candidates(seed, hold_rows=hold_rows, trees=trees)
+    has_prior = prior is not None and prior.shape[1] > 0
+    everything = add_auxiliary(Y, weight, codes, auxiliary)
     with blas_threads(len(X)):
-        design = BlockDesign.fit(X, blocks)
-        fitted = {
-            name: candidate.fit(design, *_with_auxiliary(candidate, Y, weight, codes, auxiliary), codes)
-            for name, candidate in competitors.items()
-        }
-        if prior is not None and prior.shape[1]:
+        # Left-out errors have seen the relevance of features. They would take shares from what other predictors say.
+        design = BlockDesign.fit(X, blocks, None if has_prior else everything)
+        step()
+        fitted = {}
+        for name, candidate in competitors.items():
+            learned = Y, weight
+            if isinstance(candidate, SharedKernelRidge):
+                learned, candidate.n_targets = everything, Y.shape[1]
+            fitted[name] = candidate.fit(design, *learned, codes, step)
+        if prior is not None and has_prior:
             ridge = BlockKernelRidge(penalties=_BASE_PENALTIES)
             fitted[BASE] = ridge.fit(BlockDesign.fit(prior, prior_blocks), Y, weight, codes)
     left_out = {name: regressor.cv_predictions_ for name, regressor in fitted.items()}
-    errors = {name: _weighted_mse(predictions, Y, weight) for name, predictions in left_out.items()}
+    errors = {name: weighted_mse(predictions, Y, weight) for name, predictions in left_out.items()}
     predictions = np.stack(list(left_out.values()))
-    weights = _shares(predictions, Y, weight)
-    errors[STACK] = _weighted_mse((weights[:, None] * predictions).sum(axis=0), Y, weight)
+    weights = stack_shares(predictions, Y, weight)
+    errors[STACK] = weighted_mse((weights[:, None] * predictions).sum(axis=0), Y, weight)
     names = list(fitted)
     choices = tuple(names[share.argmax()] if share.max() == 1 else STACK for share in weights.T)
     used = [bool(share.any()) for share in weights]
@@ -259,55 +276,12 @@ def fit_final(
     )
 
 
-def _with_auxiliary(
-    candidate: BlockRegressor, Y: Float64, weight: Float64, codes: NDArray[np.intp], auxiliary: NDArray[Any] | None
-) -> tuple[Float64, Float64]:
-    """Return the columns that the candidate learns from, and their weights; `SharedKernelRidge` learns from all."""
-    if auxiliary is None or not isinstance(candidate, SharedKernelRidge):
-        return Y, weight
-    helpers = np.asarray(auxiliary, np.float64)
-    rated = np.isfinite(helpers).astype(np.float64)
-    usable = in_two_groups(rated, codes)
-    candidate.n_targets = Y.shape[1]
-    return np.hstack([Y, helpers[:, usable]]), np.hstack([weight, rated[:, usable]])
-
-
 def _mean_one(weight: Float64) -> Float64:
     """Scale each column to mean 1 over its rated rows, so that penalties mean the same for every trait."""
     rated = np.maximum((weight > 0).sum(axis=0), 1)
     total = weight.sum(axis=0)
     factor = np.divide(rated, total, out=np.zeros_like(total), where=total > 0)
     return np.asarray(weight * factor, np.float64)
-
-
-def _shares(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
-    """Share of each candidate in each trait (candidates, t) from left-out predictions (candidates, n, t)."""
-    errors = np.where(weight > 0, predictions - Y, 0.0)
-    products = np.einsum("int,jnt,nt->tij", errors, errors, weight)
-    size = np.maximum(np.trace(products, axis1=1, axis2=2), np.finfo(float).tiny)
-    products /= size[:, None, None]
-    mixed = (1 - _COMMON) * products + _COMMON * products.mean(axis=0)
-    shares = np.stack([_simplex_minimum(matrix) for matrix in mixed], axis=1)
-    shares[shares < _SMALLEST_SHARE] = 0
-    return np.asarray(shares / shares.sum(axis=0), np.float64)
-
-
-def _simplex_minimum(matrix: Float64) -> Float64:
-    """Return the shares w, not negative and with sum 1, that minimise wᵀ · matrix · w."""
-    from scipy.optimize import nnls  # scoring, which imports this module, does without
-
-    k = len(matrix)
-    ridge = 1e-9 * np.trace(matrix) + np.finfo(float).tiny
-    root = np.linalg.cholesky(matrix + ridge * np.eye(k)).T
-    # The sum is a row of the least-squares problem that outweighs all others.
-    heavy = 1e3 * np.sqrt(np.trace(matrix) + ridge)
-    shares, _ = nnls(np.vstack([root, np.full(k, heavy)]), np.append(np.zeros(k), heavy))
-    return np.asarray(shares / shares.sum(), np.float64)
-
-
-def _weighted_mse(predictions: Float64, Y: Float64, weight: Float64) -> Float64:
-    squares = np.where(weight > 0, (predictions - Y) ** 2, 0.0)
-    return np.asarray((weight * squares).sum(axis=0) / weight.sum(axis=0), np.float64)
 
 
 @dataclass(frozen=True)
@@ -354,7 +328,8 @@ def cross_validate(
     seed: int = 0,
     hold_rows: bool = True,
     trees: bool = False,
-    progress: Callable[[int, int], object] | None = None,
+    threads: int = 1,
+    step: Step = lambda: None,
 ) -> CrossValidation:
     """Nested grouped cross-validation of :func:`fit_final`.
 
@@ -371,8 +346,11 @@ def cross_validate(
         Outer folds; fewer when there are fewer groups.
     seed : int
         For the folds and the candidates.
-    progress : callable, optional
-        Called with (folds done, folds) after each fold.
+    threads : int
+        How many folds are fitted at once, 4 at most; with more than 2000 pictures one, whose matrix products use all
+        processors. Predictions do not depend on it.
+    step : callable
+        Called in this thread `steps_of_fold` times for each fold.
 
     Raises
     ------
@@ -385,8 +363,9 @@ def cross_validate(
     splits = grouped_folds(codes, n_splits, seed)
     predictions, naive = np.zeros(Y.shape), np.zeros(Y.shape)
     folds = np.zeros(len(X), np.intp)
-    choices, inner_errors = [], []
-    for fold, (train, test) in enumerate(splits):
+
+    def test_fold(fold: int, step: Step) -> tuple[tuple[str, ...], dict[str, Float64]]:
+        train, test = splits[fold]
         said = prior(train) if callable(prior) else prior
         model = fit_final(
             X[train],
@@ -400,13 +379,17 @@ def cross_validate(
             seed=seed,
             hold_rows=hold_rows,
             trees=trees,
+            step=step,
         )
         size = min(max(len(test), CHUNK), _LARGEST_CHUNK)
         predictions[test] = model.predict(X[test], None if said is None else said[test], size=size)
         naive[test] = np.average(np.nan_to_num(Y[train]), axis=0, weights=weight[train])
         folds[test] = fold
-        choices.append(model.choices)
-        inner_errors.append(model.inner_errors)
-        if progress is not None:
-            progress(fold + 1, len(splits))
-    return CrossValidation(predictions, naive, folds, tuple(choices), tuple(inner_errors))
+        step()
+        return model.choices, model.inner_errors
+
+    at_once = 1 if len(X) > SMALL else min(threads, _MOST_THREADS)
+    with blas_threads(len(X)):  # around all threads, since the limit is one of the process
+        found = run_all([partial(test_fold, fold) for fold in range(len(splits))], at_once, step)
+    choices, inner_errors = zip(*found, strict=True)
+    return CrossValidation(predictions, naive, folds, choices, inner_errors)

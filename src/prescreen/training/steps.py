@@ -28,6 +28,7 @@ from prescreen.regressors.intervals import (
     cross_conformal_intervals,
 )
 from prescreen.regressors.stacking import CrossValidation, cross_validate
+from prescreen.settings import processors
 from prescreen.storage import provenance
 from prescreen.training import learning_curve as curves
 from prescreen.training.dataset import Dataset
@@ -66,7 +67,8 @@ def cross_validate_dataset(
         seed=seed,
         hold_rows=hold_rows,
         trees=trees,
-        progress=lambda done, total: advance(),
+        threads=processors(),
+        step=advance,
     )
 
 

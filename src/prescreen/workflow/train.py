@@ -19,7 +19,7 @@ from prescreen.ratings.other_columns import with_auxiliary
 from prescreen.ratings.reading import Ratings, read_ratings
 from prescreen.ratings.scale import Scale
 from prescreen.regressors.novelty import NoveltyDetector
-from prescreen.regressors.stacking import CrossValidation
+from prescreen.regressors.stacking import CrossValidation, steps_of_fold
 from prescreen.text import shown
 from prescreen.training import steps
 from prescreen.training.dataset import Dataset, fit_dataset, join, with_bases
@@ -178,10 +178,10 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
         dataset = join_others(dataset, rated, others, encoder, options.seed, reporter)
         reporter.detail(f"groups     {dataset.grouping}")
         report_bases(dataset, bases, encoder, reporter)
-        with reporter.progress("cross-validating", steps.usual_folds(len(dataset.images))) as advance:
-            validation = steps.cross_validate_dataset(
-                dataset, options.seed, advance, hold_rows=not options.forget_portraits, trees=options.trees
-            )
+        stack = {"hold_rows": not options.forget_portraits, "trees": options.trees}
+        total = steps.usual_folds(len(dataset.images)) * steps_of_fold(**stack)
+        with reporter.progress("cross-validating", total, "step") as advance:
+            validation = steps.cross_validate_dataset(dataset, options.seed, advance, **stack)
         fitted = _fit(name, encoder.specification, rated, others, dataset, validation, options, bases, reporter)
         predictor = reproducibility.with_canaries(fitted, encoder)
         example = steps.draw_example(encoder)
