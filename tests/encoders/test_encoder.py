@@ -81,7 +81,7 @@ def test_a_mirror_image_gets_nearly_the_same_vector(encoder, portraits, vectors)
     for block in encoder.specification.blocks.values():
         apart = np.linalg.norm(found[:, block] - vectors[:, block], axis=1)
         others = np.linalg.norm(vectors[1:, block].astype(float) - vectors[:-1, block], axis=1)
-        assert apart.max() < 0.15 * others.min()
+        assert apart.max() < 0.2 * others.min()
 
 
 def test_without_mirroring_a_mirror_image_is_another_picture(portraits, clip_folder):
@@ -120,7 +120,7 @@ def test_which_views_are_the_defaults(clip_folder):
     bundled = make_encoder("bundled", "f32").specification
     assert (bundled.members[0], bundled.mirror) == (EFFICIENTNET, True)
     # Part of every cache, and of every predictor made with it:
-    assert bundled.fingerprint == "a64cec6f252c249e40da03e2786de471e2e40afe7a9ee6dd8246240042cf296b"
+    assert bundled.fingerprint == "820fb70a7a60ab931782c6b670e9f1781bd5036df864971393759496ea1f0819"
     assert make_encoder(f"clip:tiny@{clip_folder}+bundled").specification.mirror
 
 
@@ -251,21 +251,21 @@ def test_vectors_are_those_that_predictors_were_trained_with():
     vector = encoder.encode([cut_views(encoder, picture, face)])[0]
     pinned = {
         "efficientnet-lite2/whole": (-1.1777, 2.6328, -2.6504, -0.9878),
-        "efficientnet-lite2/face": (-0.6675, 2.1797, -4.6719, 0.7285),
-        "efficientnet-lite2/eyes": (-0.5132, 1.6387, -5.1445, 0.6494),
-        "efficientnet-lite2/mouth": (-0.2737, 2.3633, -5.0195, 0.0553),
-        "dlib-face/chip": (-0.1249, 0.0970, 0.0341, 0.0291),
-        "dlib-face/chip-tight": (-0.1106, 0.0757, 0.0720, 0.0036),
-        "dlib-face/chip-wide": (-0.1063, 0.0767, 0.0383, -0.0342),
+        "efficientnet-lite2/face": (-0.6494, 1.9785, -4.6133, 0.7891),
+        "efficientnet-lite2/eyes": (-0.5347, 1.4805, -5.1094, 0.7188),
+        "efficientnet-lite2/mouth": (-0.2920, 2.2715, -5.0039, 0.0798),
+        "dlib-face/chip": (-0.1316, 0.0935, 0.0404, 0.0295),
+        "dlib-face/chip-tight": (-0.1115, 0.0742, 0.0731, 0.0035),
+        "dlib-face/chip-wide": (-0.1040, 0.0821, 0.0328, -0.0388),
         "efficientnet-lite2/whole/block-18": (6.0898, 6.9531, 6.5703, 6.9844),
-        "efficientnet-lite2/mouth/block-18": (5.3789, 2.8281, 9.5703, 10.3672),
+        "efficientnet-lite2/mouth/block-18": (5.4102, 2.8848, 9.5078, 10.3125),
         "efficientnet-lite2/whole/block-21": (-0.6699, 0.4961, -0.5596, -0.7422),
-        "dlib-face/chip/residuals-7-10": (1.2949, 1.1738, 1.0859, 1.6104),
-        "dlib-face/chip-tight/residuals-7-10": (1.4473, 0.6855, 1.4043, 1.5654),
-        "dlib-face/chip-wide/residuals-7-10": (0.9365, 0.6875, 0.9897, 1.4766),
-        "dlib-face/chip/residual-14": (1.0264, 1.5107, 1.4287, 1.7695),
-        "dlib-face/chip-tight/residual-14": (1.4121, 1.6201, 1.8398, 2.0586),
-        "dlib-face/chip-wide/residual-14": (0.4094, 1.0820, 1.2764, 1.6904),
+        "dlib-face/chip/residuals-7-10": (1.2998, 1.1709, 1.0742, 1.6113),
+        "dlib-face/chip-tight/residuals-7-10": (1.4395, 0.6665, 1.4141, 1.5518),
+        "dlib-face/chip-wide/residuals-7-10": (0.9360, 0.6719, 0.9941, 1.4746),
+        "dlib-face/chip/residual-14": (1.0430, 1.5273, 1.4258, 1.7744),
+        "dlib-face/chip-tight/residual-14": (1.4004, 1.6025, 1.8301, 2.0371),
+        "dlib-face/chip-wide/residual-14": (0.3623, 1.0488, 1.2520, 1.6709),
     }
     for name, block in encoder.specification.blocks.items():
         np.testing.assert_allclose(vector[block][:4], pinned[name], rtol=0.01, atol=0.002)
