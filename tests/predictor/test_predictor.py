@@ -311,8 +311,9 @@ def test_a_manifest_leads_to_no_other_folder(saved):
 
 
 def test_an_encoder_of_another_dimension_is_refused(saved):
-    rewrite(saved, encoder=EncoderSpecification(name="face", members=(FACE,)).to_json())
-    with pytest.raises(PredictorError, match=str(EncoderSpecification("face", (FACE,)).dimension)):
+    other = EncoderSpecification(name="face", members=(replace(FACE, layouts=()),))
+    rewrite(saved, encoder=other.to_json())
+    with pytest.raises(PredictorError, match=str(other.dimension)):
         Predictor.load(saved)
 
 
