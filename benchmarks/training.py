@@ -1,6 +1,6 @@
 """What training costs: seconds, processor seconds and memory by the number of pictures.
 
-Usage:  python benchmarks/training.py [--sizes 100,800,2500,10000] [--features 24704] [--seed 0]
+Usage:  python benchmarks/training.py [--sizes 100,800,2500,10000] [--features 27904] [--seed 0]
 
 Features and ratings are simulated: 16 blocks of correlated features, one trait and one auxiliary trait that follow some
 of their directions, with noise. Each size runs in a process of its own: nested cross-validation, the final fit, the
@@ -63,7 +63,7 @@ def measure(n: int, width: int, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Print what training costs by the number of (simulated) pictures.")
     parser.add_argument("--sizes", default="100,800,2500,10000", help="numbers of pictures")
-    parser.add_argument("--features", type=int, default=24704, help="as many as `bundled` has, by default")
+    parser.add_argument("--features", type=int, default=27904, help="as many as `bundled` has, by default")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     print(f"{'pictures':>9s} {'folds':>6s} {'seconds':>8s} {'CPU seconds':>12s} {'memory in GB':>12s} {'r':>8s}")

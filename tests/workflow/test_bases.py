@@ -164,7 +164,7 @@ def test_what_is_refused_is_refused_before_a_picture_is_read(trained, encoder, c
         for changes, message in (
             (
                 {"encoder": "bundled"},
-                r"--base .*kept: its encoder is another than --encoder bundled --views whole,face,eyes,mouth --mirror "
+                r"--base .*kept: its encoder is another than --encoder bundled --views .* --no-mirror "
                 r".*; give --encoder clip.* --views whole,face,eyes,mouth --mirror --precision f32",
             ),
             ({"precision": "bf16"}, r"another than .* --precision bf16; give .* --precision f32"),

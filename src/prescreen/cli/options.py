@@ -21,7 +21,7 @@ views_option = click.option(
 mirror_option = click.option(
     "--mirror/--no-mirror",
     default=None,
-    help="Whether they see mirror images, too, which doubles the time. [only with bundled]",
+    help="Whether they see mirror images, too, which doubles the time. [no]",
 )
 precision_option = click.option(
     "--precision",

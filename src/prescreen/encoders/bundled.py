@@ -14,7 +14,7 @@ from prescreen.images.model_files import DLIB_FACE_NETWORK, EFFICIENTNET_LITE2, 
 if TYPE_CHECKING:
     from torch import nn
 
-CODE_VERSION: Final = 2
+CODE_VERSION: Final = 3
 """To be raised when `networks` computes other features from the same weights; names converted networks in the cache."""
 
 EFFICIENTNET: Final = MemberSpecification(
@@ -25,8 +25,8 @@ EFFICIENTNET: Final = MemberSpecification(
     side=260,
     width=2912,
     layouts=(
-        LayoutSpecification("block-18", 1248, ("whole", "mouth")),
-        LayoutSpecification("block-21", 2112, ("whole",)),
+        LayoutSpecification("block-18-folded", 1248, ("whole", "mouth")),
+        LayoutSpecification("block-21-folded", 2112, ("whole",)),
     ),
 )
 FACE: Final = MemberSpecification(
@@ -37,9 +37,10 @@ FACE: Final = MemberSpecification(
     side=150,
     width=128,
     layouts=(
-        LayoutSpecification("residuals-7-10", 1152, ("chip", "chip-tight", "chip-wide")),
+        LayoutSpecification("residual-10-fine", 2304, ("chip", "chip-tight", "chip-wide")),
         LayoutSpecification("residual-14", 1536, ("chip", "chip-tight", "chip-wide")),
     ),
+    pooled=("chip",),
 )
 
 

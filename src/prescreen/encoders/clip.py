@@ -48,8 +48,6 @@ LARGE: Final = "ViT-L-14/datacomp_xl_s13b_b90k"
 NAMES: Final = {"": DEFAULT, "large": LARGE}
 """What ``clip`` and ``clip:large`` stand for."""
 VIEWS: Final = ("whole", "face")
-MIRROR: Final = False
-"""Whether mirror images are seen, too: see record 121."""
 PREFIX: Final = "open_clip:"
 _OF_TRANSFORMERS: Final = "config.json"
 

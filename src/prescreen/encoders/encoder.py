@@ -156,8 +156,7 @@ def make_encoder(
         Which of `VIEWS` the networks see, without the face network, which has its own; by default all four with
         ``bundled``, and `prescreen.encoders.clip.VIEWS` with CLIP.
     mirror : bool, optional
-        Whether they also see mirror images, at twice the cost, as the face network always does; by default only where
-        ``bundled`` is among them.
+        Whether they also see mirror images, at twice the cost, as the face network always does; by default not.
     texts : bool
         Whether pictures will be compared with texts: what that needs is checked before weights are fetched.
 
@@ -192,11 +191,8 @@ def make_encoder(
             raise UsageError(unknown_name(part, KNOWN, "encoder"))
     if len({member.network for member in members}) < len(members):
         raise UsageError(f"encoder {name}: the same network is named twice")
-    if mirror is None:
-        mirror = clip.MIRROR or "bundled" in names
-    return Encoder(
-        EncoderSpecification(name="+".join(names), members=(*members, FACE), mirror=mirror, precision=precision), device
-    )
+    specification = EncoderSpecification("+".join(names), (*members, FACE), mirror=bool(mirror), precision=precision)
+    return Encoder(specification, device)
 
 
 def _in_order(views: Sequence[str]) -> tuple[str, ...]:
@@ -216,7 +212,8 @@ def _only(member: MemberSpecification, views: tuple[str, ...]) -> MemberSpecific
 
 
 def _network(member: MemberSpecification, precision: str, device: str, beside: Sequence[Path]) -> Network:
-    for names, known in [(member.views, {"whole", *BOXES}), *((lay.views, {*member.views}) for lay in member.layouts)]:
+    parts = (member.pooled, *(layout.views for layout in member.layouts))
+    for names, known in [(member.views, {"whole", *BOXES}), *((part, {*member.views}) for part in parts)]:
         if unknown := set(names) - known:
             raise PredictorMismatch(f"unknown view {min(unknown)!r}: made by another version of prescreen")
     if member.interpolation not in RESAMPLING:

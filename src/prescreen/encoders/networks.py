@@ -9,7 +9,7 @@ Face network: D. King, dlib's ``dnn_face_recognition_ex.cpp``; He et al. (2016) 
 filters; trained with metric loss so that descriptors of one person lie within a Euclidean distance of about 0.6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +23,16 @@ from prescreen.errors import EncoderError
 
 EFFICIENTNET_TAPS: Final = (4, 7, 12, 17, 20)
 EFFICIENTNET_LAYOUT_TAPS: Final = (17, 20)
-FACE_LAYOUT_TAPS: Final = (6, 9, 13)
+FACE_LAYOUTS: Final[Mapping[int, int]] = {9: 6, 13: 3}
+"""Cells on a side of the layout after a residual, counted from 0."""
 FACE_MEANS: Final = (122.782, 117.001, 104.298)
 
 
 class EfficientNetFeatures(nn.Module):
     """Pooled activations of EfficientNet-Lite2.
 
-    Mean and standard deviation over space after blocks 5, 8, 13, 18 and 21, then the mean of the head, then the layouts
-    (see :func:`layout`) after blocks 18 and 21.
+    Mean and standard deviation over space after blocks 5, 8, 13, 18 and 21, then the mean of the head, then the folded
+    layouts (see :func:`layout`) after blocks 18 and 21.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class EfficientNetFeatures(nn.Module):
                 deviation = ((x - mean) ** 2).mean((2, 3)).sqrt()
                 pooled += [mean.flatten(1), deviation]
             if index in EFFICIENTNET_LAYOUT_TAPS:
-                layouts.append(layout(x))
+                layouts.append(layout(x, 3, folded=True))
         head = self.activation(network._bn1(network._conv_head(x)))
         return torch.cat([*pooled, head.mean((2, 3)), *layouts], dim=1)
 
@@ -87,17 +88,17 @@ class FaceNetwork(nn.Module):
         self.eval()
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Turn (n, 150, 150, 3) bytes of aligned faces into (n, 128 + 384 + 768 + 1536) features.
+        """Turn (n, 150, 150, 3) bytes of aligned faces into (n, 128 + 2304 + 1536) features.
 
-        The descriptor, then the layouts (see :func:`layout`) after residuals 7, 10 and 14.
+        The descriptor, then the layouts (see :func:`layout`) after residuals 10 and 14.
         """
         x = (pixels.permute(0, 3, 1, 2).float() - self.means) / 256
         x = F.max_pool2d(F.relu(self.stem(x)), 3, 2)
         layouts = []
         for index, residual in enumerate(self.residuals):
             x = residual(x)
-            if index in FACE_LAYOUT_TAPS:
-                layouts.append(layout(x))
+            if index in FACE_LAYOUTS:
+                layouts.append(layout(x, FACE_LAYOUTS[index]))
         return torch.cat([x.mean((2, 3)) @ self.projection, *layouts], dim=1)
 
 
@@ -129,20 +130,27 @@ class ImageTower(nn.Module):
         return features
 
 
-def layout(x: Tensor) -> Tensor:
-    """Pool activations over a grid of 3 × 3, without its right column.
+def layout(x: Tensor, cells: int, *, folded: bool = False) -> Tensor:
+    """Pool activations over a square grid, and keep its left half, with the middle column.
 
-    Features are averaged over a picture and its mirror image, so the right column would repeat the left one.
+    The right half would repeat it: features are averaged over a picture and its mirror image, or the layout is folded.
 
     Parameters
     ----------
     x : Tensor, shape (n, channels, height, width)
+    cells : int
+        On a side of the grid.
+    folded : bool
+        Average each cell with the one across the vertical axis. That stands for a mirror image, and costs nothing.
 
     Returns
     -------
-    Tensor, shape (n, 6 * channels)
+    Tensor, shape (n, channels * cells * ceil(cells / 2))
     """
-    return F.adaptive_avg_pool2d(x, (3, 3))[..., :2].flatten(1)
+    grid = F.adaptive_avg_pool2d(x, (cells, cells))
+    if folded:
+        grid = (grid + grid.flip(3)) / 2
+    return grid[..., : (cells + 1) // 2].flatten(1)
 
 
 class _Residual(nn.Module):

@@ -21,8 +21,6 @@ PREPROCESSING_VERSION: Final = f"images {decoding.VERSION}, faces {faces.VERSION
 
 PRECISIONS: Final = ("f32", "bf16")
 
-_BICUBIC: Final = "bicubic"
-
 READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION})
 """Versions whose predictors this one applies: those that move no score of an ordinary picture by 0.05 or more."""
 
@@ -81,8 +79,9 @@ class MemberSpecification:
         For open_clip models, SHA-256 of the architecture and of the normalisation of pixels, which also decide the
         features.
     interpolation : str
-        How the whole picture is scaled, one of `prescreen.images.views.RESAMPLING`. JSON lacks it where it is bicubic,
-        as that of older versions does.
+        How the whole picture is scaled, one of `prescreen.images.views.RESAMPLING`.
+    pooled : tuple of str
+        Views whose features over the whole view are part of the vector; all views if it is empty.
     """
 
     network: str
@@ -93,7 +92,8 @@ class MemberSpecification:
     width: int
     layouts: tuple[LayoutSpecification, ...] = ()
     configuration: str = ""
-    interpolation: str = _BICUBIC
+    interpolation: str = "bicubic"
+    pooled: tuple[str, ...] = ()
 
     @property
     def output_width(self) -> int:
@@ -103,7 +103,7 @@ class MemberSpecification:
     @property
     def blocks(self) -> Iterator[tuple[str, str, slice]]:
         """Name, view and columns of the network's output, for each block in the order of the vector."""
-        for view in self.views:
+        for view in self.pooled or self.views:
             yield f"{self.network}/{view}", view, slice(0, self.width)
         start = self.width
         for layout in self.layouts:
@@ -202,9 +202,6 @@ class EncoderSpecification:
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary for a manifest."""
         content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        for member in content["members"]:
-            if member["interpolation"] == _BICUBIC:
-                del member["interpolation"]
         return content
 
     @classmethod
@@ -236,13 +233,14 @@ def _check(part: EncoderSpecification | MemberSpecification | LayoutSpecificatio
             raise TypeError(f"{field.name} is {found!r}")
         if field.type is int and not 0 < found <= _MAX_SIZE:
             raise ValueError(f"{field.name} is {found}")
-        if field.name == "views" and not all(isinstance(view, str) for view in found):
-            raise TypeError(f"views are {found!r}")
+        if field.name in ("views", "pooled") and not all(isinstance(view, str) for view in found):
+            raise TypeError(f"{field.name} are {found!r}")
 
 
 def _member(content: Mapping[str, Any]) -> MemberSpecification:
     layouts = tuple(LayoutSpecification(**{**layout, "views": tuple(layout["views"])}) for layout in content["layouts"])
-    member = MemberSpecification(**{**content, "views": tuple(content["views"]), "layouts": layouts})
+    views, pooled = tuple(content["views"]), tuple(content.get("pooled", ()))
+    member = MemberSpecification(**{**content, "views": views, "pooled": pooled, "layouts": layouts})
     _check(member)
     for layout in layouts:
         _check(layout)
