@@ -88,3 +88,17 @@ def test_small_problems_use_one_thread_and_the_setting_returns():
         assert set(threads()) == {2}
         with blas_threads(SMALL + 1):
             assert set(threads()) == {2}
+
+
+def test_one_blas_thread_lasts_as_long_as_somebody_needs_it():
+    def limits():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        first, second = blas_threads(10), blas_threads(10)
+        first.__enter__()
+        second.__enter__()  # as another thread would
+        first.__exit__(None, None, None)
+        assert limits() == {1}
+        second.__exit__(None, None, None)
+        assert limits() == {2}

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from prescreen.errors import PredictorError
 from prescreen.regressors.blocks import BlockDesign, BlockScaler
-from prescreen.regressors.relevance import feature_relevance
+from prescreen.regressors.relevance import _chance, _unit_targets, feature_relevance
 from prescreen.regressors.stacking import TraitRegressors, cross_validate, fit_final
 
 BLOCKS = {"wide": slice(0, 150), "narrow": slice(150, 200)}
@@ -19,9 +20,10 @@ def planted():
     return X, Y
 
 
-def relevance(X, Y, weight=None):
+def relevance(X, Y, weight=None, groups=None):
     weight = np.isfinite(Y).astype(float) if weight is None else weight
-    return feature_relevance(BlockScaler.fit(X, BLOCKS).standardise(X), Y, weight, BLOCKS)
+    groups = np.arange(len(X)) if groups is None else groups
+    return feature_relevance(BlockScaler.fit(X, BLOCKS).transform(X), BLOCKS, Y, weight, groups)
 
 
 def test_features_that_shape_the_ratings_weigh_most(planted):
@@ -41,7 +43,8 @@ def test_the_weight_is_the_shrunk_squared_correlation(planted):
     unit = (Y - Y.mean(0)) / Y.std(0)
     squares = np.square(Z.T @ unit / np.sqrt(len(X))).mean(1)
     means = [squares[block].mean() for block in BLOCKS.values()]
-    share = 1 - 1 / np.mean(means)
+    chance = np.mean([np.square(Z[:, block]).mean(1) for block in BLOCKS.values()], axis=0) @ np.square(unit) / len(X)
+    share = 1 - chance.mean() * 120 / 119 / np.mean(means)
     assert 0 < share < 1
     expected = [1 - share + share * squares[block] / mean for block, mean in zip(BLOCKS.values(), means, strict=True)]
     np.testing.assert_allclose(relevance(X, Y), np.concatenate(expected), rtol=1e-3)
@@ -52,6 +55,36 @@ def test_ratings_without_relation_leave_the_weights_about_equal(planted):
     for seed in range(20):
         noise = np.random.default_rng(seed).standard_normal((120, 8))
         assert np.abs(relevance(X, noise) - 1).max() < 0.75
+
+
+def of_persons(generator, persons, pictures, traits):
+    """Pictures and ratings that are alike within a person, and have nothing to do with each other."""
+    groups = np.repeat(np.arange(persons), pictures)
+    X = 2 * generator.standard_normal((persons, 200))[groups] + generator.standard_normal((len(groups), 200))
+    Y = generator.standard_normal((persons, traits))[groups] + 0.3 * generator.standard_normal((len(groups), traits))
+    return X.astype(np.float32), Y, groups
+
+
+def test_persons_that_are_rated_alike_leave_the_weights_about_equal():
+    strangers, known = [], []
+    for seed in range(20):
+        X, Y, groups = of_persons(np.random.default_rng(seed), 12, 10, 8)
+        strangers.append(np.abs(relevance(X, Y) - 1).max())
+        known.append(np.abs(relevance(X, Y, groups=groups) - 1).max())
+    assert np.mean(known) < 0.4 < 1.2 < np.mean(strangers)
+
+
+def test_chance_is_exact_on_average_for_groups_of_any_size():
+    shares = []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        X, Y, groups = of_persons(generator, 15, 4, 1)
+        keep = generator.random(60) < 0.7
+        features = BlockScaler.fit(X[keep], BLOCKS).transform(X[keep])
+        targets = _unit_targets(Y[keep], np.ones((keep.sum(), 1)))
+        shares.append((np.square(features.T @ targets).sum(), _chance(features, targets, groups[keep])))
+    total, chance = np.mean(shares, axis=0)
+    assert chance == pytest.approx(total, rel=0.05)
 
 
 def test_gaps_weights_and_constant_traits(planted):
@@ -68,7 +101,8 @@ def test_gaps_weights_and_constant_traits(planted):
 
 def test_distances_follow_the_relevance_and_plain_ones_do_not(planted):
     X, Y = planted
-    plain, learned = BlockDesign.fit(X, BLOCKS), BlockDesign.fit(X, BLOCKS, (Y, np.ones_like(Y)))
+    plain, learned = BlockDesign.fit(X, BLOCKS), BlockDesign.fit(X, BLOCKS, (Y, np.ones_like(Y), np.arange(120)))
+    np.testing.assert_allclose(learned.features, learned.scaler.transform(X), rtol=1e-6)
     far = (learned.distances / np.maximum(plain.distances, 1e-9))[~np.eye(120, dtype=bool)]
     gap = np.square(X[:, None, PLANTED] - X[None, :, PLANTED]).mean(2)[~np.eye(120, dtype=bool)]
     assert np.corrcoef(far, gap)[0, 1] > 0.5
@@ -96,14 +130,18 @@ def test_shuffled_ratings_are_not_predicted(planted):
     assert np.mean(r2) > -0.1
 
 
-def test_a_model_from_before_has_equal_weights(planted):
+def test_a_model_keeps_its_weights_and_refuses_damaged_ones(planted):
     X, Y = planted
     model = fit_final(X, Y, None, BLOCKS)
     arrays, config = model.to_state()
     again = TraitRegressors.from_state(arrays, config)
     np.testing.assert_array_equal(again.predict(X), model.predict(X))
-    del arrays["scaler/relevance"], config["scaler"]["relevance"]
-    np.testing.assert_array_equal(TraitRegressors.from_state(arrays, config).scaler.relevance, 1)
+    for damaged in (np.ones(1), np.full(200, np.nan), np.full(200, -1.0)):
+        with pytest.raises(PredictorError, match="damaged"):
+            TraitRegressors.from_state(arrays | {"scaler/relevance": damaged}, config)
+    del arrays["scaler/relevance"]
+    with pytest.raises(PredictorError, match="incomplete"):
+        TraitRegressors.from_state(arrays, config)
 
 
 def test_beside_other_predictors_weights_are_equal(planted):

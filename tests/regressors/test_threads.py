@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 
@@ -47,3 +48,23 @@ def test_an_error_ends_the_work(at_once, place):
     with pytest.raises(ArithmeticError):
         run_all([task] * 200, at_once, step)
     assert len(begun) < 200
+
+
+def test_what_has_begun_ends_at_its_next_step():
+    stopped = []
+
+    def long(step):
+        try:
+            for _ in range(1000):
+                step()
+                time.sleep(0.01)
+        except BaseException:
+            stopped.append(True)
+            raise
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([long] * 3, 2, interrupted)
+    assert stopped == [True, True]

@@ -22,7 +22,8 @@ PREPROCESSING_VERSION: Final = f"images {decoding.VERSION}, faces {faces.VERSION
 PRECISIONS: Final = ("f32", "bf16")
 
 READABLE_PREPROCESSING: Final = frozenset({PREPROCESSING_VERSION})
-"""Versions whose predictors this one applies: those that move no score of an ordinary picture by 0.05 or more."""
+"""Versions whose predictors this one applies. An older one may be added where scores of ordinary pictures move by less
+than 0.05 points."""
 
 
 def split_name(name: str) -> list[str]:

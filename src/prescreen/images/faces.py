@@ -33,8 +33,8 @@ VERSION: Final = 2
 _HOG_SIDES: Final = (320, 640, 1280)
 """Longest side of the copies that HOG searches, in pixels; it finds faces of 80 pixels and more."""
 _WEAK: Final = -0.15
-"""Confidence from which HOG's best box is a face where there is none above 0: confidences are lower by so much in grey
-than in colour, which takes a third longer."""
+"""Confidence from which HOG's best box in the smallest copy is a face where there is none above 0: confidences are
+lower by so much in grey than in colour, which takes a third longer. In larger copies weak boxes are mostly no faces."""
 _CNN_SIDE: Final = 320
 _LEAST_SIDE: Final = 40
 """Copies with a shorter side below this, in pixels, are not searched: no face fits, and below 10 pixels dlib's network
@@ -137,18 +137,20 @@ def find_face(picture: Image.Image) -> Face:
     WeightsNotFound, EncoderError
         dlib's model files are missing or not the expected ones.
     """
+    grey = picture.convert("L")
     with _LOCK:
-        return _find(picture, _models())
+        return _find(picture, grey, _models())
 
 
-def _find(picture: Image.Image, models: _Models) -> Face:
-    longest, grey = max(picture.size), picture.convert("L")
+def _find(picture: Image.Image, grey: Image.Image, models: _Models) -> Face:
+    longest = max(picture.size)
     for side in _HOG_SIDES:
         if side > _HOG_SIDES[0] and side > 2 * longest:
             break
         pixels, scale = _scaled(grey, side)
         if _searchable(pixels):
-            boxes, confidences, _ = models.hog.run(pixels, 0, _WEAK)  # the most confident first
+            least = _WEAK if side == _HOG_SIDES[0] else 0.0
+            boxes, confidences, _ = models.hog.run(pixels, 0, least)  # the most confident first
             if boxes:
                 sure = [box for box, confidence in zip(boxes, confidences, strict=True) if confidence > 0]
                 return _choose("hog", sure or boxes[:1], scale, grey, models)

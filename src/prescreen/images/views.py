@@ -117,8 +117,9 @@ def warp(picture: Image.Image, matrix: NDArray[np.float64], side: int) -> Pixels
     """Sample a square whose pixel (x, y) lies at ``matrix @ (x, y, 1)``, without aliasing.
 
     Only the part of the picture that is needed is touched. It is reduced by a whole number, to no less than twice the
-    square's resolution. Then the nearest pixels are taken, at least as densely as they lie, and averaged: Pillow takes
-    them sixteen times as fast as it interpolates. It interpolates only where the picture is the coarser one.
+    square's resolution. Then the nearest pixels of that copy are taken, at least as densely as they lie, and averaged:
+    Pillow takes them sixteen times as fast as it interpolates. It interpolates only where the picture is the coarser
+    one.
     """
     corners = matrix @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))

@@ -32,6 +32,7 @@ from prescreen.ratings.scale import Scale
 from prescreen.regressors.base import below
 from prescreen.regressors.novelty import NoveltyDetector
 from prescreen.regressors.stacking import TraitRegressors
+from prescreen.text import shown
 
 _UNCHANGED: Final = 1e-6  # of z: a prediction that human scores move less stays as it is, to the last bit
 
@@ -145,7 +146,10 @@ class Predictor:
             Precision of vectors that its own will be compared with; ``f32`` stands in for ``bf16`` then, too.
         """
         own = self.manifest.encoder
-        return Encoder(replace(own, precision="f32") if like == "f32" else own, device, self.beside)
+        try:
+            return Encoder(replace(own, precision="f32") if like == "f32" else own, device, self.beside)
+        except PredictorMismatch as error:
+            raise PredictorMismatch(f"predictor {shown(self.manifest.name)}: {error}") from error
 
     def as_base(self) -> Base:
         """Return the part of it that predicts raw ratings, before any human scores."""

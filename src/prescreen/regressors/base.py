@@ -24,7 +24,8 @@ class BlockRegressor(ABC):
     scaler_ : BlockScaler
         Standardisation learned from the training rows.
     cv_predictions_ : ndarray of float64, shape (n, t)
-        Prediction for each training row by a fit that did not see the row's group; NaN where it has no rating.
+        Prediction for each training row by a fit that did not see the row's group, but for the scaler; NaN where it has
+        no rating.
     steps : int
         How many steps a fit reports.
     """

@@ -1,6 +1,7 @@
 """Features in named blocks, standardised so that every block has the same weight."""
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ Blocks = Mapping[str, slice]
 Float16 = NDArray[np.float16]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+RatedGroups = tuple[Float64, Float64, NDArray[np.intp]]
 
 CLIP = 3.0  # standard deviations; pooled activations have long tails
 SMALL = 2000  # rows; see blas_threads
@@ -109,7 +111,7 @@ class BlockScaler:
         """Give every block the same total weight, and every feature its own in the block."""
         weight = np.sqrt(self.relevance)
         for block in self.blocks.values():
-            weight[block] /= math.sqrt(len(self.blocks) * (block.stop - block.start))
+            weight[block] *= 1.0 / math.sqrt(len(self.blocks) * (block.stop - block.start))
         Z = np.empty(standardised.shape, np.float32)
         for start in range(0, len(Z), _FEW):
             rows = slice(start, start + _FEW)
@@ -125,18 +127,20 @@ class BlockScaler:
         """Return arrays and a JSON-able description."""
         ranges = {name: [block.start, block.stop] for name, block in self.blocks.items()}
         arrays = {"mean": self.mean, "inverse_sd": self.inverse_sd, "relevance": self.relevance}
-        return arrays, {"blocks": ranges, "relevance": True}
+        return arrays, {"blocks": ranges}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> Self:
-        """Rebuild what :meth:`to_state` returned; models from before there was a relevance have equal weights."""
+        """Rebuild what :meth:`to_state` returned."""
         blocks = {name: slice(int(start), int(stop)) for name, (start, stop) in config["blocks"].items()}
         mean = np.asarray(arrays["mean"], np.float32)
         try:
             ordered = check_blocks(blocks, len(mean))
         except ValueError as error:
             raise PredictorError(f"the saved model is damaged ({error}); train it again") from error
-        relevance = np.asarray(arrays["relevance"] if config.get("relevance") else np.ones_like(mean), np.float32)
+        relevance = np.asarray(arrays["relevance"], np.float32)
+        if relevance.shape != mean.shape or not (relevance >= 0).all():
+            raise PredictorError("the saved model is damaged (weights of features); train it again")
         return cls(ordered, mean, np.asarray(arrays["inverse_sd"], np.float32), relevance)
 
 
@@ -149,19 +153,20 @@ class BlockDesign:
         Fitted on these rows.
     X : ndarray of shape (n, d)
         Features.
-    ratings : (ndarray, ndarray), optional
-        Ratings and weights of the rows, (n, t) each, from which the scaler's relevance is learned.
+    ratings : (ndarray, ndarray, ndarray), optional
+        Ratings and weights of the rows, (n, t) each, and their groups (n,), to learn the scaler's relevance from.
     """
 
-    def __init__(self, scaler: BlockScaler, X: NDArray[Any], ratings: tuple[Float64, Float64] | None = None) -> None:
-        self.standardised = scaler.standardise(X)
-        if ratings is not None:
-            scaler = replace(scaler, relevance=feature_relevance(self.standardised, *ratings, scaler.blocks))
+    def __init__(self, scaler: BlockScaler, X: NDArray[Any], ratings: RatedGroups | None = None) -> None:
         self.scaler = scaler
+        self.standardised = scaler.standardise(X)
         self.features = scaler.weigh(self.standardised)
+        if ratings is not None:
+            self.scaler = replace(scaler, relevance=feature_relevance(self.features, scaler.blocks, *ratings))
+            self.features = self.scaler.weigh(self.standardised)
 
     @classmethod
-    def fit(cls, X: NDArray[Any], blocks: Blocks | None, ratings: tuple[Float64, Float64] | None = None) -> Self:
+    def fit(cls, X: NDArray[Any], blocks: Blocks | None, ratings: RatedGroups | None = None) -> Self:
         """Standardise ``X`` by its own rows."""
         return cls(BlockScaler.fit(X, blocks), X, ratings)
 
@@ -262,10 +267,38 @@ def blas_threads(n: int) -> Iterator[None]:
     """Limit BLAS to one thread in this context, unless the problem has more than 2000 rows (``n``).
 
     With few rows threads mostly wait for each other: an eigendecomposition with two threads takes twenty times as long
-    when another process uses a core. With one thread results do not depend on the number of cores either.
+    when another process uses a core. With one thread results do not depend on the number of cores either. The limit is
+    one of the process: it ends with the last of the contexts that need it.
     """
     if n > SMALL:
         yield
-    else:
-        with threadpool_limits(limits=1, user_api="blas"):
-            yield
+        return
+    _ONE_THREAD.enter()
+    try:
+        yield
+    finally:
+        _ONE_THREAD.leave()
+
+
+class _OneThread:
+    """The limit, and how many contexts of how many threads need it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._needed = 0
+        self._limits: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._needed:
+                self._limits = threadpool_limits(limits=1, user_api="blas")
+            self._needed += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._needed -= 1
+            if not self._needed:
+                self._limits.restore_original_limits()
+
+
+_ONE_THREAD = _OneThread()

@@ -53,8 +53,7 @@ class BoostedTrees(BlockRegressor):
     learning_rate, column_share, l2 : float
         Shrinkage of each tree, share of the components that a tree sees, penalty on leaf values.
     cv_splits : int
-        Grouped folds behind ``cv_predictions_``. The components are learned once from all training rows, without
-        their ratings.
+        Grouped folds behind ``cv_predictions_``. The components are learned once from all training rows.
     seed : int
         For the trees and the folds.
 

@@ -88,7 +88,8 @@ class TraitRegressors:
         For each trait, the name of the only candidate with a share, or ``"stack"``.
     inner_errors : dict of str to ndarray, shape (t,)
         Weighted mean squared error of each candidate, and of the stack, on left-out groups of the training rows. They
-        flatter the stack a little, since they decided its shares; :func:`cross_validate` does not.
+        flatter a little, since all rows decided which features are relevant, and the shares; :func:`cross_validate`
+        does not.
     """
 
     scaler: BlockScaler
@@ -248,7 +249,7 @@ def fit_final(
     everything = add_auxiliary(Y, weight, codes, auxiliary)
     with blas_threads(len(X)):
         # Left-out errors have seen the relevance of features. They would take shares from what other predictors say.
-        design = BlockDesign.fit(X, blocks, None if has_prior else everything)
+        design = BlockDesign.fit(X, blocks, None if has_prior else (*everything, codes))
         step()
         fitted = {}
         for name, candidate in competitors.items():
@@ -347,8 +348,9 @@ def cross_validate(
     seed : int
         For the folds and the candidates.
     threads : int
-        How many folds are fitted at once, 4 at most; with more than 2000 pictures one, whose matrix products use all
-        processors. Predictions do not depend on it.
+        How many folds are fitted at once, 4 at most; one with more than 2000 pictures, whose matrix products use all
+        processors, with trees, which cannot be interrupted, and with a callable ``prior``, which trains predictors of
+        any size. Predictions do not depend on it.
     step : callable
         Called in this thread `steps_of_fold` times for each fold.
 
@@ -388,7 +390,8 @@ def cross_validate(
         step()
         return model.choices, model.inner_errors
 
-    at_once = 1 if len(X) > SMALL else min(threads, _MOST_THREADS)
+    alone = len(X) > SMALL or trees or not hold_rows or callable(prior)
+    at_once = 1 if alone else min(threads, _MOST_THREADS)
     with blas_threads(len(X)):  # around all threads, since the limit is one of the process
         found = run_all([partial(test_fold, fold) for fold in range(len(splits))], at_once, step)
     choices, inner_errors = zip(*found, strict=True)

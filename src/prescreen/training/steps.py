@@ -39,9 +39,9 @@ MANY: Final = 5000
 """Pictures up to which there are 10 folds; with more, half as many tell as much."""
 
 
-def usual_folds(pictures: int) -> int:
-    """Return the number of outer folds for so many pictures."""
-    return FOLDS if pictures <= MANY else FOLDS // 2
+def usual_folds(dataset: Dataset) -> int:
+    """Return the number of outer folds for a dataset; no more than it has groups."""
+    return min(FOLDS if len(dataset.images) <= MANY else FOLDS // 2, len(np.unique(dataset.groups)))
 
 
 def cross_validate_dataset(
@@ -63,7 +63,7 @@ def cross_validate_dataset(
         auxiliary=dataset.auxiliary,
         prior=partial(prior_within, dataset) if dataset.others else dataset.prior,
         prior_blocks=dataset.prior_blocks,
-        n_splits=folds or usual_folds(len(dataset.images)),
+        n_splits=folds or usual_folds(dataset),
         seed=seed,
         hold_rows=hold_rows,
         trees=trees,
