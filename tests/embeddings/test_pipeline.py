@@ -280,7 +280,7 @@ def test_pictures_are_read_as_they_are_asked_for(encoder, folder, known, tmp_pat
 
 
 def test_vectors_of_another_specification_are_never_read(embedded, folder, known):
-    other = replace(SPECIFICATION, members=(replace(FACE, views=("chip", "chip-wide", "chip-tight")),))
+    other = replace(SPECIFICATION, members=(replace(FACE, pooled=("chip-wide",)),))
     rows, counts = run(find_images([folder])[:2], Encoder(other), known)
     assert counts == (2, 0, 0)
     assert not any(np.array_equal(row.vector, mine.vector) for row, mine in zip(rows, embedded[2][:2], strict=True))

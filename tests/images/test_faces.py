@@ -117,9 +117,22 @@ def test_a_weak_box_is_a_face_only_where_there_is_no_better_one(confidences, cou
     models = SimpleNamespace(
         hog=SimpleNamespace(run=lambda *_: (boxes, confidences, [0, 0])), landmarks=faces._models().landmarks
     )
-    found = faces._find(portrait, models)
+    found = faces._find(portrait, portrait.convert("L"), models)
     assert (found.detector, found.count) == ("hog", count)
     assert off(found.landmarks, face.landmarks, face.eye_distance) < 0.03
+
+
+def test_a_weak_box_in_a_larger_copy_is_no_face():
+    asked = []
+
+    def run(pixels, _, least):
+        asked.append((max(pixels.shape), least))
+        return [], [], []
+
+    models = SimpleNamespace(hog=SimpleNamespace(run=run), cnn=lambda *_: [])
+    picture = Image.new("RGB", (1000, 800))
+    assert faces._find(picture, picture.convert("L"), models).detector == "fallback"
+    assert asked == [(320, faces._WEAK), (640, 0.0), (1280, 0.0)]
 
 
 @pytest.mark.parametrize("size", [(300, 300), (300, 500), (500, 300)])

@@ -15,11 +15,15 @@ from prescreen.predictor.training_portraits import NEAR_DUPLICATE_DISTANCE, Trai
 from prescreen.regressors.stacking import fit_final
 
 NOBODY = np.zeros(1, np.uint64)
+WEIGHTS = np.random.default_rng(1).normal(size=(D, 2)) / 10
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    return np.random.default_rng(0).normal(size=(120, D)).astype(np.float32)
+    """Pictures that differ in twelve ways: 60 of them tell much of a trait, 20 tell little."""
+    generator = np.random.default_rng(0)
+    ways = generator.normal(size=(120, 12)) @ generator.normal(size=(12, D)) / np.sqrt(12)
+    return (ways + 0.3 * generator.normal(size=(120, D))).astype(np.float32)
 
 
 def trained(X, rows, weights, contents, bases=()):
@@ -37,8 +41,7 @@ def trained(X, rows, weights, contents, bases=()):
 
 @pytest.fixture(scope="module")
 def base(pictures):
-    weights = np.random.default_rng(1).normal(size=(D, 2)) / 10
-    return trained(pictures, range(60), weights, CONTENTS * 2)[0]
+    return trained(pictures, range(60), WEIGHTS, CONTENTS * 2)[0]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +111,7 @@ def test_what_has_the_name_of_a_trait_has_a_block_too(base, second, pictures):
 
 @pytest.mark.parametrize("names", [("base",), ("base", "second"), ("nested",)])
 def test_a_saved_predictor_needs_nothing_of_its_bases(names, base, second, pictures, tmp_path):
-    nested, _ = trained(pictures, range(30), np.eye(D, 2), CONTENTS, [base, second])
+    nested, _ = trained(pictures, range(100, 120), WEIGHTS, [""] * 120, [base, second])
     assert nested.regressors.needs_prior
     bases = [{"base": base, "second": second, "nested": nested}[name] for name in names]
     predictor = with_bases(pictures, *bases)
@@ -132,7 +135,11 @@ def test_it_holds_what_its_bases_hold(base, second, pictures):
 def test_of_the_same_portraits_the_most_counts_that_a_part_holds(base, pictures):
     rich, poor = (Base(base.traits, SimpleNamespace(rows_held=held), base.portraits) for held in (50, 0))
     predictor = replace(with_bases(pictures, base), bases=(rich, poor))
-    assert [number for number in predictor.holdings.values() if number] == [60 + 20, 60 + 20, 50]
+    assert [number for number in predictor.holdings.values() if number] == [
+        60 + 20,
+        60 + 20,
+        50 + predictor.regressors.rows_held,
+    ]
 
 
 def test_scoring_knows_files_and_no_near_copies(base, pictures):
