@@ -44,7 +44,8 @@ def measure(n: int, width: int, seed: int) -> None:
     X, Y = simulate(n, width, seed)
     edges = np.linspace(0, width, BLOCKS + 1).astype(int)
     blocks = {f"block {k}": slice(int(a), int(b)) for k, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True))}
-    groups, folds = np.arange(n), usual_folds(n)
+    groups = np.arange(n)
+    folds = usual_folds(groups)
     wall, cpu = time.perf_counter(), time.process_time()
     data = X, Y[:, :1], groups, blocks
     found = cross_validate(*data, auxiliary=Y[:, 1:], n_splits=folds, seed=seed)

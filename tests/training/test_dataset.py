@@ -1,6 +1,5 @@
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -214,8 +213,5 @@ def test_equal_ratings_of_all_pictures_have_weights():
 
 
 def test_large_data_sets_have_half_as_many_folds():
-    def dataset(pictures, groups):
-        return SimpleNamespace(images=range(pictures), groups=np.arange(pictures) % groups)
-
-    assert [usual_folds(dataset(pictures, pictures)) for pictures in (100, 5000, 5001)] == [10, 10, 5]
-    assert [usual_folds(dataset(100, groups)) for groups in (3, 30)] == [3, 10]  # as many as there will be
+    assert [usual_folds(np.arange(pictures)) for pictures in (100, 5000, 5001)] == [10, 10, 5]
+    assert [usual_folds(np.arange(100) % groups) for groups in (3, 30)] == [3, 10]  # as many as there will be

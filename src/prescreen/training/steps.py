@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from prescreen.embeddings.pipeline import (
     Embedded,
@@ -39,9 +40,9 @@ MANY: Final = 5000
 """Pictures up to which there are 10 folds; with more, half as many tell as much."""
 
 
-def usual_folds(dataset: Dataset) -> int:
-    """Return the number of outer folds for a dataset; no more than it has groups."""
-    return min(FOLDS if len(dataset.images) <= MANY else FOLDS // 2, len(np.unique(dataset.groups)))
+def usual_folds(groups: NDArray[Any]) -> int:
+    """Return the number of outer folds for pictures of these groups, shape (n,); no more than there are groups."""
+    return min(FOLDS if len(groups) <= MANY else FOLDS // 2, len(np.unique(groups)))
 
 
 def cross_validate_dataset(
@@ -63,7 +64,7 @@ def cross_validate_dataset(
         auxiliary=dataset.auxiliary,
         prior=partial(prior_within, dataset) if dataset.others else dataset.prior,
         prior_blocks=dataset.prior_blocks,
-        n_splits=folds or usual_folds(dataset),
+        n_splits=folds or usual_folds(dataset.groups),
         seed=seed,
         hold_rows=hold_rows,
         trees=trees,

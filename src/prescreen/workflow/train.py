@@ -179,7 +179,7 @@ def train(options: TrainingOptions, reporter: ProgressReporter | None = None) ->
         reporter.detail(f"groups     {dataset.grouping}")
         report_bases(dataset, bases, encoder, reporter)
         stack = {"hold_rows": not options.forget_portraits, "trees": options.trees}
-        total = steps.usual_folds(dataset) * steps_of_fold(**stack)
+        total = steps.usual_folds(dataset.groups) * steps_of_fold(**stack)
         with reporter.progress("cross-validating", total, "step") as advance:
             validation = steps.cross_validate_dataset(dataset, options.seed, advance, **stack)
         fitted = _fit(name, encoder.specification, rated, others, dataset, validation, options, bases, reporter)
