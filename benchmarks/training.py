@@ -20,6 +20,7 @@ from prescreen.ranking.error_correlation import fit_error_correlation
 from prescreen.regressors.blocks import BlockDesign, blas_threads
 from prescreen.regressors.novelty import NoveltyDetector
 from prescreen.regressors.stacking import cross_validate, fit_final
+from prescreen.settings import processors
 from prescreen.training.steps import usual_folds
 
 BLOCKS = 16
@@ -48,7 +49,7 @@ def measure(n: int, width: int, seed: int) -> None:
     folds = usual_folds(groups)
     wall, cpu = time.perf_counter(), time.process_time()
     data = X, Y[:, :1], groups, blocks
-    found = cross_validate(*data, auxiliary=Y[:, 1:], n_splits=folds, seed=seed)
+    found = cross_validate(*data, auxiliary=Y[:, 1:], n_splits=folds, threads=processors(), seed=seed)
     fit_final(*data, auxiliary=Y[:, 1:], seed=seed)
     with blas_threads(n):
         squared = BlockDesign.fit(X, blocks).distances

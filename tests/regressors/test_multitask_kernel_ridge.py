@@ -6,7 +6,7 @@ from prescreen.regressors import multitask_kernel_ridge
 from prescreen.regressors.blocks import BlockDesign
 from prescreen.regressors.kernel_ridge import BlockKernelRidge
 from prescreen.regressors.kernel_solver import solve
-from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge
+from prescreen.regressors.multitask_kernel_ridge import SharedKernelRidge, trait_shares
 
 
 def left_out_error(model, Y):
@@ -58,12 +58,12 @@ def test_targets_are_columns(related, n_targets):
 
 def test_without_pull_it_is_kernel_ridge(problem):
     X, Y, groups, blocks = problem
-    model = fitted(SharedKernelRidge(gammas=(0.1,), pulls=(0.0,), penalties=(0.5,)), X, Y, groups=groups, blocks=blocks)
+    model = fitted(SharedKernelRidge(gamma=0.1, pull=0.0, penalties=(0.5,)), X, Y, groups=groups, blocks=blocks)
     design = BlockDesign.fit(X, blocks)
     kernel = np.exp(-0.1 * design.distances.astype(np.float64))
     plain = solve(kernel, Y, [0.5], groups=groups)
     np.testing.assert_allclose(predict(model, X), kernel @ plain.dual + plain.intercept, rtol=1e-3)
-    alone = fitted(SharedKernelRidge((0.1,), (0.0,), (0.5,), cv_splits=90), X, Y, groups=groups, blocks=blocks)
+    alone = fitted(SharedKernelRidge(0.1, 0.0, (0.5,), cv_splits=90), X, Y, groups=groups, blocks=blocks)
     np.testing.assert_allclose(alone.cv_predictions_, plain.cv_predictions, rtol=1e-3)
 
 
@@ -149,12 +149,85 @@ def test_units_of_the_ratings_do_not_matter(problem):
     np.testing.assert_allclose((other - [5, -900]) / 100, one, rtol=1e-4)
 
 
-def test_pulls_are_positive(problem):
+def test_folds_that_say_nothing_of_a_trait_do_not_choose_its_penalty():
+    generator = np.random.default_rng(7)
+    X = generator.standard_normal((300, 10)).astype(np.float32)
+    Y = generator.standard_normal((300, 2))
+    folds = multitask_kernel_ridge.grouped_folds(np.arange(300), 10, 0)
+    for rated in ([test for _, test in folds[:2]], [test for _, test in folds[8:]]):
+        few = np.full(300, np.nan)
+        rows = np.concatenate(rated)
+        few[rows] = Y[rows, 1]  # noise
+        model = fitted(SharedKernelRidge(), X, np.column_stack([Y[:, 0], few]))
+        assert model.penalty_[1] > 1
+
+
+@pytest.mark.parametrize("name", ["trait_shares", "dual", "anchors", "support"])
+def test_arrays_that_do_not_fit_together_are_refused(problem, name):
     X, Y, _, blocks = problem
-    with pytest.raises(ValueError, match="pulls"):
-        fitted(SharedKernelRidge(pulls=(-1.0,)), X, Y, blocks=blocks)
-    with pytest.raises(ValueError, match="pulls"):
-        fitted(SharedKernelRidge(pulls=()), X, Y, blocks=blocks)
+    model = fitted(SharedKernelRidge(), X, Y, blocks=blocks)
+    arrays, config = model.state()
+    SharedKernelRidge.from_state(model.scaler_, model.parameters, arrays, config)
+    for wrong in (arrays[name][:-1], -np.abs(arrays[name]) - 1 if name == "trait_shares" else arrays[name][:1]):
+        with pytest.raises(ValueError, match="fit together"):
+            SharedKernelRidge.from_state(model.scaler_, model.parameters, arrays | {name: wrong}, config)
+
+
+@pytest.mark.parametrize("targets", [1, 3, 30])
+def test_it_reports_its_steps_whatever_the_number_of_targets(targets):
+    generator = np.random.default_rng(6)
+    X = generator.standard_normal((40, 5)).astype(np.float32)
+    told = []
+    SharedKernelRidge().fit(
+        BlockDesign.fit(X, None), generator.standard_normal((40, targets)), step=lambda: told.append(1)
+    )
+    assert len(told) == SharedKernelRidge.steps
+
+
+@pytest.mark.parametrize("wrong", [{"gamma": float("inf")}, {"pull": -1.0}, {"gamma": 0.0}, {"pull": float("nan")}])
+def test_parameters_are_positive(problem, wrong):
+    X, Y, _, blocks = problem
+    with pytest.raises(ValueError, match="pull"):
+        fitted(SharedKernelRidge(**wrong), X, Y, blocks=blocks)
+
+
+def test_a_trait_learns_most_from_those_that_are_alike_and_well_predicted():
+    generator = np.random.default_rng(11)
+    X = generator.standard_normal((300, 12)).astype(np.float32)
+    noise = generator.standard_normal((300, 4))
+    one, other = X[:, 0] + X[:, 1], X[:, 2] + X[:, 3]
+    Y = np.column_stack([one, one, one, other]) + noise * [0.5, 0.5, 3.0, 0.5]
+    shares = fitted(SharedKernelRidge(), X, Y).trait_shares_
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    assert shares[0, 1] > 0.35  # the same impression, rated as well
+    assert shares[0, 2] < 0.5 * shares[0, 1]  # the same, but noisy
+    assert shares[0, 3] < 0.1 * shares[0, 1]  # another impression
+    assert shares[2, 0] > shares[2, 2]  # a noisy trait leans on the better known ones
+
+
+def test_traits_that_nobody_rated_together_learn_from_each_other(related):
+    X, Y, signal = related
+    train, test = np.arange(160) < 110, np.arange(160) >= 110
+    halves = Y[train, :4].copy()
+    halves[::2, :2] = np.nan
+    halves[1::2, 2:] = np.nan
+    together = predict(fitted(SharedKernelRidge(), X[train], halves), X[test])
+    alone = np.hstack(
+        [
+            predict(fitted(SharedKernelRidge(), X[train][rows], halves[rows][:, columns]), X[test])
+            for rows, columns in ((slice(1, None, 2), [0, 1]), (slice(0, None, 2), [2, 3]))
+        ]
+    )
+    errors = [((p - signal[test, None]) ** 2).mean() for p in (together, alone)]
+    assert errors[0] < 0.95 * errors[1]
+
+
+def test_trait_shares_of_constant_predictions_are_their_own():
+    points = np.random.default_rng(2).standard_normal((50, 3)).astype(np.float32)
+    points[:, 1] = 0.25
+    shares = trait_shares(points, np.array([0.5, 0.02, 0.5]))
+    np.testing.assert_array_equal(shares[1], [0, 1, 0])
+    assert shares[0, 1] == shares[2, 1] == 0
 
 
 def test_with_many_rows_fewer_folds_choose_the_penalty_and_predictions_stay_near(monkeypatch):

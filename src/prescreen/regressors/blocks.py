@@ -22,7 +22,7 @@ Float64 = NDArray[np.float64]
 RatedGroups = tuple[Float64, Float64, NDArray[np.intp]]
 
 CLIP = 3.0  # standard deviations; pooled activations have long tails
-SMALL = 2000  # rows; see blas_threads
+SMALL = 3000  # rows; see blas_threads
 CHUNK = 64  # rows; see in_chunks
 _FEW = 256  # rows or columns that fit into the cache
 _SLAB = 4096  # columns that are in double precision at a time
@@ -264,7 +264,7 @@ def check_features(X: NDArray[Any], n_features: int | None = None) -> Float32:
 
 @contextmanager
 def blas_threads(n: int) -> Iterator[None]:
-    """Limit BLAS to one thread in this context, unless the problem has more than 2000 rows (``n``).
+    """Limit BLAS to one thread in this context, unless the problem has more than 3000 rows (``n``).
 
     With few rows threads mostly wait for each other: an eigendecomposition with two threads takes twenty times as long
     when another process uses a core. With one thread results do not depend on the number of cores either. The limit is

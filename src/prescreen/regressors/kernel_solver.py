@@ -144,7 +144,7 @@ def solve_parts(
 def downhill(
     evaluate: Callable[[Sequence[int]], Sequence[Float64]], start: NDArray[np.intp] | None, count: int
 ) -> tuple[NDArray[np.intp], Float64]:
-    """Find for each column which of ``count`` penalties has the smallest error.
+    """Find for each column which of ``count`` ascending penalties has the smallest error, of equal ones the largest.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def downhill(
         known |= zip(numbers := sorted(todo), evaluate(numbers), strict=True)
         tried = sorted(known)
         table = np.stack([known[k] for k in tried])
-        best = np.array(tried, np.intp)[table.argmin(axis=0)]
+        best = np.array(tried[::-1], np.intp)[table[::-1].argmin(axis=0)]  # of equal ones the largest
         todo = _around(best, count) - known.keys()
     return best, table.min(axis=0)
 

@@ -1,8 +1,8 @@
-"""Kernel ridge regression whose distances are learned from all traits together."""
+"""Kernel ridge regression whose distances are learned from all traits, for each trait its own."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,11 +14,11 @@ from prescreen.regressors.folds import Fold, grouped_folds
 from prescreen.regressors.kernel_solver import MANY, PENALTIES, downhill, fit_at, solve_parts
 from prescreen.regressors.threads import Step
 
-GAMMAS = (0.1, 0.3)
-PULLS = (1.0, 2.0)
 LARGE = 1000  # rows; with more, `FEWER` folds choose the penalty of the second stage
 FEWER = 5
 _ROWS = 64  # that are in the cache at a time
+_STEPS = 8  # that the second stage reports, whatever the number of targets
+_LEAST_EXPLAINED = 0.02  # of a trait that nothing predicts; otherwise its own distances would be divided by zero
 
 
 @dataclass(eq=False)
@@ -27,28 +27,30 @@ class SharedKernelRidge(BlockRegressor):
 
     The first stage predicts all columns from the distances of the features. In the second stage the squared distance
     of two pictures is that of the features plus ``pull`` times the mean squared difference of their first predictions,
-    in standard deviations of the ratings. Pictures that should make the same impression in every respect come closer,
-    and so a trait learns from the ratings of the others. The first prediction of a training row is made without the
-    row's group. The kernel is the mean over all γ, and in the second stage over all pulls.
+    in standard deviations of the ratings. Pictures that should make the same impression come closer, and so a trait
+    learns from the ratings of the others. Each target has its own mean: a column's share in it grows with how alike
+    the first predictions of both are, and with how well the column is predicted (:func:`trait_shares`). The first
+    prediction of a training row is made without the row's group, if the row is rated in that column.
 
     A left-out rating moves the first predictions of the other rows, and with them the distances. So there is no closed
-    form: the penalty of each column is chosen by repeating both stages without each of a few folds.
+    form: the penalty of each target is chosen by repeating both stages without each of a few folds. With more than 200
+    rows half of the folds choose, those with most ratings of the target, and the others are predicted with the choice.
 
     Parameters
     ----------
-    gammas : sequence of float
-        γ of the kernels exp(−γ · distance²).
-    pulls : sequence of float
-        Weights of the first predictions in the second distance, not negative.
+    gamma : float
+        γ of the kernel exp(−γ · distance²) in both stages.
+    pull : float
+        Weight of the first predictions in the second distance, not negative.
     penalties : sequence of float
-        Candidates for the penalty of each column, in both stages.
+        Candidates for the penalty of each column, in both stages, in ascending order.
     cv_splits : int
         Grouped folds that choose the penalty of the second stage; 5 at most with more than 1000 rows.
     seed : int
         For the folds.
     n_targets : int, optional
-        Only the first so many columns are predicted; the others are auxiliary tasks, whose ratings decide with those
-        of the targets which pictures are alike. By default all columns are targets.
+        Only the first so many columns are predicted; the others are auxiliary tasks, whose ratings help to decide
+        which pictures are alike. By default all columns are targets.
 
     Attributes
     ----------
@@ -57,6 +59,8 @@ class SharedKernelRidge(BlockRegressor):
     first_dual_ : ndarray of shape (m, t)
         Coefficients of the support rows in the first stage, for all columns.
     first_intercept_ : ndarray of shape (t,)
+    trait_shares_ : ndarray of float32, shape (n_targets, t)
+        Share of each column in the second distance of each target; rows sum to 1.
     dual_ : ndarray of shape (m, n_targets)
         Coefficients of the support rows in the second stage.
     intercept_, penalty_ : ndarray of shape (n_targets,)
@@ -74,93 +78,121 @@ class SharedKernelRidge(BlockRegressor):
     distances learned from the target.
     """
 
-    steps: ClassVar[int] = 3
+    steps: ClassVar[int] = 2 + _STEPS
 
-    gammas: Sequence[float] = GAMMAS
-    pulls: Sequence[float] = PULLS
+    gamma: float = 0.2
+    pull: float = 2.0
     penalties: Sequence[float] = PENALTIES
     cv_splits: int = 10
     seed: int = 0
     n_targets: int | None = None
 
+    def __post_init__(self) -> None:
+        if not (0 < self.gamma < math.inf and 0 <= self.pull < math.inf):
+            raise ValueError(f"gamma {self.gamma}, pull {self.pull}: expected more than 0, and 0 or more")
+
     def _fit(self, design: BlockDesign, Y: Float64, weight: Float64, codes: NDArray[np.intp], step: Step) -> None:
-        if not len(self.gammas) or not len(self.pulls) or min(self.pulls) < 0:
-            raise ValueError(f"gammas {self.gammas}, pulls {self.pulls}: expected one or more, and pulls from 0 up")
         list(rated_together(weight, codes))  # refuses columns rated in one group only
-        targets = np.arange(Y.shape[1] if self.n_targets is None else self.n_targets)
-        if not 0 < len(targets) <= Y.shape[1]:
+        targets = Y.shape[1] if self.n_targets is None else self.n_targets
+        if not 0 < targets <= Y.shape[1]:
             raise ValueError(f"n_targets is {self.n_targets}; expected 1 to {Y.shape[1]}, the columns of the ratings")
         kept = np.flatnonzero((weight > 0).any(axis=1))
         distances = design.distances[np.ix_(kept, kept)]
-        first = self._mean_rbf(distances)
         Y, weight, codes = Y[kept], weight[kept], codes[kept]
 
-        wanted, wanted_weight = Y[:, targets], weight[:, targets]
         splits = min(self.cv_splits, FEWER) if len(kept) > LARGE else self.cv_splits
         folds = grouped_folds(codes, splits, self.seed)
-        stages = _first_stages(first, Y, weight, codes, self.penalties, folds)
+        first, *others = _first_stages(self._rbf(distances), Y, weight, codes, self.penalties, folds)
+        parts = list(zip(folds, others, strict=True))
         step()
+        self.dual_ = np.zeros((len(kept), targets))
+        self.intercept_, self.penalty_ = np.zeros((2, targets))
+        self.trait_shares_ = first.shares[:targets]
+        self.cv_predictions_ = np.full((len(design), targets), np.nan)
+        for target in range(targets):
+            y, own = Y[:, target], weight[:, target]
+            start = np.searchsorted(self.penalties, first.penalty[[target]]) if len(y) > MANY else None
+            penalty, predicted = self._choose_penalty(target, start, distances, y, own, parts)
+            rated = np.flatnonzero(own)
+            points, shares = first.points[rated], self.trait_shares_[target]
+            kernel = self._second(distances[np.ix_(rated, rated)], points, points, shares)
+            dual, intercept = fit_at(kernel, y[rated, None], penalty, own[rated])
+            self.dual_[rated, target], self.intercept_[target], self.penalty_[target] = (
+                dual[:, 0],
+                intercept[0],
+                penalty,
+            )
+            self.cv_predictions_[kept[rated], target] = predicted[rated]
+            for _ in range(_STEPS * target // targets, _STEPS * (target + 1) // targets):
+                step()
+        self._set_support(design.standardised[kept], design.features[kept])
+        self.first_dual_, self.first_intercept_, self.anchors_ = first.dual, first.intercept, first.points
+        self.centre_, self.scale_ = first.centre, first.scale
+
+    def _choose_penalty(
+        self,
+        target: int,
+        start: NDArray[np.intp] | None,
+        distances: Float32,
+        y: Float64,
+        weight: Float64,
+        parts: Sequence["_Part"],
+    ) -> tuple[float, Float64]:
+        """Return the best penalty of one target, and what it predicts of each row from the other folds, (n,)."""
+        parts = sorted(parts, key=lambda part: -weight[part[0][1]].sum())
+        count = len(parts) if start is None else (len(parts) + 1) // 2
+        tested = np.concatenate([test for (_, test), _ in parts[:count]])
         left_out: dict[int, Float64] = {}
 
-        def evaluate(numbers: Sequence[int], count: int = len(folds)) -> list[Float64]:
-            tested = np.concatenate([test for _, test in folds[:count]])
-            found = self._left_out(numbers, distances, wanted, wanted_weight, codes, folds[:count], stages[1:])
+        def evaluate(numbers: Sequence[int]) -> list[Float64]:
+            found = self._left_out([self.penalties[k] for k in numbers], target, distances, y, weight, parts[:count])
             left_out.update(zip(numbers, found, strict=True))
-            errors = np.where(wanted_weight > 0, found - wanted, 0.0)[:, tested]
-            return list((wanted_weight[tested] * errors**2).sum(axis=1))
+            errors = np.where(weight > 0, found - y, 0.0)[:, tested]
+            return list((weight[tested] * errors**2).sum(axis=1, keepdims=True))
 
-        start = None
-        if len(kept) > MANY:
-            start = np.searchsorted(self.penalties, stages[0].penalty[targets])
-            start, _ = downhill(partial(evaluate, count=1), start, len(self.penalties))
-        step()
-        best, _ = downhill(evaluate, start, len(self.penalties))
-        predicted = np.stack([left_out[k][:, column] for column, k in enumerate(best)], 1)
-
-        self.penalty_ = np.asarray(self.penalties, np.float64)[best]
-        second = self._second(distances, stages[0].points, stages[0].points)
-        self.dual_, self.intercept_ = _fit_columns(second, wanted, wanted_weight, codes, self.penalty_)
-        self._set_support(design.standardised[kept], design.features[kept])
-        self.first_dual_, self.first_intercept_, self.anchors_ = stages[0].dual, stages[0].intercept, stages[0].points
-        self.centre_, self.scale_ = stages[0].centre, stages[0].scale
-        self.cv_predictions_ = np.full((len(design), len(targets)), np.nan)
-        self.cv_predictions_[kept] = np.where(wanted_weight > 0, predicted, np.nan)
+        (best,), _ = downhill(evaluate, start, len(self.penalties))
+        penalty = float(self.penalties[best])
+        predicted = self._left_out([penalty], target, distances, y, weight, parts[count:])[0]
+        predicted[tested] = left_out[best][tested]
+        return penalty, predicted
 
     def _left_out(
         self,
-        numbers: Sequence[int],
+        penalties: Sequence[float],
+        target: int,
         distances: Float32,
-        wanted: Float64,
+        y: Float64,
         weight: Float64,
-        codes: NDArray[np.intp],
-        folds: Sequence[Fold],
-        stages: Sequence["_FirstStage"],
+        parts: Sequence["_Part"],
     ) -> Float64:
-        """Predict the targets of each fold from the others, with some of the penalties: (numbers, n, t)."""
-        predictions = np.tile(_centre_and_scale(wanted, weight)[0], (len(numbers), len(wanted), 1))
-        for (train, test), stage in zip(folds, stages, strict=False):
-            some = weight[train].any(axis=0)
-            predictions[:, test[:, None], some] = _centre_and_scale(wanted[train], weight[train])[0][some]
-            known = in_two_groups(weight[train], codes[train])
-            if not known.size:
+        """Predict one target in each fold from the others, with some penalties: (penalties, n)."""
+        predictions = np.full((len(penalties), len(y)), np.average(np.nan_to_num(y), weights=weight))
+        for (train, test), stage in parts:
+            rated = train[weight[train] > 0]
+            if target not in stage.columns:  # rated in one group of the training rows at most
+                if len(rated):
+                    predictions[:, test] = np.average(y[rated], weights=weight[rated])
                 continue
-            cells = np.ix_(train, known)
+            shares = stage.shares[np.searchsorted(stage.columns, target)]
             among, towards = (
-                self._second(distances[np.ix_(rows, train)], stage.points[rows], stage.points[train])
-                for rows in (train, test)
+                self._second(distances[np.ix_(rows, rated)], stage.points[rows], stage.points[rated], shares)
+                for rows in (rated, test)
             )
-            for place, k in enumerate(numbers):
-                penalties = np.full(len(known), self.penalties[k])
-                dual, intercept = _fit_columns(among, wanted[cells], weight[cells], codes[train], penalties)
-                predictions[place][np.ix_(test, known)] = towards @ dual + intercept
+            for place, penalty in enumerate(penalties):
+                dual, intercept = fit_at(among, y[rated, None], penalty, weight[rated])
+                predictions[place, test] = towards @ dual[:, 0] + intercept
         return predictions
 
     def predict_standardised(self, Z: Float32) -> Float64:
-        """Predict standardised rows (m, d); returns (m, t)."""
+        """Predict standardised rows (m, d); returns (m, n_targets)."""
         distances = squared_distances(Z, self._support_features)
-        first = self._mean_rbf(distances) @ self.first_dual_ + self.first_intercept_
+        first = self._rbf(distances) @ self.first_dual_ + self.first_intercept_
         points = np.asarray((first - self.centre_) / self.scale_, np.float32)
-        return np.asarray(self._second(distances, points, self.anchors_) @ self.dual_ + self.intercept_, np.float64)
+        columns = [
+            self._second(distances, points, self.anchors_, shares) @ dual + intercept
+            for shares, dual, intercept in zip(self.trait_shares_, self.dual_.T, self.intercept_, strict=True)
+        ]
+        return np.stack(columns, axis=1)
 
     def state(self) -> State:
         """Return coefficients and support rows of both stages."""
@@ -169,44 +201,91 @@ class SharedKernelRidge(BlockRegressor):
     def _set_state(self, arrays: Mapping[str, NDArray[Any]], config: Mapping[str, Any]) -> None:
         for name in _ARRAYS:
             setattr(self, f"{name}_", arrays[name])
+        rows, traits = self.anchors_.shape
+        targets = len(self.intercept_)
+        shapes = self.trait_shares_.shape, self.dual_.shape, self.first_dual_.shape, arrays["support"].shape[:1]
+        if (
+            shapes != ((targets, traits), (rows, targets), (rows, traits), (rows,))
+            or not (self.trait_shares_ >= 0).all()
+        ):
+            raise ValueError(f"arrays of shapes {shapes} do not fit together")
         self._set_support(arrays["support"])
 
     def _set_support(self, support: Float16, features: Float32 | None = None) -> None:
         self.support_ = support
         self._support_features = self.scaler_.weigh(support) if features is None else features
 
-    def _mean_rbf(self, distances: Float32) -> Float64:
-        """Mean of exp(−γ · distance²) over all γ, for squared distances of any shape."""
-        total = np.zeros(distances.shape)
-        for gamma in self.gammas:
-            total += np.exp(np.float32(-gamma) * distances)
-        total /= len(self.gammas)
-        return total
+    def _rbf(self, distances: Float32) -> Float64:
+        """exp(−γ · distance²), for squared distances of any shape."""
+        return np.asarray(np.exp(np.float32(-self.gamma) * distances), np.float64)
 
-    def _second(self, distances: Float32, points: Float32, anchors: Float32) -> Float64:
-        """Kernel of rows by their distances to the support (k, m) and their first predictions (k, t)."""
-        total = np.empty(distances.shape)
-        for start in range(0, len(total), _ROWS):
+    def _second(self, distances: Float32, points: Float32, anchors: Float32, shares: Float32) -> Float64:
+        """Kernel of rows and support for one target, by their distances (k, m) and first predictions (k, t), (m, t)."""
+        root = np.sqrt(np.float32(self.pull) * shares)
+        points, anchors = points * root, anchors * root
+        kernel = np.empty(distances.shape)
+        for start in range(0, len(kernel), _ROWS):
             rows = slice(start, start + _ROWS)
-            apart = squared_distances(points[rows], anchors) / np.float32(anchors.shape[1])
-            kernels = [self._mean_rbf(distances[rows] + np.float32(pull) * apart) for pull in self.pulls]
-            total[rows] = sum(kernels) / len(kernels)
-        return total
+            kernel[rows] = self._rbf(distances[rows] + squared_distances(points[rows], anchors))
+        return kernel
 
 
-_ARRAYS = ("first_dual", "first_intercept", "dual", "intercept", "penalty", "centre", "scale", "anchors")
+def trait_shares(points: Float32, explained: Float64) -> Float32:
+    """Return how much each trait counts when pictures are compared for one of them.
+
+    The share is proportional to the squared correlation of both traits' predictions, times the squared share of the
+    trait's variance that they explain. Predictions are compared, not ratings: nobody needs to have rated both.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, t)
+        Predictions.
+    explained : ndarray of shape (t,)
+        Share of the variance of each trait's ratings that its predictions explain, more than 0 and at most 1.
+
+    Returns
+    -------
+    ndarray of float32, shape (t, t)
+        A row for each trait that is to be predicted; rows sum to 1.
+    """
+    centred = np.asarray(points - points.mean(axis=0), np.float64)
+    size = np.sqrt((centred**2).sum(axis=0))
+    unit = np.divide(centred, size, out=np.zeros_like(centred), where=size > 1e-6 * np.sqrt(len(points)))
+    alike = (unit.T @ unit) ** 2
+    np.fill_diagonal(alike, 1.0)
+    shares = alike * explained**2
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+
+
+_ARRAYS = (
+    "first_dual",
+    "first_intercept",
+    "trait_shares",
+    "dual",
+    "intercept",
+    "penalty",
+    "centre",
+    "scale",
+    "anchors",
+)
 
 
 @dataclass(frozen=True)
 class _FirstStage:
     """Kernel ridge regression of all columns (t) that some rows can say something of."""
 
+    columns: NDArray[np.intp]  # (t,), their numbers
     dual: Float64  # (n, t), zero where a row is not learned from
     intercept: Float64  # (t,)
     penalty: Float64  # (t,)
     centre: Float64  # (t,)
     scale: Float64  # (t,)
     points: Float32  # (n, t), predictions of all rows without their groups, in standard deviations of the ratings
+    shares: Float32  # (t, t), see trait_shares
+
+
+_Part = tuple[Fold, _FirstStage]
+"""A fold, and the first stage without its test rows."""
 
 
 def _first_stages(
@@ -246,24 +325,25 @@ def _first_stages(
         gaps = np.flatnonzero(np.isnan(said).any(axis=1))
         new = kernel[gaps] @ dual[k][:, some] + intercept[k, some]
         said[gaps] = np.where(np.isnan(said[gaps]), new, said[gaps])
-        centre, scale = _centre_and_scale(Y[np.ix_(rows, some)], weight[np.ix_(rows, some)])
+        cells = np.ix_(rows, some)
+        centre, scale = _centre_and_scale(Y[cells], weight[cells])
         points = np.asarray((said - centre) / scale, np.float32)
-        stages.append(_FirstStage(dual[k][:, some], intercept[k, some], penalty[k, some], centre, scale, points))
+        errors = np.where(weight[cells] > 0, (said[rows] - Y[cells]) / scale, 0.0)
+        missed = (weight[cells] * errors**2).sum(axis=0) / weight[cells].sum(axis=0)
+        shares = trait_shares(points[rows], np.clip(1 - missed, _LEAST_EXPLAINED, 1))
+        stages.append(
+            _FirstStage(
+                columns=some,
+                dual=dual[k][:, some],
+                intercept=intercept[k, some],
+                penalty=penalty[k, some],
+                centre=centre,
+                scale=scale,
+                points=points,
+                shares=shares,
+            )
+        )
     return stages
-
-
-def _fit_columns(
-    kernel: Float64, Y: Float64, weight: Float64, codes: NDArray[np.intp], penalties: Float64
-) -> tuple[Float64, Float64]:
-    """Coefficients (n, t), zero where a row is not rated, and intercepts (t,), with a penalty for each column."""
-    dual, intercept = np.zeros(Y.shape), np.zeros(Y.shape[1])
-    for columns, rows, row_weight in rated_together(weight, codes):
-        own = kernel if len(rows) == len(Y) else kernel[np.ix_(rows, rows)]
-        for penalty in np.unique(penalties[columns]):
-            same = columns[penalties[columns] == penalty]
-            cells = np.ix_(rows, same)
-            dual[cells], intercept[same] = fit_at(own, Y[cells], float(penalty), row_weight)
-    return dual, intercept
 
 
 def in_two_groups(weight: Float64, codes: NDArray[np.intp]) -> NDArray[np.intp]:

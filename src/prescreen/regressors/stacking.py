@@ -41,7 +41,7 @@ BASE = "base"
 _KINDS: dict[str, type[BlockRegressor]] = {
     kind.__name__: kind for kind in (BlockKernelRidge, SharedKernelRidge, BoostedTrees)
 }
-_MOST_THREADS = 4  # each holds a copy of the features
+_MOST_THREADS = 4  # each holds a copy of the features: 1.1 GB of 3000 pictures and 28,000 features
 _LARGEST_CHUNK = 1000  # rows that are predicted at once; each chunk converts all training rows
 _BASE_PENALTIES = tuple(penalty for penalty in PENALTIES if penalty > 0.3)  # smaller ones overfit 30 pictures
 
@@ -182,7 +182,9 @@ class TraitRegressors:
             errors = {name: np.array(values) for name, values in config["inner_errors"].items()}
             return cls(scaler, regressors, arrays["weights"], tuple(config["choices"]), errors)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise PredictorError(f"the saved regressors are incomplete ({error}); train the predictor again") from error
+            raise PredictorError(
+                f"the saved regressors are incomplete or of another version ({error}); train the predictor again"
+            ) from error
 
 
 def fit_final(
@@ -348,7 +350,7 @@ def cross_validate(
     seed : int
         For the folds and the candidates.
     threads : int
-        How many folds are fitted at once, 4 at most; one with more than 2000 pictures, whose matrix products use all
+        How many folds are fitted at once, 4 at most; one with more than 3000 pictures, whose matrix products use all
         processors, with trees, which cannot be interrupted, and with a callable ``prior``, which trains predictors of
         any size. Predictions do not depend on it.
     step : callable
