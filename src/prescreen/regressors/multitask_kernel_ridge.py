@@ -233,8 +233,8 @@ class SharedKernelRidge(BlockRegressor):
 def trait_shares(points: Float32, explained: Float64) -> Float32:
     """Return how much each trait counts when pictures are compared for one of them.
 
-    The share is proportional to the squared correlation of both traits' predictions, times the squared share of the
-    trait's variance that they explain. Predictions are compared, not ratings: nobody needs to have rated both.
+    The share is proportional to the squared correlation of both traits' predictions, times the share of the trait's
+    variance that its predictions explain. Predictions are compared, not ratings: nobody needs to have rated both.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def trait_shares(points: Float32, explained: Float64) -> Float32:
     unit = np.divide(centred, size, out=np.zeros_like(centred), where=size > 1e-6 * np.sqrt(len(points)))
     alike = (unit.T @ unit) ** 2
     np.fill_diagonal(alike, 1.0)
-    shares = alike * explained**2
+    shares = alike * explained
     return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
