@@ -34,16 +34,19 @@ def test_measured_coverage_is_nominal_whatever_the_shape_of_the_errors():
 
 
 def test_intervals_from_cross_validation_hold_new_pictures():
-    generator = np.random.default_rng(2)
-    X = generator.standard_normal((1300, 12)).astype(np.float32)
-    Y = np.column_stack([X[:, :2].sum(1), np.tanh(X[:, 0] * X[:, 1])]) + generator.standard_normal((1300, 2))
-    train = np.arange(1300) < 300
-    result = cross_validate(X[train], Y[train], None, None, n_splits=5)
-    half = conformal_half_widths(Y[train] - result.predictions)
-    predictions = fit_final(X[train], Y[train], None, None).predict(X[~train])
-    covered = (np.abs(Y[~train] - predictions) <= half).mean(axis=0)
-    np.testing.assert_allclose(covered, 0.9, atol=0.04)
-    np.testing.assert_allclose(share_held(result.predictions, Y[train], result.folds), covered, atol=0.06)
+    covered, told = [], []
+    for seed in range(8):  # one draw of 300 pictures has a standard error of 0.02
+        generator = np.random.default_rng(seed)
+        X = generator.standard_normal((1300, 12)).astype(np.float32)
+        Y = np.column_stack([X[:, :2].sum(1), np.tanh(X[:, 0] * X[:, 1])]) + generator.standard_normal((1300, 2))
+        train = np.arange(1300) < 300
+        result = cross_validate(X[train], Y[train], None, None, n_splits=5)
+        half = conformal_half_widths(Y[train] - result.predictions)
+        predictions = fit_final(X[train], Y[train], None, None).predict(X[~train])
+        covered.append((np.abs(Y[~train] - predictions) <= half).mean(axis=0))
+        told.append(share_held(result.predictions, Y[train], result.folds))
+    np.testing.assert_allclose(np.mean(covered, axis=0), 0.9, atol=0.02)
+    np.testing.assert_allclose(np.mean(told, axis=0), np.mean(covered, axis=0), atol=0.02)
 
 
 def test_planted_covariance_is_recovered_through_gaps_and_vote_noise():
