@@ -18,7 +18,7 @@ LARGE = 1000  # rows; with more, `FEWER` folds choose the penalty of the second 
 FEWER = 5
 _ROWS = 64  # that are in the cache at a time
 _STEPS = 8  # that the second stage reports, whatever the number of targets
-_LEAST_EXPLAINED = 0.02  # of a trait that nothing predicts; otherwise its own distances would be divided by zero
+_LEAST_EXPLAINED = 0.02  # share of variance; of traits that nothing predicts, shares would be divided by zero
 
 
 @dataclass(eq=False)
@@ -117,12 +117,10 @@ class SharedKernelRidge(BlockRegressor):
             points, shares = first.points[rated], self.trait_shares_[target]
             kernel = self._second(distances[np.ix_(rated, rated)], points, points, shares)
             dual, intercept = fit_at(kernel, y[rated, None], penalty, own[rated])
-            self.dual_[rated, target], self.intercept_[target], self.penalty_[target] = (
-                dual[:, 0],
-                intercept[0],
-                penalty,
-            )
+            self.dual_[rated, target] = dual[:, 0]
+            self.intercept_[target], self.penalty_[target] = intercept[0], penalty
             self.cv_predictions_[kept[rated], target] = predicted[rated]
+            # one of eight targets reports one step, one of two reports four
             for _ in range(_STEPS * target // targets, _STEPS * (target + 1) // targets):
                 step()
         self._set_support(design.standardised[kept], design.features[kept])
@@ -138,7 +136,10 @@ class SharedKernelRidge(BlockRegressor):
         weight: Float64,
         parts: Sequence["_Part"],
     ) -> tuple[float, Float64]:
-        """Return the best penalty of one target, and what it predicts of each row from the other folds, (n,)."""
+        """Return the best penalty of one target, and what it predicts of each row from the other folds, (n,).
+
+        Without a ``start`` there are so few rows that all penalties are tried, on all folds.
+        """
         parts = sorted(parts, key=lambda part: -weight[part[0][1]].sum())
         count = len(parts) if start is None else (len(parts) + 1) // 2
         tested = np.concatenate([test for (_, test), _ in parts[:count]])
@@ -204,10 +205,8 @@ class SharedKernelRidge(BlockRegressor):
         rows, traits = self.anchors_.shape
         targets = len(self.intercept_)
         shapes = self.trait_shares_.shape, self.dual_.shape, self.first_dual_.shape, arrays["support"].shape[:1]
-        if (
-            shapes != ((targets, traits), (rows, targets), (rows, traits), (rows,))
-            or not (self.trait_shares_ >= 0).all()
-        ):
+        fitting = (targets, traits), (rows, targets), (rows, traits), (rows,)
+        if shapes != fitting or not (self.trait_shares_ >= 0).all():
             raise ValueError(f"arrays of shapes {shapes} do not fit together")
         self._set_support(arrays["support"])
 
